@@ -1,0 +1,32 @@
+# `make demo` and `make test` set up .venv by themselves; a second call does not install again.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SET_UP := $(VENV)/.set-up
+
+.PHONY: demo test check format clean
+
+demo: $(SET_UP)  ## get the data, train for five minutes, measure, write a report
+	$(BIN)/pellucid demo
+
+test: $(SET_UP) check  ## everything that CI runs
+	HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2
+
+check: $(SET_UP)  ## style, types and the order of the packages
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(SET_UP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Constraints hold the versions that the tests run on: without them pip may exchange one build of torch for another.
+$(SET_UP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

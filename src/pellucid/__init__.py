@@ -1,0 +1,1 @@
+"""Pellucid: one network that restores a damaged image and says what is in it."""

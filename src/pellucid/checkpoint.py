@@ -1,0 +1,168 @@
+"""Saved models: a folder with `model.safetensors`, `config.json` and a model card `README.md`. No pickle.
+
+`load_model` takes such a folder, the name of a model on the Hugging Face hub (`owner/name`), or nothing for the bundled model.
+"""
+
+import json
+import re
+import subprocess
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from pellucid.errors import UserError
+from pellucid.files import write_aside
+from pellucid.models import ModelConfig, build_model
+
+FORMAT = 1
+"""Raised when a saved model means something else than before."""
+
+WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a saved model says of itself.
+
+    model: its architecture; classes: their names, in the order of the logits; recipe: all settings of its training; training_data: the
+    images that it saw, in words; commit: the source that trained it; figures: by track, what was measured, see `Evaluation.to_json`.
+    """
+
+    model: ModelConfig
+    classes: tuple[str, ...]
+    recipe: dict[str, Any] = field(default_factory=dict)
+    training_data: str = ""
+    commit: str = ""
+    figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+def save_model(folder: Path, network: nn.Module, description: Description, dtype: torch.dtype = torch.float32) -> None:
+    """Write a model whole or not at all; in float16 it takes half the space and loads as float32."""
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    config = {"format": FORMAT, "pellucid": version("pellucid"), **asdict(description)}
+    with write_aside(folder) as path:
+        path.mkdir()
+        save_file(tensors, path / WEIGHTS)
+        (path / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
+        (path / CARD).write_text(model_card(description))
+
+
+def load_model(source: str | Path | None = None, device: torch.device | str = "cpu") -> tuple[nn.Module, Description]:
+    """The network in evaluation mode on `device`, and its description. Raises `UserError` for what is no whole model."""
+    folder = _find(source)
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+        if config.get("format") != FORMAT:
+            raise UserError(
+                f"Expected a model of format {FORMAT} in {folder}, found {config.get('format')} (saved by Pellucid "
+                f"{config.get('pellucid', 'unknown')}); use that version of Pellucid, or train again."
+            )
+        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()}
+        description = Description(
+            model=ModelConfig(**settings),
+            classes=tuple(config["classes"]),
+            **{name: config[name] for name in ("recipe", "training_data", "commit", "figures")},
+        )
+        network = build_model(replace(description.model, pretrained=False), len(description.classes))
+        network.load_state_dict(load_file(folder / WEIGHTS))
+    except UserError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UserError(f"Expected a whole model in {folder} ({WEIGHTS}, {CONFIG}), found one that can't be read: {reason}") from error
+    return network.to(device).eval(), description
+
+
+def _find(source: str | Path | None) -> Path:
+    """The folder of a model on this machine."""
+    if source is None:
+        return Path(str(files("pellucid"))) / "bundled"
+    folder = Path(source)
+    if (folder / "model" / CONFIG).is_file():  # the folder of a run
+        return folder / "model"
+    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
+        if not (folder / CONFIG).is_file():
+            found = "no such folder" if not folder.exists() else f"no {CONFIG} in it"
+            raise UserError(f"Expected the folder of a saved model or of a run, found {source} ({found}); train one with 'pellucid train'.")
+        return folder
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=[WEIGHTS, CONFIG], etag_timeout=2))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        raise UserError(
+            f"Expected a folder or a model on the Hugging Face hub, found {source}: no such folder, and the hub gave no such model "
+            f"({type(error).__name__}); check the name, or give a folder."
+        ) from None
+
+
+def source_commit() -> str:
+    """The commit of this source, with `+` where files differ from it; the package's version where it is no checkout."""
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here)]
+        commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "--", str(here)], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return f"version {version('pellucid')}"
+    return commit + ("+" if changed else "")
+
+
+def model_card(description: Description) -> str:
+    """The card of a model, in Markdown with the hub's metadata."""
+    from pellucid.models import build_model
+
+    network = build_model(replace(description.model, pretrained=False), len(description.classes))
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    rows = "\n".join(
+        f"| `{track}` | {figures['num_images']:,} | {_cell(figures, 'accuracy', '.2f')} | {_cell(figures, 'psnr', '.2f')} "
+        f"| {_cell(figures, 'ssim', '.4f')} | {_cell(figures, 'ece', '.4f')} | {_cell(figures, 'input_psnr', '.2f')} |"
+        for track, figures in description.figures.items()
+    )
+    return f"""---
+license: apache-2.0
+library_name: pellucid
+tags: [image-restoration, image-classification, multi-task-learning]
+---
+# A Pellucid model
+
+One network that restores a damaged image and says what is in it, in one pass.
+
+- **Architecture**: {description.model.arm}, encoder {description.model.encoder}, {num_parameters:,} parameters
+- **Classes**: {", ".join(description.classes)}
+- **Training data**: {description.training_data or "not stated"}
+- **Source**: Pellucid {version("pellucid")}, commit {description.commit or "not stated"}
+
+## Figures
+
+| track | images | accuracy % | PSNR dB | SSIM | ECE | PSNR of the input dB |
+| --- | --- | --- | --- | --- | --- | --- |
+{rows or "| none measured | | | | | | |"}
+
+PSNR is the mean over images; 100 dB stands for identical images. The damage of each track is fixed: `pellucid evaluate MODEL --track NAME`
+measures the same figures again.
+
+## Limits
+
+The network knows the damage and the classes that it was trained on. On other damage it may blur, on other subjects it still names one of
+its classes; what it fills into a hole is a guess. Don't take a restored picture for evidence.
+
+## Recipe
+
+```json
+{json.dumps(description.recipe, indent=1)}
+```
+"""
+
+
+def _cell(figures: dict[str, Any], name: str, spec: str) -> str:
+    return "-" if figures.get(name) is None else format(figures[name], spec)

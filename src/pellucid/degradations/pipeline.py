@@ -1,0 +1,122 @@
+"""Several degradations, one after the other, drawn for each image and recorded.
+
+`Step` and `Pipeline` are values: they compare, hash, print and live in a recipe's YAML. Torch is imported when a pipeline is called.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pellucid.degradations.degradation import Degradation
+from pellucid.degradations.occlusion import FILL
+from pellucid.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from pellucid.batch import Damage
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One degradation of a pipeline.
+
+    name: a key of `DEGRADATIONS`; low, high: the strength is drawn uniformly between them, in the degradation's unit (high defaults to
+    low, a fixed strength); probability: that of an image to get this step. Raises `UserError` for what the degradation can't do.
+    """
+
+    name: str
+    low: float
+    high: float | None = None
+    probability: float = 1.0
+
+    def __post_init__(self) -> None:
+        least, greatest = self.degradation.legal
+        if not least <= self.low <= self.highest <= greatest:
+            raise UserError(
+                f"Expected strengths of {self.name} with {least:g} <= low <= high <= {greatest:g} ({self.degradation.unit}), "
+                f"found low {self.low:g} and high {self.highest:g}; correct the step."
+            )
+        if not 0 <= self.probability <= 1:
+            raise UserError(f"Expected a probability of {self.name} from 0 to 1, found {self.probability:g}; correct the step.")
+
+    @property
+    def highest(self) -> float:
+        """The greatest strength that is drawn."""
+        return self.low if self.high is None else self.high
+
+    @property
+    def degradation(self) -> Degradation:
+        """The row of the table."""
+        from pellucid.degradations import DEGRADATIONS  # the table's module exports this one's classes
+
+        if self.name not in DEGRADATIONS:
+            raise UserError(f"Expected a degradation out of {', '.join(DEGRADATIONS)}, found {self.name!r}; correct its name.")
+        return DEGRADATIONS[self.name]
+
+    def apply(self, images: Tensor, strength: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+        """The degraded images, and which pixels this destroyed, (B, 1, H, W) bool."""
+        import torch
+
+        row = self.degradation
+        if row.hole is None:
+            return row.function(images, strength, generator), torch.zeros_like(images[:, :1], dtype=torch.bool)
+        hole = row.hole(images, strength, generator)
+        return images.masked_fill(hole, FILL), hole
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """Steps in the order in which they are applied; every degradation at most once.
+
+    at_most: how many of the steps that were drawn for an image it keeps, chosen uniformly; None keeps all. Raises `UserError`.
+    """
+
+    steps: tuple[Step, ...] = ()
+    at_most: int | None = None
+
+    def __post_init__(self) -> None:
+        names = [step.name for step in self.steps]
+        if len(set(names)) < len(names):
+            raise UserError(f"Expected every degradation once at most, found {', '.join(names)}; widen the range of one step.")
+        if self.at_most is not None and self.at_most < 1:
+            raise UserError(f"Expected at_most to be at least 1, found {self.at_most}; for no damage at all leave out the steps.")
+
+    def __call__(self, images: Tensor, generator: Generator) -> tuple[Tensor, Damage]:
+        """Damages images (B, 3, H, W) in [0, 1], with a generator on their device; those that get no step come back as they were."""
+        import torch
+
+        from pellucid.batch import Damage
+
+        strengths = {}
+        hole = torch.zeros_like(images[:, :1], dtype=torch.bool)
+        for step, chosen in zip(self.steps, self._choose(images, generator), strict=True):
+            uniform = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32)
+            strength = step.low + (step.highest - step.low) * uniform
+            if chosen is None:
+                images, destroyed = step.apply(images, strength, generator)
+                hole = hole | destroyed
+            else:
+                part, destroyed = step.apply(images[chosen], strength[chosen], generator)
+                images = images.index_copy(0, chosen, part)
+                hole = hole.index_copy(0, chosen, hole[chosen] | destroyed)
+                strength = torch.full_like(strength, math.nan).index_copy(0, chosen, strength[chosen])
+            strengths[step.name] = strength
+        return images, Damage(strengths, hole)
+
+    def _choose(self, images: Tensor, generator: Generator) -> list[Tensor | None]:
+        """For each step the indices of the images that get it, or None for all: that case is known beforehand and needs no copies."""
+        import torch
+
+        certain = [step.probability == 1 and self.at_most is None for step in self.steps]
+        if all(certain):
+            return [None] * len(self.steps)
+        shape = (len(self.steps), len(images))
+        probabilities = torch.tensor([[step.probability] for step in self.steps], device=images.device)
+        drawn = torch.rand(shape, generator=generator, device=images.device, dtype=torch.float32) < probabilities
+        if self.at_most is not None:
+            lots = torch.rand(shape, generator=generator, device=images.device, dtype=torch.float32).masked_fill(~drawn, 2.0)
+            drawn &= lots.argsort(dim=0).argsort(dim=0) < self.at_most
+        return [None if every else row.nonzero().squeeze(1) for every, row in zip(certain, drawn, strict=True)]

@@ -1,0 +1,9 @@
+"""Model x track -> table.
+
+`TRACKS` lists the damage that models are measured under, `evaluate.evaluate` measures one, and `classical.CLASSICAL` lists methods that
+need no training, to compare with. Only the tracks are imported here, without torch: the command line names them.
+"""
+
+from pellucid.evaluation.tracks import PROTOCOL_SEED, TRACKS, Level, Track
+
+__all__ = ["PROTOCOL_SEED", "TRACKS", "Level", "Track"]

@@ -1,0 +1,137 @@
+"""A model, a data set, a track -> a table."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from rich.table import Table
+from torch import Tensor, nn
+
+from pellucid.batch import Batch, Damage, Output
+from pellucid.data.dataset import Dataset
+from pellucid.evaluation.tracks import Level, Track, damage
+from pellucid.metrics import Metrics, Scores
+
+Progress = Callable[[int, int], None]
+"""Is told after each batch how many images are done, over all levels, and how many there are."""
+
+# Columns of the table: heading and format.
+COLUMNS = {
+    "accuracy": ("accuracy %", ".2f"),
+    "ece": ("ECE", ".4f"),
+    "psnr": ("PSNR dB", ".2f"),
+    "hole_psnr": ("hole PSNR", ".2f"),
+    "ssim": ("SSIM", ".4f"),
+    "input_psnr": ("input PSNR", ".2f"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """The figures of one model on one track; units as in `Metrics.compute`.
+
+    metrics: means over the levels; levels: the figures of each level of a track with several; per_image: for every level, the columns
+    of `Metrics.per_image`, in the order of the data set, for paired tests.
+    """
+
+    track: str
+    num_images: int
+    metrics: Scores
+    levels: dict[str, Scores]
+    per_image: dict[str, dict[str, Tensor]] = field(repr=False, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """What the command line writes; a figure without a meaning is null, and only a track with several levels has `levels`."""
+        levels = {"levels": self.levels} if self.levels else {}
+        return {"track": self.track, "num_images": self.num_images, **self.metrics, **levels}
+
+    def table(self) -> Table:
+        """A row for each level, and one for the track."""
+        shown = {name: column for name, column in COLUMNS.items() if self.metrics[name] is not None}
+        table = Table(title=f"{self.track}, {self.num_images:,} images", caption="100 dB stands for identical images")
+        table.add_column("level")
+        for heading, _ in shown.values():
+            table.add_column(heading, justify="right")
+        for level, scores in {**self.levels, "mean" if self.levels else self.track: self.metrics}.items():
+            figures = [(scores[name], spec) for name, (_, spec) in shown.items()]
+            table.add_row(level, *("-" if figure is None else format(figure, spec) for figure, spec in figures))
+        return table
+
+
+def evaluate(
+    model: Callable[[Tensor], Output],
+    dataset: Dataset,
+    track: Track,
+    *,
+    batch_size: int = 500,
+    limit: int | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
+
+    limit: only the first so many images. The damage of an image depends on its place in `dataset`; see `damage`.
+    """
+    if isinstance(model, nn.Module) and model.training:
+        raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
+    return measure(
+        lambda batch: model(batch.degraded), dataset, track, batch_size=batch_size, limit=limit, device=device, progress=progress
+    )
+
+
+@torch.inference_mode()
+def measure(
+    answer: Callable[[Batch], Output],
+    dataset: Dataset,
+    track: Track,
+    *,
+    batch_size: int = 500,
+    limit: int | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Evaluation:
+    """`evaluate` for what must see more than the damaged image, such as the true hole."""
+    num_images = len(dataset) if limit is None else min(limit, len(dataset))
+    if num_images < 1:
+        raise ValueError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
+    total, done = num_images * len(track.levels), 0
+    accumulators = {}
+    for level in track.levels:
+        accumulators[level.name] = metrics = Metrics()
+        for batch in batches(dataset, track, level, num_images, batch_size, device):
+            metrics.update(answer(batch), batch)
+            done += len(batch)
+            if progress is not None:
+                progress(done, total)
+    levels = {name: metrics.compute() for name, metrics in accumulators.items()}
+    return Evaluation(
+        track=track.name,
+        num_images=num_images,
+        metrics=_mean_over(list(levels.values())),
+        levels=levels if len(levels) > 1 else {},
+        per_image={name: metrics.per_image() for name, metrics in accumulators.items()},
+    )
+
+
+def batches(
+    dataset: Dataset, track: Track, level: Level, num_images: int, batch_size: int, device: torch.device | str = "cpu"
+) -> Iterator[Batch]:
+    """The first images of a data set in its order, damaged as the track has it, with their record, on `device`."""
+    for start in range(0, num_images, batch_size):
+        places = range(start, min(start + batch_size, num_images))
+        pixels = torch.tensor(dataset.images[places.start : places.stop])
+        clean = pixels.permute(0, 3, 1, 2).contiguous().float() / 255
+        labels = torch.tensor(dataset.labels[places.start : places.stop])
+        degraded, record = damage(track, level, clean, places)
+        record = Damage({name: strength.to(device) for name, strength in record.strengths.items()}, record.hole.to(device))
+        yield Batch(clean.to(device), degraded.to(device), labels.to(device), record)
+
+
+def _mean_over(levels: list[Scores]) -> Scores:
+    """The mean of each figure over the levels that have it; all have the same images."""
+    means = dict(levels[0])  # keeps num_images a whole number
+    for name in COLUMNS:
+        known = [figure for scores in levels if (figure := scores[name]) is not None]
+        means[name] = sum(known) / len(known) if known else None
+    return means

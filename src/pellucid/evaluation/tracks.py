@@ -1,0 +1,74 @@
+"""Tracks: the damage under which models are compared, the same bytes for everyone.
+
+A track has one or several levels, each a pipeline. The damage of image i is keyed by (track, level, protocol seed, i) alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pellucid.degradations import SUITES, Pipeline, Step
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from pellucid.batch import Damage
+
+PROTOCOL_SEED = 0
+"""The seed under which figures are published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One strength of a track's damage."""
+
+    name: str
+    pipeline: Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A kind of damage at one or several levels; its figure is the mean over them."""
+
+    name: str
+    levels: tuple[Level, ...]
+
+
+def _levels(degradation: str, quantity: str, *strengths: float) -> tuple[Level, ...]:
+    """One degradation at fixed strengths."""
+    return tuple(Level(f"{quantity}={strength:g}", Pipeline((Step(degradation, strength),))) for strength in strengths)
+
+
+TRACKS = {
+    track.name: track
+    for track in (
+        Track("clean", (Level("clean", SUITES["none"]),)),
+        Track("reference", (Level("reference", SUITES["reference"]),)),
+        Track("noise", _levels("gaussian_noise", "sigma", 0.04, 0.06, 0.08, 0.09, 0.10)),
+        Track("occlusion", _levels("occlusion", "side", 4, 8, 12, 16)),
+        Track("lowres", _levels("low_resolution", "factor", 2, 4)),
+    )
+}
+"""The tracks of the protocol by name."""
+
+
+def damage(track: Track, level: Level, images: Tensor, indices: Iterable[int], seed: int = PROTOCOL_SEED) -> tuple[Tensor, Damage]:
+    """Damages images (B, 3, H, W), float on the CPU, that stand at `indices` of their data set; returns float32 and the record.
+
+    Each image is damaged alone, in float64, and rounded to float32 at the end: torch's float32 noise and resizing differ with the
+    processor's vector instructions, its float64 ones in the last bits at most, which the rounding drops.
+    """
+    import torch
+
+    from pellucid.batch import Damage
+    from pellucid.seeding import generator
+
+    parts = [
+        level.pipeline(image, generator("track", track.name, level.name, seed, index))
+        for image, index in zip(images.double().unsqueeze(1).unbind(), indices, strict=True)
+    ]
+    strengths = {step.name: torch.cat([record.strengths[step.name] for _, record in parts]) for step in level.pipeline.steps}
+    hole = torch.cat([record.hole for _, record in parts])
+    return torch.cat([degraded for degraded, _ in parts]).float(), Damage(strengths, hole)

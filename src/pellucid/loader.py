@@ -1,0 +1,91 @@
+"""Clean images times damage -> batches, in an order that the seed alone decides."""
+
+from collections.abc import Callable, Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from pellucid.batch import Batch, Damage
+from pellucid.data import Dataset
+from pellucid.seeding import generator
+
+Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
+
+
+class TrainLoader:
+    """Batches of cropped, flipped and damaged images, made on the device on which the network trains.
+
+    Everything random is keyed by (seed, epoch, batch): two runs with the same seed see the same images, crops and damage whatever they
+    train, and a resumed run goes on exactly where it stopped. The last, incomplete batch of an epoch is left out.
+
+    Args:
+        dataset: the clean images; they move to `device` as uint8, once.
+        degrade: clean images (B, 3, H, W) and a generator -> damaged images and what was done to them.
+        batch_size: images of one batch; the data set's size where it is smaller.
+        crop: pixels by which a crop may shift in each direction, over mirrored borders.
+        flip: `random`, `alternate` (each image mirrored in every other epoch, Jordan 2024) or `none`.
+        rank, world_size: this process and how many there are; each takes its share of every global batch.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        degrade: Degrade,
+        *,
+        batch_size: int,
+        seed: int,
+        crop: int = 0,
+        flip: Literal["random", "alternate", "none"] = "none",
+        device: torch.device | str = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.device = torch.device(device)
+        self.labels = torch.tensor(dataset.labels, device=self.device)
+        self.degrade, self.seed, self.crop, self.flip = degrade, seed, crop, flip
+        self.rank, self.world_size = rank, world_size
+        self.batch_size = min(batch_size, len(self.labels)) // world_size
+        self.num_batches = len(self.labels) // (self.batch_size * world_size)
+        images = torch.tensor(dataset.images).permute(0, 3, 1, 2)
+        self.height, self.width = images.shape[2:]
+        if crop:
+            images = F.pad(images.float(), (crop,) * 4, mode="reflect").to(torch.uint8)
+        self.images = images.contiguous().to(self.device)
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch from batch `start` on."""
+        order = torch.randperm(len(self.labels), generator=self._generator("order", epoch))
+        mirrored = self._mirrored(epoch)
+        for index in range(start, self.num_batches):
+            first = (index * self.world_size + self.rank) * self.batch_size
+            chosen = order[first : first + self.batch_size].to(self.device)
+            random = self._generator("batch", epoch, index, self.rank)
+            clean = self._cropped(chosen, random).float().div_(255)
+            flips = mirrored[chosen.to(mirrored.device)].to(self.device)
+            clean = torch.where(flips[:, None, None, None], clean.flip(3), clean)
+            degraded, damage = self.degrade(clean, random)
+            yield Batch(clean, degraded, self.labels[chosen], damage)
+
+    def _generator(self, *names: str | int) -> torch.Generator:
+        return generator("train", self.seed, *names, device="cpu" if names[0] == "order" else self.device)
+
+    def _mirrored(self, epoch: int) -> Tensor:
+        """(N,) bool: which images this epoch shows mirrored."""
+        num_images = len(self.labels)
+        if self.flip == "none":
+            return torch.zeros(num_images, dtype=torch.bool)
+        first = generator("train", self.seed, "flip", 0 if self.flip == "alternate" else epoch)
+        coins = torch.rand(num_images, generator=first) < 0.5
+        return coins ^ bool(epoch % 2) if self.flip == "alternate" else coins
+
+    def _cropped(self, chosen: Tensor, random: torch.Generator) -> Tensor:
+        """The chosen images (B, 3, H, W), uint8, each shifted by its own number of pixels."""
+        if not self.crop:
+            return self.images[chosen]
+        top, left = torch.randint(2 * self.crop + 1, (2, len(chosen)), generator=random, device=self.device)
+        rows = top[:, None] + torch.arange(self.height, device=self.device)
+        columns = left[:, None] + torch.arange(self.width, device=self.device)
+        channels = torch.arange(3, device=self.device)
+        return self.images[chosen[:, None, None, None], channels[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]

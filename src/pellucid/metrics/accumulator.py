@@ -1,0 +1,88 @@
+"""From batches to figures: collects what is known of each image and takes the means."""
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_calibration_error
+
+from pellucid.batch import Batch, Output
+from pellucid.metrics.classification import confidence, correct
+from pellucid.metrics.psnr import hole_psnr, input_psnr, psnr
+from pellucid.metrics.ssim import ssim
+
+PER_IMAGE = {
+    "correct": correct,
+    "confidence": confidence,
+    "psnr": psnr,
+    "ssim": ssim,
+    "hole_psnr": hole_psnr,
+    "input_psnr": input_psnr,
+}
+"""What is measured of each image: functions (output, batch) -> (B,) float32, NaN where it has no meaning, `None` where nothing can have."""
+
+NUM_BINS = 15
+"""Bins of equal width of the expected calibration error."""
+
+Scores = dict[str, float | None]
+
+
+class Metrics:
+    """Figures over any number of batches.
+
+    >>> from pellucid.batch import Damage
+    >>> images = torch.full((2, 3, 16, 16), 0.5)
+    >>> batch = Batch(images, images, torch.tensor([1, -1]), Damage({}, torch.zeros(2, 1, 16, 16, dtype=torch.bool)))
+    >>> metrics = Metrics()
+    >>> metrics.update(Output(logits=torch.tensor([[0.0, 9.0], [9.0, 0.0]]), restored=images + 0.1), batch)
+    >>> {name: figure if figure is None else round(figure, 3) for name, figure in metrics.compute().items()}
+    {'num_images': 2, 'accuracy': 100.0, 'ece': 0.0, 'psnr': 20.0, 'ssim': 0.984, 'hole_psnr': None, 'input_psnr': 100.0}
+    """
+
+    def __init__(self) -> None:
+        self._num_images = 0
+        self._columns: dict[str, list[Tensor]] = {name: [] for name in PER_IMAGE}
+
+    @torch.inference_mode()
+    def update(self, output: Output, batch: Batch) -> None:
+        """Adds the images of a batch; a model must answer every batch with the same fields."""
+        self._num_images += len(batch)
+        for name, measure in PER_IMAGE.items():
+            values = measure(output, batch)
+            if values is not None:
+                self._columns[name].append(values.cpu())
+
+    def per_image(self) -> dict[str, Tensor]:
+        """The columns of `PER_IMAGE` that were measured, each (N,) float32 on the CPU, images in the order in which they came."""
+        return {name: torch.cat(parts) for name, parts in self._columns.items() if parts}
+
+    def compute(self) -> Scores:
+        """Means over the images that a figure has a meaning for, `None` where that is none of them.
+
+        accuracy: top-1, %; ece: expected calibration error, a fraction from 0 to 1; psnr, hole_psnr, input_psnr: dB; ssim: at most 1.
+        Unlabelled images count in neither accuracy nor ece.
+        """
+        columns = self.per_image()
+        means = {name: _mean(columns.get(name)) for name in PER_IMAGE}
+        accuracy = means["correct"]
+        return {
+            "num_images": self._num_images,
+            "accuracy": None if accuracy is None else 100 * accuracy,
+            "ece": _calibration_error(columns),
+            **{name: means[name] for name in ("psnr", "ssim", "hole_psnr", "input_psnr")},
+        }
+
+
+def _mean(column: Tensor | None) -> float | None:
+    """Mean in float64 over what isn't NaN."""
+    known = torch.empty(0) if column is None else column[~column.isnan()]
+    return known.double().mean().item() if len(known) else None
+
+
+def _calibration_error(columns: dict[str, Tensor]) -> float | None:
+    """That of the most probable class: torchmetrics' binary form, for the event that the class is right."""
+    if "correct" not in columns:
+        return None
+    labelled = ~columns["correct"].isnan()
+    if not labelled.any():
+        return None
+    right, sure = columns["correct"][labelled].long(), columns["confidence"][labelled]
+    return float(binary_calibration_error(sure, right, n_bins=NUM_BINS, norm="l1"))

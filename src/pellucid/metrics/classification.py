@@ -1,0 +1,20 @@
+"""Is the class right, and how sure was the model: one number for each image."""
+
+import torch
+from torch import Tensor
+
+from pellucid.batch import Batch, Output
+from pellucid.labels import UNLABELLED
+
+
+def correct(output: Output, batch: Batch) -> Tensor | None:
+    """1 where the most probable class is the label, 0 where not, NaN for unlabelled images: (B,) float32; `None` without logits."""
+    if output.logits is None:
+        return None
+    right = (output.logits.argmax(dim=1) == batch.labels).float()
+    return right.masked_fill(batch.labels == UNLABELLED, torch.nan)
+
+
+def confidence(output: Output, _batch: Batch) -> Tensor | None:
+    """The probability of the most probable class, labelled or not: (B,) float32; `None` without logits."""
+    return None if output.logits is None else output.logits.float().softmax(dim=1).amax(dim=1)

@@ -1,0 +1,35 @@
+"""Peak signal-to-noise ratio: how near is the restored image to the clean one, pixel by pixel."""
+
+import torch
+from torch import Tensor
+
+from pellucid.batch import Batch, Output
+
+IDENTICAL = 100.0
+"""The PSNR in dB at which it is cut off, that of an error of 1e-5: two equal images have an infinite one, which no mean survives."""
+
+
+def psnr_of(images: Tensor, clean: Tensor, where: Tensor | None = None) -> Tensor:
+    """10 log10(1 / MSE) in dB of each image over all pixels and channels, at most `IDENTICAL`.
+
+    images, clean: (B, 3, H, W); where: (B, 1, H, W) bool, the pixels to count, all by default; an image without any gets NaN.
+    """
+    errors = (images.float().clamp(0, 1) - clean.float()).square().mean(dim=1, keepdim=True)
+    weights = torch.ones_like(errors) if where is None else where.float()
+    mse = (errors * weights).sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
+    return (-10 * mse.log10()).clamp(max=IDENTICAL)
+
+
+def psnr(output: Output, batch: Batch) -> Tensor | None:
+    """PSNR of the restored image in dB: (B,); `None` without one."""
+    return None if output.restored is None else psnr_of(output.restored, batch.clean)
+
+
+def hole_psnr(output: Output, batch: Batch) -> Tensor | None:
+    """PSNR of the restored image over its destroyed pixels only, NaN where there are none: (B,); `None` without a restored image."""
+    return None if output.restored is None else psnr_of(output.restored, batch.clean, batch.damage.hole)
+
+
+def input_psnr(_output: Output, batch: Batch) -> Tensor | None:
+    """PSNR of the damaged image, that is, of doing nothing: (B,)."""
+    return psnr_of(batch.degraded, batch.clean)

@@ -1,0 +1,48 @@
+"""The settings of a model, readable without loading torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pellucid.errors import UserError
+
+Arm = Literal["joint", "classify", "restore", "paper-listing"]
+Stem = Literal["standard", "small"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """One network, from its encoder to its heads.
+
+    Args:
+        arm: `joint` for both tasks, `classify` or `restore` for one of them with the same parts, `paper-listing` for the printed code of
+            the paper, in which the U-Net reads the image and nothing is shared.
+        encoder: name of a timm feature extractor, such as `resnet18` or `convnext_atto`.
+        pretrained: start the encoder from timm's pretrained weights.
+        stem: `standard` as timm builds it, for photographs; `small` without its downsampling, for images under about 96 pixels.
+        patch: pixels of a patch of `patch` x `patch` enter the encoder as channels (pixel unshuffle), and leave the decoder likewise. 2
+            halves every feature map: four times less to compute at the same widths.
+        widths: channels of each encoder stage in place of the encoder's own (ResNets and ConvNeXts).
+        depths: blocks of each encoder stage in place of the encoder's own (ResNets and ConvNeXts).
+        decoder_blocks: residual blocks after the fusing convolution of every decoder stage.
+        detail_width: channels at full resolution in the restoration head.
+    """
+
+    arm: Arm = "joint"
+    encoder: str = "resnet18"
+    pretrained: bool = False
+    stem: Stem = "small"
+    patch: int = 1
+    widths: tuple[int, ...] | None = None
+    depths: tuple[int, ...] | None = None
+    decoder_blocks: int = 0
+    detail_width: int = 8
+
+    def __post_init__(self) -> None:
+        for name, least in (("patch", 1), ("decoder_blocks", 0), ("detail_width", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"Expected {name} of at least {least}, found {getattr(self, name)}.")
+        for name, values in (("widths", self.widths), ("depths", self.depths)):
+            if values is not None and (not values or min(values) < 1):
+                raise UserError(f"Expected {name} of positive whole numbers, one for each stage, found {values}.")
+        if self.widths and self.depths and len(self.widths) != len(self.depths):
+            raise UserError(f"Expected as many depths as widths ({len(self.widths)}), found {len(self.depths)}.")

@@ -1,0 +1,104 @@
+"""The shared feature extractor: any timm encoder, with a stem that suits the size of the images."""
+
+from typing import Any
+
+import timm
+import torch
+from torch import Tensor, nn
+
+from pellucid.errors import UserError
+from pellucid.models.config import ModelConfig
+
+RESNET, CONVNEXT = "timm.models.resnet", "timm.models.convnext"
+
+ANY_SIZE = {
+    "timm.models.swin_transformer": {"strict_img_size": False},
+    "timm.models.swin_transformer_v2": {"strict_img_size": False},
+    "timm.models.vision_transformer": {"dynamic_img_size": True},
+}
+"""What makes encoders that expect one fixed size of image accept others, by their module in timm."""
+
+
+class Encoder(nn.Module):
+    """Images (B, 3 * patch**2, H, W) -> one feature map for each resolution, finest first.
+
+    Map i has shape (B, channels[i], H / reductions[i], W / reductions[i]). Raises `UserError` for an unknown encoder, one that takes only
+    one size of image, or one that has no small stem or no widths where they are asked for.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        if not timm.is_model(config.encoder):
+            close = timm.list_models(f"*{config.encoder[:6]}*")[:4] or ["resnet18", "convnext_atto"]
+            raise UserError(f"Expected the name of a timm encoder, found '{config.encoder}'; try {', '.join(close)}.")
+        family = timm.model_entrypoint(config.encoder).__module__
+        if family not in (RESNET, CONVNEXT) and (config.stem == "small" or config.widths or config.depths):
+            raise UserError(
+                f"Expected a ResNet or a ConvNeXt for a small stem, widths or depths, found {config.encoder}; choose one of those, or stem "
+                "'standard' (images from about 96 pixels) without widths and depths."
+            )
+        stages = len(config.widths or config.depths or (0,) * 4)
+        if family == CONVNEXT and stages != 4:
+            raise UserError(f"Expected widths and depths for the four stages of {config.encoder}, found {stages}.")
+        self.network = timm.create_model(
+            config.encoder, pretrained=config.pretrained, features_only=True, in_chans=3 * config.patch**2, **_options(config, family)
+        )
+        reductions = self.network.feature_info.reduction()
+        if family == RESNET and config.stem == "small":
+            _keep_resolution(self.network)
+            reductions = [max(1, reduction // 4) for reduction in reductions]  # timm goes on stating the stem's former factor of 4
+        # A stem that does not downsample shares its resolution with the first stage: keep the later, richer map of the two.
+        self._kept = [i for i, reduction in enumerate(reductions) if reduction not in reductions[i + 1 :]]
+        self.channels: list[int] = [self.network.feature_info.channels()[i] for i in self._kept]
+        self.reductions: list[int] = [reductions[i] for i in self._kept]
+        self._channels_last = False
+        self._channels_last = self._probe(config)
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        """(B, 3 * patch**2, H, W), H and W multiples of the last reduction -> feature maps, finest first."""
+        features = self.network(images)
+        return [features[i].movedim(-1, 1) if self._channels_last else features[i] for i in self._kept]
+
+    def _probe(self, config: ModelConfig) -> bool:
+        """Try a small image; true if the encoder gives (B, H, W, C)."""
+        side = 2 * self.reductions[-1]
+        training = self.training
+        try:
+            with torch.no_grad():
+                coarsest = self.eval()(torch.zeros(1, 3 * config.patch**2, side, side))[-1]
+        except (AssertionError, RuntimeError) as error:
+            raise UserError(f"Expected an encoder for images of any size, but {config.encoder} refused {side} x {side}: {error}") from None
+        self.train(training)
+        return bool(coarsest.shape[1] != self.channels[-1])
+
+
+def _options(config: ModelConfig, family: str) -> dict[str, Any]:
+    """The arguments of a timm constructor that give a configuration's stem, widths and depths."""
+    options: dict[str, Any] = dict(ANY_SIZE.get(family, {}))
+    if family == RESNET:
+        if config.widths:
+            options["channels"] = config.widths
+            if config.stem == "small":
+                # timm fixes a plain stem at 64 channels; a deep one has twice its `stem_width`, and is made plain again later.
+                options |= {"stem_type": "deep", "stem_width": config.widths[0] // 2}
+        if config.depths:
+            options["layers"] = config.depths
+        if stages := config.widths or config.depths:
+            options["out_indices"] = tuple(range(len(stages) + 1))
+    elif family == CONVNEXT:
+        if config.stem == "small":
+            options["patch_size"] = 1
+        if config.widths:
+            options["dims"] = config.widths
+        if config.depths:
+            options["depths"] = config.depths
+    return options
+
+
+def _keep_resolution(resnet: Any) -> None:
+    """Give a ResNet a 3x3 first convolution with stride 1, and no pooling after it (He et al. 2016, section 4.2)."""
+    first = next(module for module in resnet.conv1.modules() if isinstance(module, nn.Conv2d))
+    conv = nn.Conv2d(first.in_channels, resnet.bn1.num_features, 3, padding=1, bias=False)
+    nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    resnet.conv1 = conv
+    resnet.maxpool = nn.Identity()

@@ -1,0 +1,26 @@
+"""Losses of the restored image; each maps restored and clean images (B, 3, H, W) on the [0, 1] scale to (B,) losses."""
+
+import torch
+from torch import Tensor
+
+IMAGE_DIMS = (1, 2, 3)
+
+
+def l1(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean absolute error, the paper's restoration loss (section 4.2)."""
+    return (restored - clean).abs().mean(IMAGE_DIMS)
+
+
+def l2(restored: Tensor, clean: Tensor) -> Tensor:
+    """Mean squared error."""
+    return (restored - clean).square().mean(IMAGE_DIMS)
+
+
+def charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tensor:
+    """A smooth L1, sqrt(x**2 + epsilon**2) (Charbonnier et al. 1994; Lai et al. 2017)."""
+    return ((restored - clean).square() + epsilon**2).sqrt().mean(IMAGE_DIMS)
+
+
+def psnr(restored: Tensor, clean: Tensor) -> Tensor:
+    """The negative PSNR of each image, in units of 10 dB: log10 of the mean squared error (Chen et al. 2021, HINet)."""
+    return torch.log10(l2(restored, clean) + 1e-8)

@@ -1,0 +1,121 @@
+"""A recipe: everything that decides what comes out of a run, as one value. Needs no torch, so that the command line starts at once."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pellucid.degradations import SUITES, Pipeline
+from pellucid.errors import UserError
+from pellucid.models import ModelConfig
+from pellucid.objectives import ObjectiveConfig
+from pellucid.training import TrainingConfig
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which clean images are trained on.
+
+    Args:
+        dataset: a name out of `pellucid.data.DATASETS`.
+        source: where its files lie, if they are not to be downloaded.
+        validation: training images to hold out and to report on, the last ones of every class; 0 trains on all.
+        limit: train on the first so many images only; 0 for all.
+    """
+
+    dataset: str = "cifar10"
+    source: Path | None = None
+    validation: int = 0
+    limit: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("validation", "limit"):
+            if getattr(self, name) < 0:
+                raise UserError(f"Expected {name} of at least 0 images, found {getattr(self, name)}.")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a run, by stage.
+
+    Args:
+        data: the clean images.
+        damage: what is done to them: a name out of `pellucid.degradations.SUITES`, or a pipeline of one's own.
+        model: the network.
+        objective: what it is trained for.
+        training: how it is trained.
+    """
+
+    data: DataConfig = field(default_factory=DataConfig)
+    damage: str | Pipeline = "reference"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.damage, str) and self.damage not in SUITES:
+            raise UserError(f"Expected a damage suite among {', '.join(SUITES)}, found '{self.damage}'; choose one of these.")
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The damage itself, its name looked up."""
+        return SUITES[self.damage] if isinstance(self.damage, str) else self.damage
+
+
+def _compact(widths: tuple[int, ...], depths: tuple[int, ...]) -> ModelConfig:
+    """A narrow ResNet on patches of 2 x 2 pixels: made for CPUs."""
+    return ModelConfig(encoder="resnet18", patch=2, widths=widths, depths=depths)
+
+
+RECIPES = {
+    "quick": Recipe(
+        model=_compact((64, 96, 128), (1, 1, 1)),
+        objective=ObjectiveConfig(weight=1.0, restoration="psnr"),
+        training=TrainingConfig(epochs=6, max_minutes=5),
+    ),
+    "base": Recipe(
+        model=_compact((64, 128, 256), (1, 1, 1)),
+        objective=ObjectiveConfig(weight=1.0, restoration="psnr"),
+        training=TrainingConfig(epochs=60),
+    ),
+    "reference": Recipe(
+        model=ModelConfig(encoder="resnet18"),
+        objective=ObjectiveConfig(weight=1.0, restoration="psnr"),
+        training=TrainingConfig(epochs=60, batch_size=512, compile=True),
+    ),
+    # Section 5 of the paper: Adam at 1e-4, lambda 0.1, crop and flip, ResNet-18. What it doesn't print is what its readers would take.
+    "paper": Recipe(
+        model=ModelConfig(arm="paper-listing", encoder="resnet18"),
+        objective=ObjectiveConfig(weight=0.1, restoration="l1"),
+        training=TrainingConfig(
+            epochs=100, batch_size=128, optimizer="adam", learning_rate=1e-4, schedule="constant", warmup=0, clip_norm=0, average=0,
+            crop=4, flip="random", precision="32-true",
+        ),
+    ),
+}  # fmt: skip
+"""Recipes by name."""
+
+
+def settings(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as plain values that JSON and YAML can hold; `parse_recipe` of the command line reads them back."""
+    plain: dict[str, Any] = _plain(asdict(recipe))
+    return plain
+
+
+def differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
+    """Which settings differ, as `training.epochs: 6 -> 12`."""
+    lines = []
+    for name in sorted(one.keys() | other.keys()):
+        before, after = one.get(name), other.get(name)
+        if isinstance(before, dict) and isinstance(after, dict):
+            lines += differences(before, after, f"{prefix}{name}.")
+        elif before != after:
+            lines.append(f"{prefix}{name}: {before} -> {after}")
+    return lines
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_plain(item) for item in value]
+    return str(value) if isinstance(value, Path) else value

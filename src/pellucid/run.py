@@ -1,0 +1,110 @@
+"""From a recipe to a trained model in a folder.
+
+A run's folder holds `recipe.json`, `log.jsonl` and TensorBoard events while it goes on, `state.ckpt` for `--resume`, and in the end `model/`.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from pellucid import data
+from pellucid.batch import Batch
+from pellucid.checkpoint import Description, save_model, source_commit
+from pellucid.errors import UserError
+from pellucid.files import folder as writable_folder
+from pellucid.files import write_aside
+from pellucid.loader import TrainLoader
+from pellucid.models import build_model
+from pellucid.recipe import Recipe, differences, settings
+from pellucid.seeding import seed_of
+from pellucid.training.log import TrainingLog
+from pellucid.training.loop import Trainer
+
+RECIPE, STATE, LOG, MODEL = "recipe.json", "state.ckpt", "log.jsonl", "model"
+
+
+def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "auto", devices: int = 1) -> tuple[nn.Module, Description]:
+    """Train a recipe in `folder` and return the averaged network in evaluation mode, and its description.
+
+    resume: go on where a former run of the same recipe in that folder stopped, or start if there is none; device: `auto`, `cpu`, `cuda` or
+    `mps`; devices: how many of them. Raises `UserError` for a folder that is in use, and for a resumed run whose recipe was changed.
+    """
+    from lightning.fabric import Fabric
+    from lightning.fabric.loggers import TensorBoardLogger
+
+    _prepare(recipe, folder, resume)
+    config = recipe.training
+    fabric = Fabric(
+        accelerator=device, devices=devices, precision=config.precision, loggers=TensorBoardLogger(folder, name="tensorboard", version="")
+    )
+    fabric.launch()
+    splits = data.load(recipe.data.dataset, recipe.data.source)
+    clean, _ = training_images(recipe, splits.train)
+
+    loader = TrainLoader(
+        clean,
+        recipe.pipeline,
+        batch_size=config.batch_size,
+        seed=config.seed,
+        crop=config.crop,
+        flip=config.flip,
+        device=fabric.device,
+        rank=fabric.global_rank,
+        world_size=fabric.world_size,
+    )
+    model = initialise(recipe, len(clean.classes))
+    log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device))
+    trainer = Trainer(fabric, model, loader, recipe.objective, config, log, folder / STATE)
+    if resume:
+        trainer.load()
+    network = trainer.fit()
+    description = Description(
+        model=recipe.model,
+        classes=clean.classes,
+        recipe=settings(recipe),
+        training_data=f"{len(clean):,} images of {recipe.data.dataset}, damage '{recipe.damage}'",
+        commit=source_commit(),
+    )
+    if fabric.is_global_zero and not (folder / MODEL).exists():
+        save_model(folder / MODEL, network, description)
+    return network, description
+
+
+def training_images(recipe: Recipe, train: data.Dataset) -> tuple[data.Dataset, data.Dataset | None]:
+    """The images that a recipe trains on, and those that it holds out."""
+    if recipe.data.limit:
+        train = train.subset(slice(recipe.data.limit))
+    return data.hold_out(train, recipe.data.validation) if recipe.data.validation else (train, None)
+
+
+def initialise(recipe: Recipe, num_classes: int) -> nn.Module:
+    """The untrained network of a recipe; its weights depend on the seed alone."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed_of("weights", recipe.training.seed))
+        return build_model(recipe.model, num_classes)
+
+
+def _prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
+    """Make the run's folder and write its recipe, or see that it is the folder of this very recipe."""
+    if resume and (folder / RECIPE).exists():
+        changed = differences(json.loads((folder / RECIPE).read_text()), settings(recipe))
+        if changed:
+            raise UserError(
+                f"Expected the recipe that {folder} was started with, found changes ({'; '.join(changed)}); resume with the same settings, "
+                "or train in a new folder."
+            )
+        return
+    if folder.is_dir() and any(folder.iterdir()):
+        advice = "there is no run in it to resume" if resume else "go on with it by --resume"
+        raise UserError(f"Expected a new or empty folder for the run, found {folder} with files in it; {advice}, or choose another one.")
+    writable_folder(folder)
+    with write_aside(folder / RECIPE) as path:
+        path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
+
+
+def _examples(clean: data.Dataset, recipe: Recipe, device: torch.device) -> Batch:
+    """Eight training images, damaged once and for all, to watch while the network learns."""
+    loader = TrainLoader(clean.subset(slice(8)), recipe.pipeline, batch_size=8, seed=seed_of("examples", recipe.training.seed), device=device)
+    return next(loader.epoch(0))

@@ -1,0 +1,62 @@
+"""The settings of training, readable without loading torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from pellucid.errors import UserError
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How long, how fast and how exactly a network is trained.
+
+    Args:
+        epochs: passes over the training images.
+        batch_size: images of one step, over all devices together.
+        optimizer: `muon` orthogonalises the update of every convolution (Jordan et al. 2024), the rest is AdamW's; `adamw`; `adam`.
+        learning_rate: of the optimiser; with `muon`, of the convolutions.
+        fallback_learning_rate: with `muon`, of everything that is no convolution.
+        weight_decay: decoupled, on convolutions and linear layers; `adam` has none.
+        schedule: after the warm-up, the learning rate falls to 0 along a `cosine` or a `linear` line, or stays `constant`.
+        warmup: part of the training in which the learning rate rises from 0.
+        clip_norm: largest norm of the gradient; 0 for no clipping.
+        average: horizon of the averaged weights (EMA), as a part of the training; 0 keeps the last weights.
+        crop: pixels by which a crop may shift, over mirrored borders; 0 for none.
+        flip: mirror half of the images at `random`, or every image in `alternate` epochs (Jordan 2024, airbench), or `none`.
+        precision: Fabric's name; `bf16-mixed` or `32-true`.
+        compile: `torch.compile` the network; pays on a GPU, rarely on a CPU.
+        max_minutes: end by then, the schedule included; 0 for no limit.
+        save_minutes: how often the state is saved that `--resume` goes on from.
+        seed: of the weights, the order, the crops and the damage.
+    """
+
+    epochs: int = 30
+    batch_size: int = 256
+    optimizer: Literal["muon", "adamw", "adam"] = "muon"
+    learning_rate: float = 0.02
+    fallback_learning_rate: float = 3e-3
+    weight_decay: float = 0.0
+    schedule: Literal["cosine", "linear", "constant"] = "linear"
+    warmup: float = 0.15
+    clip_norm: float = 10.0
+    average: float = 0.02
+    crop: int = 2
+    flip: Literal["random", "alternate", "none"] = "alternate"
+    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    compile: bool = False
+    max_minutes: float = 0.0
+    save_minutes: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "fallback_learning_rate"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"Expected {name} above 0, found {getattr(self, name)}.")
+        for name in ("weight_decay", "clip_norm", "crop", "max_minutes", "save_minutes"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"Expected {name} of at least 0, found {getattr(self, name)}.")
+        for name in ("warmup", "average"):
+            if not 0 <= getattr(self, name) < 1:
+                raise UserError(f"Expected {name} as a part of the training in [0, 1), found {getattr(self, name)}.")
+        if self.optimizer == "adam" and self.weight_decay:
+            raise UserError("Expected no weight_decay with adam, which has none here; use adamw, or set it to 0.")

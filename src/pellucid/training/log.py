@@ -1,0 +1,114 @@
+"""The course of a training: a progress bar, curves and pictures in TensorBoard, and the same numbers as lines of JSON."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from torch import Tensor, nn
+
+from pellucid.batch import Batch, Output
+from pellucid.labels import UNLABELLED
+from pellucid.objectives.joint import Losses
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+NUM_RECORDS = 500
+"""Points of a curve, about: enough to see, few enough to cost nothing."""
+
+
+class TrainingLog:
+    """Shows and writes how a training goes; only the first of several processes does.
+
+    Args:
+        fabric: its loggers get the scalars and image grids.
+        path: file of JSON lines, one a record: step, seconds, learning_rate_factor, loss and, for each task that is trained, its loss
+            and its training figure (accuracy in %, psnr in dB, both on the damaged, augmented images of the batch).
+        examples: images whose restoration is shown after every epoch.
+        console: where the progress bar goes.
+    """
+
+    def __init__(self, fabric: "Fabric", path: Path, examples: Batch | None = None, console: Console | None = None) -> None:
+        self.fabric, self.path, self.examples = fabric, path, examples
+        self.progress = Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[figures]}"),
+            console=console,
+            disable=not fabric.is_global_zero,
+        )
+        self._every = 1
+
+    @contextmanager
+    def open(self, num_steps: int, step: int) -> Iterator[None]:
+        """Log a training of `num_steps` that goes on from `step`; what an earlier run wrote beyond it is dropped."""
+        self._every = max(1, num_steps // NUM_RECORDS)
+        if self.fabric.is_global_zero:
+            records = [record for record in read_log(self.path) if record["step"] <= step]
+            self.path.write_text("".join(json.dumps(record) + "\n" for record in records))
+        self._task = self.progress.add_task("training", total=num_steps, completed=step, figures="")
+        with self.progress:
+            yield
+
+    def step(self, step: int, factor: float, seconds: float, batch: Batch, output: Output, losses: Losses) -> None:
+        """Record a step of the training."""
+        self.progress.update(self._task, completed=step)
+        if step % self._every or not self.fabric.is_global_zero:
+            return
+        figures = {"loss": losses.total, **_classification(output, batch, losses), **_restoration(output, batch, losses)}
+        record = {"step": step, "seconds": round(seconds, 2), "learning_rate_factor": round(factor, 5)}
+        record |= {name: round(float(value.detach()), 5) for name, value in figures.items()}
+        with self.path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+        self.fabric.log_dict({f"train/{name}": value for name, value in record.items() if name != "step"}, step=step)
+        shown = [f"{record[name]:.1f} {unit}" for name, unit in (("accuracy", "%"), ("psnr", "dB")) if name in record]
+        self.progress.update(self._task, figures="  ".join(shown))
+
+    def epoch(self, step: int, model: nn.Module) -> None:
+        """Show the examples clean, damaged and restored by the present weights."""
+        if self.examples is None or not self.fabric.is_global_zero:
+            return
+        training = model.training
+        with torch.no_grad():
+            restored = model.eval()(self.examples.degraded).restored
+        model.train(training)
+        rows = [self.examples.clean, self.examples.degraded] + ([restored.clamp(0, 1)] if restored is not None else [])
+        grid = torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+        for logger in self.fabric.loggers:
+            logger.experiment.add_image("clean, damaged, restored", grid.float().cpu(), step)
+
+
+def _classification(output: Output, batch: Batch, losses: Losses) -> dict[str, Tensor]:
+    if output.logits is None or losses.classification is None:
+        return {}
+    labelled = batch.labels != UNLABELLED
+    correct = (output.logits.argmax(1) == batch.labels) & labelled
+    return {"classification_loss": losses.classification, "accuracy": 100 * correct.sum() / labelled.sum().clamp(min=1)}
+
+
+def _restoration(output: Output, batch: Batch, losses: Losses) -> dict[str, Tensor]:
+    if output.restored is None or losses.restoration is None:
+        return {}
+    error = (output.restored.detach().float().clamp(0, 1) - batch.clean).square().mean((1, 2, 3))
+    return {"restoration_loss": losses.restoration, "psnr": -10 * error.clamp(min=1e-10).log10().mean()}
+
+
+def read_log(path: Path) -> list[dict[str, Any]]:
+    """The records of a training so far; a last line that was cut off by a kill is left out."""
+    records = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return records

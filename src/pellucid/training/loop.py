@@ -1,0 +1,143 @@
+"""The training loop: degrade, predict, compare, step, average; log and save on the way."""
+
+import math
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from pellucid.batch import Batch
+from pellucid.errors import UserError
+from pellucid.files import write_aside
+from pellucid.loader import TrainLoader
+from pellucid.objectives import ObjectiveConfig
+from pellucid.objectives.joint import joint_loss
+from pellucid.seeding import seed_of
+from pellucid.training.config import TrainingConfig
+from pellucid.training.log import TrainingLog
+from pellucid.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
+from pellucid.training.stop import StopSignal
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
+
+TIME_SLACK = 0.05
+"""Part of `max_minutes` in which the clock does not hasten the schedule: a run that fits is left alone, and so stays repeatable."""
+
+
+class Trainer:
+    """A network in training: its weights, their average, the optimiser's state and the position in the data.
+
+    Args:
+        fabric: device, precision, processes and loggers.
+        model: the network; trained in place.
+        loader: its batches.
+        objective: what it is trained for.
+        config: how it is trained.
+        log: where the course of the training is shown and written.
+        state_path: file that holds all state that a resumed run needs.
+    """
+
+    def __init__(
+        self,
+        fabric: "Fabric",
+        model: nn.Module,
+        loader: TrainLoader,
+        objective: ObjectiveConfig,
+        config: TrainingConfig,
+        log: TrainingLog,
+        state_path: Path,
+    ) -> None:
+        self.fabric, self.loader, self.log, self.state_path = fabric, loader, log, state_path
+        self.objective, self.config = objective, config
+        model = model.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = AveragedModel(model, use_buffers=True)
+        optimizer = build_optimizer(model, config)
+        self.raw_model = model
+        self.model, self.optimizer = fabric.setup(torch.compile(model) if config.compile else model, optimizer)
+        self.num_steps = config.epochs * loader.num_batches
+        self.step, self.seconds = 0, 0.0
+
+    def fit(self) -> nn.Module:
+        """Train to the end and return the averaged network in evaluation mode.
+
+        Raises `KeyboardInterrupt`, the state saved, when the process was asked to stop.
+        """
+        self.model.train()
+        started = time.monotonic() - self.seconds
+        saved = self.seconds
+        with StopSignal() as stop, self.log.open(self.num_steps, self.step):
+            while (progress := self.progress) < 1:
+                epoch, first_batch = divmod(self.step, self.loader.num_batches)
+                for batch in self.loader.epoch(epoch, first_batch):
+                    self._train_step(batch, progress)
+                    self.seconds = time.monotonic() - started
+                    self._update_average(self.progress - progress)
+                    progress = self.progress
+                    if stop.requested or self.seconds - saved > 60 * self.config.save_minutes:
+                        self.save()
+                        saved = self.seconds
+                    if stop.requested:
+                        raise KeyboardInterrupt
+                    if progress >= 1:
+                        break
+                self.log.epoch(self.step, self.raw_model)
+        self.save()
+        return self.average.module.eval()
+
+    @property
+    def progress(self) -> float:
+        """The part of the training that is done, by steps or, where the time is limited and shorter, by the clock."""
+        by_steps = self.step / self.num_steps
+        if not self.config.max_minutes:
+            return by_steps
+        by_clock = self.seconds / (60 * self.config.max_minutes)
+        hastened: float = self.fabric.broadcast(max(by_steps, (by_clock - TIME_SLACK) / (1 - TIME_SLACK)))
+        return hastened
+
+    def _train_step(self, batch: Batch, progress: float) -> None:
+        torch.manual_seed(seed_of("step", self.config.seed, self.step))  # for encoders with dropout or stochastic depth
+        factor = learning_rate_factor(progress, self.config)
+        set_learning_rate(self.optimizer, factor)
+        output = self.model(batch.degraded)
+        losses = joint_loss(output, batch, self.objective)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.fabric.backward(losses.total)
+        if self.config.clip_norm:
+            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.clip_norm)
+        self.optimizer.step()
+        self.step += 1
+        self.log.step(self.step, factor, self.seconds, batch, output, losses)
+
+    def _update_average(self, advance: float) -> None:
+        """Move the averaged weights toward the present ones; their horizon is a part of the whole training, however long that is."""
+        decay = math.exp(-advance / self.config.average) if self.config.average else 0.0
+        self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
+        self.average.update_parameters(self.raw_model)
+
+    def save(self) -> None:
+        """Write the state, whole or not at all."""
+        with write_aside(self.state_path) as path:
+            self.fabric.save(path, self._state())
+
+    def load(self) -> None:
+        """Go on from the state that was saved last; from the start if there is none."""
+        if not self.state_path.exists():
+            return
+        try:
+            rest = self.fabric.load(self.state_path, self._modules(), weights_only=True)
+        except (RuntimeError, EOFError, KeyError) as error:
+            raise UserError(
+                f"Expected the state of a run in {self.state_path}, but it can't be read ({error}); train again without --resume."
+            ) from None
+        self.average.load_state_dict(rest["average"])
+        self.step, self.seconds = rest["step"], rest["seconds"]
+
+    def _modules(self) -> dict[str, Any]:
+        return {"model": self.model, "optimizer": self.optimizer}
+
+    def _state(self) -> dict[str, Any]:
+        return {**self._modules(), "average": self.average.state_dict(), "step": self.step, "seconds": self.seconds}

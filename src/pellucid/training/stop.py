@@ -1,0 +1,34 @@
+"""Being asked to stop, at a moment that suits."""
+
+import signal
+import threading
+from types import FrameType
+from typing import Any, Self
+
+
+class StopSignal:
+    """Within it, the first Ctrl-C or SIGTERM only sets `requested`; the second one acts as ever.
+
+    Outside the main thread, where Python allows no signal handlers, it leaves them alone.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._former: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():
+            self._former = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def _request(self, number: int, frame: FrameType | None) -> None:
+        self.requested = True
+        self._restore()
+
+    def __exit__(self, *_: object) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        for number, handler in self._former.items():
+            signal.signal(number, handler)
+        self._former = {}
