@@ -46,7 +46,8 @@ def from_url(url: str, wanted: Collection[str]) -> Files:
     try:
         with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
             total = int(response.headers.get("Content-Length", 0))
-            with wrap_file(response, total, Path(url).name, console=console, disable=not console.is_terminal, transient=True) as stream:
+            bar = wrap_file(response, total, description=Path(url).name, console=console, disable=not console.is_terminal, transient=True)
+            with bar as stream:
                 yield from _from_stream(stream, wanted)
     except (OSError, http.client.HTTPException) as error:
         raise UnavailableError(f"nothing ({getattr(error, 'reason', error)})") from error

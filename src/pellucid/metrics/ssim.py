@@ -20,15 +20,18 @@ def ssim_of(images: Tensor, clean: Tensor) -> Tensor:
     """
     if min(clean.shape[2:]) < WINDOW:
         return torch.full((len(clean),), torch.nan, device=clean.device)
-    x, y = images.float().clamp(0, 1), clean.float()
-    down, across = (_windows(length, clean.device) for length in clean.shape[2:])
+    # Variances are small differences of large means. In float64 neither TF32 nor autocast, which a caller may have on, comes near them.
+    dtype = torch.float32 if clean.device.type == "mps" else torch.float64
+    x, y = images.to(dtype).clamp(0, 1), clean.to(dtype)
+    down, across = (_windows(length, clean.device).to(dtype) for length in clean.shape[2:])
     # As two matrix products this takes a tenth of a convolution's time at 32 pixels, where most of the evaluation would go into it.
     mean_x, mean_y, xx, yy, xy = down @ torch.stack((x, y, x * x, y * y, x * y)) @ across.T
     variances = (xx - mean_x**2).clamp(min=0) + (yy - mean_y**2).clamp(min=0)
     covariance = xy - mean_x * mean_y
     c1, c2 = 0.01**2, 0.03**2
     similarity = (2 * mean_x * mean_y + c1) * (2 * covariance + c2) / ((mean_x**2 + mean_y**2 + c1) * (variances + c2))
-    return similarity.mean(dim=(1, 2, 3))
+    result: Tensor = similarity.mean(dim=(1, 2, 3)).float()
+    return result
 
 
 def ssim(output: Output, batch: Batch) -> Tensor | None:

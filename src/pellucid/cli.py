@@ -1,0 +1,241 @@
+"""The command line: typed functions in one dict, their docstrings the help. Torch is imported when a command runs, not before."""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser
+
+from pellucid.errors import UserError
+from pellucid.evaluation import TRACKS
+from pellucid.recipe import RECIPES, Recipe, settings
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from torch import nn
+
+    from pellucid.data import Dataset
+    from pellucid.evaluation.evaluate import Evaluation
+
+DEFAULT_RECIPE = "quick"
+
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def demo(out: Path, resume: bool, device: str) -> None:
+    """Get CIFAR-10, train recipe `quick` (five minutes on two CPU cores), measure it and write a report."""
+    from pellucid import data
+    from pellucid.reporting import write_report
+    from pellucid.run import run
+
+    network, description = run(RECIPES["quick"], out, resume=resume, device=device)
+    test = data.load("cifar10").test
+    evaluation = _measure(network, test, "reference")
+    _write_json(out / "evaluation.json", evaluation.to_json())
+    report = write_report(out, network, description, test, evaluation)
+    _print(evaluation.table())
+    _print(
+        f"The report: [bold]{report}[/bold]\n"
+        f"Restore and name your own pictures: [bold]pellucid predict PICTURES... --out restored --model {out}[/bold]\n"
+        f"Measure on other damage:            [bold]pellucid evaluate {out} --track noise[/bold]\n"
+        "Train longer, for a better model:   [bold]pellucid train --recipe base --out runs/base[/bold]"
+    )
+
+
+def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int) -> None:
+    """Train a network by a recipe; a flag or a YAML file changes any setting of it."""
+    from pellucid import data
+    from pellucid.run import run, training_images
+
+    network, _ = run(recipe, out, resume=resume, device=device, devices=devices)
+    _, held_out = training_images(recipe, data.load(recipe.data.dataset, recipe.data.source).train)
+    if held_out is not None:
+        _print(_measure(network, held_out, "reference").table())
+    _print(f"The model: [bold]{out / 'model'}[/bold]\nMeasure it: [bold]pellucid evaluate {out} --track reference[/bold]")
+
+
+def evaluate(
+    model: str, track: str, json: Path | None, dataset: str, source: Path | None, limit: int | None, device: str
+) -> None:
+    """Measure a model on a track of the protocol, on the test images of a data set."""
+    from pellucid import data
+    from pellucid.checkpoint import load_model
+
+    if limit is not None and limit < 1:
+        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+    network, description = load_model(model, device)
+    test = data.load(dataset, source).test
+    if test.classes != description.classes:
+        raise UserError(
+            f"Expected images of the classes that the model knows ({', '.join(description.classes)}), found those of {dataset} "
+            f"({', '.join(test.classes)}); choose its own data set by --dataset."
+        )
+    evaluation = _measure(network, test, track, limit)
+    _print(evaluation.table())
+    if json is not None:
+        _write_json(json, evaluation.to_json())
+
+
+def predict(paths: list[Path], out: Path, model: str, force: bool, device: str) -> None:
+    """Restore pictures and name what is in them."""
+    from pellucid.inference import predict_files
+
+    summary = predict_files(paths, out, model, device, force)
+    _print(summary)
+
+
+def data(dataset: str, source: Path | None) -> None:
+    """Get a data set, check it, and keep it in $PELLUCID_HOME (~/.cache/pellucid)."""
+    from pellucid import data
+
+    splits = data.load(dataset, source)
+    _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
+
+
+def _measure(network: "nn.Module", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
+    """Evaluate with a progress bar."""
+    from rich.progress import Progress
+
+    from pellucid.evaluation.evaluate import evaluate
+
+    device = next(network.parameters()).device
+    with Progress() as bar:
+        task = bar.add_task(f"track {track}")
+        return evaluate(
+            network,
+            dataset,
+            TRACKS[track],
+            limit=limit,
+            device=device,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _write_json(path: Path, value: dict[str, Any]) -> None:
+    import json
+
+    from pellucid.files import write_aside
+
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def _print(shown: "RenderableType") -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=True).print(shown)
+
+
+COMMANDS = {"demo": demo, "train": train, "evaluate": evaluate, "predict": predict, "data": data}
+"""Every command by name; its arguments are those of `_arguments`."""
+
+
+USAGE = {
+    "demo": "demo [options]",
+    "train": "train [--recipe NAME] [--config FILE] [--out DIR] [--SETTING VALUE ...] [options]",
+    "evaluate": "evaluate MODEL [--track NAME] [--json FILE] [options]",
+    "predict": "predict PATHS... --out DIR [--model MODEL] [options]",
+    "data": "data NAME [--source PATH]",
+}
+"""How each is called, in short; jsonargparse would list all forty settings of a recipe before every error."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a user's mistake is one sentence and exit status 2."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    try:
+        command, settings = parse(arguments)
+        COMMANDS[command](**settings)
+    except UserError as error:
+        print(f"pellucid: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("pellucid: stopped; the same command with --resume goes on from here.", file=sys.stderr)
+        sys.exit(STOPPED)
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """The command that the arguments name, and what it is called with."""
+    parser = ArgumentParser(prog="pellucid", description="Restore damaged images and say what is in them: one network, one pass.")
+    parser.add_argument("--version", action="version", version=f"pellucid {version('pellucid')}")
+    subcommands = parser.add_subcommands(required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        subcommands.add_subcommand(name, _command_parser(name, arguments), help=_summary(name))
+    namespace = parser.parse_args(arguments)
+    command: str = namespace.subcommand
+    values = parser.instantiate(namespace)[command].as_dict()
+    if command == "train":
+        values.pop("config")
+        recipe = Recipe(**{field.name: values.pop(field.name) for field in fields(Recipe)})
+        max_minutes = values.pop("max_minutes")
+        values["recipe"] = recipe if max_minutes is None else replace(recipe, training=replace(recipe.training, max_minutes=max_minutes))
+    return command, values
+
+
+def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
+    """The parser of one command; its flags are the parameters of the command's function."""
+    parser = ArgumentParser(description=_summary(command), usage=f"pellucid {USAGE[command]}")
+    if command not in arguments:
+        return parser  # named in the overview, and never parsed: its flags would only cost time
+    from pellucid.data import DATASETS
+
+    add = parser.add_argument
+    match command:
+        case "demo":
+            add("--out", type=Path, default=Path("runs/demo"), help="folder of the run; must be new or empty")
+            add("--resume", action="store_true", help="go on with a demo that was stopped")
+        case "train":
+            recipe = _named_recipe(arguments)
+            add("--recipe", choices=list(RECIPES), default=recipe, help="settings to start from")
+            add("--config", action="config", help="YAML file of settings, as --print_config shows them; flags go over it")
+            add("--out", type=Path, default=Path("runs") / recipe, help="folder of the run; must be new or empty unless resumed")
+            add("--resume", action="store_true", help="go on where a stopped run of the same recipe in this folder was")
+            add("--max-minutes", type=float, help="end the training by then, its schedule included: short for --training.max_minutes")
+            add("--devices", type=int, default=1, help="how many devices to train on")
+            parser.add_class_arguments(Recipe)
+            parser.set_defaults(settings(RECIPES[recipe]))
+        case "evaluate":
+            add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
+            add("--track", choices=list(TRACKS), default="reference", help="the damage; see the protocol")
+            add("--json", type=Path, metavar="FILE", help="file to write the figures to")
+            add("--dataset", choices=list(DATASETS), default="cifar10", help="whose test images")
+            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+            add("--limit", type=int, metavar="N", help="measure the first N images only")
+        case "predict":
+            add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
+            add("--out", type=Path, required=True, metavar="DIR", help="folder for the restored pictures, predictions.jsonl, contact sheet")
+            add("--model", default="bundled", help="folder of a model or of a run, name on the Hugging Face hub, or 'bundled'")
+            add("--force", action="store_true", help="write into a folder that has files in it")
+        case "data":
+            add("dataset", choices=list(DATASETS), help="what to get; 'shapes' is drawn, the rest is downloaded")
+            add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
+    if command != "data":
+        add("--device", default="auto", help="auto, cpu, cuda or mps")
+    return parser
+
+
+def _named_recipe(arguments: Sequence[str]) -> str:
+    """The recipe that --recipe or the file of --config names; it has to be known before the parser is built, being its defaults."""
+    import yaml
+
+    known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    known.add_argument("--recipe")
+    known.add_argument("--config", action="append", default=[])
+    named, _ = known.parse_known_args(arguments)
+    for file in [] if named.recipe else named.config:
+        if Path(file).is_file():
+            content = yaml.safe_load(Path(file).read_text())
+            named.recipe = content.get("recipe") if isinstance(content, dict) else None
+    return named.recipe if named.recipe in RECIPES else DEFAULT_RECIPE
+
+
+def _summary(command: str) -> str:
+    """The first sentence of a command's docstring."""
+    return (COMMANDS[command].__doc__ or "").split("\n\n")[0]
