@@ -1,1 +1,75 @@
-"""Pellucid: one network that restores a damaged image and says what is in it."""
+"""Pellucid: one network that restores a damaged image and says what is in it.
+
+    import pellucid
+
+    predictor = pellucid.Predictor.load()  # the bundled model, or a folder, or a name on the Hugging Face hub
+    for prediction in predictor.predict(pictures):  # uint8 arrays (H, W, 3) of any sizes
+        print(prediction.label, prediction.confidence, prediction.restored.shape)
+
+Names load when they are first used, so that importing the package costs nothing: no torch, no Lightning, no timm.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pellucid.batch import Batch, Output
+    from pellucid.checkpoint import load_model
+    from pellucid.degradations import DEGRADATIONS, SUITES
+    from pellucid.evaluation import TRACKS
+    from pellucid.evaluation.evaluate import evaluate
+    from pellucid.inference import Prediction, Predictor
+    from pellucid.recipe import RECIPES, Recipe
+    from pellucid.run import run as train
+
+    __version__: str
+
+__all__ = [
+    "DEGRADATIONS",
+    "RECIPES",
+    "SUITES",
+    "TRACKS",
+    "Batch",
+    "Output",
+    "Prediction",
+    "Predictor",
+    "Recipe",
+    "__version__",
+    "evaluate",
+    "load_model",
+    "train",
+]
+
+# name -> module of the package, and what it is called there
+_HOMES = {
+    "Batch":        ("batch", "Batch"),
+    "DEGRADATIONS": ("degradations", "DEGRADATIONS"),
+    "Output":       ("batch", "Output"),
+    "Prediction":   ("inference", "Prediction"),
+    "Predictor":    ("inference", "Predictor"),
+    "RECIPES":      ("recipe", "RECIPES"),
+    "Recipe":       ("recipe", "Recipe"),
+    "SUITES":       ("degradations", "SUITES"),
+    "TRACKS":       ("evaluation", "TRACKS"),
+    "evaluate":     ("evaluation.evaluate", "evaluate"),
+    "load_model":   ("checkpoint", "load_model"),
+    "train":        ("run", "run"),  # not `run`: importing the module of that name would take its place here
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    """A public name on its first use (PEP 562)."""
+    if name == "__version__":
+        value: Any = import_module("importlib.metadata").version("pellucid")
+    elif name in _HOMES:
+        module, original = _HOMES[name]
+        value = getattr(import_module(f"pellucid.{module}"), original)
+    else:
+        raise AttributeError(f"module 'pellucid' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names, whether they are loaded or not."""
+    return __all__

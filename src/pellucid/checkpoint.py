@@ -1,6 +1,6 @@
 """Saved models: a folder with `model.safetensors`, `config.json` and a model card `README.md`. No pickle.
 
-`load_model` takes such a folder, the name of a model on the Hugging Face hub (`owner/name`), or nothing for the bundled model.
+`load_model` takes such a folder, that of a run, the name of a model on the Hugging Face hub (`owner/name`), or `bundled`.
 """
 
 import json
@@ -96,7 +96,7 @@ def find_device(name: torch.device | str = "auto") -> torch.device:
 
 def _find(source: str | Path | None) -> Path:
     """The folder of a model on this machine."""
-    if source is None:
+    if source in (None, "bundled"):
         return Path(str(files("pellucid"))) / "bundled"
     folder = Path(source)
     if (folder / "model" / CONFIG).is_file():  # the folder of a run

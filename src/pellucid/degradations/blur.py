@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 TRUNCATE = 4.0
-"""The kernel ends where the Gaussian falls below 0.04 % of its peak, as in scipy.ndimage."""
+"""Where the kernel ends, in sigmas: the Gaussian has fallen to 0.03 % of its peak there. As in scipy.ndimage and, for floats, OpenCV."""
 
 
 def gaussian_blur(images: Tensor, sigma: Tensor, _generator: Generator) -> Tensor:

@@ -19,12 +19,15 @@ if TYPE_CHECKING:
     from pellucid.batch import Damage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Step:
-    """One degradation of a pipeline.
+    """One degradation of a pipeline; raises `UserError` for what that degradation can't do.
 
-    name: a key of `DEGRADATIONS`; low, high: the strength is drawn uniformly between them, in the degradation's unit (high defaults to
-    low, a fixed strength); probability: that of an image to get this step. Raises `UserError` for what the degradation can't do.
+    Args:
+        name: a key of `DEGRADATIONS`.
+        low: the least strength, in the degradation's unit; strengths are drawn uniformly.
+        high: the greatest strength; none for a fixed one, that of `low`.
+        probability: that of an image to get this step, from 0 to 1.
     """
 
     name: str
@@ -67,11 +70,13 @@ class Step:
         return images.masked_fill(hole, FILL), hole
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Pipeline:
-    """Steps in the order in which they are applied; every degradation at most once.
+    """Steps in the order in which they are applied; raises `UserError`.
 
-    at_most: how many of the steps that were drawn for an image it keeps, chosen uniformly; None keeps all. Raises `UserError`.
+    Args:
+        steps: the degradations, each once at most.
+        at_most: how many of the steps that were drawn for an image it keeps, chosen uniformly; none keeps all.
     """
 
     steps: tuple[Step, ...] = ()

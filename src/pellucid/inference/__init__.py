@@ -1,1 +1,18 @@
-"""."""
+"""A trained model at work: pictures -> classes and restored pictures. Knows nothing of how the model was trained.
+
+`Predictor` takes arrays; `predict_files` takes files and folders, and draws a contact sheet of some of them.
+
+    >>> import numpy as np
+    >>> from pellucid.inference import Predictor
+    >>> from pellucid.models import ModelConfig, build_model
+    >>> network = build_model(ModelConfig(encoder="resnet18", widths=(8, 16), depths=(1, 1)), num_classes=2).eval()
+    >>> prediction = Predictor(network, ("cat", "dog")).predict(np.zeros((33, 47, 3), np.uint8))[0]
+    >>> prediction.label in ("cat", "dog"), prediction.restored.shape
+    (True, (33, 47, 3))
+"""
+
+from pellucid.inference.device import choose_device
+from pellucid.inference.predict import Summary, predict_files
+from pellucid.inference.predictor import Prediction, Predictor
+
+__all__ = ["Prediction", "Predictor", "Summary", "choose_device", "predict_files"]

@@ -1,0 +1,60 @@
+"""The pictures that are asked for, and what the restored ones are called: no two alike, whatever else lies beside them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePath, PurePosixPath
+
+from pellucid import pictures
+from pellucid.errors import UserError
+
+
+def inputs(paths: Sequence[Path], made: Sequence[Path]) -> Iterator[tuple[Path, PurePosixPath]]:
+    """Each picture among files and folders, in their order, and the place of its restored picture.
+
+    A single folder keeps its tree; of several arguments, a folder's tree comes below the folder's name, and one that is called like an
+    earlier argument is numbered: `a/x.png b/x.png` become `x.png` and `x-2.png`. A name keeps its ending: `x.jpg` becomes `x.jpg.png`,
+    which no `x.png` beside it can meet.
+
+    made: files and folders that the results are written to. In a folder they are passed over; to ask for one of them is a `UserError`.
+    """
+    ours = [path.resolve() for path in made]
+    for path in paths:
+        if _within(path.resolve(), ours):
+            raise UserError(f"Expected pictures from outside of the results, found {path}; choose another output folder.")
+    pictures.find(paths)  # complains before the first picture, and of all paths
+    return _inputs(paths, ours)
+
+
+def _inputs(paths: Sequence[Path], ours: Sequence[Path]) -> Iterator[tuple[Path, PurePosixPath]]:
+    taken: dict[str, int] = {}
+    for path in paths:
+        if not path.is_dir():
+            yield path, PurePosixPath(_unlike(taken, png(path.name)))
+            continue
+        root, top = path.resolve(), PurePosixPath()
+        if len(paths) > 1:
+            top /= _unlike(taken, root.name)
+        for picture in pictures.find([path]):
+            below = picture.relative_to(path)
+            if not _within(root / below, ours):
+                yield picture, top / below.parent / png(below.name)
+
+
+def png(name: str) -> str:
+    """What the PNG of a picture is called: `name` itself or a longer one, never what another picture's is called."""
+    path = PurePath(name)
+    plain = path.suffix.lower() == ".png" and PurePath(path.stem).suffix.lower() not in pictures.ENDINGS
+    return name if plain else f"{name}.png"  # x.jpg.png is lengthened too, as x.jpg has its name
+
+
+def _unlike(taken: dict[str, int], name: str) -> str:
+    """`name`, numbered if it is taken already; `taken` counts how often each was asked for, in lower case for the sake of macOS."""
+    path, unlike = PurePath(name), name
+    while unlike.casefold() in taken:
+        taken[name.casefold()] += 1
+        unlike = f"{path.stem}-{taken[name.casefold()]}{path.suffix}"
+    taken[unlike.casefold()] = 1
+    return unlike
+
+
+def _within(path: Path, folders: Sequence[Path]) -> bool:
+    return any(path.is_relative_to(folder) for folder in folders)

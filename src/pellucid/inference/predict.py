@@ -1,0 +1,106 @@
+"""The work behind `pellucid predict`: picture files and folders -> restored pictures, a line of JSON for each, and a contact sheet.
+
+Pictures stream through in chunks, so that memory doesn't grow with their number.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid import files, pictures
+from pellucid.errors import UserError
+from pellucid.inference import sheet
+from pellucid.inference.inputs import inputs
+from pellucid.inference.predictor import Predictor
+from pellucid.inference.stream import Answer, Failure, stream
+
+RESTORED, PREDICTIONS, SHEET = "restored", "predictions.jsonl", "contact-sheet.png"
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """What became of the pictures: how many there were, and how many of them failed; `str` says it in a sentence."""
+
+    out: Path
+    num_pictures: int
+    num_failed: int
+
+    def __str__(self) -> str:
+        good, errors = self.num_pictures - self.num_failed, f"{self.out / PREDICTIONS} says why"
+        if not good:
+            return f"None of {_pictures(self.num_pictures)} could be used: {errors}."
+        failed = f" {self.num_failed:,} of {_pictures(self.num_pictures)} failed: {errors}." if self.num_failed else ""
+        return f"{_pictures(good)} went well: look at {self.out / SHEET}.{failed}"
+
+
+def predict_files(
+    paths: Sequence[Path],
+    out: Path,
+    model: str | Path | None = None,
+    device: str = "auto",
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> Summary:
+    """Restore and classify the pictures in files and folders.
+
+    Writes `restored/`, named by `inputs`; `predictions.jsonl`, a line for each picture in their order, with path, label, confidence,
+    probabilities and restored (relative to `out`), null where the model has no such task, or with path and error; and `contact-sheet.png`.
+    A picture that can't be read, or is too large to go through the network whole, is such an error and stops nothing.
+
+    Args:
+        paths: files, and folders that are searched through.
+        out: folder for the results.
+        model: as `load_model` takes it; the bundled model by default.
+        device: a name of torch's, or `auto`.
+        force: write into a folder that holds files already; those with other names stay as they are.
+        progress: is told after each picture how many are done, and how many there are.
+    """
+    if out.exists() and any(files.folder(out).iterdir()) and not force:
+        raise UserError(f"Expected a new or an empty folder for the results, found files in {out}; choose another, or --force this one.")
+    made = [out / RESTORED, out / SHEET]
+    total = sum(1 for _ in inputs(paths, made))
+    if not total:
+        raise UserError(f"Expected pictures, found only the results of an earlier run in {out}; choose another folder to read from.")
+    predictor = Predictor.load(model, device)
+    cells: list[sheet.Cell] = []
+    done = num_failed = 0
+    with files.write_aside(out / PREDICTIONS) as aside, aside.open("w", encoding="utf-8") as lines:
+        for answer in stream(inputs(paths, made), predictor):
+            line = _save(answer, out)
+            lines.write(json.dumps(line) + "\n")
+            if isinstance(answer, Failure) or "error" in line:
+                num_failed += 1
+            elif len(cells) * total <= done * sheet.MOST:  # evenly from all of them, as neighbours tend to be alike
+                cells.append(sheet.cell(answer.path.name, answer.picture, answer.prediction))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    pictures.write(out / SHEET, sheet.draw(cells, (f"{len(cells)} of " if len(cells) < done else "") + _pictures(done)))
+    return Summary(out, done, num_failed)
+
+
+def _save(answer: Answer | Failure, out: Path) -> dict[str, Any]:
+    """Write the restored picture, if there is one; returns what `predictions.jsonl` says of it."""
+    path = str(answer.path)
+    if isinstance(answer, Failure):
+        return {"path": path, "error": str(answer.error)}
+    said, restored = answer.prediction, None
+    if said.restored is not None:
+        restored = f"{RESTORED}/{answer.place}"
+        try:
+            pictures.write(out / restored, said.restored)
+        except UserError as error:  # such as a name too long for the file system: the others may still go well
+            return {"path": path, "error": str(error)}
+    return {
+        "path": path,
+        "label": said.label,
+        "confidence": said.confidence and round(said.confidence, 6),
+        "probabilities": said.probabilities and {name: round(probability, 6) for name, probability in said.probabilities.items()},
+        "restored": restored,
+    }
+
+
+def _pictures(number: int) -> str:
+    return "1 picture" if number == 1 else f"{number:,} pictures"

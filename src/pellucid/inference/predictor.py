@@ -1,0 +1,116 @@
+"""A trained network behind arrays: uint8 pictures of any size in, classes and restored pictures out."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pellucid.checkpoint import load_model
+from pellucid.errors import UserError
+from pellucid.inference.device import choose_device
+from pellucid.inference.footprint import max_pixels
+
+SMALLEST = 8
+"""Height and width from which up networks take images."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """What a model says of one picture; `None` for what a single-task model doesn't say.
+
+    label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) uint8, RGB.
+    """
+
+    label: str | None
+    confidence: float | None
+    probabilities: dict[str, float] | None
+    restored: NDArray[np.uint8] | None
+
+
+class Predictor:
+    """A network and the names of its classes, ready for pictures.
+
+    Args:
+        network: in evaluation mode; images (B, 3, H, W) in [0, 1] -> `Output`. It is moved to `device`.
+        classes: their names, in the order of the logits.
+        device: a name of torch's, or `auto`.
+        batch_size: most pictures of one forward; large pictures go through in smaller batches, see `max_pixels`.
+    """
+
+    def __init__(self, network: nn.Module, classes: Sequence[str], device: torch.device | str = "cpu", batch_size: int = 64) -> None:
+        if network.training:
+            raise ValueError("Expected a network in evaluation mode, found it in training mode; call network.eval() first.")
+        self.device = choose_device(device)
+        self.network = network.to(self.device)
+        self.classes = tuple(classes)
+        self.batch_size = batch_size
+        self.max_pixels = max_pixels(self.network)
+
+    @classmethod
+    def load(cls, source: str | Path | None = None, device: torch.device | str = "auto", batch_size: int = 64) -> Self:
+        """A saved model by its folder, a run's folder, a name on the Hugging Face hub, or the bundled one."""
+        chosen = choose_device(device)
+        network, description = load_model(source, chosen)
+        return cls(network, description.classes, chosen, batch_size)
+
+    def predict(self, images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> list[Prediction]:
+        """One picture (H, W, 3), uint8, RGB, or several of any sizes -> a prediction for each, in their order.
+
+        Pictures of one size go through the network together. Raises `UserError` for one of more than `max_pixels`.
+        """
+        pictures = [images] if isinstance(images, np.ndarray) and images.ndim == 3 else list(images)
+        for picture in pictures:
+            self._check(picture)
+        predictions: dict[int, Prediction] = {}
+        for places in self._batches(pictures):
+            predictions.update(zip(places, self._predict(np.stack([pictures[place] for place in places])), strict=True))
+        return [predictions[place] for place in range(len(pictures))]
+
+    def _check(self, picture: NDArray[np.uint8]) -> None:
+        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
+            raise ValueError(
+                f"Expected uint8 images of shape (H, W, 3), found {picture.dtype} of shape {picture.shape}; convert them to RGB first."
+            )
+        height, width = picture.shape[:2]
+        if height * width > self.max_pixels:
+            raise UserError(f"Expected at most {self.max_pixels:,} pixels, found {width:,} x {height:,}; scale it down or cut it up first.")
+
+    def _batches(self, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[list[int]]:
+        """The places of pictures that go through the network together."""
+        of_size: dict[tuple[int, ...], list[int]] = {}
+        for place, picture in enumerate(pictures):
+            of_size.setdefault(picture.shape, []).append(place)
+        for (height, width, _), places in of_size.items():
+            size = min(self.batch_size, self.max_pixels // (height * width))
+            for start in range(0, len(places), size):
+                yield places[start : start + size]
+
+    @torch.inference_mode()
+    def _predict(self, pixels: NDArray[np.uint8]) -> list[Prediction]:
+        """Pictures of one size (B, H, W, 3) -> a prediction for each."""
+        num_pictures, height, width, _ = pixels.shape
+        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).contiguous().float() / 255
+        margin = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
+        logits, restored = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images)
+        probabilities = [None] * num_pictures if logits is None else logits.softmax(dim=1).tolist()
+        pictures = [None] * num_pictures if restored is None else _pixels(restored[..., :height, :width])
+        return [self._prediction(*answer) for answer in zip(probabilities, pictures, strict=True)]
+
+    def _prediction(self, probabilities: list[float] | None, restored: NDArray[np.uint8] | None) -> Prediction:
+        if probabilities is None:
+            return Prediction(None, None, None, restored)
+        named = dict(zip(self.classes, probabilities, strict=True))
+        label = max(named, key=named.__getitem__)
+        return Prediction(label, named[label], named, restored)
+
+
+def _pixels(images: Tensor) -> NDArray[np.uint8]:
+    """(B, 3, H, W), about [0, 1] -> (B, H, W, 3)."""
+    pixels: NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return pixels

@@ -1,0 +1,92 @@
+"""The contact sheet: pictures beside their restored ones, with what the model says of them, on one page to look at."""
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from pellucid.inference.predictor import Prediction
+
+MOST = 24
+"""Pictures of a full sheet."""
+
+COLUMNS = 4
+SIDE = 192  # pixels of the square that each picture is fitted into: six times a CIFAR image
+GAP, MARGIN = 8, 32
+INK, PALE, EDGE = "#1b1f24", "#68707a", "#dfe3e8"
+
+
+class Cell(NamedTuple):
+    """A picture on the sheet, already at its final size, so that large ones need not be kept."""
+
+    name: str
+    caption: str
+    images: tuple[Image.Image, ...]
+
+
+def cell(name: str, image: NDArray[np.uint8], prediction: Prediction) -> Cell:
+    """The picture `image`, (H, W, 3) uint8, called `name`, and its restored one beside it if there is one."""
+    pair = [image] if prediction.restored is None else [image, prediction.restored]
+    caption = "" if prediction.confidence is None else f"{prediction.label}  {100 * prediction.confidence:.0f} %"
+    return Cell(name, caption, tuple(map(fit, pair)))
+
+
+def fit(image: NDArray[np.uint8]) -> Image.Image:
+    """A picture at a size to look at: small ones enlarged by a whole factor, pixel for pixel, large ones shrunk into the square."""
+    picture = Image.fromarray(image)
+    longest = max(picture.size)
+    if longest > SIDE:
+        width, height = (max(1, round(side * SIDE / longest)) for side in picture.size)
+        return picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3)
+    factor = SIDE // longest
+    return picture.resize((factor * picture.width, factor * picture.height), Image.Resampling.NEAREST)
+
+
+def draw(cells: Sequence[Cell], heading: str) -> NDArray[np.uint8]:
+    """The sheet, (H, W, 3) uint8: rows of cells below the heading."""
+    width, line = 2 * SIDE + GAP, 22
+    columns = min(COLUMNS, max(1, len(cells)))
+    rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
+    heights = [max(image.height for cell in row for image in cell.images) + GAP + 2 * line for row in rows]
+    top = 2 * MARGIN + 3 * line
+    page = Image.new("RGB", (MARGIN + columns * (width + MARGIN), top + sum(height + MARGIN for height in heights)), "white")
+    pen = ImageDraw.Draw(page)
+    pen.text((MARGIN, MARGIN), "Pellucid", INK, font("Bold", 24))
+    pen.text((MARGIN, MARGIN + 1.5 * line), shorten(heading, width, font("", 15)), PALE, font("", 15))
+    for row, height in zip(rows, heights, strict=True):
+        for column, (name, caption, images) in enumerate(row):
+            left = MARGIN + column * (width + MARGIN)
+            below = top + images[0].height + GAP
+            for place, image in enumerate(images):
+                corner = left + place * (SIDE + GAP)
+                if row is rows[0]:
+                    pen.text((corner, top - line), ("as given", "restored")[place], PALE, font("", 13))
+                page.paste(image, (corner, top))
+                pen.rectangle((corner - 1, top - 1, corner + image.width, top + image.height), outline=EDGE)  # some pictures are white
+            pen.text((left, below), shorten(name, width, font("", 15)), PALE, font("", 15))
+            pen.text((left, below + line), shorten(caption, width, font("Bold", 15)), INK, font("Bold", 15))
+        top += height + MARGIN
+    return np.asarray(page)
+
+
+def shorten(text: str, width: float, face: ImageFont.FreeTypeFont) -> str:
+    """`text` without its middle if it is wider than `width` pixels; file names differ at their ends."""
+    text = short = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
+    kept = len(text)
+    while face.getlength(short) > width:
+        kept -= 1
+        short = f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
+    return short
+
+
+@cache
+def font(weight: str, size: int) -> ImageFont.FreeTypeFont:
+    """DejaVu Sans out of matplotlib: unlike Pillow's own, it has more than the Latin letters."""
+    import matplotlib  # for its files alone, and only once there is a sheet to draw
+
+    name = f"DejaVuSans-{weight}.ttf" if weight else "DejaVuSans.ttf"
+    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)

@@ -1,0 +1,63 @@
+"""Pictures on their way through a model, however many: read, predicted and handed on in bounded chunks, in their order."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import pictures
+from pellucid.errors import UserError
+from pellucid.inference.predictor import Prediction, Predictor
+
+
+class Answer(NamedTuple):
+    """A picture, (H, W, 3) uint8, from `path`, and what the model says of it; `place` is where its restored picture belongs."""
+
+    path: Path
+    place: PurePosixPath
+    picture: NDArray[np.uint8]
+    prediction: Prediction
+
+
+class Failure(NamedTuple):
+    """Why there is no answer."""
+
+    path: Path
+    error: UserError
+
+
+class _Picture(NamedTuple):
+    path: Path
+    place: PurePosixPath
+    pixels: NDArray[np.uint8]
+
+
+def stream(asked: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor) -> Iterator[Answer | Failure]:
+    """An answer or a failure for each picture that is `asked` for, by its path and place."""
+    for chunk in _chunks((_read(path, place, predictor.max_pixels) for path, place in asked), predictor):
+        predictions = iter(predictor.predict([picture.pixels for picture in chunk if isinstance(picture, _Picture)]))
+        for picture in chunk:
+            yield Answer(*picture, next(predictions)) if isinstance(picture, _Picture) else picture
+
+
+def _read(path: Path, place: PurePosixPath, max_pixels: int) -> _Picture | Failure:
+    try:
+        return _Picture(path, place, pictures.read(path, min(max_pixels, pictures.MAX_PIXELS)))
+    except UserError as error:
+        return Failure(path, error)
+
+
+def _chunks(found: Iterable[_Picture | Failure], predictor: Predictor) -> Iterator[list[_Picture | Failure]]:
+    """Neighbours, until there are as many as may go through the network at once."""
+    chunk: list[_Picture | Failure] = []
+    num_pixels = 0
+    for picture in found:
+        chunk.append(picture)
+        num_pixels += picture.pixels.size // 3 if isinstance(picture, _Picture) else 0
+        if len(chunk) == predictor.batch_size or num_pixels >= predictor.max_pixels:
+            yield chunk
+            chunk, num_pixels = [], 0
+    if chunk:
+        yield chunk

@@ -1,0 +1,147 @@
+"""The course of a training: records of `log.jsonl` -> curves that follow the reader's light or dark mode."""
+
+import io
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+
+from pellucid.reporting.page import Html, html, join
+
+NUM_WINDOWS = 25
+"""A noisy curve is smoothed by the mean over one in so many of its records; one of fewer than twice as many is shown as it is."""
+
+# While matplotlib draws, these stand for the variables of the style sheet.
+STAND_INS = {"ink": "#010101", "soft": "#010102", "line": "#010103", "naming": "#010104", "restoring": "#010105"}
+
+RC = {
+    "axes.edgecolor": STAND_INS["line"],
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "axes.labelcolor": STAND_INS["soft"],
+    "axes.spines.left": False,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+    "font.size": 10.5,
+    "grid.color": STAND_INS["line"],
+    "grid.linewidth": 0.8,
+    "svg.fonttype": "none",  # text stays text, in the page's own font
+    "text.color": STAND_INS["soft"],
+    "xtick.color": STAND_INS["line"],
+    "xtick.labelcolor": STAND_INS["soft"],
+    "ytick.labelcolor": STAND_INS["soft"],
+    "ytick.left": False,
+}
+"""What matplotlib is told for a chart, and for no one else's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Curve:
+    """A quantity of the records: its name for the reader, its unit, and the variable of the style sheet that holds its colour."""
+
+    title: str
+    unit: str
+    colour: str
+
+
+# fmt: off
+CURVES = {
+    #                             title                  unit                           colour
+    "classification_loss":  Curve("Classification loss", "cross-entropy",               "naming"),
+    "accuracy":             Curve("Accuracy",            "% of a batch",             "naming"),
+    "restoration_loss":     Curve("Restoration loss",    "in its own unit",        "restoring"),
+    "psnr":                 Curve("PSNR",                "dB, mean of a batch",      "restoring"),
+    "loss":                 Curve("Joint loss",          "classification + weight × restoration", "ink"),
+    "learning_rate_factor": Curve("Learning rate",       "relative to the recipe’s",        "ink"),
+}
+# fmt: on
+"""What is drawn of a training, by its name in the records."""
+
+
+def curves(records: Sequence[Mapping[str, Any]], tests: Mapping[str, float | None]) -> Html:
+    """A chart for each quantity that was recorded; tests: what the test pictures gave for some of them, a dashed line."""
+    charts = (_chart(name, points, tests.get(name)) for name, points in _recorded(records))
+    return html('<div class="curves">{charts}</div>\n', charts=join(charts))
+
+
+def smoothing(num_records: int) -> int:
+    """Over how many neighbouring records a noisy curve is averaged; 1 for none."""
+    return max(1, num_records // NUM_WINDOWS)
+
+
+def _recorded(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[tuple[int, float]]]]:
+    """The (step, value) pairs of each quantity, those that no chart can show left out."""
+    both_tasks = any("classification_loss" in record and "restoration_loss" in record for record in records)
+    for name in CURVES:
+        points = [(record["step"], record[name]) for record in records if math.isfinite(record.get(name, math.nan))]
+        if points and (name != "loss" or both_tasks):  # of one task alone it would be drawn twice
+            yield name, points
+
+
+def _chart(name: str, points: Sequence[tuple[int, float]], test: float | None) -> Html:
+    curve = CURVES[name]
+    steps, values = np.array(points).T
+    window = 1 if name == "learning_rate_factor" else smoothing(len(values))
+    colour = STAND_INS[curve.colour]
+    with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
+        figure = Figure(figsize=(5.6, 2.7), layout="constrained")
+        axes = figure.add_subplot()
+        if window > 1:
+            axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3)
+        axes.plot(steps, _smoothed(values, window), color=colour, linewidth=1.8, marker="o" if len(values) == 1 else "")
+        if test is not None:
+            axes.axhline(test, color=colour, linewidth=1, linestyle=(0, (4, 3)))
+            axes.annotate(
+                f"test {test:.1f}",
+                (1, test),
+                (0, 3),
+                xycoords=("axes fraction", "data"),
+                textcoords="offset points",
+                ha="right",
+                va="bottom",
+            )
+        axes.set_xlabel("step")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axes.margins(x=0.01)
+        stream = io.StringIO()
+        figure.savefig(stream, format="svg")
+    return html(
+        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n",
+        title=curve.title,
+        unit=curve.unit,
+        drawing=_inline(
+            stream.getvalue(), f"{curve.title}: from {values[0]:.4g} at step {steps[0]:.0f} to {values[-1]:.4g} at step {steps[-1]:.0f}"
+        ),
+    )
+
+
+def _smoothed(values: np.ndarray, window: int) -> np.ndarray:
+    """The mean over `window` neighbours, over those that are there at both ends."""
+    ones = np.ones(window)
+    return np.convolve(values, ones, "same") / np.convolve(np.ones_like(values), ones, "same")
+
+
+def _inline(drawing: str, label: str) -> Html:
+    """A drawing of matplotlib's as part of a page: as wide as there is room, in its colours and font, and with nothing of a file's own."""
+    drawing = drawing[drawing.index("<svg") :]
+    for unwanted in (
+        r"<metadata>.*?</metadata>",
+        r"<style.*?</style>",
+        r' id="[a-z.]+\d*_\d+"',
+        r" font-family: [^;\"]*;?",
+        r' (xmlns:xlink|version)="[^"]*"',
+    ):
+        drawing = re.sub(unwanted, "", drawing, flags=re.DOTALL)
+    drawing = re.sub(r'<svg width="[^"]*" height="[^"]*"', "<svg", drawing, count=1)
+    for name, colour in STAND_INS.items():
+        drawing = drawing.replace(colour, f"var(--{name})")
+    return Html(drawing.replace("<svg", html('<svg role="img" aria-label="{label}"', label=label), 1))

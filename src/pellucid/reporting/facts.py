@@ -1,0 +1,107 @@
+"""What was run: network, data, time, machine and source, and every setting of the recipe."""
+
+import json
+import platform
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from typing import Any
+
+import torch
+from torch import nn
+
+from pellucid.checkpoint import Description
+from pellucid.data import Dataset
+from pellucid.reporting.page import Html, collapsed, html, join, section, terms
+
+NUM_CLASSES = 20
+"""Names of classes that are listed; the rest is counted."""
+
+
+def facts(network: nn.Module, description: Description, dataset: Dataset, num_images: int, records: Sequence[Mapping[str, Any]]) -> Html:
+    """The section of the facts; num_images: how many of the data set were measured; records: those of the training."""
+    model = description.model
+    num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    _, height, width, _ = dataset.images.shape
+    entries = {
+        "Network": f"{model.arm}, encoder {model.encoder}, {num_parameters:,} parameters",
+        "Trained on": description.training_data or "not stated",
+        "Measured on": f"{num_images:,} test images of {width} × {height} pixels",
+        "Classes": _classes(description.classes),
+        "Training": f"{duration(records[-1]['seconds'])}, {records[-1]['step']:,} steps" if records else "not recorded",
+        "Source": _source(description.commit),
+        "Device": _device(next(network.parameters()).device),
+        "Software": f"Pellucid {version('pellucid')}, PyTorch {torch.__version__}, Python {platform.python_version()}",
+        "Written": _today(),
+    }
+    return section("What was run", terms(entries), _recipe(description.recipe))
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them.
+
+    >>> duration(58.4), duration(299), duration(7260)
+    ('58 s', '4 min 59 s', '2 h 1 min')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_left = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes_left} min"
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _classes(names: Sequence[str]) -> str:
+    more = f" and {len(names) - NUM_CLASSES:,} more" if len(names) > NUM_CLASSES else ""
+    return f"{len(names):,}: {', '.join(names[:NUM_CLASSES])}{more}"
+
+
+def _source(commit: str) -> str:
+    """What `checkpoint.source_commit` found, in words."""
+    if not commit or commit.startswith("version"):
+        return commit or "not stated"
+    return f"commit {commit.rstrip('+')}" + (", with changes that are in no commit" if commit.endswith("+") else "")
+
+
+def _device(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    if device.type != "cpu":
+        return device.type.upper()
+    num_threads = torch.get_num_threads()
+    return f"CPU, {platform.machine()}, {num_threads} thread{'s' if num_threads > 1 else ''}"
+
+
+def _today() -> str:
+    today = datetime.now().astimezone()
+    return f"{today.day} {today:%B %Y}"
+
+
+def _recipe(recipe: Mapping[str, Any]) -> Html:
+    """All settings, a table for each stage; nothing where the model does not tell."""
+    alone = {name: value for name, value in recipe.items() if not isinstance(value, Mapping)}
+    stages = {name: dict(_flat(value)) for name, value in recipe.items() if isinstance(value, Mapping)}
+    groups = {"recipe": alone, **stages} if alone else stages
+    tables = (
+        html(
+            "<div><h3>{stage}</h3><table>{rows}</table></div>",
+            stage=stage,
+            rows=join(
+                html('<tr><th scope="row">{name}</th><td>{value}</td></tr>', name=name, value=_value(value))
+                for name, value in settings.items()
+            ),
+        )
+        for stage, settings in groups.items()
+    )
+    return collapsed("All settings of the recipe", html('<div class="settings">{tables}</div>', tables=join(tables))) if groups else Html()
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _value(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

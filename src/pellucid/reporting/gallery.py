@@ -1,0 +1,141 @@
+"""Test pictures side by side: clean, damaged, restored, and what the network takes them for."""
+
+import base64
+import io
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from pellucid.batch import Output
+from pellucid.data import Dataset
+from pellucid.evaluation.tracks import Track, damage
+from pellucid.labels import UNLABELLED
+from pellucid.metrics.psnr import IDENTICAL, psnr_of
+from pellucid.reporting.page import Html, html, join
+
+SMALL = 96
+"""Pictures up to this many pixels a side are enlarged as sharp squares: what the network saw, and no guess of the browser's."""
+
+MAX_SIDE = 256
+"""Larger pictures are shown at this many pixels a side, so that a report stays a few megabytes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A test picture and what the network makes of it; `None` for what it doesn't answer, and for what nobody knows.
+
+    place: in the data set; level: of the track's damage, if it has several; clean, damaged, restored: (H, W, 3) uint8; input_psnr, psnr: of damaged and
+    restored, in dB; truth, answer: names of classes; confidence: the probability of the answer; right: whether it is the true class.
+    """
+
+    place: int
+    level: str
+    clean: NDArray[np.uint8]
+    damaged: NDArray[np.uint8]
+    input_psnr: float
+    restored: NDArray[np.uint8] | None
+    psnr: float | None
+    truth: str | None
+    answer: str | None
+    confidence: float | None
+    right: bool | None
+
+
+_VERDICTS = {True: "right", False: "wrong", None: ""}
+
+
+@torch.inference_mode()
+def examples(
+    network: Callable[[Tensor], Output], classes: Sequence[str], dataset: Dataset, track: Track, places: Iterable[int], device: torch.device
+) -> list[Example]:
+    """The pictures at `places` under a track's damage, its levels taking turns; one picture at a time, for they may be large."""
+    shown = []
+    for turn, place in enumerate(places):
+        level = track.levels[turn % len(track.levels)]
+        clean = torch.tensor(dataset.images[place : place + 1]).permute(0, 3, 1, 2).float() / 255
+        damaged, _ = damage(track, level, clean, [place])
+        logits, restored = (None if answer is None else answer.float().cpu() for answer in network(damaged.to(device)))
+        label = int(dataset.labels[place])
+        answer = None if logits is None else int(logits.argmax())
+        shown.append(
+            Example(
+                place=place,
+                level=level.name if len(track.levels) > 1 else "",
+                clean=_pixels(clean),
+                damaged=_pixels(damaged),
+                input_psnr=psnr_of(damaged, clean).item(),
+                restored=None if restored is None else _pixels(restored),
+                psnr=None if restored is None else psnr_of(restored, clean).item(),
+                truth=None if label == UNLABELLED else dataset.classes[label],
+                answer=None if answer is None else classes[answer],
+                confidence=None if logits is None else logits.softmax(dim=1).max().item(),
+                right=None if answer is None or label == UNLABELLED else answer == label,
+            )
+        )
+    return shown
+
+
+def gallery(shown: Iterable[Example]) -> Html:
+    """A card for each picture; whether its class is right is told by a word, a sign and a border, and by colour besides."""
+    return html('<ul class="pictures">{cards}</ul>\n', cards=join(html("<li>{card}</li>\n", card=_card(example)) for example in shown))
+
+
+def _card(example: Example) -> Html:
+    views = {"clean": example.clean, "damaged": example.damaged, "restored": example.restored}
+    return html(
+        '<figure class="{verdict}"><div class="views">{views}</div><figcaption>{said}<small>{measured}</small></figcaption></figure>',
+        verdict=_VERDICTS[example.right],
+        views=join(_view(picture, name, example.place) for name, picture in views.items() if picture is not None),
+        said=_said(example),
+        measured=_measured(example),
+    )
+
+
+def _view(picture: NDArray[np.uint8], name: str, place: int) -> Html:
+    return html(
+        '<span><img class="{size}" src="{source}" width="{width}" height="{height}" alt="test picture {place}, {name}">{name}</span>',
+        size="small" if max(picture.shape) <= SMALL else "large",
+        source=_source(picture),
+        width=picture.shape[1],
+        height=picture.shape[0],
+        place=place,
+        name=name,
+    )
+
+
+def _said(example: Example) -> Html:
+    """The answer, the truth, and whether they are the same."""
+    truth = html("<span>true class: <b>{truth}</b></span>", truth="not known" if example.truth is None else example.truth)
+    if example.answer is None or example.confidence is None:
+        return truth
+    answer = html("<span>named <b>{answer}</b>, {sure} % sure</span>", answer=example.answer, sure=f"{100 * example.confidence:.0f}")
+    sign, verdict = "✓" if example.right else "✗", _VERDICTS[example.right]
+    mark = html('<span class="mark {verdict}">{sign} {verdict}</span>', verdict=verdict, sign=sign) if verdict else Html()
+    return html("{answer}{mark}{truth}", answer=answer, mark=mark, truth=truth)
+
+
+def _measured(example: Example) -> str:
+    decibels = ["identical" if psnr >= IDENTICAL else f"{psnr:.1f} dB" for psnr in (example.input_psnr, example.psnr) if psnr is not None]
+    return " · ".join(filter(None, (f"no. {example.place:,}", example.level, " → ".join(decibels))))
+
+
+def _pixels(images: Tensor) -> NDArray[np.uint8]:
+    """(1, 3, H, W) float -> (H, W, 3) uint8."""
+    return np.asarray(images[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
+
+
+def _source(picture: NDArray[np.uint8]) -> str:
+    """The picture itself as an address, without loss."""
+    scale = MAX_SIDE / max(picture.shape)
+    if scale < 1:
+        height, width = (max(1, round(scale * side)) for side in picture.shape[:2])
+        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(picture).save(stream, "PNG")
+    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,110 @@
+"""What a run came to: one sentence, and the tables behind it."""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pellucid.checkpoint import Description
+from pellucid.data import Dataset
+from pellucid.evaluation import TRACKS
+from pellucid.evaluation.evaluate import COLUMNS, Evaluation
+from pellucid.labels import UNLABELLED
+from pellucid.metrics import IDENTICAL, Scores
+from pellucid.reporting.page import Html, html, paragraph, section, table, terms
+
+MEANINGS = {
+    "accuracy": "The part of the pictures whose class is named right.",
+    "psnr": "How near a picture is to the clean one, pixel by pixel: 3 dB more is half the squared error, 100 dB is identical.",
+    "ssim": "How alike the structures of a picture and of the clean one are; 1 is identical.",
+    "hole_psnr": "PSNR over the destroyed pixels alone, whose content has to be guessed.",
+    "ece": "Expected calibration error: how far the stated confidence is from the part that is right; 0 can be trusted, 1 never.",
+}
+"""What the columns of the table say, in the order in which they stand."""
+
+NOTES = {
+    "damaged image": "left as it is",
+    "non-local means": "no training; told the true noise",
+    "inpainting": "no training; told the true hole",
+    "inpainting, then means": "no training; told both",
+}
+"""What is said of the rows of `evaluation.classical.CLASSICAL`."""
+
+
+def result(evaluation: Evaluation) -> Html:
+    """The sentence that says it all."""
+    accuracy, psnr, before = (evaluation.metrics[name] for name in ("accuracy", "psnr", "input_psnr"))
+    damaged = before is not None and before < IDENTICAL
+    pictures = f"{'damaged' if damaged else 'undamaged'} test pictures"
+    said = []
+    if accuracy is not None:
+        share = html('<strong class="naming">{share} %</strong>', share=f"{accuracy:.1f}")
+        said.append(html("names the class of {share} of {pictures}", share=share, pictures=pictures))
+        pictures = "them"
+    if psnr is not None:
+        after = html('<strong class="restoring">{psnr} dB</strong>', psnr=f"{psnr:.1f}")
+        if before is None or not damaged:
+            way = f"gives {pictures} back at"
+        else:
+            way = f"{'restores' if psnr > before else 'worsens'} {pictures} from {before:.1f} to"
+        said.append(html("{way} {after}", way=way, after=after))
+    if not said:
+        return html("The test pictures have no labels to measure this network by.")
+    return html("This network {said}.", said=Html(" and ".join(said)))
+
+
+def figures(description: Description, dataset: Dataset, evaluation: Evaluation, references: Mapping[str, Evaluation]) -> Html:
+    """The section of the tables: the network and what it must beat, each level of the damage, and what the columns mean."""
+    num_images = evaluation.num_images
+    rows: dict[str, tuple[str, Scores]] = {
+        "this network": (f"{description.model.arm}, {description.model.encoder}", evaluation.metrics),
+        "damaged image": (NOTES["damaged image"], {"psnr": evaluation.metrics["input_psnr"]}),
+    }
+    for name, reference in references.items():
+        fewer = f"first {reference.num_images:,} pictures only" if reference.num_images < num_images else ""
+        if name in rows and fewer:  # what is there already holds for all pictures
+            continue
+        rows[name] = "; ".join(filter(None, (NOTES.get(name), fewer))), reference.metrics
+    columns = [column for column in MEANINGS if any(scores.get(column) is not None for _, scores in rows.values())]
+    part = "all" if num_images == len(dataset) else "the first"
+    content = [
+        paragraph(f"Measured on {part} {num_images:,} test pictures on track “{evaluation.track}”: {_damage(evaluation.track)}."),
+        _table("This network, and what it must beat", columns, {_method(name, note): scores for name, (note, scores) in rows.items()}),
+    ]
+    if evaluation.levels:
+        content.append(_table("This network at each level of the damage", [*columns, "input_psnr"], evaluation.levels))
+    meanings = {COLUMNS[column][0]: MEANINGS[column] for column in columns}
+    if evaluation.metrics["accuracy"] is not None:
+        meanings[COLUMNS["accuracy"][0]] += f" Always naming the most frequent class would get {_most_frequent(dataset, num_images):.1f} %."
+    note = paragraph("This is one run with one seed; another seed comes out a little different.", "note")
+    return section("The figures", *content, terms(meanings), note)
+
+
+def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Scores]) -> Html:
+    """A row of figures for every name, to as many digits as `pellucid evaluate` prints."""
+    formats = [(column, COLUMNS[column][1]) for column in columns]
+    cells = (
+        [name, *("–" if (figure := scores.get(column)) is None else format(figure, spec) for column, spec in formats)]
+        for name, scores in rows.items()
+    )
+    return table(caption, ["", *(COLUMNS[column][0] for column in columns)], cells)
+
+
+def _method(name: str, note: str) -> Html:
+    return html("{name}<small>{note}</small>", name=name, note=note)
+
+
+def _damage(name: str) -> str:
+    """The damage of a track in words."""
+    track = TRACKS[name]
+    if len(track.levels) > 1:
+        levels = ", ".join(level.name for level in track.levels)
+        return f"{track.levels[0].pipeline.steps[0].name.replace('_', ' ')} at {levels}, each picture at every level"
+    steps = track.levels[0].pipeline.steps
+    return ", then ".join(f"{step.name.replace('_', ' ')} of {step.low:g} ({step.degradation.unit})" for step in steps) or "no damage"
+
+
+def _most_frequent(dataset: Dataset, num_images: int) -> float:
+    """The accuracy in % of one who knows how frequent the classes are, and sees no picture."""
+    labels = dataset.labels[:num_images]
+    counts = np.bincount(labels[labels != UNLABELLED])
+    return float(100 * counts.max() / counts.sum())

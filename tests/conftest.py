@@ -1,0 +1,26 @@
+"""What several tests share: a recipe that trains in a second."""
+
+import pytest
+import torch
+
+from pellucid.models import ModelConfig
+from pellucid.objectives import ObjectiveConfig
+from pellucid.recipe import DataConfig, Recipe
+from pellucid.training import TrainingConfig
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> None:
+    """Small networks are no faster on several, and parallel tests would fight for the cores."""
+    torch.set_num_threads(1)
+
+
+@pytest.fixture
+def tiny() -> Recipe:
+    """A tiny network on drawn shapes: 3 epochs of 6 batches."""
+    return Recipe(
+        data=DataConfig(dataset="shapes", limit=96),
+        model=ModelConfig(patch=2, widths=(8, 16), depths=(1, 1)),
+        objective=ObjectiveConfig(weight=1.0),
+        training=TrainingConfig(epochs=3, batch_size=16, precision="32-true"),
+    )

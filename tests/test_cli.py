@@ -1,0 +1,108 @@
+"""The command line as a user meets it."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pellucid import data
+from pellucid.cli import COMMANDS, main
+from pellucid.pictures import write
+from pellucid.recipe import Recipe, settings
+from pellucid.run import run
+
+
+@pytest.fixture
+def trained(tiny: Recipe, tmp_path: Path) -> Path:
+    run(replace(tiny, training=replace(tiny.training, epochs=1)), tmp_path / "run", device="cpu")
+    return tmp_path / "run"
+
+
+def call(*arguments: object) -> int:
+    """The exit status of a command."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
+    return 0
+
+
+def test_train_evaluate_predict(tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "recipe.json"
+    config.write_text(json.dumps(settings(tiny)))
+    folder, figures, out = tmp_path / "run", tmp_path / "figures.json", tmp_path / "out"
+    assert call("train", "--config", config, "--out", folder, "--device", "cpu", "--data.validation", 16) == 0
+    assert "reference, 16 images" in capsys.readouterr().out
+
+    assert call("evaluate", folder, "--dataset", "shapes", "--track", "noise", "--json", figures, "--limit", 20) == 0
+    measured = json.loads(figures.read_text())
+    assert measured.keys() >= {"track", "num_images", "accuracy", "psnr", "ssim", "ece", "input_psnr", "levels"}
+    assert measured["num_images"] == 20
+    assert list(measured["levels"]) == ["sigma=0.04", "sigma=0.06", "sigma=0.08", "sigma=0.09", "sigma=0.1"]
+
+    picture = tmp_path / "picture.png"
+    write(picture, data.load("shapes").test.images[0])
+    assert call("predict", picture, "--out", out, "--model", folder) == 0
+    (line,) = (out / "predictions.jsonl").read_text().splitlines()
+    assert json.loads(line)["label"] in data.load("shapes").test.classes
+
+
+def test_a_run_is_not_overwritten_and_can_be_resumed(tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "recipe.json"
+    config.write_text(json.dumps(settings(tiny)))
+    command = ["train", "--config", config, "--out", tmp_path / "run", "--device", "cpu"]
+    assert call(*command) == 0
+    assert call(*command) == 2
+    assert "--resume" in capsys.readouterr().err
+    assert call(*command, "--resume") == 0
+
+
+WRONG = {
+    "an unknown command": (["restore"], "invalid choice"),
+    "an unknown recipe": (["train", "--recipe", "nope"], "quick"),
+    "an unknown track": (["evaluate", "bundled", "--track", "nope"], "reference"),
+    "an unknown flag": (["train", "--nope", "1"], "--nope"),
+    "an unknown data set": (["data", "imagenet"], "cifar10"),
+    "an unknown encoder": (["train", "--data.dataset", "shapes", "--model.encoder", "nope", "--out", "{new}"], "timm"),
+    "an unknown suite": (["train", "--damage", "nope"], "mixed"),
+    "an unknown device": (["evaluate", "bundled", "--device", "abacus"], "device"),
+    "a word for a number": (["train", "--training.epochs", "many"], "int"),
+    "a model that is missing": (["evaluate", "{new}"], "no such folder"),
+    "a model folder that is empty": (["evaluate", "{empty}"], "config.json"),
+    "no classes in common": (["evaluate", "{run}"], "--dataset"),
+    "a limit of nothing": (["evaluate", "{run}", "--dataset", "shapes", "--limit", "0"], "limit"),
+    "an output folder in use": (["predict", "{run}/recipe.json", "--out", "{run}", "--model", "{run}"], "--force"),
+    "an output folder that is a file": (["train", "--data.dataset", "shapes", "--out", "{run}/recipe.json/x"], "Not a directory"),
+    "figures that can't be written": (["evaluate", "{run}", "--dataset", "shapes", "--json", "{run}/recipe.json/x"], "Not a directory"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "words"), WRONG.values(), ids=WRONG)
+def test_a_mistake_is_a_sentence_and_status_2(
+    arguments: list[str], words: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    places = {"new": tmp_path / "new", "empty": tmp_path / "empty", "run": trained}
+    capsys.readouterr()
+    assert call(*(argument.format(**places) for argument in arguments)) == 2
+    said = capsys.readouterr().err
+    assert words in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(command, "--help") == 0
+    assert "usage: pellucid" in capsys.readouterr().out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = "import sys\nfrom pellucid.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
+    printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
+    loaded = printed.splitlines()[-1]
+    assert "'pellucid.recipe'" in loaded
+    for heavy in ("torch", "numpy", "lightning", "timm", "cv2", "PIL", "matplotlib"):
+        assert f"'{heavy}'" not in loaded, heavy

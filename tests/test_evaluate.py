@@ -1,0 +1,180 @@
+"""From a model, a data set and a track to the figures."""
+
+import io
+import json
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+from torch import Tensor, nn
+
+from pellucid.batch import Batch, Output
+from pellucid.data.dataset import Dataset
+from pellucid.degradations import Pipeline, Step
+from pellucid.evaluation import TRACKS, Level, Track
+from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
+from pellucid.evaluation.evaluate import Evaluation, batches, evaluate, measure
+from pellucid.evaluation.tracks import damage
+from pellucid.metrics import IDENTICAL, psnr_of
+
+NUM = 11
+
+
+@pytest.fixture
+def dataset() -> Dataset:
+    """Smooth pictures, brighter from image to image."""
+    index, row, column, channel = np.meshgrid(*(np.arange(length) for length in (NUM, 32, 32, 3)), indexing="ij")
+    images = (128 + (5 * index) + 40 * np.sin(row / 6 + channel) + 30 * np.cos(column / 5 - index)).astype(np.uint8)
+    return Dataset(images, np.arange(NUM, dtype=np.int64) % 3, ("a", "b", "c"))
+
+
+def do_nothing(degraded: Tensor) -> Output:
+    """Restores nothing and always says the first class."""
+    return Output(torch.tensor([[2.0, 0.0, 0.0]]).expand(len(degraded), 3), degraded)
+
+
+def test_doing_nothing(dataset: Dataset) -> None:
+    evaluation = evaluate(do_nothing, dataset, TRACKS["reference"])
+    scores = evaluation.metrics
+    assert evaluation.num_images == NUM
+    assert scores["psnr"] == scores["input_psnr"]
+    assert scores["accuracy"] == pytest.approx(100 * 4 / NUM)
+    assert 20 < (scores["psnr"] or 0) < 26
+
+
+def test_clean_images_are_untouched(dataset: Dataset) -> None:
+    evaluation = evaluate(do_nothing, dataset, TRACKS["clean"])
+    assert evaluation.metrics["psnr"] == evaluation.metrics["input_psnr"] == IDENTICAL
+    assert evaluation.metrics["ssim"] == pytest.approx(1)
+    assert evaluation.metrics["hole_psnr"] is None
+
+
+@pytest.mark.parametrize("track", TRACKS.values(), ids=TRACKS)
+def test_json(track: Track, dataset: Dataset) -> None:
+    found = json.loads(json.dumps(evaluate(do_nothing, dataset, track).to_json(), allow_nan=False))
+    assert {"track", "num_images", "accuracy", "psnr", "ssim", "ece", "input_psnr"} <= set(found)
+    assert found["track"] == track.name
+    assert found["num_images"] == NUM
+    assert isinstance(found["num_images"], int)
+    assert (found["hole_psnr"] is not None) == (track.name in ("reference", "occlusion"))
+    if len(track.levels) == 1:
+        assert "levels" not in found
+    else:
+        assert list(found["levels"]) == [level.name for level in track.levels]
+        for name in ("accuracy", "psnr", "ssim", "input_psnr"):
+            assert found[name] == pytest.approx(np.mean([scores[name] for scores in found["levels"].values()]))
+
+
+def test_a_figure_that_a_level_lacks_is_not_averaged(dataset: Dataset) -> None:
+    track = Track("either", (Level("whole", Pipeline()), Level("hole", Pipeline((Step("occlusion", 8),)))))
+    evaluation = evaluate(do_nothing, dataset, track)
+    assert evaluation.levels["whole"]["hole_psnr"] is None
+    assert evaluation.metrics["hole_psnr"] == evaluation.levels["hole"]["hole_psnr"]
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 500])
+def test_batch_size_does_not_matter(batch_size: int, dataset: Dataset) -> None:
+    once = evaluate(do_nothing, dataset, TRACKS["occlusion"], batch_size=batch_size)
+    again = evaluate(do_nothing, dataset, TRACKS["occlusion"], batch_size=7)
+    assert once.metrics == pytest.approx(again.metrics, abs=1e-6)
+    for level, columns in once.per_image.items():
+        for name, column in columns.items():
+            torch.testing.assert_close(column, again.per_image[level][name], rtol=1e-6, atol=1e-6, equal_nan=True)
+
+
+def test_limit_takes_the_first_images(dataset: Dataset) -> None:
+    few, all_of_them = (evaluate(do_nothing, dataset, TRACKS["reference"], limit=limit) for limit in (4, 400))
+    assert few.num_images == 4
+    assert all_of_them.num_images == NUM
+    assert torch.equal(few.per_image["reference"]["psnr"], all_of_them.per_image["reference"]["psnr"][:4])
+
+
+def test_the_model_sees_the_tracks_damage(dataset: Dataset) -> None:
+    seen: list[Tensor] = []
+
+    def look(degraded: Tensor) -> Output:
+        assert torch.is_inference_mode_enabled()
+        seen.append(degraded.clone())
+        return do_nothing(degraded)
+
+    track = TRACKS["reference"]
+    evaluate(look, dataset, track, batch_size=4)
+    clean = torch.tensor(dataset.images).permute(0, 3, 1, 2).float() / 255
+    assert [len(part) for part in seen] == [4, 4, 3]
+    assert torch.equal(torch.cat(seen), damage(track, track.levels[0], clean, range(NUM))[0])
+
+
+def test_read_only_memory_is_read(dataset: Dataset) -> None:
+    dataset.images.flags.writeable = False
+    assert evaluate(do_nothing, dataset, TRACKS["clean"]).num_images == NUM
+
+
+def test_progress(dataset: Dataset) -> None:
+    told: list[tuple[int, int]] = []
+    evaluate(do_nothing, dataset, TRACKS["lowres"], batch_size=6, progress=lambda done, total: told.append((done, total)))
+    assert told == [(6, 22), (11, 22), (17, 22), (22, 22)]
+
+
+def test_a_network_in_training_mode_is_refused(dataset: Dataset) -> None:
+    class Network(nn.Module):
+        def forward(self, degraded: Tensor) -> Output:
+            return Output(restored=degraded)
+
+    with pytest.raises(ValueError, match=r"Expected a model in evaluation mode, .* call model.eval"):
+        evaluate(Network(), dataset, TRACKS["clean"])
+    evaluation = evaluate(Network().eval(), dataset, TRACKS["clean"])
+    assert evaluation.metrics["accuracy"] is None
+
+
+@pytest.mark.parametrize("limit", [0, -3])
+def test_no_images(limit: int, dataset: Dataset) -> None:
+    with pytest.raises(ValueError, match="Expected at least one image"):
+        evaluate(do_nothing, dataset, TRACKS["clean"], limit=limit)
+
+
+def shown(evaluation: Evaluation) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    console.print(evaluation.table())
+    assert isinstance(console.file, io.StringIO)
+    return console.file.getvalue()
+
+
+def test_table(dataset: Dataset) -> None:
+    text = shown(evaluate(do_nothing, dataset, TRACKS["occlusion"]))
+    for level in TRACKS["occlusion"].levels:
+        assert level.name in text
+    assert "mean" in text
+    assert "hole PSNR" in text
+    text = shown(evaluate(do_nothing, dataset, TRACKS["clean"]))
+    assert "hole PSNR" not in text
+    assert "mean" not in text
+    assert "100.00" in text
+
+
+def test_classical_rows(dataset: Dataset) -> None:
+    psnr = {name: measure(restore, dataset, TRACKS["reference"]).metrics["psnr"] or 0 for name, restore in CLASSICAL.items()}
+    assert psnr["damaged image"] + 0.2 < psnr["non-local means"]
+    assert psnr["damaged image"] + 2 < psnr["inpainting"]
+    assert psnr["inpainting"] + 1 < psnr["inpainting, then means"]
+
+
+def reference_batch(dataset: Dataset) -> Batch:
+    track = TRACKS["reference"]
+    return next(batches(dataset, track, track.levels[0], NUM, NUM))
+
+
+def test_inpainting_changes_the_hole_alone(dataset: Dataset) -> None:
+    batch = reference_batch(dataset)
+    restored = CLASSICAL["inpainting"](batch).restored
+    assert restored is not None
+    outside = ~batch.damage.hole.expand_as(restored)
+    assert (restored - batch.degraded)[outside].abs().max() <= 0.5 / 255 + 1e-6
+    gain = psnr_of(restored, batch.clean, batch.damage.hole) - psnr_of(batch.degraded, batch.clean, batch.damage.hole)
+    assert gain.mean() > 6
+
+
+def test_classical_methods_on_what_they_cannot_improve() -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (12, 15, 3), dtype=np.uint8)
+    assert np.array_equal(denoise(picture, 0), picture)
+    assert np.array_equal(inpaint(picture, np.zeros((12, 15), dtype=np.uint8)), picture)

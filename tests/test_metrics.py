@@ -1,0 +1,216 @@
+"""Metrics against scikit-image and torchmetrics, and against what follows from their definition."""
+
+import json
+import math
+from typing import Any
+
+import pytest
+import torch
+from skimage import metrics as skimage_metrics
+from torch import Tensor
+from torchmetrics.functional.classification import multiclass_calibration_error
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from pellucid.batch import Batch, Damage, Output
+from pellucid.metrics import IDENTICAL, PER_IMAGE, Metrics, psnr_of, ssim_of
+from pellucid.seeding import generator
+
+scikit_image: Any = skimage_metrics  # which has no types
+
+
+def some_images(num: int, height: int = 32, width: int = 32, name: str = "clean") -> Tensor:
+    """Noise over a gradient, so that structure and contrast both vary."""
+    noise = torch.rand((num, 3, height, width), generator=generator("test metrics", name))
+    return 0.6 * torch.linspace(0, 1, width) + 0.4 * noise
+
+
+def noisy(images: Tensor, sigma: float) -> Tensor:
+    return images + sigma * torch.randn(images.shape, generator=generator("test metrics", "noise"))
+
+
+def make_batch(num: int = 12, size: int = 32) -> Batch:
+    clean = some_images(num, size, size)
+    hole = torch.zeros(num, 1, size, size, dtype=torch.bool)
+    hole[: num // 2, :, 2:6, 3:7] = True
+    degraded = noisy(clean, 0.1).clamp(0, 1).masked_fill(hole, 0.5)
+    return Batch(clean, degraded, torch.arange(num) % 3, Damage({}, hole))
+
+
+def make_output(batch: Batch) -> Output:
+    logits = 2 * torch.randn((len(batch), 3), generator=generator("test metrics", "logits"))
+    return Output(logits, noisy(batch.clean, 0.05))
+
+
+def compute(output: Output, batch: Batch) -> dict[str, float | None]:
+    metrics = Metrics()
+    metrics.update(output, batch)
+    return metrics.compute()
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (1, 1), (17, 40)])
+def test_psnr_is_scikit_images(shape: tuple[int, int]) -> None:
+    clean = some_images(5, *shape)
+    images = noisy(clean, 0.08).clamp(0, 1)
+    expected = [scikit_image.peak_signal_noise_ratio(c.numpy(), x.numpy(), data_range=1) for c, x in zip(clean, images, strict=True)]
+    assert psnr_of(images, clean).tolist() == pytest.approx(expected, abs=1e-4)
+
+
+def test_psnr_of_a_known_error() -> None:
+    clean = torch.full((3, 3, 8, 8), 0.5)
+    images = clean + torch.tensor([0.1, 0.01, 0.0]).view(-1, 1, 1, 1)
+    assert psnr_of(images, clean).tolist() == pytest.approx([20, 40, IDENTICAL], abs=1e-3)
+
+
+def test_psnr_of_some_pixels() -> None:
+    batch = make_batch()
+    images = noisy(batch.clean, 0.05)
+    hole = batch.damage.hole
+    inside, outside = psnr_of(images, batch.clean, hole), psnr_of(images, batch.clean, ~hole)
+    for index in range(len(batch)):
+        error = (images.clamp(0, 1) - batch.clean)[index].square()
+        where = hole[index].expand(3, -1, -1)
+        assert outside[index].item() == pytest.approx(-10 * math.log10(error[~where].mean().item()), abs=1e-4)
+        if where.any():
+            assert inside[index].item() == pytest.approx(-10 * math.log10(error[where].mean().item()), abs=1e-4)
+        else:
+            assert inside[index].isnan()
+
+
+@pytest.mark.parametrize("shape", [(32, 32), (11, 11), (23, 40)])
+@pytest.mark.parametrize("sigma", [0.02, 0.3])
+def test_ssim_is_scikit_images(shape: tuple[int, int], sigma: float) -> None:
+    clean = some_images(4, *shape)
+    images = noisy(clean, sigma).clamp(0, 1)
+    expected = [
+        scikit_image.structural_similarity(
+            c.double().numpy(), x.double().numpy(),
+            win_size=11, data_range=1, channel_axis=0, gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+        )
+        for c, x in zip(clean, images, strict=True)
+    ]  # fmt: skip
+    assert ssim_of(images, clean).tolist() == pytest.approx(expected, abs=1e-5)
+
+
+def test_ssim_is_torchmetrics_away_from_the_border() -> None:
+    clean = some_images(4)
+    images = noisy(clean, 0.1).clamp(0, 1)
+    whole, image = structural_similarity_index_measure(images, clean, data_range=1.0, reduction="none", return_full_image=True)
+    torch.testing.assert_close(ssim_of(images, clean), image[..., 5:-5, 5:-5].mean(dim=(1, 2, 3)), rtol=0, atol=1e-5)
+    assert (ssim_of(images, clean) - whole).abs().max() > 1e-4  # the two conventions are not the same
+
+
+def test_ssim_of_equal_constant_and_small_images() -> None:
+    clean = some_images(2)
+    torch.testing.assert_close(ssim_of(clean, clean), torch.ones(2))
+    flat = torch.full((1, 3, 16, 16), 0.5)
+    assert ssim_of(flat, flat).item() == pytest.approx(1)
+    assert ssim_of(clean[..., :10], clean[..., :10]).isnan().all()
+
+
+def test_ssim_keeps_its_precision_under_autocast() -> None:
+    clean = some_images(3)
+    images = noisy(clean, 0.05)
+    expected = ssim_of(images, clean)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ssim_of(images, clean), expected)
+
+
+def test_means() -> None:
+    batch = make_batch()
+    output = make_output(batch)
+    scores = compute(output, batch)
+    assert output.restored is not None
+    assert output.logits is not None
+    assert scores["num_images"] == 12
+    assert scores["psnr"] == pytest.approx(psnr_of(output.restored, batch.clean).mean().item())
+    assert scores["input_psnr"] == pytest.approx(psnr_of(batch.degraded, batch.clean).mean().item())
+    assert scores["hole_psnr"] == pytest.approx(psnr_of(output.restored[:6], batch.clean[:6], batch.damage.hole[:6]).mean().item())
+    assert scores["ssim"] == pytest.approx(ssim_of(output.restored, batch.clean).mean().item())
+    assert scores["accuracy"] == pytest.approx(100 * (output.logits.argmax(1) == batch.labels).float().mean().item())
+
+
+@pytest.mark.parametrize("spread", [0.1, 2.0, 50.0])
+def test_calibration_error_is_torchmetrics(spread: float) -> None:
+    batch = make_batch(300, 12)
+    logits = spread * torch.randn((300, 3), generator=generator("test metrics", "logits"))
+    expected = multiclass_calibration_error(logits.softmax(dim=1), batch.labels, num_classes=3, n_bins=15, norm="l1")
+    assert compute(Output(logits=logits), batch)["ece"] == pytest.approx(expected.item(), abs=1e-6)
+
+
+def test_calibration_error_by_hand() -> None:
+    batch = make_batch(8, 12)
+    sure = torch.tensor([[9.0, 0, 0]] * 8).log_softmax(dim=1)
+    scores = compute(Output(logits=sure), batch)  # labels 0 1 2 0 1 2 0 1: three right, all with the same confidence
+    assert scores["accuracy"] == pytest.approx(37.5)
+    assert scores["ece"] == pytest.approx(sure.exp()[0, 0].item() - 0.375, abs=1e-6)
+
+
+def test_unlabelled_images_count_for_the_restoration_only() -> None:
+    batch = make_batch()
+    output = make_output(batch)
+    assert output.logits is not None
+    labels = batch.labels.clone()
+    labels[4:] = -1
+    scores = compute(output, Batch(batch.clean, batch.degraded, labels, batch.damage))
+    labelled = compute(Output(output.logits[:4]), Batch(batch.clean[:4], batch.degraded[:4], labels[:4], Damage({}, batch.damage.hole[:4])))
+    assert (scores["accuracy"], scores["ece"]) == (labelled["accuracy"], labelled["ece"])
+    assert scores["psnr"] == compute(output, batch)["psnr"]
+    none = compute(output, Batch(batch.clean, batch.degraded, torch.full_like(labels, -1), batch.damage))
+    assert none["accuracy"] is None
+    assert none["ece"] is None
+
+
+def test_what_an_arm_does_not_answer_is_none() -> None:
+    batch = make_batch()
+    output = make_output(batch)
+    classify, restore = compute(Output(logits=output.logits), batch), compute(Output(restored=output.restored), batch)
+    assert {name for name, figure in classify.items() if figure is None} == {"psnr", "ssim", "hole_psnr"}
+    assert {name for name, figure in restore.items() if figure is None} == {"accuracy", "ece"}
+    assert {name for name, figure in Metrics().compute().items() if figure is None} == set(restore) - {"num_images"}
+
+
+def test_predictions_are_clamped_and_widened_first() -> None:
+    batch = make_batch()
+    restored = batch.clean + 2 * (batch.clean - 0.5)
+    beyond, within = compute(Output(restored=restored), batch), compute(Output(restored=restored.clamp(0, 1)), batch)
+    assert beyond == within
+    half = compute(Output(make_output(batch).logits, batch.degraded.bfloat16()), batch)
+    assert half["psnr"] == pytest.approx(compute(Output(restored=batch.degraded.bfloat16().float()), batch)["psnr"])
+
+
+@pytest.mark.parametrize("batch_size", [1, 5, 12])
+def test_batches_do_not_matter(batch_size: int) -> None:
+    batch = make_batch()
+    output = make_output(batch)
+    assert output.logits is not None
+    assert output.restored is not None
+    metrics = Metrics()
+    for start in range(0, 12, batch_size):
+        part = slice(start, start + batch_size)
+        hole = Damage({}, batch.damage.hole[part])
+        metrics.update(
+            Output(output.logits[part], output.restored[part]), Batch(batch.clean[part], batch.degraded[part], batch.labels[part], hole)
+        )
+    assert metrics.compute() == pytest.approx(compute(output, batch), abs=1e-6)
+
+
+def test_per_image() -> None:
+    batch = make_batch()
+    output = make_output(batch)
+    metrics = Metrics()
+    metrics.update(output, batch)
+    columns = metrics.per_image()
+    assert output.logits is not None
+    assert set(columns) == set(PER_IMAGE)
+    assert all(column.shape == (12,) and column.dtype == torch.float32 for column in columns.values())
+    assert torch.equal(columns["correct"].bool(), output.logits.argmax(dim=1) == batch.labels)
+    torch.testing.assert_close(columns["confidence"], output.logits.softmax(dim=1).amax(dim=1))
+
+
+def test_figures_are_valid_json_even_for_equal_images() -> None:
+    batch = make_batch()
+    same = Batch(batch.clean, batch.clean, batch.labels, Damage({}, torch.zeros_like(batch.damage.hole)))
+    scores = compute(Output(restored=batch.clean), same)
+    assert json.loads(json.dumps(scores, allow_nan=False)) == scores
+    assert scores["psnr"] == scores["input_psnr"] == IDENTICAL
+    assert scores["hole_psnr"] is None

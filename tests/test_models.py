@@ -1,0 +1,101 @@
+"""The joint network over several encoders and sizes, its arms, and what it refuses."""
+
+import pytest
+import torch
+
+from pellucid.errors import UserError
+from pellucid.models import ModelConfig, build_model
+from pellucid.models.encoder import Encoder
+
+COMPACT = {"widths": (8, 16, 24), "depths": (1, 1, 1)}
+
+CONFIGS = {
+    "compact": ModelConfig(patch=2, **COMPACT),
+    "stride 1": ModelConfig(**COMPACT),
+    "decoder blocks": ModelConfig(decoder_blocks=1, **COMPACT),
+    "standard stem": ModelConfig(encoder="test_resnet", stem="standard"),
+    "convnext": ModelConfig(encoder="test_convnext", stem="small"),
+    "vision transformer": ModelConfig(encoder="test_vit", stem="standard"),
+    "mobilenet": ModelConfig(encoder="test_efficientnet", stem="standard"),
+    "paper": ModelConfig(arm="paper-listing", **COMPACT),
+}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+@pytest.mark.parametrize("size", [(8, 8), (9, 13), (32, 32), (33, 50)])
+def test_one_forward_answers_both_for_any_size(config: ModelConfig, size: tuple[int, int]) -> None:
+    network = build_model(config, num_classes=7).eval()
+    images = torch.rand(2, 3, *size)
+    output = network(images)
+    assert output.logits.shape == (2, 7)
+    assert output.restored.shape == images.shape
+    assert output.logits.isfinite().all()
+    assert output.restored.isfinite().all()
+
+
+@pytest.mark.parametrize(("arm", "logits", "restored"), [("joint", True, True), ("classify", True, False), ("restore", False, True)])
+def test_arms_answer_their_task_alone(arm: str, logits: bool, restored: bool) -> None:
+    output = build_model(ModelConfig(arm=arm, **COMPACT), 3)(torch.rand(1, 3, 16, 16))
+    assert (output.logits is not None, output.restored is not None) == (logits, restored)
+
+
+def test_arms_share_their_anatomy() -> None:
+    parts = {arm: dict(build_model(ModelConfig(arm=arm, **COMPACT), 3).named_parameters()) for arm in ("joint", "classify", "restore")}
+    assert parts["classify"].keys() | parts["restore"].keys() == parts["joint"].keys()
+    for arm in ("classify", "restore"):
+        assert all(parts["joint"][name].shape == parameter.shape for name, parameter in parts[arm].items())
+
+
+def test_both_tasks_reach_the_shared_extractor() -> None:
+    network = build_model(ModelConfig(**COMPACT), 3)
+    images = torch.rand(4, 3, 16, 16)
+    for loss in (lambda output: output.logits.square().sum(), lambda output: (output.restored - images).abs().sum()):
+        network.zero_grad()
+        loss(network(images)).backward()
+        gradients = [parameter.grad for parameter in network.encoder.parameters() if parameter.grad is not None]
+        assert sum(gradient.abs().sum() for gradient in gradients) > 0
+
+
+def test_the_paper_listing_shares_nothing() -> None:
+    network = build_model(CONFIGS["paper"], 3)
+    network(torch.rand(4, 3, 16, 16)).restored.sum().backward()
+    assert all(parameter.grad is None for parameter in network.encoder.parameters())
+    assert any(parameter.grad is not None for parameter in network.unet.parameters())
+
+
+def test_training_starts_near_the_identity() -> None:
+    images = torch.rand(4, 3, 32, 32)
+    restored = build_model(CONFIGS["compact"], 3).eval()(images).restored
+    assert (restored - images).abs().mean() < 0.1
+
+
+def test_a_small_stem_keeps_the_resolution() -> None:
+    small, standard = Encoder(ModelConfig(stem="small")), Encoder(ModelConfig(stem="standard"))
+    assert small.reductions == [1, 2, 4, 8]
+    assert standard.reductions == [2, 4, 8, 16, 32]
+    assert small.channels == [64, 128, 256, 512]
+    for feature, channels, reduction in zip(small(torch.rand(1, 3, 32, 32)), small.channels, small.reductions, strict=True):
+        assert feature.shape == (1, channels, 32 // reduction, 32 // reduction)
+
+
+def test_the_full_resnet18_has_the_paper_s_size() -> None:
+    encoder = Encoder(ModelConfig(encoder="resnet18"))
+    num_parameters = sum(parameter.numel() for parameter in encoder.parameters())
+    assert num_parameters == 11_168_832  # torchvision's 11,176,512 less the 7x7 first convolution (9,408) plus a 3x3 one (1,728)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"encoder": "resnet19", "stem": "standard"}, "resnet"),
+        ({"encoder": "test_efficientnet", "stem": "small"}, "standard"),
+        ({"encoder": "test_efficientnet", "stem": "standard", "widths": (8, 16)}, "widths"),
+        ({"encoder": "test_convnext", "widths": (8, 16, 24)}, "four stages"),
+        ({"widths": (8, 16), "depths": (1,)}, "depths"),
+        ({"widths": (8, 0)}, "widths"),
+        ({"patch": 0}, "patch"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_sentence(settings: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        build_model(ModelConfig(**settings), 3)

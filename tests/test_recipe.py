@@ -1,0 +1,76 @@
+"""Recipes: what they are, how they print, and how YAML and flags change them."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pellucid.cli import parse
+from pellucid.errors import UserError
+from pellucid.recipe import RECIPES, DataConfig, Recipe, differences, settings
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_reads_back_from_its_own_settings(name: str, tmp_path: Path) -> None:
+    file = tmp_path / "recipe.yaml"
+    file.write_text(json.dumps(settings(RECIPES[name])))
+    command, values = parse(["train", "--config", str(file)])
+    assert command == "train"
+    assert values["recipe"] == RECIPES[name]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_is_its_name_on_the_command_line(name: str) -> None:
+    _, values = parse(["train", "--recipe", name])
+    assert values["recipe"] == RECIPES[name]
+    assert values["out"] == Path("runs") / name
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_printed_configuration_reads_back(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        parse(["train", "--recipe", name, "--training.seed", "7", "--print_config"])
+    assert stopped.value.code == 0
+    file = tmp_path / "printed.yaml"
+    file.write_text(capsys.readouterr().out)
+    _, values = parse(["train", "--config", str(file)])
+    assert values["recipe"] == replace(RECIPES[name], training=replace(RECIPES[name].training, seed=7))
+
+
+def test_flags_go_over_yaml_and_yaml_over_the_recipe(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("recipe: base\ntraining: {epochs: 2, batch_size: 32}\n")
+    _, values = parse(["train", "--config", str(file), "--training.batch_size", "64", "--max-minutes", "3"])
+    recipe, base = values["recipe"], RECIPES["base"]
+    assert (recipe.training.epochs, recipe.training.batch_size, recipe.training.max_minutes) == (2, 64, 3)
+    assert recipe.model == base.model
+    assert recipe.training == replace(base.training, epochs=2, batch_size=64, max_minutes=3)
+
+
+def test_a_pipeline_of_one_s_own(tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("damage: {steps: [{name: gaussian_noise, low: 0.1, high: 0.2, probability: 0.5}], at_most: 1}\n")
+    _, values = parse(["train", "--config", str(file)])
+    (step,) = values["recipe"].pipeline.steps
+    assert (step.name, step.low, step.high, step.probability) == ("gaussian_noise", 0.1, 0.2, 0.5)
+
+
+def test_the_paper_s_recipe_is_the_paper_s() -> None:
+    paper = RECIPES["paper"]
+    assert paper.model.arm == "paper-listing"
+    assert (paper.training.optimizer, paper.training.learning_rate) == ("adam", 1e-4)
+    assert (paper.objective.weight, paper.objective.restoration) == (0.1, "l1")
+
+
+def test_differences_name_what_changed() -> None:
+    changed = replace(RECIPES["quick"], damage="mixed", training=replace(RECIPES["quick"].training, seed=3))
+    assert differences(settings(RECIPES["quick"]), settings(changed)) == ["damage: reference -> mixed", "training.seed: 0 -> 3"]
+    assert differences(settings(changed), settings(changed)) == []
+
+
+def test_what_has_no_meaning_is_refused() -> None:
+    with pytest.raises(UserError, match="mixed"):
+        Recipe(damage="nope")
+    with pytest.raises(UserError, match="validation"):
+        DataConfig(validation=-1)

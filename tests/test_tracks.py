@@ -1,0 +1,146 @@
+"""The tracks are those of the protocol, and their damage is the same bytes for everyone."""
+
+import hashlib
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from pellucid.batch import Damage
+from pellucid.degradations import FILL
+from pellucid.evaluation import TRACKS, Level, Track
+from pellucid.evaluation.tracks import damage
+
+# The first 12 hexadecimal digits of the sha256 of the damaged images and their holes. A change of one of them is a change of the protocol:
+# no figure from before it may be compared with one from after it.
+GOLDEN = {
+    ("clean", "clean"): "ca0aeb8bbf03",
+    ("reference", "reference"): "e1f596aee24e",
+    ("noise", "sigma=0.04"): "235bac8be24f",
+    ("noise", "sigma=0.06"): "90f11da03a1d",
+    ("noise", "sigma=0.08"): "5c09e9526940",
+    ("noise", "sigma=0.09"): "292374754e7a",
+    ("noise", "sigma=0.1"): "bee6e88b018e",
+    ("occlusion", "side=4"): "2240c351389b",
+    ("occlusion", "side=8"): "98ab3c25f187",
+    ("occlusion", "side=12"): "fb7f84466bd8",
+    ("occlusion", "side=16"): "fadfd33e0cdd",
+    ("lowres", "factor=2"): "0496ef8ccbfc",
+    ("lowres", "factor=4"): "57c27f93285d",
+}
+
+
+LEVELS = [(track, level) for track in TRACKS.values() for level in track.levels]
+each_level = pytest.mark.parametrize(("track", "level"), LEVELS, ids=[f"{track.name}-{level.name}" for track, level in LEVELS])
+
+
+def pictures(num: int = 6, height: int = 32, width: int = 32) -> Tensor:
+    """Images made of whole numbers: gradients, stripes and a grid, all values from 0 to 255 among them."""
+    index, channel, row, column = torch.meshgrid(*(torch.arange(length) for length in (num, 3, height, width)), indexing="ij")
+    return ((row * (index + 3) + column * (channel + 2) + (row * column) % (index + 5) * 37 + 80 * channel) % 256).float() / 255
+
+
+def digest(degraded: Tensor, record: Damage) -> str:
+    return hashlib.sha256(degraded.numpy().tobytes() + record.hole.numpy().tobytes()).hexdigest()[:12]
+
+
+@each_level
+def test_bytes(track: Track, level: Level) -> None:
+    assert digest(*damage(track, level, pictures(), range(6))) == GOLDEN[track.name, level.name]
+
+
+def test_every_level_has_its_bytes() -> None:
+    assert [(track.name, level.name) for track, level in LEVELS] == list(GOLDEN)
+
+
+@given(indices=st.lists(st.integers(0, 5), min_size=1, max_size=8), cuts=st.sets(st.integers(1, 7)))
+def test_damage_depends_on_the_index_alone(indices: list[int], cuts: set[int]) -> None:
+    track = TRACKS["reference"]
+    images = pictures()
+    expected, expected_record = damage(track, track.levels[0], images, range(6))
+    edges = [0, *sorted(cut for cut in cuts if cut < len(indices)), len(indices)]
+    for start, end in pairwise(edges):
+        part = indices[start:end]
+        degraded, record = damage(track, track.levels[0], images[part], part)
+        assert torch.equal(degraded, expected[part])
+        assert torch.equal(record.hole, expected_record.hole[part])
+        assert all(torch.equal(strength, expected_record.strengths[name][part]) for name, strength in record.strengths.items())
+
+
+@each_level
+def test_damage_does_not_depend_on_threads_or_on_global_state(track: Track, level: Level) -> None:
+    torch.manual_seed(1)
+    once, _ = damage(track, level, pictures(2), range(2))
+    torch.set_num_threads(2)
+    torch.manual_seed(2)
+    again, _ = damage(track, level, pictures(2), range(2))
+    assert torch.equal(once, again)
+
+
+def test_every_name_and_the_seed_change_the_damage() -> None:
+    noise, reference = TRACKS["noise"], TRACKS["reference"]
+    image = pictures(1)
+    renamed = Track("other", noise.levels)
+    level = noise.levels[0]
+    variants = [
+        damage(noise, level, image, [0])[0],
+        damage(noise, level, image, [1])[0],
+        damage(noise, level, image, [0], seed=1)[0],
+        damage(renamed, level, image, [0])[0],
+        damage(noise, Level("other", level.pipeline), image, [0])[0],
+        damage(reference, reference.levels[0], image, [0])[0],
+    ]
+    assert len({degraded.numpy().tobytes() for degraded in variants}) == len(variants)
+
+
+@each_level
+def test_result(track: Track, level: Level) -> None:
+    clean = pictures(3, 20, 31)
+    before = clean.clone()
+    degraded, record = damage(track, level, clean, [4, 0, 9])
+    assert degraded.dtype == torch.float32
+    assert degraded.shape == clean.shape
+    assert ((degraded >= 0) & (degraded <= 1)).all()
+    assert torch.equal(clean, before)
+    assert record.hole.shape == (3, 1, 20, 31)
+    assert set(record.strengths) == {step.name for step in level.pipeline.steps}
+    assert torch.equal(degraded, clean) == (track.name == "clean")
+
+
+def test_a_batch_must_have_an_index_for_every_image() -> None:
+    track = TRACKS["clean"]
+    with pytest.raises(ValueError, match="shorter"):
+        damage(track, track.levels[0], pictures(3), [0, 1])
+
+
+def test_noise_levels() -> None:
+    track = TRACKS["noise"]
+    deviations = [(damage(track, level, torch.full((8, 3, 32, 32), 0.5), range(8))[0] - 0.5).std().item() for level in track.levels]
+    assert deviations == pytest.approx([0.04, 0.06, 0.08, 0.09, 0.10], rel=0.02)
+
+
+def test_occlusion_levels() -> None:
+    track, clean = TRACKS["occlusion"], torch.zeros(5, 3, 32, 32)
+    for level, side in zip(track.levels, (4, 8, 12, 16), strict=True):
+        degraded, record = damage(track, level, clean, range(5))
+        assert (record.hole.sum(dim=(1, 2, 3)) == side**2).all()
+        assert torch.equal(degraded, record.hole.expand_as(clean) * FILL)
+
+
+def test_lowres_levels() -> None:
+    track, clean = TRACKS["lowres"], pictures()
+    errors = [(damage(track, level, clean, range(6))[0] - clean).square().mean().item() for level in track.levels]
+    assert 0 < errors[0] < errors[1]
+    assert [level.pipeline.steps[0].low for level in track.levels] == [2, 4]
+
+
+def test_reference_level() -> None:
+    track, clean = TRACKS["reference"], torch.full((16, 3, 32, 32), 0.3)
+    degraded, record = damage(track, track.levels[0], clean, range(16))
+    hole = record.hole.expand_as(degraded)
+    assert (record.hole.sum(dim=(1, 2, 3)) == 64).all()
+    assert (degraded[hole] == FILL).all()
+    assert (degraded[~hole] - 0.3).std().item() == pytest.approx(0.05, rel=0.02)

@@ -1,0 +1,171 @@
+"""The loop: repeatable, interruptible at any moment, and it learns."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pellucid import data
+from pellucid.checkpoint import load_model
+from pellucid.errors import UserError
+from pellucid.recipe import Recipe, settings
+from pellucid.run import run
+from pellucid.training import TrainingConfig
+from pellucid.training.log import read_log
+from pellucid.training.loop import Trainer
+from pellucid.training.optimizer import learning_rate_factor
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_model(folder, "cpu")[0].state_dict()
+
+
+def assert_identical(one: Path, other: Path) -> None:
+    ours, theirs = weights(one), weights(other)
+    assert ours.keys() == theirs.keys()
+    for name in ours:
+        assert torch.equal(ours[name], theirs[name]), name
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("stop_after", [1, 6, 7, 17])
+def test_an_interrupted_run_ends_with_the_same_bits(tiny: Recipe, tmp_path: Path, monkeypatch, stop_after: int, precision: str) -> None:
+    recipe = replace(tiny, training=replace(tiny.training, precision=precision))
+    run(recipe, tmp_path / "whole", device="cpu")
+
+    train_step = Trainer._train_step
+
+    def train_and_stop(self: Trainer, *arguments) -> None:
+        train_step(self, *arguments)
+        if self.step == stop_after:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "_train_step", train_and_stop)
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path / "parts", device="cpu")
+    monkeypatch.undo()
+    assert not (tmp_path / "parts" / "model").exists()
+    run(recipe, tmp_path / "parts", resume=True, device="cpu")
+    assert_identical(tmp_path / "whole", tmp_path / "parts")
+    whole, parts = (read_log(tmp_path / name / "log.jsonl") for name in ("whole", "parts"))
+    assert [{**record, "seconds": 0} for record in whole] == [{**record, "seconds": 0} for record in parts]
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from pellucid.cli import main
+from pellucid.training.loop import Trainer
+step = Trainer._train_step
+def dying(self, *arguments):
+    step(self, *arguments)
+    if self.step == 11:
+        os.kill(os.getpid(), signal.SIGKILL)
+Trainer._train_step = dying
+main(sys.argv[1:])
+"""
+
+
+def test_a_killed_run_resumes_from_its_last_state(tiny: Recipe, tmp_path: Path) -> None:
+    recipe = replace(tiny, training=replace(tiny.training, save_minutes=0))
+    config = tmp_path / "recipe.yaml"
+    config.write_text(json.dumps(settings(recipe)))
+    command = ["train", "--config", str(config), "--out", str(tmp_path / "parts"), "--device", "cpu"]
+    killed = subprocess.run([sys.executable, "-c", KILLED, *command], capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path.name for path in (tmp_path / "parts").glob(".part-*")] == []
+    run(recipe, tmp_path / "parts", resume=True, device="cpu")
+    run(recipe, tmp_path / "whole", device="cpu")
+    assert_identical(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_two_runs_are_the_same_and_another_seed_is_another_run(tiny: Recipe, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "one", device="cpu")
+    run(tiny, tmp_path / "two", device="cpu")
+    assert_identical(tmp_path / "one", tmp_path / "two")
+    run(replace(tiny, training=replace(tiny.training, seed=1)), tmp_path / "other", device="cpu")
+    assert any(not torch.equal(weights(tmp_path / "one")[name], value) for name, value in weights(tmp_path / "other").items())
+
+
+def test_it_learns_both_tasks(tiny: Recipe, tmp_path: Path) -> None:
+    recipe = replace(tiny, data=replace(tiny.data, limit=1000), training=replace(tiny.training, epochs=12, batch_size=32))
+    run(recipe, tmp_path / "run", device="cpu")
+    records = read_log(tmp_path / "run" / "log.jsonl")
+    first, last = records[:20], records[-20:]
+    mean = lambda part, name: sum(record[name] for record in part) / len(part)  # noqa: E731
+    assert mean(last, "accuracy") > mean(first, "accuracy") + 15
+    assert mean(last, "psnr") > mean(first, "psnr") + 0.5
+
+
+def test_a_time_limit_ends_the_training_with_its_schedule(tiny: Recipe, tmp_path: Path) -> None:
+    recipe = replace(tiny, training=replace(tiny.training, epochs=100_000, max_minutes=0.05))
+    run(recipe, tmp_path / "run", device="cpu")
+    records = read_log(tmp_path / "run" / "log.jsonl")
+    state = torch.load(tmp_path / "run" / "state.ckpt", weights_only=True)
+    assert 2.5 < state["seconds"] < 6
+    assert state["step"] < 600_000 - 1
+    assert all(record["learning_rate_factor"] <= 1 for record in records)
+
+
+def test_a_changed_recipe_is_not_mixed_in(tiny: Recipe, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "run", device="cpu")
+    changed = replace(tiny, training=replace(tiny.training, learning_rate=0.5))
+    with pytest.raises(UserError, match=r"training\.learning_rate: 0\.02 -> 0\.5"):
+        run(changed, tmp_path / "run", resume=True, device="cpu")
+
+
+def test_a_used_folder_is_not_overwritten(tiny: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "precious.txt").write_text("mine")
+    for resume in (False, True):
+        with pytest.raises(UserError, match="new or empty"):
+            run(tiny, tmp_path, resume=resume, device="cpu")
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+def test_a_damaged_state_is_said(tiny: Recipe, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "run", device="cpu")
+    (tmp_path / "run" / "state.ckpt").write_bytes(b"PK not a state")
+    with pytest.raises(UserError, match=r"state\.ckpt"):
+        run(tiny, tmp_path / "run", resume=True, device="cpu")
+
+
+@pytest.mark.parametrize("optimizer", ["muon", "adamw", "adam"])
+@pytest.mark.parametrize("arm", ["joint", "classify", "restore", "paper-listing"])
+def test_every_arm_trains_with_every_optimizer(tiny: Recipe, tmp_path: Path, optimizer: str, arm: str) -> None:
+    recipe = replace(
+        tiny,
+        data=replace(tiny.data, limit=32),
+        model=replace(tiny.model, arm=arm, patch=1),
+        training=replace(tiny.training, optimizer=optimizer, epochs=1),
+    )
+    network, description = run(recipe, tmp_path / "run", device="cpu")
+    assert not network.training
+    assert description.classes == data.load("shapes").train.classes
+    record = read_log(tmp_path / "run" / "log.jsonl")[-1]
+    assert ("accuracy" in record) == (arm != "restore")
+    assert ("psnr" in record) == (arm != "classify")
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_schedules_rise_and_fall(schedule: str) -> None:
+    config = TrainingConfig(schedule=schedule, warmup=0.2)
+    factors = [learning_rate_factor(step / 100, config) for step in range(101)]
+    assert factors[0] == 0
+    assert max(factors) == factors[20] == 1
+    assert factors[:21] == sorted(factors[:21])
+    assert factors[20:] == sorted(factors[20:], reverse=True)
+    assert factors[-1] == pytest.approx(1 if schedule == "constant" else 0, abs=1e-9)
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"warmup": 1.0}, {"crop": -1}, {"optimizer": "adam", "weight_decay": 0.1}])
+def test_settings_without_a_meaning_are_refused(wrong: dict) -> None:
+    with pytest.raises(UserError):
+        TrainingConfig(**wrong)
