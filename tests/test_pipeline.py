@@ -158,11 +158,24 @@ def test_a_new_row_is_all_that_a_degradation_needs(monkeypatch: pytest.MonkeyPat
         return images.masked_fill(first_columns(images, width, unused), FILL)
 
     monkeypatch.setitem(DEGRADATIONS, "tear", Degradation(torn, "width in pixels", (0, 100), (1, 2), "this test", hole=first_columns))
-    degraded, damage = Pipeline((Step("tear", 2, probability=0.5), Step("occlusion", 2)))(CLEAN, generator("damage"))
-    is_torn = ~damage.strengths["tear"].isnan()
-    assert damage.hole[is_torn][..., :2].all()
-    areas = damage.hole.sum(dim=(1, 2, 3))
-    assert (areas[~is_torn] == 4).all()
-    assert ((areas[is_torn] >= 12) & (areas[is_torn] <= 16)).all()  # the union of both
-    assert (areas[is_torn] == 16).any()
-    assert (degraded[damage.hole.expand_as(degraded)] == FILL).all()
+    steps = (Step("tear", 2, probability=0.5), Step("occlusion", 2))
+    for ordered in (steps, steps[::-1]):
+        degraded, damage = Pipeline(ordered)(CLEAN, generator("damage"))
+        is_torn = ~damage.strengths["tear"].isnan()
+        assert damage.hole[is_torn][..., :2].all()
+        areas = damage.hole.sum(dim=(1, 2, 3))
+        assert (areas[~is_torn] == 4).all()
+        assert ((areas[is_torn] >= 12) & (areas[is_torn] <= 16)).all()  # the union of both
+        assert (areas[is_torn] == 16).any()
+        assert (degraded[damage.hole.expand_as(degraded)] == FILL).all()
+
+
+@pytest.mark.parametrize("probability", [0.5, 1.0])
+def test_the_record_holds_the_strength_that_was_applied(probability: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    def paint(images: Tensor, value: Tensor, _: Generator) -> Tensor:
+        return value.view(-1, 1, 1, 1).expand_as(images)
+
+    monkeypatch.setitem(DEGRADATIONS, "paint", Degradation(paint, "value", (0, 1), (0, 1), "this test"))
+    degraded, damage = Pipeline((Step("paint", 0, 1, probability=probability),))(CLEAN, generator("damage"))
+    value = damage.strengths["paint"].view(-1, 1, 1, 1)
+    assert torch.equal(degraded, torch.where(value.isnan(), CLEAN, value))

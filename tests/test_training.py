@@ -118,7 +118,7 @@ def test_a_time_limit_ends_the_training_with_its_schedule(tiny: Recipe, tmp_path
 def test_a_changed_recipe_is_not_mixed_in(tiny: Recipe, tmp_path: Path) -> None:
     run(tiny, tmp_path / "run", device="cpu")
     changed = replace(tiny, training=replace(tiny.training, learning_rate=0.5))
-    with pytest.raises(UserError, match=r"training\.learning_rate: 0\.02 -> 0\.5"):
+    with pytest.raises(UserError, match=r"training\.learning_rate: 0\.12 -> 0\.5"):
         run(changed, tmp_path / "run", resume=True, device="cpu")
 
 
@@ -165,7 +165,9 @@ def test_schedules_rise_and_fall(schedule: str) -> None:
     assert factors[-1] == pytest.approx(1 if schedule == "constant" else 0, abs=1e-9)
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"warmup": 1.0}, {"crop": -1}, {"optimizer": "adam", "weight_decay": 0.1}])
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"batch_size": 0}, {"warmup": 1.0}, {"crop": -1}, {"optimizer": "adam", "weight_decay": 0.1}]
+)
 def test_settings_without_a_meaning_are_refused(wrong: dict) -> None:
     with pytest.raises(UserError):
         TrainingConfig(**wrong)

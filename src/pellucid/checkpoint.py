@@ -66,7 +66,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
                 f"Expected a model of format {FORMAT} in {folder}, found {config.get('format')} (saved by Pellucid "
                 f"{config.get('pellucid', 'unknown')}); use that version of Pellucid, or train again."
             )
-        settings = {name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()}
+        settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()}
         description = Description(
             model=ModelConfig(**settings),
             classes=tuple(config["classes"]),

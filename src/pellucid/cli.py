@@ -3,7 +3,7 @@
 import argparse
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -31,6 +31,8 @@ STOPPED = 130
 def demo(out: Path, resume: bool, device: str) -> None:
     """Get CIFAR-10, train recipe `quick` (five minutes on two CPU cores), measure it and write a report."""
     from pellucid import data
+    from pellucid.evaluation.classical import CLASSICAL
+    from pellucid.evaluation.evaluate import measure
     from pellucid.reporting import write_report
     from pellucid.run import run
 
@@ -38,7 +40,9 @@ def demo(out: Path, resume: bool, device: str) -> None:
     test = data.load("cifar10").test
     evaluation = _measure(network, test, "reference")
     _write_json(out / "evaluation.json", evaluation.to_json())
-    report = write_report(out, network, description, test, evaluation)
+    best_untrained = "inpainting, then means"
+    references = {best_untrained: measure(CLASSICAL[best_untrained], test, TRACKS["reference"])}
+    report = write_report(out, network, description, test, evaluation, references)
     _print(evaluation.table())
     _print(
         f"The report: [bold]{report}[/bold]\n"
@@ -60,9 +64,7 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int) ->
     _print(f"The model: [bold]{out / 'model'}[/bold]\nMeasure it: [bold]pellucid evaluate {out} --track reference[/bold]")
 
 
-def evaluate(
-    model: str, track: str, json: Path | None, dataset: str, source: Path | None, limit: int | None, device: str
-) -> None:
+def evaluate(model: str, track: str, json: Path | None, dataset: str, source: Path | None, limit: int | None, device: str) -> None:
     """Measure a model on a track of the protocol, on the test images of a data set."""
     from pellucid import data
     from pellucid.checkpoint import load_model
@@ -87,7 +89,7 @@ def predict(paths: list[Path], out: Path, model: str, force: bool, device: str) 
     from pellucid.inference import predict_files
 
     summary = predict_files(paths, out, model, device, force)
-    _print(summary)
+    _print(str(summary))
 
 
 def data(dataset: str, source: Path | None) -> None:
@@ -132,7 +134,7 @@ def _print(shown: "RenderableType") -> None:
     Console(soft_wrap=True).print(shown)
 
 
-COMMANDS = {"demo": demo, "train": train, "evaluate": evaluate, "predict": predict, "data": data}
+COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "train": train, "evaluate": evaluate, "predict": predict, "data": data}
 """Every command by name; its arguments are those of `_arguments`."""
 
 

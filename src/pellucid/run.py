@@ -106,5 +106,7 @@ def _prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
 
 def _examples(clean: data.Dataset, recipe: Recipe, device: torch.device) -> Batch:
     """Eight training images, damaged once and for all, to watch while the network learns."""
-    loader = TrainLoader(clean.subset(slice(8)), recipe.pipeline, batch_size=8, seed=seed_of("examples", recipe.training.seed), device=device)
+    loader = TrainLoader(
+        clean.subset(slice(8)), recipe.pipeline, batch_size=8, seed=seed_of("examples", recipe.training.seed), device=device
+    )
     return next(loader.epoch(0))

@@ -8,14 +8,16 @@ from torch import Tensor, nn
 BUDGET = 4_000_000_000
 """Bytes that one forward may take."""
 
-MAPS_AT_ONCE = 5
-"""Memory of a forward in units of its widest feature map. Measured on CPU at 1 to 4 megapixels: 3.2 to 5.1, over ResNet-18s with small and
-standard stem, joint, classifying alone and the paper's listing."""
+MAPS_AT_ONCE = 6
+"""Memory of a forward in units of its widest feature map. Measured on CPU at 1 to 10 megapixels: XXX, over ResNet-18s with small and
+standard stem, narrow and wide, and the paper's listing."""
 
 
 def max_pixels(network: nn.Module) -> int:
-    """Pixels, over all pictures of a batch, that one forward of `network` holds within `BUDGET`; 5,000,000 for a ResNet of
-    64, 96 and 128 channels that reads patches of 2 x 2."""
+    """Pixels, over all pictures of a batch, that one forward of `network` takes within `BUDGET`.
+
+    Some ten megapixels where the widest map has 64 channels at half resolution, a quarter of that where it has them at full resolution.
+    """
     return int(BUDGET / (MAPS_AT_ONCE * _widest(network)))
 
 

@@ -72,7 +72,7 @@ def predict_files(
             lines.write(json.dumps(line) + "\n")
             if isinstance(answer, Failure) or "error" in line:
                 num_failed += 1
-            elif len(cells) * total <= done * sheet.MOST:  # evenly from all of them, as neighbours tend to be alike
+            elif len(cells) < sheet.MOST and len(cells) * total <= done * sheet.MOST:  # from all over: neighbours tend to be alike
                 cells.append(sheet.cell(answer.path.name, answer.picture, answer.prediction))
             done += 1
             if progress is not None:

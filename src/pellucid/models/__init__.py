@@ -1,11 +1,11 @@
 """Images -> `Output`: an encoder from timm, a U-Net decoder on its features, and a head for each task.
 
-    >>> import torch
-    >>> from pellucid.models import ModelConfig, build_model
-    >>> model = build_model(ModelConfig(encoder="resnet18", widths=(16, 32, 64), depths=(1, 1, 1)), num_classes=10)
-    >>> output = model(torch.rand(2, 3, 33, 47))
-    >>> tuple(output.logits.shape), tuple(output.restored.shape)
-    ((2, 10), (2, 3, 33, 47))
+>>> import torch
+>>> from pellucid.models import ModelConfig, build_model
+>>> model = build_model(ModelConfig(encoder="resnet18", widths=(16, 32, 64), depths=(1, 1, 1)), num_classes=10)
+>>> output = model(torch.rand(2, 3, 33, 47))
+>>> tuple(output.logits.shape), tuple(output.restored.shape)
+((2, 10), (2, 3, 33, 47))
 """
 
 from typing import TYPE_CHECKING

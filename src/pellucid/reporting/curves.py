@@ -54,13 +54,13 @@ class Curve:
 
 # fmt: off
 CURVES = {
-    #                             title                  unit                           colour
-    "classification_loss":  Curve("Classification loss", "cross-entropy",               "naming"),
-    "accuracy":             Curve("Accuracy",            "% of a batch",             "naming"),
-    "restoration_loss":     Curve("Restoration loss",    "in its own unit",        "restoring"),
-    "psnr":                 Curve("PSNR",                "dB, mean of a batch",      "restoring"),
+    #                             title                  unit                                    colour
+    "classification_loss":  Curve("Classification loss", "cross-entropy",                        "naming"),
+    "accuracy":             Curve("Accuracy",            "% of a batch",                         "naming"),
+    "restoration_loss":     Curve("Restoration loss",    "as the recipe has it",                 "restoring"),
+    "psnr":                 Curve("PSNR",                "dB, mean of a batch",                  "restoring"),
     "loss":                 Curve("Joint loss",          "classification + weight × restoration", "ink"),
-    "learning_rate_factor": Curve("Learning rate",       "relative to the recipe’s",        "ink"),
+    "learning_rate_factor": Curve("Learning rate",       "relative to the recipe’s",             "ink"),
 }
 # fmt: on
 """What is drawn of a training, by its name in the records."""
@@ -92,7 +92,7 @@ def _chart(name: str, points: Sequence[tuple[int, float]], test: float | None) -
     window = 1 if name == "learning_rate_factor" else smoothing(len(values))
     colour = STAND_INS[curve.colour]
     with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.6, 2.7), layout="constrained")
+        figure = Figure(figsize=(5.0, 2.5), layout="constrained")
         axes = figure.add_subplot()
         if window > 1:
             axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3)

@@ -30,8 +30,8 @@ MAX_SIDE = 256
 class Example:
     """A test picture and what the network makes of it; `None` for what it doesn't answer, and for what nobody knows.
 
-    place: in the data set; level: of the track's damage, if it has several; clean, damaged, restored: (H, W, 3) uint8; input_psnr, psnr: of damaged and
-    restored, in dB; truth, answer: names of classes; confidence: the probability of the answer; right: whether it is the true class.
+    place: in the data set; level: of the track's damage, if it has several; clean, damaged, restored: (H, W, 3) uint8; input_psnr, psnr:
+    of damaged and restored, in dB; truth, answer: names of classes; confidence: the probability of the answer; right: whether it is true.
     """
 
     place: int

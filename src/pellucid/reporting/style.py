@@ -3,7 +3,7 @@
 STYLE = """\
 :root {
   color-scheme: light dark;
-  --paper: #faf9f6; --raised: #ffffff; --ink: #1d1c1a; --soft: #625e57; --line: #e0dcd3; --faint: #f1eee8;
+  --paper: #faf9f6; --raised: #ffffff; --ink: #1d1c1a; --soft: #625e57; --line: #e0dcd3; --faint: #f1eee8; --shade: #0003;
   --naming: #2a5db0; --restoring: #ad4a12; --right: #1a7040; --wrong: #b02a1f;
   --serif: Charter, "Bitstream Charter", "Iowan Old Style", "Sitka Text", Cambria, Georgia, serif;
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif;
@@ -11,7 +11,7 @@ STYLE = """\
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --paper: #141416; --raised: #1c1c1f; --ink: #ebe9e5; --soft: #a6a29b; --line: #35353a; --faint: #242428;
+    --paper: #141416; --raised: #1c1c1f; --ink: #ebe9e5; --soft: #a6a29b; --line: #35353a; --faint: #242428; --shade: #000c;
     --naming: #8db4f5; --restoring: #f2a56e; --right: #74d29d; --wrong: #ff9488;
   }
 }
@@ -32,7 +32,12 @@ p { max-width: 42rem; margin: 0 0 1rem; }
 .note { font-size: .875rem; }
 code, pre { font-family: var(--mono); font-size: .875em; }
 
-.scroll { overflow-x: auto; margin: 1.25rem 0; }
+.scroll { overflow-x: auto; margin: 1.25rem 0;  /* a shadow tells that there is more to one side */
+  background: linear-gradient(90deg, var(--paper) 50%, transparent) 0 / 3rem 100% local,
+    linear-gradient(270deg, var(--paper) 50%, transparent) 100% / 3rem 100% local,
+    linear-gradient(90deg, var(--shade), transparent) 0 / .75rem 100% scroll,
+    linear-gradient(270deg, var(--shade), transparent) 100% / .75rem 100% scroll;
+  background-repeat: no-repeat; }
 .scroll:focus-visible { outline: 2px solid var(--naming); outline-offset: 4px; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 .figures { width: 100%; }
@@ -44,6 +49,11 @@ tbody th { font-weight: 400; min-width: 11rem; }
 tbody th small { display: block; color: var(--soft); font-size: .8125rem; }
 tbody tr:first-child th, tbody tr:first-child td { font-weight: 600; }
 tbody tr:first-child small { font-weight: 400; }
+@media (max-width: 40rem) {
+  .figures { font-size: .9375rem; }
+  .figures th, .figures td { padding-left: 1rem; }
+  .figures th:first-child { padding-left: 0; min-width: 8.5rem; }
+}
 
 dl { margin: 1.25rem 0; display: grid; grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)); gap: .9rem 2.5rem; }
 dl > div { min-width: 0; }

@@ -33,8 +33,8 @@ class TrainingConfig:
     epochs: int = 30
     batch_size: int = 256
     optimizer: Literal["muon", "adamw", "adam"] = "muon"
-    learning_rate: float = 0.02
-    fallback_learning_rate: float = 3e-3
+    learning_rate: float = 0.12
+    fallback_learning_rate: float = 0.012
     weight_decay: float = 0.0
     schedule: Literal["cosine", "linear", "constant"] = "linear"
     warmup: float = 0.15

@@ -115,7 +115,7 @@ class Trainer:
     def _update_average(self, advance: float) -> None:
         """Move the averaged weights toward the present ones; their horizon is a part of the whole training, however long that is."""
         decay = math.exp(-advance / self.config.average) if self.config.average else 0.0
-        self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)
+        self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         self.average.update_parameters(self.raw_model)
 
     def save(self) -> None:

@@ -17,9 +17,8 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opt
         return torch.optim.Adam([parameter for _, parameter in named], lr=config.learning_rate)
     if config.optimizer == "adamw":
         matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
-        return torch.optim.AdamW(
-            [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}], lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
     from timm.optim.muon import Muon
 
     # Orthogonal updates suit hidden layers; the last layer of each task is left to AdamW (Jordan et al. 2024, "Muon").
@@ -27,7 +26,7 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opt
     hidden = [parameter for name, parameter in named if parameter.ndim == 4 and not name.endswith(last)]
     heads = [parameter for name, parameter in named if parameter.ndim in (2, 3) or (parameter.ndim == 4 and name.endswith(last))]
     fallback: dict[str, Any] = {"use_fallback": True, "lr": config.fallback_learning_rate}
-    return Muon(
+    muon: torch.optim.Optimizer = Muon(
         [
             {"params": hidden, "use_fallback": False},
             {"params": heads, **fallback},
@@ -41,6 +40,7 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opt
         adjust_lr_fn="original",
         betas=(0.9, 0.99),
     )
+    return muon
 
 
 def learning_rate_factor(progress: float, config: TrainingConfig) -> float:

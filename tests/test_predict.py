@@ -1,0 +1,493 @@
+"""Pictures in, predictions out: `Predictor` on arrays, `predict_files` on files and folders."""
+
+import io
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor, nn
+
+from pellucid import pictures
+from pellucid.batch import Output
+from pellucid.checkpoint import CONFIG, WEIGHTS, Description, load_model, save_model
+from pellucid.errors import UserError
+from pellucid.inference import Predictor, choose_device, predict_files, sheet
+from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
+from pellucid.inference.inputs import inputs, png
+from pellucid.models import ModelConfig, build_model
+
+CONFIG_OF_ALL = ModelConfig(encoder="resnet18", widths=(8, 16), depths=(1, 1))
+CLASSES = ("cat", "dog", "ship")
+
+
+def network(config: ModelConfig = CONFIG_OF_ALL) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return build_model(config, len(CLASSES)).eval()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_model(folder, network(), Description(CONFIG_OF_ALL, CLASSES))
+    return folder
+
+
+def picture(height: int = 12, width: int = 20, seed: int = 0) -> NDArray[np.uint8]:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def put(path: Path, image: NDArray[np.uint8] | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(picture() if image is None else image).save(path)
+    return path
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+class Bright(nn.Module):
+    """Adds a third of the range, and takes the mean of each channel for its logits; keeps the size of what it was given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.tensor(85 / 255))
+        self.seen: list[tuple[int, ...]] = []
+
+    def forward(self, images: Tensor) -> Output:
+        self.seen.append(tuple(images.shape))
+        return Output(images.mean(dim=(2, 3)) * 10, images + self.offset)
+
+
+class TestPredictor:
+    def test_pictures_of_any_sizes_come_back_in_their_order(self) -> None:
+        predictor = Predictor(Bright().eval(), CLASSES)
+        colours = np.eye(3, dtype=np.uint8) * 200
+        sizes = [(9, 8), (1, 1), (9, 8), (30, 7), (1, 1), (64, 33), (9, 8)]
+        images = [np.full((*size, 3), colours[i % 3], np.uint8) for i, size in enumerate(sizes)]
+        for i, (image, prediction) in enumerate(zip(images, predictor.predict(images), strict=True)):
+            assert prediction.label == CLASSES[i % 3]
+            np.testing.assert_array_equal(prediction.restored, np.minimum(image.astype(int) + 85, 255))
+            assert prediction.restored is not None
+            assert prediction.restored.dtype == np.uint8
+            assert prediction.probabilities is not None
+            assert list(prediction.probabilities) == list(CLASSES)
+            assert sum(prediction.probabilities.values()) == pytest.approx(1, abs=1e-6)
+            assert prediction.confidence == max(prediction.probabilities.values()) == pytest.approx(1 / (1 + 2 * np.exp(-200 / 25.5)))
+
+    def test_one_size_goes_through_together_and_small_ones_are_enlarged(self) -> None:
+        bright = Bright().eval()
+        predictor = Predictor(bright, CLASSES, batch_size=3)
+        bright.seen.clear()
+        predictor.predict([picture(1, 20), *[picture(16, 9)] * 4, picture(1, 20)])
+        assert bright.seen == [(2, 3, 8, 20), (3, 3, 16, 9), (1, 3, 16, 9)]
+
+    def test_a_batch_holds_no_more_pixels_than_fit(self) -> None:
+        bright = Bright().eval()
+        predictor = Predictor(bright, CLASSES)
+        predictor.max_pixels = 250
+        bright.seen.clear()
+        assert len(predictor.predict([picture(10, 10)] * 5)) == 5
+        assert [shape[0] for shape in bright.seen] == [2, 2, 1]
+        with pytest.raises(UserError, match="Expected at most 250 pixels, found 26 x 10; "):
+            predictor.predict(picture(10, 26))
+
+    @pytest.mark.parametrize("size", [(1, 1), (3, 40), (12, 20), (33, 47)])
+    def test_company_changes_nothing(self, size: tuple[int, int]) -> None:
+        predictor = Predictor(network(), CLASSES)
+        images = [picture(*size, seed=seed) for seed in range(3)]
+        together = predictor.predict([picture(5, 5), *images])[1:]
+        for image, shared in zip(images, together, strict=True):
+            (alone,) = predictor.predict(image)
+            assert shared.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+            assert shared.restored is not None
+            assert alone.restored is not None
+            assert shared.restored.shape == (*size, 3)
+            assert np.abs(shared.restored.astype(int) - alone.restored).max() <= 1  # rounding
+
+    def test_an_array_of_pictures_is_a_sequence_of_them(self) -> None:
+        predictor = Predictor(network(), CLASSES)
+        assert len(predictor.predict(np.stack([picture(), picture()]))) == 2
+        assert predictor.predict([]) == []
+
+    def test_single_tasks_say_nothing_of_the_other(self) -> None:
+        (classified,) = Predictor(network(replace(CONFIG_OF_ALL, arm="classify")), CLASSES).predict(picture())
+        assert classified.label in CLASSES
+        assert classified.restored is None
+        (restored,) = Predictor(network(replace(CONFIG_OF_ALL, arm="restore")), CLASSES).predict(picture())
+        assert (restored.label, restored.confidence, restored.probabilities) == (None, None, None)
+        assert restored.restored is not None
+
+    @pytest.mark.parametrize(("shape", "dtype"), [((4, 4), "u1"), ((4, 4, 4), "u1"), ((4, 4, 3), "f8"), ((0, 4, 3), "u1")])
+    def test_only_rgb_is_taken(self, shape: tuple[int, ...], dtype: str) -> None:
+        with pytest.raises(ValueError, match=r"Expected uint8 images of shape \(H, W, 3\), found .*; convert"):
+            Predictor(network(), CLASSES).predict([picture(), np.zeros(shape, dtype)])
+
+    def test_a_network_in_training_is_refused(self) -> None:
+        with pytest.raises(ValueError, match="Expected a network in evaluation mode"):
+            Predictor(network().train(), CLASSES)
+
+    def test_wider_networks_take_smaller_pictures(self) -> None:
+        narrow, wide = (Predictor(network(replace(CONFIG_OF_ALL, widths=widths)), CLASSES) for widths in ((32, 64), (64, 128)))
+        assert narrow.max_pixels == pytest.approx(2 * wide.max_pixels, abs=2)
+        assert wide.max_pixels == BUDGET // (MAPS_AT_ONCE * 64 * 4)  # its widest map has 64 channels at full resolution
+
+    def test_a_device_that_is_not_there_is_a_sentence(self) -> None:
+        assert choose_device("cpu") == torch.device("cpu")
+        assert choose_device().type in ("cpu", "cuda", "mps", "xpu")
+        with pytest.raises(UserError, match="Expected a device that torch can use here, found 'gpu'"):
+            choose_device("gpu")
+
+
+class TestLoad:
+    def test_a_saved_model_answers_as_the_network_did(self, model: Path) -> None:
+        (loaded,) = Predictor.load(model, "cpu").predict(picture())
+        (direct,) = Predictor(network(), CLASSES).predict(picture())
+        assert loaded.probabilities == direct.probabilities
+        np.testing.assert_array_equal(loaded.restored, direct.restored)
+
+    @staticmethod
+    def drop(name: str) -> Callable[[Path], None]:
+        return lambda folder: (folder / name).unlink()
+
+    @staticmethod
+    def cut(name: str) -> Callable[[Path], None]:
+        def spoil(folder: Path) -> None:
+            (folder / name).write_bytes((folder / name).read_bytes()[:100])
+
+        return spoil
+
+    @staticmethod
+    def change(**settings: object) -> Callable[[Path], None]:
+        def spoil(folder: Path) -> None:
+            (folder / CONFIG).write_text(json.dumps(json.loads((folder / CONFIG).read_text()) | settings))
+
+        return spoil
+
+    @pytest.mark.parametrize(
+        ("spoil", "found"),
+        [
+            (drop(CONFIG), "no config.json in it"),
+            (drop(WEIGHTS), "found one that can't be read"),
+            (cut(CONFIG), "found one that can't be read"),
+            (cut(WEIGHTS), "found one that can't be read"),
+            (change(format=99), r"found 99 \(saved by Pellucid .*\); use that version of Pellucid"),
+            (change(classes=["cat"]), "found one that can't be read"),
+            (change(model={"encoder": "resnet18", "colour": "blue"}), "found one that can't be read"),
+            (change(model={"encoder": "no_such_net"}), "no_such_net"),
+        ],
+        ids=["no config", "no weights", "half a config", "half the weights", "format", "classes", "unknown setting", "encoder"],
+    )
+    def test_what_is_no_whole_model_is_a_sentence(self, tmp_path: Path, spoil: Callable[[Path], None], found: str) -> None:
+        save_model(tmp_path / "model", network(), Description(CONFIG_OF_ALL, CLASSES))
+        spoil(tmp_path / "model")
+        with pytest.raises(UserError, match=f"Expected .*{found}"):
+            load_model(tmp_path / "model")
+
+    def test_a_missing_model_costs_no_folder(self, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match="no such folder"):
+            predict_files([put(tmp_path / "a.png")], tmp_path / "out", tmp_path / "missing")
+        assert not (tmp_path / "out").exists()
+
+
+def encoded(image: Image.Image, form: str, **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, form, **options)
+    return stream.getvalue()
+
+
+def turned() -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    return encoded(Image.fromarray(picture()), "JPEG", exif=exif)
+
+
+def huge() -> bytes:
+    """A picture of 20,000 x 20,000: one bit a pixel, in a few kilobytes."""
+    return encoded(Image.new("1", (20_000, 20_000)), "PNG")
+
+
+RGB = Image.fromarray(picture())
+GOOD = {
+    "plain.png":    (encoded(RGB, "PNG"), (12, 20)),
+    "cmyk.jpg":     (encoded(RGB.convert("CMYK"), "JPEG"), (12, 20)),
+    "deep.png":     (cv2.imencode(".png", picture().astype(np.uint16) * 257)[1].tobytes(), (12, 20)),
+    "palette.png":  (encoded(Image.new("P", (7, 5)), "PNG", transparency=b"\x80"), (5, 7)),
+    "grey.tif":     (encoded(RGB.convert("L"), "TIFF"), (12, 20)),
+    "clear.webp":   (encoded(RGB.convert("RGBA"), "WEBP"), (12, 20)),
+    "turned.jpg":   (turned(), (20, 12)),
+    "one.gif":      (encoded(Image.new("P", (1, 1)), "GIF"), (1, 1)),
+}  # fmt: skip
+BAD = {
+    "cut.png":   (encoded(RGB, "PNG")[:300], "cut short"),
+    "cut.jpg":   (encoded(RGB, "JPEG")[:-200], "cut short"),
+    "text.png":  (b"Dear diary", "nothing that can be read as one"),
+    "empty.jpg": (b"", "an empty file"),
+    "huge.png":  (huge(), "20,000 x 20,000"),
+    "float.tif": (encoded(Image.new("F", (3, 2)), "TIFF"), "mode F"),
+}  # fmt: skip
+
+
+class TestPredictFiles:
+    def test_bad_pictures_are_lines_and_a_count(self, tmp_path: Path, model: Path) -> None:
+        for name, (content, _) in {**GOOD, **BAD}.items():
+            (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
+            (tmp_path / "in" / name).write_bytes(content)
+        told: list[tuple[int, int]] = []
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", progress=lambda *counts: told.append(counts))
+        total = len(GOOD) + len(BAD)
+        assert (summary.num_pictures, summary.num_failed) == (total, len(BAD))
+        assert told == [(done, total) for done in range(1, total + 1)]
+        assert [Path(line["path"]).name for line in lines(tmp_path / "out")] == sorted([*GOOD, *BAD])
+        for line in lines(tmp_path / "out"):
+            name = Path(line["path"]).name
+            if name in BAD:
+                assert set(line) == {"path", "error"}
+                assert BAD[name][1] in line["error"]
+                assert name in line["error"]
+                continue
+            assert set(line) == {"path", "label", "confidence", "probabilities", "restored"}
+            assert line["probabilities"][line["label"]] == line["confidence"] == max(line["probabilities"].values())
+            assert list(line["probabilities"]) == list(CLASSES)
+            assert pictures.read(tmp_path / "out" / line["restored"]).shape[:2] == GOOD[name][1]
+        assert len(tree(tmp_path / "out")) == len(GOOD) + 2
+        assert str(len(BAD)) in str(summary)
+        assert "8 pictures went well" in str(summary)
+
+    def test_the_lines_say_what_the_model_says(self, tmp_path: Path, model: Path) -> None:
+        images = {f"{seed:02}.png": picture(8 + seed % 3, 9, seed) for seed in range(10)}
+        for name, image in images.items():
+            put(tmp_path / "in" / name, image)
+        predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")
+        expected = Predictor.load(model, "cpu").predict(list(images.values()))
+        for line, prediction in zip(lines(tmp_path / "out"), expected, strict=True):
+            assert line["label"] == prediction.label
+            assert line["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-5)
+            restored = pictures.read(tmp_path / "out" / line["restored"])
+            assert prediction.restored is not None
+            assert np.abs(restored.astype(int) - prediction.restored).max() <= 1
+
+    def test_more_pictures_than_a_chunk_keep_their_order(self, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        largest = 0
+        predict = Predictor.predict
+
+        def watched(self: Predictor, images: list[NDArray[np.uint8]]) -> Any:
+            nonlocal largest
+            largest = max(largest, len(images))
+            return predict(self, images)
+
+        monkeypatch.setattr(Predictor, "predict", watched)
+        for number in range(150):
+            put(tmp_path / "in" / f"{number:03}.png", picture(4, 4, number))
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")
+        assert (summary.num_pictures, summary.num_failed) == (150, 0)
+        assert [Path(line["path"]).stem for line in lines(tmp_path / "out")] == [f"{number:03}" for number in range(150)]
+        assert largest == 64  # what is in memory at once, however many there are
+
+    def test_nothing_good_is_said(self, tmp_path: Path, model: Path) -> None:
+        (tmp_path / "a.png").write_bytes(b"")
+        summary = predict_files([tmp_path / "a.png"], tmp_path / "out", model, "cpu")
+        assert (summary.num_pictures, summary.num_failed) == (1, 1)
+        assert str(summary).startswith("None of 1 picture could be used: ")
+        assert tree(tmp_path / "out") == ["contact-sheet.png", "predictions.jsonl"]
+
+    @pytest.mark.parametrize(("arm", "files"), [("classify", 0), ("restore", 1)])
+    def test_a_single_task_leaves_null(self, tmp_path: Path, arm: Any, files: int) -> None:
+        config = replace(CONFIG_OF_ALL, arm=arm)
+        save_model(tmp_path / "model", network(config), Description(config, CLASSES))
+        predict_files([put(tmp_path / "a.png")], tmp_path / "out", tmp_path / "model", "cpu")
+        (line,) = lines(tmp_path / "out")
+        said = (line["label"], line["confidence"], line["probabilities"])
+        assert (said == (None, None, None)) is (arm == "restore")
+        assert (line["restored"] is None) is (arm == "classify")
+        assert len(tree(tmp_path / "out")) == 2 + files
+
+    def test_a_picture_that_cannot_be_written_is_a_line(self, tmp_path: Path, model: Path) -> None:
+        name = "a" * 250 + ".jpg"  # its restored picture would be called longer than file systems allow
+        put(tmp_path / "in" / name)
+        put(tmp_path / "in" / "b.png")
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")
+        assert (summary.num_pictures, summary.num_failed) == (2, 1)
+        assert "Expected to write" in lines(tmp_path / "out")[0]["error"]
+
+    def test_a_stop_leaves_no_half_list(self, tmp_path: Path, model: Path) -> None:
+        def stop(done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            predict_files([put(tmp_path / "a.png")], tmp_path / "out", model, "cpu", progress=stop)
+        assert tree(tmp_path / "out") == ["restored/a.png"]
+
+
+class TestOutputFolder:
+    def test_a_folder_with_files_in_it_needs_force(self, tmp_path: Path, model: Path) -> None:
+        kept = put(tmp_path / "out" / "mine.png")
+        before = kept.read_bytes()
+        source = put(tmp_path / "a.png")
+        with pytest.raises(UserError, match=r"Expected a new or an empty folder .*out; choose another, or --force"):
+            predict_files([source], tmp_path / "out", model, "cpu")
+        assert tree(tmp_path / "out") == ["mine.png"]
+        predict_files([source], tmp_path / "out", model, "cpu", force=True)
+        predict_files([source], tmp_path / "out", model, "cpu", force=True)
+        assert tree(tmp_path / "out") == ["contact-sheet.png", "mine.png", "predictions.jsonl", "restored/a.png"]
+        assert kept.read_bytes() == before
+
+    def test_an_empty_folder_will_do(self, tmp_path: Path, model: Path) -> None:
+        (tmp_path / "out").mkdir()
+        assert predict_files([put(tmp_path / "a.png")], tmp_path / "out", model, "cpu").num_pictures == 1
+
+    @pytest.mark.parametrize("out", ["file", "file/below"])
+    @pytest.mark.parametrize("force", [False, True])
+    def test_a_file_in_its_place_is_a_sentence(self, tmp_path: Path, model: Path, out: str, force: bool) -> None:
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(UserError, match=r"Expected to write .*file.*, found that it can't be done"):
+            predict_files([put(tmp_path / "a.png")], tmp_path / out, model, "cpu", force)
+        assert (tmp_path / "file").read_text() == "mine"
+
+    @pytest.mark.parametrize("below", ["", "out"])
+    def test_results_are_not_read_again(self, tmp_path: Path, model: Path, below: str) -> None:
+        put(tmp_path / "in" / "a.png")
+        put(tmp_path / "in" / "z" / "b.png")  # walked when there are restored pictures already
+        out = tmp_path / "in" / below
+        for _ in range(2):
+            summary = predict_files([tmp_path / "in"], out, model, "cpu", force=True)
+            assert (summary.num_pictures, summary.num_failed) == (2, 0)
+        assert tree(out / "restored") == ["a.png", "z/b.png"]
+
+    def test_to_ask_for_results_is_a_mistake(self, tmp_path: Path, model: Path) -> None:
+        predict_files([put(tmp_path / "a.png")], tmp_path / "out", model, "cpu")
+        before = (tmp_path / "out" / "restored" / "a.png").read_bytes()
+        for mine in ("restored", "restored/a.png", "contact-sheet.png"):
+            with pytest.raises(UserError, match=f"Expected pictures from outside of the results, found .*{mine}; "):
+                predict_files([tmp_path / "out" / mine], tmp_path / "out", model, "cpu", force=True)
+        with pytest.raises(UserError, match="found only the results of an earlier run"):
+            predict_files([tmp_path / "out"], tmp_path / "out", model, "cpu", force=True)
+        assert (tmp_path / "out" / "restored" / "a.png").read_bytes() == before
+
+
+class TestPlaces:
+    @staticmethod
+    def of(*paths: Path) -> list[str]:
+        return [str(place) for _, place in inputs(paths, [])]
+
+    def test_one_folder_keeps_its_tree(self, tmp_path: Path) -> None:
+        for name in ("a.png", "B.PNG", "c.jpg", "deep/er/a.png", "deep/a.webp"):
+            put(tmp_path / name)
+        assert self.of(tmp_path) == ["B.PNG", "a.png", "c.jpg.png", "deep/a.webp.png", "deep/er/a.png"]
+
+    def test_several_folders_keep_their_names(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("x/in/a.png", "y/in/a.png", "y/b.png"):
+            put(tmp_path / name)
+        assert self.of(tmp_path / "x" / "in", tmp_path / "y" / "in", tmp_path / "y" / "b.png") == ["in/a.png", "in-2/a.png", "b.png"]
+        monkeypatch.chdir(tmp_path / "x")
+        assert self.of(Path(), Path("../y"), Path("..")) == [
+            *("x/in/a.png", "y/b.png", "y/in/a.png"),
+            *(f"{tmp_path.name}/{name}" for name in ("x/in/a.png", "y/b.png", "y/in/a.png")),
+        ]
+
+    def test_files_of_one_name_are_numbered(self, tmp_path: Path) -> None:
+        paths = [put(tmp_path / name) for name in ("a-2.png", "x/a.png", "y/a.png", "z/A.png", "a.jpg")]
+        places = self.of(*paths, paths[1], paths[1])
+        assert places == ["a-2.png", "a.png", "a-3.png", "A-4.png", "a.jpg.png", "a-5.png", "a-6.png"]
+
+    def test_no_two_names_in_a_folder_meet(self) -> None:
+        stems = [f"a{first}{second}" for first in ("", ".png", ".jpg") for second in ("", ".jpg", ".PNG")]
+        names = {f"{stem}{ending}" for stem in stems for ending in pictures.ENDINGS}
+        assert len({png(name) for name in names}) == len(names)
+        assert all(PurePosixPath(png(name)).suffix.lower() == ".png" for name in names)
+
+    def test_no_file_is_lost_to_another(self, tmp_path: Path, model: Path) -> None:
+        names = ["a.png", "a.jpg", "a.jpg.png", "a.jpg.png.png", "a.PNG"]
+        for seed, name in enumerate(names):
+            put(tmp_path / "in" / name, picture(9 + seed, 9, seed))
+        predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")
+        for line in lines(tmp_path / "out"):
+            assert pictures.read(tmp_path / "out" / line["restored"]).shape == pictures.read(Path(line["path"])).shape
+        assert len(tree(tmp_path / "out" / "restored")) == len(names)
+
+    def test_mistakes_are_found_before_any_work(self, tmp_path: Path, model: Path) -> None:
+        for wrong in (tmp_path / "missing", tmp_path / "empty"):
+            (tmp_path / "empty").mkdir(exist_ok=True)
+            with pytest.raises(UserError, match=r"Expected .*pictures? .*; "):
+                predict_files([put(tmp_path / "a.png"), wrong], tmp_path / "out", model, "cpu")
+        assert not (tmp_path / "out").exists()
+
+
+class TestSheet:
+    @staticmethod
+    def cells(*shapes: tuple[int, int], name: str = "name.png") -> list[sheet.Cell]:
+        answers = Predictor(Bright().eval(), CLASSES).predict([picture(*shape) for shape in shapes])
+        return [sheet.cell(name, picture(*shape), answer) for shape, answer in zip(shapes, answers, strict=True)]
+
+    @pytest.mark.parametrize("shape", [(1, 1), (32, 32), (95, 40), (96, 97), (192, 10), (1, 3000), (500, 333)])
+    def test_pictures_are_readable_and_fit(self, shape: tuple[int, int]) -> None:
+        shown = np.asarray(sheet.fit(picture(*shape)))
+        assert 96 <= max(shown.shape[:2]) <= sheet.SIDE
+        factor = shown.shape[0] // shape[0]
+        if max(shape) <= sheet.SIDE:
+            np.testing.assert_array_equal(shown, picture(*shape).repeat(factor, axis=0).repeat(factor, axis=1))
+
+    def test_both_pictures_are_on_the_page(self) -> None:
+        ((_, caption, (given, restored)),) = cells = self.cells((96, 96))
+        page = sheet.draw(cells, "1 picture")
+        assert caption.endswith(" %")
+        for image in (given, restored):
+            wanted = np.asarray(image)
+            windows = np.lib.stride_tricks.sliding_window_view(page, (1, 192, 3))[:, :, 0, 0]
+            assert (windows == wanted[:1]).all(axis=(2, 3)).any()
+            assert (windows == wanted[-1:]).all(axis=(2, 3)).any()
+
+    @pytest.mark.parametrize("number", [0, 1, 3, 4, 5, 24])
+    def test_nothing_touches_the_edges(self, number: int) -> None:
+        names = "W" * 255 + ".png"
+        page = sheet.draw(self.cells(*[(20, 32), (200, 100), (7, 90)] * 8, name=names)[:number], "W" * 300)
+        margin = sheet.MARGIN - 1
+        assert (page[:margin] == 255).all()
+        assert (page[-margin:] == 255).all()
+        assert (page[:, :margin] == 255).all()
+        assert (page[:, -margin:] == 255).all()
+        assert page.min() < 60  # the heading at least
+
+    @pytest.mark.parametrize("name", ["two\nlines.png", "\udcff.png", "кот.png", "猫.png", "", "\x00"])
+    def test_any_name_can_be_drawn(self, name: str) -> None:
+        assert sheet.draw(self.cells((8, 8), name=name), name).ndim == 3
+
+    def test_long_names_lose_their_middle(self) -> None:
+        face = sheet.font("", 15)
+        short = sheet.shorten("holiday" * 20 + "_0001.jpg", 200, face)
+        assert short.startswith("holiday")
+        assert short.endswith("_0001.jpg")
+        assert 150 < face.getlength(short) <= 200
+        assert sheet.shorten("short.png", 200, face) == "short.png"
+
+    def test_pictures_are_taken_from_all_over(self, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        shown: list[str] = []
+        draw = sheet.draw
+
+        def watched(cells: list[sheet.Cell], heading: str) -> NDArray[np.uint8]:
+            shown.extend(cell.name for cell in cells)
+            return draw(cells, heading)
+
+        monkeypatch.setattr(sheet, "draw", watched)
+        for number in range(60):
+            put(tmp_path / "in" / f"{number:02}.png", picture(4, 4))
+        (tmp_path / "in" / "00.png").write_bytes(b"")
+        predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")
+        numbers = [int(Path(name).stem) for name in shown]
+        assert len(numbers) == sheet.MOST
+        assert numbers[0] == 1
+        assert max(np.diff(numbers)) <= 3
+        assert numbers[-1] >= 57
