@@ -410,7 +410,7 @@ class TestPlaces:
         assert all(PurePosixPath(png(name)).suffix.lower() == ".png" for name in names)
 
     def test_no_file_is_lost_to_another(self, tmp_path: Path, model: Path) -> None:
-        names = ["a.png", "a.jpg", "a.jpg.png", "a.jpg.png.png", "a.PNG"]
+        names = ["a.png", "a.jpg", "a.jpg.png", "a.jpg.png.png", "b.PNG"]
         for seed, name in enumerate(names):
             put(tmp_path / "in" / name, picture(9 + seed, 9, seed))
         predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")

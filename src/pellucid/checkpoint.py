@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import write_aside
 from pellucid.models import ModelConfig, build_model
@@ -58,7 +59,7 @@ def save_model(folder: Path, network: nn.Module, description: Description, dtype
 def load_model(source: str | Path | None = None, device: torch.device | str = "auto") -> tuple[nn.Module, Description]:
     """The network in evaluation mode on `device`, and its description. Raises `UserError` for what is no whole model."""
     folder = _find(source)
-    target = find_device(device)
+    target = choose_device(device)
     try:
         config = json.loads((folder / CONFIG).read_text())
         if config.get("format") != FORMAT:
@@ -80,18 +81,6 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UserError(f"Expected a whole model in {folder} ({WEIGHTS}, {CONFIG}), found one that can't be read: {reason}") from error
     return network.to(target).eval(), description
-
-
-def find_device(name: torch.device | str = "auto") -> torch.device:
-    """The device of that name; `auto` is the first accelerator of this machine, or the CPU. Raises `UserError` for one that is not there."""
-    if name == "auto":
-        return torch.accelerator.current_accelerator() or torch.device("cpu")
-    try:
-        torch.empty(0, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"Expected a device of this machine such as cpu or cuda, found '{name}': {reason}") from None
-    return torch.device(name)
 
 
 def _find(source: str | Path | None) -> Path:

@@ -78,7 +78,7 @@ RECIPES = {
     "base": Recipe(
         model=_compact(64, 128, 256),
         objective=PSNR_AND_CLASS,
-        training=TrainingConfig(epochs=50, learning_rate=0.12, fallback_learning_rate=0.012),
+        training=TrainingConfig(epochs=30, learning_rate=0.12, fallback_learning_rate=0.012),
     ),
     "reference": Recipe(
         model=ModelConfig(encoder="resnet18"),

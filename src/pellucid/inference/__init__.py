@@ -11,7 +11,7 @@
     (True, (33, 47, 3))
 """
 
-from pellucid.inference.device import choose_device
+from pellucid.device import choose_device
 from pellucid.inference.predict import Summary, predict_files
 from pellucid.inference.predictor import Prediction, Predictor
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from pellucid.checkpoint import load_model
 from pellucid.errors import UserError
-from pellucid.inference.device import choose_device
+from pellucid.device import choose_device
 from pellucid.inference.footprint import max_pixels
 
 SMALLEST = 8

@@ -101,11 +101,11 @@ def _chart(name: str, points: Sequence[tuple[int, float]], test: float | None) -
             axes.axhline(test, color=colour, linewidth=1, linestyle=(0, (4, 3)))
             axes.annotate(
                 f"test {test:.1f}",
-                (1, test),
+                (0.01, test),
                 (0, 3),
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",
-                ha="right",
+                ha="left",
                 va="bottom",
             )
         axes.set_xlabel("step")

@@ -114,7 +114,11 @@ def _said(example: Example) -> Html:
     truth = html("<span>true class: <b>{truth}</b></span>", truth="not known" if example.truth is None else example.truth)
     if example.answer is None or example.confidence is None:
         return truth
-    answer = html("<span>named <b>{answer}</b>, {sure} % sure</span>", answer=example.answer, sure=f"{100 * example.confidence:.0f}")
+    answer = html(
+        "<span>named <b>{answer}</b>, {sure}\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}sure</span>",
+        answer=example.answer,
+        sure=f"{100 * example.confidence:.0f}",
+    )
     sign, verdict = "✓" if example.right else "✗", _VERDICTS[example.right]
     mark = html('<span class="mark {verdict}">{sign} {verdict}</span>', verdict=verdict, sign=sign) if verdict else Html()
     return html("{answer}{mark}{truth}", answer=answer, mark=mark, truth=truth)

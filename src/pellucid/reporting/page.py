@@ -6,8 +6,6 @@ from importlib.metadata import version
 
 from pellucid.reporting.style import STYLE
 
-Row = Sequence[object]
-
 
 class Html(str):
     """Text that is HTML already. Every other value is escaped on its way into a page, so that no class name can break or script it."""
@@ -39,17 +37,21 @@ def paragraph(text: str, kind: str = "") -> Html:
     return html('<p class="{kind}">{text}</p>', kind=kind, text=text)
 
 
-def table(caption: str, head: Sequence[str], rows: Iterable[Row]) -> Html:
-    """A table of figures; the first cell of each row is its header. It scrolls on its own where the screen is narrow."""
+def table(caption: str, head: Sequence[str], rows: Iterable[Sequence[object]], kind: str) -> Html:
+    """A table; the first cell of each row is its header, `kind` its class in the style sheet. It scrolls where the screen is narrow."""
     return html(
-        '<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table class="figures"><caption>{caption}</caption>'
+        '<div class="scroll" tabindex="0" role="region" aria-label="{caption}"><table class="{kind}"><caption>{caption}</caption>'
         "<thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>",
         caption=caption,
+        kind=kind,
         head=join(html('<th scope="col">{cell}</th>', cell=cell) for cell in head),
-        rows=join(
-            html('<tr><th scope="row">{name}</th>{cells}</tr>', name=name, cells=join(html("<td>{cell}</td>", cell=cell) for cell in cells))
-            for name, *cells in rows
-        ),
+        rows=join(_row(*row) for row in rows),
+    )
+
+
+def _row(header: object, *cells: object) -> Html:
+    return html(
+        '<tr><th scope="row">{header}</th>{cells}</tr>', header=header, cells=join(html("<td>{cell}</td>", cell=cell) for cell in cells)
     )
 
 

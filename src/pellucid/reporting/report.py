@@ -68,9 +68,11 @@ def _sample(network: nn.Module, description: Description, dataset: Dataset, eval
     side = max(dataset.images.shape[1:3])
     known = [example.right for example in shown if example.right is not None]
     told = [
-        f"{len(shown)} of the {num_images:,} pictures, at equal distances from the first one on: nobody chose them.",
+        f"All {num_images:,} pictures."
+        if len(shown) == num_images
+        else f"{len(shown)} of the {num_images:,} pictures, at equal distances from the first one on: nobody chose them.",
         f"{sum(known)} of {len(known)} are named right." if known else "",
-        "Below each stands its number and the PSNR, damaged → restored." if shown[0].psnr is not None else "",
+        f"Below each stands its number and its PSNR, damaged{'' if shown[0].psnr is None else ' → restored'}.",
         "They are enlarged without smoothing." if side <= SMALL else "",
         f"They are shown at {MAX_SIDE} of their {side} pixels." if side > MAX_SIDE else "",
     ]

@@ -18,6 +18,7 @@ MEANINGS = {
     "ssim": "How alike the structures of a picture and of the clean one are; 1 is identical.",
     "hole_psnr": "PSNR over the destroyed pixels alone, whose content has to be guessed.",
     "ece": "Expected calibration error: how far the stated confidence is from the part that is right; 0 can be trusted, 1 never.",
+    "input_psnr": "PSNR of the damaged picture itself.",
 }
 """What the columns of the table say, in the order in which they stand."""
 
@@ -61,36 +62,37 @@ def figures(description: Description, dataset: Dataset, evaluation: Evaluation, 
     }
     for name, reference in references.items():
         fewer = f"first {reference.num_images:,} pictures only" if reference.num_images < num_images else ""
-        if name in rows and fewer:  # what is there already holds for all pictures
-            continue
-        rows[name] = "; ".join(filter(None, (NOTES.get(name), fewer))), reference.metrics
-    columns = [column for column in MEANINGS if any(scores.get(column) is not None for _, scores in rows.values())]
+        if not (fewer and name in rows):  # what is there already is of all pictures
+            rows[name] = "; ".join(filter(None, (NOTES.get(name), fewer))), reference.metrics
+    columns = [name for name in MEANINGS if name != "input_psnr" and evaluation.metrics[name] is not None]
+    compared = {
+        html("{name}<small>{note}</small>", name=name, note=note): scores
+        for name, (note, scores) in rows.items()
+        if any(scores.get(column) is not None for column in columns)
+    }
     part = "all" if num_images == len(dataset) else "the first"
     content = [
         paragraph(f"Measured on {part} {num_images:,} test pictures on track “{evaluation.track}”: {_damage(evaluation.track)}."),
-        _table("This network, and what it must beat", columns, {_method(name, note): scores for name, (note, scores) in rows.items()}),
+        _table("This network, and what it must beat", columns, compared, kind="figures lead"),
     ]
     if evaluation.levels:
-        content.append(_table("This network at each level of the damage", [*columns, "input_psnr"], evaluation.levels))
-    meanings = {COLUMNS[column][0]: MEANINGS[column] for column in columns}
-    if evaluation.metrics["accuracy"] is not None:
+        columns.append("input_psnr")
+        content.append(_table("This network at each level of the damage", columns, evaluation.levels))
+    meanings = {COLUMNS[name][0]: MEANINGS[name] for name in columns}
+    if "accuracy" in columns:
         meanings[COLUMNS["accuracy"][0]] += f" Always naming the most frequent class would get {_most_frequent(dataset, num_images):.1f} %."
     note = paragraph("This is one run with one seed; another seed comes out a little different.", "note")
     return section("The figures", *content, terms(meanings), note)
 
 
-def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Scores]) -> Html:
+def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Scores], kind: str = "figures") -> Html:
     """A row of figures for every name, to as many digits as `pellucid evaluate` prints."""
-    formats = [(column, COLUMNS[column][1]) for column in columns]
-    cells = (
-        [name, *("–" if (figure := scores.get(column)) is None else format(figure, spec) for column, spec in formats)]
-        for name, scores in rows.items()
-    )
-    return table(caption, ["", *(COLUMNS[column][0] for column in columns)], cells)
+    cells = ([name, *(_cell(scores.get(column), COLUMNS[column][1]) for column in columns)] for name, scores in rows.items())
+    return table(caption, ["", *(COLUMNS[column][0] for column in columns)], cells, kind)
 
 
-def _method(name: str, note: str) -> Html:
-    return html("{name}<small>{note}</small>", name=name, note=note)
+def _cell(figure: float | None, spec: str) -> str:
+    return "–" if figure is None else format(figure, spec)
 
 
 def _damage(name: str) -> str:

@@ -47,8 +47,8 @@ th:first-child { padding-left: 0; text-align: left; }
 thead th { font-size: .8125rem; font-weight: 600; color: var(--soft); white-space: nowrap; }
 tbody th { font-weight: 400; min-width: 11rem; }
 tbody th small { display: block; color: var(--soft); font-size: .8125rem; }
-tbody tr:first-child th, tbody tr:first-child td { font-weight: 600; }
-tbody tr:first-child small { font-weight: 400; }
+.lead tbody tr:first-child :is(th, td) { font-weight: 600; }
+.lead tbody tr:first-child small { font-weight: 400; }
 @media (max-width: 40rem) {
   .figures { font-size: .9375rem; }
   .figures th, .figures td { padding-left: 1rem; }
