@@ -189,7 +189,7 @@ def test_jpeg_is_the_codecs(quality: int) -> None:
     pixels = (random_images(1, 3, 4, 5) * 255).round().repeat_interleave(8, dim=2).repeat_interleave(8, dim=3)
     picture = pixels[0].byte().permute(1, 2, 0).contiguous().numpy()
     result = (
-        (jpeg(((pixels + 0.4) / 255).clamp(max=1), torch.tensor([float(quality)]), generator("unused")) * 255)[0].permute(1, 2, 0).numpy()
+        (jpeg(((pixels - 0.4) / 255).clamp(min=0), torch.tensor([float(quality)]), generator("unused")) * 255)[0].permute(1, 2, 0).numpy()
     )
 
     encoded = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1]

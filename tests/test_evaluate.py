@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from pellucid.batch import Batch, Output
 from pellucid.data.dataset import Dataset
 from pellucid.degradations import Pipeline, Step
+from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, Level, Track
 from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
 from pellucid.evaluation.evaluate import Evaluation, batches, evaluate, measure
@@ -129,7 +130,7 @@ def test_a_network_in_training_mode_is_refused(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("limit", [0, -3])
 def test_no_images(limit: int, dataset: Dataset) -> None:
-    with pytest.raises(ValueError, match="Expected at least one image"):
+    with pytest.raises(UserError, match="Expected at least one image"):
         evaluate(do_nothing, dataset, TRACKS["clean"], limit=limit)
 
 

@@ -1,9 +1,10 @@
 """The command line: typed functions in one dict, their docstrings the help. Torch is imported when a command runs, not before."""
 
 import argparse
-import logging
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -45,10 +46,10 @@ def demo(out: Path, resume: bool, device: str) -> None:
     report = write_report(out, network, description, test, evaluation, references)
     _print(evaluation.table())
     _print(
-        f"The report: [bold]{report}[/bold]\n"
-        f"Restore and name your own pictures: [bold]pellucid predict PICTURES... --out restored --model {out}[/bold]\n"
-        f"Measure on other damage:            [bold]pellucid evaluate {out} --track noise[/bold]\n"
-        "Train longer, for a better model:   [bold]pellucid train --recipe base --out runs/base[/bold]"
+        f"The report: {report}\n"
+        f"Restore and name your own pictures: pellucid predict PICTURES... --out restored --model {out}\n"
+        f"Measure on other damage:            pellucid evaluate {out} --track noise\n"
+        "Train longer, for a better model:   pellucid train --recipe base --out runs/base"
     )
 
 
@@ -58,10 +59,12 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int) ->
     from pellucid.run import run, training_images
 
     network, _ = run(recipe, out, resume=resume, device=device, devices=devices)
+    if int(os.environ.get("LOCAL_RANK", 0)):
+        return  # one of several processes speaks for all
     _, held_out = training_images(recipe, data.load(recipe.data.dataset, recipe.data.source).train)
     if held_out is not None:
         _print(_measure(network, held_out, "reference").table())
-    _print(f"The model: [bold]{out / 'model'}[/bold]\nMeasure it: [bold]pellucid evaluate {out} --track reference[/bold]")
+    _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track reference")
 
 
 def evaluate(model: str, track: str, json: Path | None, dataset: str, source: Path | None, limit: int | None, device: str) -> None:
@@ -88,7 +91,8 @@ def predict(paths: list[Path], out: Path, model: str, force: bool, device: str) 
     """Restore pictures and name what is in them."""
     from pellucid.inference import predict_files
 
-    summary = predict_files(paths, out, model, device, force)
+    with _progress("pictures") as progress:
+        summary = predict_files(paths, out, model, device, force, progress)
     _print(str(summary))
 
 
@@ -102,21 +106,21 @@ def data(dataset: str, source: Path | None) -> None:
 
 def _measure(network: "nn.Module", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
     """Evaluate with a progress bar."""
-    from rich.progress import Progress
-
     from pellucid.evaluation.evaluate import evaluate
 
     device = next(network.parameters()).device
+    with _progress(f"track {track}") as progress:
+        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar, and what moves it: a function of how many are done and how many there are."""
+    from rich.progress import Progress
+
     with Progress() as bar:
-        task = bar.add_task(f"track {track}")
-        return evaluate(
-            network,
-            dataset,
-            TRACKS[track],
-            limit=limit,
-            device=device,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
@@ -131,12 +135,14 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
 def _print(shown: "RenderableType") -> None:
     from rich.console import Console
 
-    Console(soft_wrap=True).print(shown)
+    Console(soft_wrap=True, markup=False, highlight=False).print(shown)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "train": train, "evaluate": evaluate, "predict": predict, "data": data}
 """Every command by name; its arguments are those of `_arguments`."""
 
+
+RESUMABLE = {"demo", "train"}
 
 USAGE = {
     "demo": "demo [options]",
@@ -151,7 +157,6 @@ USAGE = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake is one sentence and exit status 2."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     try:
         command, settings = parse(arguments)
         COMMANDS[command](**settings)
@@ -159,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"pellucid: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        print("pellucid: stopped; the same command with --resume goes on from here.", file=sys.stderr)
+        advice = "; the same command with --resume goes on from here" if RESUMABLE & set(arguments) else ""
+        print(f"pellucid: stopped{advice}.", file=sys.stderr)
         sys.exit(STOPPED)
 
 

@@ -4,6 +4,7 @@ A run's folder holds `recipe.json`, `log.jsonl` and TensorBoard events while it 
 """
 
 import json
+import logging
 from pathlib import Path
 
 import torch
@@ -34,12 +35,16 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
-    _prepare(recipe, folder, resume)
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells the precision of every run
+    commit = source_commit()  # now: by the end of a long training the source may have moved on
     config = recipe.training
     fabric = Fabric(
         accelerator=device, devices=devices, precision=config.precision, loggers=TensorBoardLogger(folder, name="tensorboard", version="")
     )
     fabric.launch()
+    if fabric.is_global_zero:
+        _prepare(recipe, folder, resume)
+    fabric.barrier()
     splits = data.load(recipe.data.dataset, recipe.data.source)
     clean, _ = training_images(recipe, splits.train)
 
@@ -65,7 +70,7 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
         classes=clean.classes,
         recipe=settings(recipe),
         training_data=f"{len(clean):,} images of {recipe.data.dataset}, damage '{recipe.damage}'",
-        commit=source_commit(),
+        commit=commit,
     )
     if fabric.is_global_zero and not (folder / MODEL).exists():
         save_model(folder / MODEL, network, description)

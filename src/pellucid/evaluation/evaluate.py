@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pellucid.batch import Batch, Damage, Output
 from pellucid.data.dataset import Dataset
+from pellucid.errors import UserError
 from pellucid.evaluation.tracks import Level, Track, damage
 from pellucid.metrics import Metrics, Scores
 
@@ -71,7 +72,8 @@ def evaluate(
 ) -> Evaluation:
     """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
 
-    limit: only the first so many images. The damage of an image depends on its place in `dataset`; see `damage`.
+    limit: only the first so many images. The damage of an image depends on its place in `dataset`; see `damage`. Raises `UserError` if
+    there is no image to measure on.
     """
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
@@ -94,7 +96,7 @@ def measure(
     """`evaluate` for what must see more than the damaged image, such as the true hole."""
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
     if num_images < 1:
-        raise ValueError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
+        raise UserError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
     total, done = num_images * len(track.levels), 0
     accumulators = {}
     for level in track.levels:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pellucid.checkpoint import load_model
-from pellucid.errors import UserError
 from pellucid.device import choose_device
+from pellucid.errors import UserError
 from pellucid.inference.footprint import max_pixels
 
 SMALLEST = 8

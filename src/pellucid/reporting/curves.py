@@ -136,7 +136,7 @@ def _inline(drawing: str, label: str) -> Html:
     for unwanted in (
         r"<metadata>.*?</metadata>",
         r"<style.*?</style>",
-        r' id="[a-z.]+\d*_\d+"',
+        r' id="[a-z\d.]+_\d+"',
         r" font-family: [^;\"]*;?",
         r' (xmlns:xlink|version)="[^"]*"',
     ):

@@ -77,31 +77,14 @@ def _today() -> str:
 
 
 def _recipe(recipe: Mapping[str, Any]) -> Html:
-    """All settings, a table for each stage; nothing where the model does not tell."""
-    alone = {name: value for name, value in recipe.items() if not isinstance(value, Mapping)}
-    stages = {name: dict(_flat(value)) for name, value in recipe.items() if isinstance(value, Mapping)}
-    groups = {"recipe": alone, **stages} if alone else stages
-    tables = (
-        html(
-            "<div><h3>{stage}</h3><table>{rows}</table></div>",
-            stage=stage,
-            rows=join(
-                html('<tr><th scope="row">{name}</th><td>{value}</td></tr>', name=name, value=_value(value))
-                for name, value in settings.items()
-            ),
-        )
-        for stage, settings in groups.items()
-    )
-    return collapsed("All settings of the recipe", html('<div class="settings">{tables}</div>', tables=join(tables))) if groups else Html()
+    """All settings by the names that they have on the command line; nothing where the model does not tell."""
+    rows = join(html("<li><span>{name}</span> {value}</li>", name=name, value=value) for name, value in _flat(recipe))
+    return collapsed("All settings of the recipe", html('<ul class="settings">{rows}</ul>', rows=rows)) if rows else Html()
 
 
-def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in settings.items():
         if isinstance(value, Mapping):
             yield from _flat(value, f"{prefix}{name}.")
         else:
-            yield f"{prefix}{name}", value
-
-
-def _value(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value)

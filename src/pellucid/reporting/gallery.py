@@ -98,12 +98,13 @@ def _card(example: Example) -> Html:
 
 
 def _view(picture: NDArray[np.uint8], name: str, place: int) -> Html:
+    shown = _shrunk(picture)
     return html(
         '<span><img class="{size}" src="{source}" width="{width}" height="{height}" alt="test picture {place}, {name}">{name}</span>',
-        size="small" if max(picture.shape) <= SMALL else "large",
-        source=_source(picture),
-        width=picture.shape[1],
-        height=picture.shape[0],
+        size="small" if max(shown.shape) <= SMALL else "large",
+        source=_source(shown),
+        width=shown.shape[1],
+        height=shown.shape[0],
         place=place,
         name=name,
     )
@@ -134,12 +135,16 @@ def _pixels(images: Tensor) -> NDArray[np.uint8]:
     return np.asarray(images[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
 
 
+def _shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    scale = MAX_SIDE / max(picture.shape)
+    if scale >= 1:
+        return picture
+    height, width = (max(1, round(scale * side)) for side in picture.shape[:2])
+    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
+
+
 def _source(picture: NDArray[np.uint8]) -> str:
     """The picture itself as an address, without loss."""
-    scale = MAX_SIDE / max(picture.shape)
-    if scale < 1:
-        height, width = (max(1, round(scale * side)) for side in picture.shape[:2])
-        picture = np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "PNG")
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -65,7 +65,7 @@ def figures(description: Description, dataset: Dataset, evaluation: Evaluation, 
         if not (fewer and name in rows):  # what is there already is of all pictures
             rows[name] = "; ".join(filter(None, (NOTES.get(name), fewer))), reference.metrics
     columns = [name for name in MEANINGS if name != "input_psnr" and evaluation.metrics[name] is not None]
-    compared = {
+    compared: dict[str, Scores] = {
         html("{name}<small>{note}</small>", name=name, note=note): scores
         for name, (note, scores) in rows.items()
         if any(scores.get(column) is not None for column in columns)

@@ -87,12 +87,10 @@ dd { margin: 0; overflow-wrap: anywhere; }
 details { margin: 1.25rem 0; border: 1px solid var(--line); border-radius: .5rem; background: var(--raised); padding: 0 1rem; }
 summary { cursor: pointer; padding: .7rem 0; font-weight: 600; }
 details[open] { padding-bottom: 1rem; }
-.settings { columns: 20rem; column-gap: 2.5rem; }
-.settings div { break-inside: avoid; padding-bottom: .75rem; }
-.settings h3 { margin: .25rem 0; }
-.settings table { width: 100%; }
-.settings th, .settings td { padding: .2rem 0 .2rem 1rem; font: .8125rem/1.5 var(--mono); overflow-wrap: anywhere; }
-.settings th { padding-left: 0; color: var(--soft); min-width: 0; }
+.settings { columns: 19rem; column-gap: 2.5rem; margin: 0; padding: 0; list-style: none; font: .8125rem/1.7 var(--mono); }
+.settings li { display: flex; justify-content: space-between; gap: 1rem; break-inside: avoid; border-bottom: 1px solid var(--line);
+  text-align: right; overflow-wrap: anywhere; }
+.settings span { color: var(--soft); text-align: left; }
 
 .steps { padding-left: 1.25rem; margin: 1rem 0; }
 .steps li { margin-bottom: 1rem; }

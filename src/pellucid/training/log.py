@@ -50,19 +50,22 @@ class TrainingLog:
         self._every = 1
 
     @contextmanager
-    def open(self, num_steps: int, step: int) -> Iterator[None]:
-        """Log a training of `num_steps` that goes on from `step`; what an earlier run wrote beyond it is dropped."""
+    def open(self, num_steps: int, step: int, progress: float) -> Iterator[None]:
+        """Log a training of `num_steps` that goes on from `step`, `progress` of it done; what an earlier run wrote beyond is dropped."""
         self._every = max(1, num_steps // NUM_RECORDS)
         if self.fabric.is_global_zero:
             records = [record for record in read_log(self.path) if record["step"] <= step]
             self.path.write_text("".join(json.dumps(record) + "\n" for record in records))
-        self._task = self.progress.add_task("training", total=num_steps, completed=step, figures="")
+        self._task = self.progress.add_task("training", total=1.0, completed=progress, figures="")
         with self.progress:
             yield
 
+    def advance(self, progress: float) -> None:
+        """Show how much of the training is done."""
+        self.progress.update(self._task, completed=progress)
+
     def step(self, step: int, factor: float, seconds: float, batch: Batch, output: Output, losses: Losses) -> None:
         """Record a step of the training."""
-        self.progress.update(self._task, completed=step)
         if step % self._every or not self.fabric.is_global_zero:
             return
         figures = {"loss": losses.total, **_classification(output, batch, losses), **_restoration(output, batch, losses)}

@@ -2,6 +2,7 @@
 
 import math
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,14 +70,15 @@ class Trainer:
         self.model.train()
         started = time.monotonic() - self.seconds
         saved = self.seconds
-        with StopSignal() as stop, self.log.open(self.num_steps, self.step):
+        with StopSignal() as stop, self.log.open(self.num_steps, self.step, self.progress):
             while (progress := self.progress) < 1:
                 epoch, first_batch = divmod(self.step, self.loader.num_batches)
                 for batch in self.loader.epoch(epoch, first_batch):
                     self._train_step(batch, progress)
                     self.seconds = time.monotonic() - started
-                    self._update_average(self.progress - progress)
-                    progress = self.progress
+                    before, progress = progress, self.progress
+                    self._update_average(progress - before)
+                    self.log.advance(progress)
                     if stop.requested or self.seconds - saved > 60 * self.config.save_minutes:
                         self.save()
                         saved = self.seconds
@@ -119,8 +121,8 @@ class Trainer:
         self.average.update_parameters(self.raw_model)
 
     def save(self) -> None:
-        """Write the state, whole or not at all."""
-        with write_aside(self.state_path) as path:
+        """Write the state, whole or not at all; every process calls this, and the first one writes."""
+        with write_aside(self.state_path) if self.fabric.is_global_zero else nullcontext(self.state_path) as path:
             self.fabric.save(path, self._state())
 
     def load(self) -> None:
