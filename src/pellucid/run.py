@@ -1,6 +1,6 @@
 """From a recipe to a trained model in a folder.
 
-A run's folder holds `recipe.json`, `log.jsonl` and TensorBoard events while it goes on, `state.ckpt` for `--resume`, and in the end `model/`.
+A folder holds `recipe.json`, `log.jsonl` and TensorBoard events while it is trained in, `state.ckpt` for `--resume`, and in the end `model/`.
 """
 
 import json

@@ -60,7 +60,8 @@ def examples(
         level = track.levels[turn % len(track.levels)]
         clean = torch.tensor(dataset.images[place : place + 1]).permute(0, 3, 1, 2).float() / 255
         damaged, _ = damage(track, level, clean, [place])
-        logits, restored = (None if answer is None else answer.float().cpu() for answer in network(damaged.to(device)))
+        output = network(damaged.to(device))
+        logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
         label = int(dataset.labels[place])
         answer = None if logits is None else int(logits.argmax())
         shown.append(

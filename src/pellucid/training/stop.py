@@ -2,7 +2,6 @@
 
 import signal
 import threading
-from types import FrameType
 from typing import Any, Self
 
 
@@ -21,7 +20,7 @@ class StopSignal:
             self._former = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
         return self
 
-    def _request(self, number: int, frame: FrameType | None) -> None:
+    def _request(self, *_: object) -> None:
         self.requested = True
         self._restore()
 
