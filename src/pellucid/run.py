@@ -1,6 +1,6 @@
 """From a recipe to a trained model in a folder.
 
-A folder holds `recipe.json`, `log.jsonl` and TensorBoard events while it is trained in, `state.ckpt` for `--resume`, and in the end `model/`.
+A folder holds `recipe.json`, `log.jsonl` and TensorBoard events during the training, `state.ckpt` for `--resume`, and then `model/`.
 """
 
 import json
@@ -13,6 +13,7 @@ from torch import nn
 from pellucid import data
 from pellucid.batch import Batch
 from pellucid.checkpoint import Description, save_model, source_commit
+from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import folder as writable_folder
 from pellucid.files import write_aside
@@ -35,18 +36,22 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)  # it tells the precision of every run
+    for name in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # they tell the precision of every run
+    choose_device(device)
+    _check(recipe, folder, resume)
     commit = source_commit()  # now: by the end of a long training the source may have moved on
     config = recipe.training
     fabric = Fabric(
         accelerator=device, devices=devices, precision=config.precision, loggers=TensorBoardLogger(folder, name="tensorboard", version="")
     )
     fabric.launch()
-    if fabric.is_global_zero:
-        _prepare(recipe, folder, resume)
-    fabric.barrier()
     splits = data.load(recipe.data.dataset, recipe.data.source)
     clean, _ = training_images(recipe, splits.train)
+    model = initialise(recipe, len(clean.classes))
+    if fabric.is_global_zero:
+        with write_aside(folder / RECIPE) as path:  # only now: a recipe that can't be built leaves nothing behind
+            path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
 
     loader = TrainLoader(
         clean,
@@ -59,7 +64,6 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
         rank=fabric.global_rank,
         world_size=fabric.world_size,
     )
-    model = initialise(recipe, len(clean.classes))
     log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device))
     trainer = Trainer(fabric, model, loader, recipe.objective, config, log, folder / STATE)
     if resume:
@@ -91,8 +95,9 @@ def initialise(recipe: Recipe, num_classes: int) -> nn.Module:
         return build_model(recipe.model, num_classes)
 
 
-def _prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
-    """Make the run's folder and write its recipe, or see that it is the folder of this very recipe."""
+def _check(recipe: Recipe, folder: Path, resume: bool) -> None:
+    """See that the folder can be written, and is new or that of a run of this very recipe."""
+    writable_folder(folder)
     if resume and (folder / RECIPE).exists():
         changed = differences(json.loads((folder / RECIPE).read_text()), settings(recipe))
         if changed:
@@ -100,13 +105,9 @@ def _prepare(recipe: Recipe, folder: Path, resume: bool) -> None:
                 f"Expected the recipe that {folder} was started with, found changes ({'; '.join(changed)}); resume with the same settings, "
                 "or train in a new folder."
             )
-        return
-    if folder.is_dir() and any(folder.iterdir()):
+    elif any(folder.iterdir()):
         advice = "there is no run in it to resume" if resume else "go on with it by --resume"
         raise UserError(f"Expected a new or empty folder for the run, found {folder} with files in it; {advice}, or choose another one.")
-    writable_folder(folder)
-    with write_aside(folder / RECIPE) as path:
-        path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
 
 
 def _examples(clean: data.Dataset, recipe: Recipe, device: torch.device) -> Batch:

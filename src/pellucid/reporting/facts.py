@@ -59,7 +59,7 @@ def _source(commit: str) -> str:
     """What `checkpoint.source_commit` found, in words."""
     if not commit or commit.startswith("version"):
         return commit or "not stated"
-    return f"commit {commit.rstrip('+')}" + (", with changes that are in no commit" if commit.endswith("+") else "")
+    return f"commit {commit.rstrip('+')}" + (", with uncommitted changes" if commit.endswith("+") else "")
 
 
 def _device(device: torch.device) -> str:

@@ -56,7 +56,8 @@ class TrainingLog:
         if self.fabric.is_global_zero:
             records = [record for record in read_log(self.path) if record["step"] <= step]
             self.path.write_text("".join(json.dumps(record) + "\n" for record in records))
-        self._task = self.progress.add_task("training", total=1.0, completed=progress, figures="")
+        self._task = self.progress.add_task("training", total=1.0, figures="")
+        self.advance(progress)
         with self.progress:
             yield
 

@@ -4,6 +4,7 @@ import math
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -131,10 +132,11 @@ class Trainer:
             return
         try:
             rest = self.fabric.load(self.state_path, self._modules(), weights_only=True)
-        except (RuntimeError, EOFError, KeyError) as error:
+        except (RuntimeError, EOFError, KeyError, UnpicklingError) as error:
             raise UserError(
-                f"Expected the state of a run in {self.state_path}, but it can't be read ({error}); train again without --resume."
-            ) from None
+                f"Expected the state of a run in {self.state_path}, found a file that can't be read ({type(error).__name__}); "
+                "train in a new folder."
+            ) from error
         self.average.load_state_dict(rest["average"])
         self.step, self.seconds = rest["step"], rest["seconds"]
 
