@@ -6,6 +6,7 @@
 import json
 import re
 import subprocess
+import textwrap
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from importlib.resources import files
@@ -33,13 +34,15 @@ class Description:
     """What a saved model says of itself.
 
     model: its architecture; classes: their names, in the order of the logits; recipe: all settings of its training; training_data: the
-    images that it saw, in words; commit: the source that trained it; figures: by track, what was measured, see `Evaluation.to_json`.
+    images that it saw, in words; trained: when, on what and how long; commit: the source that trained it; figures: by track, what was
+    measured, see `Evaluation.to_json`.
     """
 
     model: ModelConfig
     classes: tuple[str, ...]
     recipe: dict[str, Any] = field(default_factory=dict)
     training_data: str = ""
+    trained: str = ""
     commit: str = ""
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -71,14 +74,14 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
         description = Description(
             model=ModelConfig(**settings),
             classes=tuple(config["classes"]),
-            **{name: config[name] for name in ("recipe", "training_data", "commit", "figures")},
+            **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
         )
         network = build_model(replace(description.model, pretrained=False), len(description.classes))
         network.load_state_dict(load_file(folder / WEIGHTS))
     except UserError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = textwrap.shorten(str(error), 200) or type(error).__name__
         raise UserError(f"Expected a whole model in {folder} ({WEIGHTS}, {CONFIG}), found one that can't be read: {reason}") from error
     return network.to(target).eval(), description
 
@@ -142,6 +145,7 @@ One network that restores a damaged image and says what is in it, in one pass.
 - **Architecture**: {description.model.arm}, encoder {description.model.encoder}, {num_parameters:,} parameters
 - **Classes**: {", ".join(description.classes)}
 - **Training data**: {description.training_data or "not stated"}
+- **Trained**: {description.trained or "not stated"}
 - **Source**: Pellucid {version("pellucid")}, commit {description.commit or "not stated"}
 
 ## Figures

@@ -5,6 +5,7 @@ A folder holds `recipe.json`, `log.jsonl` and TensorBoard events during the trai
 
 import json
 import logging
+from datetime import date
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from torch import nn
 from pellucid import data
 from pellucid.batch import Batch
 from pellucid.checkpoint import Description, save_model, source_commit
-from pellucid.device import choose_device
+from pellucid.device import choose_device, describe
 from pellucid.errors import UserError
 from pellucid.files import folder as writable_folder
 from pellucid.files import write_aside
@@ -74,6 +75,7 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
         classes=clean.classes,
         recipe=settings(recipe),
         training_data=f"{len(clean):,} images of {recipe.data.dataset}, damage '{recipe.damage}'",
+        trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}",
         commit=commit,
     )
     if fabric.is_global_zero and not (folder / MODEL).exists():

@@ -12,6 +12,7 @@ from torch import nn
 
 from pellucid.checkpoint import Description
 from pellucid.data import Dataset
+from pellucid.device import describe
 from pellucid.reporting.page import Html, collapsed, html, join, section, terms
 
 NUM_CLASSES = 20
@@ -29,8 +30,9 @@ def facts(network: nn.Module, description: Description, dataset: Dataset, num_im
         "Measured on": f"{num_images:,} test images of {width} × {height} pixels",
         "Classes": _classes(description.classes),
         "Training": f"{duration(records[-1]['seconds'])}, {records[-1]['step']:,} steps" if records else "not recorded",
+        "Trained": description.trained or "not stated",
         "Source": _source(description.commit),
-        "Device": _device(next(network.parameters()).device),
+        "Measured by": describe(next(network.parameters()).device),
         "Software": f"Pellucid {version('pellucid')}, PyTorch {torch.__version__}, Python {platform.python_version()}",
         "Written": _today(),
     }
@@ -60,15 +62,6 @@ def _source(commit: str) -> str:
     if not commit or commit.startswith("version"):
         return commit or "not stated"
     return f"commit {commit.rstrip('+')}" + (", with uncommitted changes" if commit.endswith("+") else "")
-
-
-def _device(device: torch.device) -> str:
-    if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
-    if device.type != "cpu":
-        return device.type.upper()
-    num_threads = torch.get_num_threads()
-    return f"CPU, {platform.machine()}, {num_threads} thread{'s' if num_threads > 1 else ''}"
 
 
 def _today() -> str:

@@ -1,0 +1,103 @@
+"""Saved models: they say what they are, load as they were, and refuse what they are not."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from pellucid.checkpoint import CARD, CONFIG, WEIGHTS, Description, load_model, save_model, source_commit
+from pellucid.errors import UserError
+from pellucid.models import ModelConfig, build_model
+
+DESCRIPTION = Description(
+    model=ModelConfig(patch=2, widths=(8, 16), depths=(1, 1)),
+    classes=("cat", "dog", "<b>&"),
+    recipe={"training": {"epochs": 3}},
+    training_data="100 images of pets",
+    trained="2026-11-01, 10 steps",
+    commit="0123456789",
+    figures={"clean": {"track": "clean", "num_images": 10, "accuracy": 50.0, "psnr": None, "ssim": 0.5, "ece": 0.1, "input_psnr": 100.0}},
+)
+
+
+@pytest.fixture
+def network() -> torch.nn.Module:
+    return build_model(DESCRIPTION.model, 3).eval()
+
+
+@pytest.fixture
+def saved(network: torch.nn.Module, tmp_path: Path) -> Path:
+    save_model(tmp_path / "model", network, DESCRIPTION)
+    return tmp_path / "model"
+
+
+def test_a_model_loads_as_it_was(network: torch.nn.Module, saved: Path) -> None:
+    loaded, description = load_model(saved, "cpu")
+    assert description == DESCRIPTION
+    assert not loaded.training
+    images = torch.rand(2, 3, 20, 20)
+    for ours, theirs in zip(network(images), loaded(images), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+def test_half_precision_takes_half_the_space_and_loads_as_float32(network: torch.nn.Module, saved: Path, tmp_path: Path) -> None:
+    save_model(tmp_path / "half", network, DESCRIPTION, torch.float16)
+    assert (tmp_path / "half" / WEIGHTS).stat().st_size < 0.6 * (saved / WEIGHTS).stat().st_size
+    loaded, _ = load_model(tmp_path / "half", "cpu")
+    assert all(tensor.dtype != torch.float16 for tensor in loaded.state_dict().values())
+    images = torch.rand(2, 3, 20, 20)
+    torch.testing.assert_close(loaded(images).restored, network(images).restored, atol=5e-3, rtol=0)
+
+
+def test_the_card_says_what_it_is(saved: Path) -> None:
+    card = (saved / CARD).read_text()
+    for words in ("license: apache-2.0", "cat, dog", "100 images of pets", "0123456789", "2026-11-01", "| `clean` | 10 | 50.00 | - |"):
+        assert words in card
+
+
+def test_nothing_is_overwritten(network: torch.nn.Module, saved: Path) -> None:
+    before = (saved / CONFIG).read_bytes()
+    with pytest.raises(UserError):
+        save_model(saved, network, DESCRIPTION)
+    assert (saved / CONFIG).read_bytes() == before
+
+
+def test_a_run_s_folder_will_do(saved: Path) -> None:
+    assert load_model(saved.parent, "cpu")[1] == DESCRIPTION
+
+
+def change(folder: Path, **settings) -> None:
+    config = json.loads((folder / CONFIG).read_text())
+    (folder / CONFIG).write_text(json.dumps({**config, **settings}))
+
+
+SPOILT = {
+    "another version": (lambda folder: change(folder, format=99), "format 1 .* found 99"),
+    "no weights": (lambda folder: (folder / WEIGHTS).unlink(), WEIGHTS),
+    "no configuration": (lambda folder: (folder / CONFIG).unlink(), CONFIG),
+    "half the weights": (lambda folder: os.truncate(folder / WEIGHTS, 1000), "can't be read"),
+    "no JSON": (lambda folder: (folder / CONFIG).write_text("{"), "can't be read"),
+    "weights of another network": (lambda folder: change(folder, model={"widths": [8, 24], "depths": [1, 1]}), "size mismatch"),
+    "an unknown setting": (lambda folder: change(folder, model={"colour": "red"}), "colour"),
+    "an unknown encoder": (lambda folder: change(folder, model={"encoder": "nope"}), "timm"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "words"), SPOILT.values(), ids=SPOILT)
+def test_what_is_no_whole_model_is_a_sentence(saved: Path, spoil, words: str) -> None:
+    spoil(saved)
+    with pytest.raises(UserError, match=words):
+        load_model(saved, "cpu")
+
+
+def test_a_name_of_the_hub_without_a_network_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    with pytest.raises(UserError, match="hub"):
+        load_model("pellucid-tests/no-such-model", "cpu")
+
+
+def test_the_commit_is_one_of_this_source() -> None:
+    assert source_commit().startswith("version") or len(source_commit().rstrip("+")) == 10
