@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from pellucid.checkpoint import CARD, CONFIG, WEIGHTS, Description, load_model, save_model, source_commit
+from pellucid.checkpoint import CARD, CONFIG, WEIGHTS, Description, load_model, save_model
 from pellucid.errors import UserError
 from pellucid.models import ModelConfig, build_model
+from pellucid.provenance import source_commit
 
 DESCRIPTION = Description(
     model=ModelConfig(patch=2, widths=(8, 16), depths=(1, 1)),

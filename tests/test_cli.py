@@ -41,6 +41,8 @@ def test_train_evaluate_predict(tiny: Recipe, tmp_path: Path, capsys: pytest.Cap
     measured = json.loads(figures.read_text())
     assert measured.keys() >= {"track", "num_images", "accuracy", "psnr", "ssim", "ece", "input_psnr", "levels"}
     assert measured["num_images"] == 20
+    assert measured.keys() >= {"command", "commit", "device", "date", "protocol_seed", "training"}
+    assert measured["training"]["recipe"] == json.loads((folder / "recipe.json").read_text())
     assert list(measured["levels"]) == ["sigma=0.04", "sigma=0.06", "sigma=0.08", "sigma=0.09", "sigma=0.1"]
 
     picture = tmp_path / "picture.png"

@@ -5,7 +5,6 @@
 
 import json
 import re
-import subprocess
 import textwrap
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
@@ -110,22 +109,8 @@ def _find(source: str | Path | None) -> Path:
         ) from None
 
 
-def source_commit() -> str:
-    """The commit of this source, with `+` where files differ from it; the package's version where it is no checkout."""
-    here = Path(__file__).parent
-    try:
-        git = ["git", "-C", str(here)]
-        commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-        changed = subprocess.run([*git, "status", "--porcelain", "--", str(here)], capture_output=True, text=True, check=True).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return f"version {version('pellucid')}"
-    return commit + ("+" if changed else "")
-
-
 def model_card(description: Description) -> str:
     """The card of a model, in Markdown with the hub's metadata."""
-    from pellucid.models import build_model
-
     network = build_model(replace(description.model, pretrained=False), len(description.classes))
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     rows = "\n".join(

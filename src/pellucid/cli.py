@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 from jsonargparse import ArgumentParser
 
 from pellucid.errors import UserError
-from pellucid.evaluation import TRACKS
+from pellucid.evaluation import PROTOCOL_SEED, TRACKS
 from pellucid.recipe import RECIPES, Recipe, settings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from torch import nn
 
+    from pellucid.checkpoint import Description
     from pellucid.data import Dataset
     from pellucid.evaluation.evaluate import Evaluation
 
@@ -40,7 +41,7 @@ def demo(out: Path, resume: bool, device: str) -> None:
     network, description = run(RECIPES["quick"], out, resume=resume, device=device)
     test = data.load("cifar10").test
     evaluation = _measure(network, test, "reference")
-    _write_json(out / "evaluation.json", evaluation.to_json())
+    _write_json(out / "evaluation.json", evaluation.to_json() | _origin(network, description))
     best_untrained = "inpainting, then means"
     references = {best_untrained: measure(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000)}
     report = write_report(out, network, description, test, evaluation, references)
@@ -84,7 +85,7 @@ def evaluate(model: str, track: str, json: Path | None, dataset: str, source: Pa
     evaluation = _measure(network, test, track, limit)
     _print(evaluation.table())
     if json is not None:
-        _write_json(json, evaluation.to_json())
+        _write_json(json, evaluation.to_json() | _origin(network, description))
 
 
 def predict(paths: list[Path], out: Path, model: str, force: bool, device: str) -> None:
@@ -111,6 +112,15 @@ def _measure(network: "nn.Module", dataset: "Dataset", track: str, limit: int | 
     device = next(network.parameters()).device
     with _progress(f"track {track}") as progress:
         return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
+
+
+def _origin(network: "nn.Module", description: "Description") -> dict[str, Any]:
+    """What is written beside the figures of a network: how they were measured, and how it was trained."""
+    from pellucid.provenance import provenance
+
+    training = {"trained": description.trained, "commit": description.commit, "recipe": description.recipe}
+    device = next(network.parameters()).device
+    return provenance(["pellucid", *sys.argv[1:]], device) | {"protocol_seed": PROTOCOL_SEED, "training": training}
 
 
 @contextmanager

@@ -13,13 +13,14 @@ from torch import nn
 
 from pellucid import data
 from pellucid.batch import Batch
-from pellucid.checkpoint import Description, save_model, source_commit
+from pellucid.checkpoint import Description, save_model
 from pellucid.device import choose_device, describe
 from pellucid.errors import UserError
 from pellucid.files import folder as writable_folder
 from pellucid.files import write_aside
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
+from pellucid.provenance import source_commit
 from pellucid.recipe import Recipe, differences, settings
 from pellucid.seeding import seed_of
 from pellucid.training.log import TrainingLog

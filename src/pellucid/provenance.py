@@ -1,0 +1,38 @@
+"""Where a figure comes from: the source, the machine and the day. A figure without them is not a figure."""
+
+import shlex
+import subprocess
+from collections.abc import Sequence
+from datetime import date
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pellucid.device import describe
+
+
+def provenance(arguments: Sequence[str], device: torch.device) -> dict[str, Any]:
+    """What stands beside every figure that is written to a file.
+
+    arguments: the command that measured it, word by word; device: what it was measured on.
+    """
+    return {
+        "command": shlex.join(arguments),
+        "commit": source_commit(),
+        "device": f"{describe(device)}, torch {torch.__version__}",
+        "date": date.today().isoformat(),
+    }
+
+
+def source_commit() -> str:
+    """The commit of this source, with `+` where files differ from it; the package's version where it is no checkout."""
+    here = Path(__file__).parent
+    try:
+        git = ["git", "-C", str(here)]
+        commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        changed = subprocess.run([*git, "status", "--porcelain", "--", str(here)], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return f"version {version('pellucid')}"
+    return commit + ("+" if changed else "")
