@@ -73,6 +73,9 @@ WRONG = {
     "an unknown device": (["evaluate", "{run}", "--device", "abacus"], "device"),
     "an unknown device to train on": (["train", "--data.dataset", "shapes", "--out", "{new}", "--device", "abacus"], "device"),
     "a word for a number": (["train", "--training.epochs", "many"], "int"),
+    "a configuration that is missing": (["train", "--config", "{new}"], "new"),
+    "a configuration that is no YAML": (["train", "--config", "{broken}"], "parsing"),
+    "a configuration with an unknown setting": (["train", "--config", "{unknown}"], "colour"),
     "a model that is missing": (["evaluate", "{new}"], "no such folder"),
     "a model folder that is empty": (["evaluate", "{empty}"], "config.json"),
     "no classes in common": (["evaluate", "{run}"], "--dataset"),
@@ -88,7 +91,9 @@ def test_a_mistake_is_a_sentence_and_status_2(
     arguments: list[str], words: str, trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "empty").mkdir()
-    places = {"new": tmp_path / "new", "empty": tmp_path / "empty", "run": trained}
+    (tmp_path / "broken").write_text("training: [")
+    (tmp_path / "unknown").write_text("colour: red")
+    places = {name: tmp_path / name for name in ("new", "empty", "broken", "unknown")} | {"run": trained}
     capsys.readouterr()
     assert call(*(argument.format(**places) for argument in arguments)) == 2
     said = capsys.readouterr().err

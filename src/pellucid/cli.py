@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -149,8 +149,7 @@ def _print(shown: "RenderableType") -> None:
 
 
 COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "train": train, "evaluate": evaluate, "predict": predict, "data": data}
-"""Every command by name; its arguments are those of `_arguments`."""
-
+"""Every command by name; `_command_parser` has their flags."""
 
 RESUMABLE = {"demo", "train"}
 
@@ -174,7 +173,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"pellucid: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        advice = "; the same command with --resume goes on from here" if RESUMABLE & set(arguments) else ""
+        advice = "; the same command with --resume goes on from here" if RESUMABLE.intersection(arguments[:1]) else ""
         print(f"pellucid: stopped{advice}.", file=sys.stderr)
         sys.exit(STOPPED)
 
@@ -248,7 +247,7 @@ def _named_recipe(arguments: Sequence[str]) -> str:
     known.add_argument("--config", action="append", default=[])
     named, _ = known.parse_known_args(arguments)
     for file in [] if named.recipe else named.config:
-        if Path(file).is_file():
+        with suppress(OSError, UnicodeError, yaml.YAMLError):  # a file that can't be read is for the parser proper to complain of
             content = yaml.safe_load(Path(file).read_text())
             named.recipe = content.get("recipe") if isinstance(content, dict) else None
     return named.recipe if named.recipe in RECIPES else DEFAULT_RECIPE
