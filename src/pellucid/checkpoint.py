@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import nn
 
 from pellucid.device import choose_device
@@ -53,7 +53,7 @@ def save_model(folder: Path, network: nn.Module, description: Description, dtype
     config = {"format": FORMAT, "pellucid": version("pellucid"), **asdict(description)}
     with write_aside(folder) as path:
         path.mkdir()
-        save_file(tensors, path / WEIGHTS)
+        (path / WEIGHTS).write_bytes(save(tensors))  # safetensors' own writer hides the file from everyone but its owner
         (path / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
         (path / CARD).write_text(model_card(description))
 
