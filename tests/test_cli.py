@@ -82,7 +82,7 @@ WRONG = {
     "a limit of nothing": (["evaluate", "{run}", "--dataset", "shapes", "--limit", "0"], "limit"),
     "an output folder in use": (["predict", "{run}/recipe.json", "--out", "{run}", "--model", "{run}"], "--force"),
     "an output folder that is a file": (["train", "--data.dataset", "shapes", "--out", "{run}/recipe.json/x"], "Not a directory"),
-    "figures that can't be written": (["evaluate", "{run}", "--dataset", "shapes", "--json", "{run}/recipe.json/x"], "Not a directory"),
+    "figures that can't be written": (["evaluate", "{run}", "--dataset", "shapes", "--json", "{run}/recipe.json/x"], "File exists"),
 }
 
 

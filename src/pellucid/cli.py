@@ -72,9 +72,12 @@ def evaluate(model: str, track: str, json: Path | None, dataset: str, source: Pa
     """Measure a model on a track of the protocol, on the test images of a data set."""
     from pellucid import data
     from pellucid.checkpoint import load_model
+    from pellucid.files import folder
 
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+    if json is not None:
+        folder(json.parent)  # a place that can't be written should be known before the measuring
     network, description = load_model(model, device)
     test = data.load(dataset, source).test
     if test.classes != description.classes:

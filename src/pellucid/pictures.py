@@ -63,10 +63,10 @@ def find(paths: Sequence[Path]) -> Iterator[Path]:
     return chain.from_iterable(_walk(path) if path.is_dir() else [path] for path in paths)
 
 
-def read(path: Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The picture in the file `path`, as `decode` has it."""
     try:
-        stream = path.open("rb")
+        stream = Path(path).open("rb")
     except OSError as error:
         raise UserError(f"Expected a picture at {path}, found that it can't be opened ({error.strerror}); check the path.") from error
     with stream:
@@ -102,8 +102,9 @@ def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> NDArra
     return np.ascontiguousarray(upright[:, ::-1] if mirrored else upright)
 
 
-def write(path: Path, image: NDArray[np.uint8]) -> None:
+def write(path: str | Path, image: NDArray[np.uint8]) -> None:
     """Write `image`, (H, W, 3) uint8, RGB, as the ending of `path` says, PNG without one; the file appears whole or not at all."""
+    path = Path(path)
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or image.size == 0:
         raise ValueError(f"Expected a uint8 image of shape (H, W, 3), found {image.dtype} of shape {image.shape}; convert it to RGB first.")
     if path.suffix.lower() not in WRITTEN:
