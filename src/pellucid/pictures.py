@@ -66,11 +66,10 @@ def find(paths: Sequence[Path]) -> Iterator[Path]:
 def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
     """The picture in the file `path`, as `decode` has it."""
     try:
-        stream = Path(path).open("rb")
+        with Path(path).open("rb") as stream:
+            return decode(stream, str(path), max_pixels)
     except OSError as error:
         raise UserError(f"Expected a picture at {path}, found that it can't be opened ({error.strerror}); check the path.") from error
-    with stream:
-        return decode(stream, str(path), max_pixels)
 
 
 def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
