@@ -41,9 +41,10 @@ def demo(out: Path, resume: bool, device: str) -> None:
     network, description = run(RECIPES["quick"], out, resume=resume, device=device)
     test = data.load("cifar10").test
     evaluation = _measure(network, test, "reference")
-    _write_json(out / "evaluation.json", evaluation.to_json() | _origin(network, description))
     best_untrained = "inpainting, then means"
     references = {best_untrained: measure(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000)}
+    others = {"references": {name: other.to_json() for name, other in references.items()}}
+    _write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, description))
     report = write_report(out, network, description, test, evaluation, references)
     _print(evaluation.table())
     _print(

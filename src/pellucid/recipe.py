@@ -71,8 +71,8 @@ PSNR_AND_CLASS = ObjectiveConfig(weight=1.0, restoration="psnr", label_smoothing
 
 RECIPES = {
     "quick": Recipe(
-        model=_compact(64, 96, 128),
-        objective=PSNR_AND_CLASS,
+        model=_compact(48, 96, 128),
+        objective=ObjectiveConfig(weight=1.0, restoration="psnr"),
         training=TrainingConfig(epochs=5, learning_rate=0.12, fallback_learning_rate=0.012, max_minutes=5),
     ),
     "base": Recipe(
