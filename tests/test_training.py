@@ -14,7 +14,7 @@ import torch
 from pellucid import data
 from pellucid.checkpoint import load_model
 from pellucid.errors import UserError
-from pellucid.recipe import Recipe, settings
+from pellucid.recipe import RECIPES, DataConfig, Recipe, settings
 from pellucid.run import run
 from pellucid.training import TrainingConfig
 from pellucid.training.log import read_log
@@ -152,6 +152,16 @@ def test_every_arm_trains_with_every_optimizer(tiny: Recipe, tmp_path: Path, opt
     record = read_log(tmp_path / "run" / "log.jsonl")[-1]
     assert ("accuracy" in record) == (arm != "restore")
     assert ("psnr" in record) == (arm != "classify")
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
+    recipe = RECIPES[name]
+    short = replace(recipe.training, epochs=1, batch_size=8, compile=False)
+    run(replace(recipe, data=DataConfig(dataset="shapes", limit=16), training=short), tmp_path / "run", device="cpu")
+    output = load_model(tmp_path / "run", "cpu")[0](torch.rand(1, 3, 32, 32))
+    assert output.logits.isfinite().all()
+    assert output.restored.isfinite().all()
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
