@@ -108,7 +108,7 @@ RECIPES = {
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as plain values that JSON and YAML can hold; `parse_recipe` of the command line reads them back."""
+    """A recipe as plain values that JSON and YAML can hold; `--config` of the command line reads them back."""
     plain: dict[str, Any] = _plain(asdict(recipe))
     return plain
 
