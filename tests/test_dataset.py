@@ -1,8 +1,10 @@
 import doctest
+import hashlib
 import subprocess
 import sys
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,9 @@ from numpy.typing import NDArray
 from pellucid import data
 from pellucid.data import Dataset, Splits, synthetic
 from pellucid.errors import UserError
+from pellucid.recipe import DataConfig, Recipe
+from pellucid.run import training_images
+from pellucid.training import TrainingConfig
 
 
 def dataset(labels: list[int], num_classes: int = 4) -> Dataset:
@@ -82,6 +87,102 @@ def test_hold_out_by_hand() -> None:
 def test_hold_out_leaves_something_on_both_sides(num_images: int) -> None:
     with pytest.raises(UserError, match="Expected to hold out between 1 and 3 of 4 images"):
         data.hold_out(dataset([0, 1, 2, 3]), num_images)
+
+
+def kept(labels: list[int], num_labels: int) -> list[int]:
+    """The images that keep their label."""
+    images = dataset(labels)
+    fewer = data.keep_labels(images, num_labels)
+    assert np.shares_memory(fewer.images, images.images)
+    assert images.labels.tolist() == labels
+    assert all(after in (before, -1) for before, after in zip(labels, fewer.labels.tolist(), strict=True))
+    return np.flatnonzero(fewer.labels != -1).tolist()
+
+
+@given(labels=st.lists(st.integers(-1, 3), min_size=2, max_size=60).filter(lambda labels: max(labels) > -1), draw=st.data())
+def test_fewer_labels_are_a_part_of_more(labels: list[int], draw: st.DataObject) -> None:
+    num_labelled = sum(label != -1 for label in labels)
+    more = draw.draw(st.integers(1, num_labelled))
+    fewer = draw.draw(st.integers(1, more))
+    few, many = kept(labels, fewer), kept(labels, more)
+    assert (len(few), len(many)) == (fewer, more)
+    assert set(few) <= set(many)
+    assert kept(labels, num_labelled) == [index for index, label in enumerate(labels) if label != -1]
+
+
+@given(sizes=st.lists(st.integers(1, 40), min_size=2, max_size=4), draw=st.data())
+def test_labels_are_kept_in_proportion_to_the_classes(sizes: list[int], draw: st.DataObject) -> None:
+    labels = draw.draw(st.permutations([label for label, size in enumerate(sizes) for _ in range(size)]))
+    num_labels = draw.draw(st.integers(1, len(labels)))
+    of_class = np.bincount([labels[index] for index in kept(labels, num_labels)], minlength=len(sizes))
+    shares = np.array(sizes) / len(labels) * num_labels
+    assert ((of_class - 0.5) / sizes).max() <= ((of_class + 0.5) / sizes).min() + 1e-12  # Webster: no label should move to another class
+    assert (abs(of_class - shares) < len(sizes) / 2).all()
+
+
+def test_ten_per_cent_of_equal_classes_are_ten_per_cent_of_each() -> None:
+    labels = np.arange(1000, dtype=np.int64) % 10
+    images = Dataset(np.zeros((1000, 1, 1, 3), np.uint8), labels, tuple("abcdefghij"))
+    few = data.keep_labels(images, 100)
+    assert np.bincount(few.labels[few.labels != -1]).tolist() == [10] * 10
+    places = np.flatnonzero(few.labels != -1)
+    assert 400 < places.mean() < 600  # from all over
+    assert hashlib.sha256(places.tobytes()).hexdigest()[:12] == "e2f0aa17ea1d"  # the protocol's, for every run and machine
+
+
+@pytest.mark.parametrize("num_labels", [-1, 0, 4])
+def test_labels_that_are_not_there_cannot_be_kept(num_labels: int) -> None:
+    with pytest.raises(UserError, match="Expected to keep between 1 and 3 labels, found"):
+        data.keep_labels(dataset([0, 1, -1, 3]), num_labels)
+
+
+def training(**settings: Any) -> tuple[Dataset, Dataset | None]:
+    """What a recipe makes of 40 images, 10 of every class."""
+    return training_images(Recipe(data=DataConfig(**settings)), dataset([0, 1, 2, 3] * 10))
+
+
+def test_labels_are_dropped_after_limit_and_validation() -> None:
+    train, held = training(labels=8, limit=32, validation=8)
+    assert held is not None
+    assert (len(train), len(held)) == (24, 8)
+    assert np.bincount(held.labels).tolist() == [2] * 4
+    assert np.bincount(train.labels + 1).tolist() == [16, 2, 2, 2, 2]
+    assert set(train.images[:, 0, 0, 0]).isdisjoint(held.images[:, 0, 0, 0])
+    assert max(train.images[:, 0, 0, 0]) < 32
+
+
+def test_images_without_a_label_can_be_left_out() -> None:
+    every, _ = training(labels=8)
+    labelled, _ = training(labels=8, unlabelled=False)
+    assert len(every) == 40
+    places = np.flatnonzero(every.labels != -1)
+    assert labelled.images[:, 0, 0, 0].tolist() == places.tolist()
+    assert labelled.labels.tolist() == every.labels[places].tolist()
+
+
+def test_the_run_s_seed_does_not_choose_the_labels() -> None:
+    labels = [
+        training_images(Recipe(data=DataConfig(labels=8), training=TrainingConfig(seed=seed)), dataset([0, 1, 2, 3] * 10))[0].labels
+        for seed in (0, 1)
+    ]
+    assert labels[0].tolist() == labels[1].tolist()
+
+
+@pytest.mark.parametrize(("unlabelled", "labels"), [(True, 0), (False, 0), (True, 40)])
+def test_fully_labelled_images_are_left_alone(unlabelled: bool, labels: int) -> None:
+    images = dataset([0, 1, 2, 3] * 10)
+    train, held = training_images(Recipe(data=DataConfig(unlabelled=unlabelled, labels=labels)), images)
+    assert held is None
+    assert train.images is images.images
+    assert train.labels.tolist() == images.labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"), [({"labels": -1}, "labels"), ({"labelled_share": 0.0}, "labelled_share"), ({"labelled_share": 1.1}, "1.1")]
+)
+def test_what_has_no_meaning_is_refused(settings: dict[str, Any], found: str) -> None:
+    with pytest.raises(UserError, match=found):
+        DataConfig(**settings)
 
 
 def test_shapes_depend_on_the_seed_alone() -> None:

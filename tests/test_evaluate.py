@@ -58,7 +58,7 @@ def test_json(track: Track, dataset: Dataset) -> None:
     assert found["track"] == track.name
     assert found["num_images"] == NUM
     assert isinstance(found["num_images"], int)
-    assert (found["hole_psnr"] is not None) == (track.name in ("reference", "occlusion"))
+    assert (found["hole_psnr"] is not None) == (track.name in ("reference", "low-label", "occlusion"))
     if len(track.levels) == 1:
         assert "levels" not in found
     else:
@@ -135,7 +135,7 @@ def test_no_images(limit: int, dataset: Dataset) -> None:
 
 
 def shown(evaluation: Evaluation) -> str:
-    console = Console(file=io.StringIO(), width=120)
+    console = Console(file=io.StringIO(), width=160)
     console.print(evaluation.table())
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -151,6 +151,53 @@ def test_table(dataset: Dataset) -> None:
     assert "hole PSNR" not in text
     assert "mean" not in text
     assert "100.00" in text
+
+
+DAMAGES = ("occlusion", "jpeg", "gaussian_noise")
+
+
+def detect(degraded: Tensor) -> Output:
+    """Always says: a square of side 10, no JPEG, noise of 0.1; and finds lost pixels by their value."""
+    said = torch.tensor([[9.0, -9.0, 9.0]]).expand(len(degraded), 3)
+    strength = torch.tensor([[10.0, 50.0, 0.1]]).expand(len(degraded), 3)
+    return Output(presence=said, strength=strength, hole=(degraded == 0.5).all(dim=1, keepdim=True).float() - 0.5)
+
+
+def test_damage_is_measured_on_what_a_model_knows(dataset: Dataset) -> None:
+    evaluation = evaluate(detect, dataset, TRACKS["reference"], damages=DAMAGES)
+    scores = json.loads(json.dumps(evaluation.to_json(), allow_nan=False))
+    assert scores["damage_correct"] == 100
+    assert scores["strength_error"] == pytest.approx((2 / 8 + 0.05 / 0.05) / 2)
+    assert scores["hole_iou"] == pytest.approx(1)
+    assert evaluation.per_image["reference"]["damage_correct"].tolist() == [1] * NUM
+    for heading in ("damage accuracy %", "strength error", "hole IoU"):
+        assert heading in shown(evaluation)
+
+
+def test_damage_is_averaged_over_the_levels_that_have_it(dataset: Dataset) -> None:
+    noise = evaluate(detect, dataset, TRACKS["noise"], damages=DAMAGES)
+    assert noise.metrics["damage_correct"] == 0  # there are no squares
+    assert noise.metrics["strength_error"] == pytest.approx(np.mean([0.1 / sigma - 1 for sigma in (0.04, 0.06, 0.08, 0.09, 0.10)]))
+    assert noise.metrics["hole_iou"] is None
+    lowres = evaluate(detect, dataset, TRACKS["lowres"], damages=DAMAGES)
+    assert lowres.metrics["strength_error"] is None  # it knows nothing of low resolution
+
+
+def test_a_model_without_a_damage_head_has_no_such_figures(dataset: Dataset) -> None:
+    evaluation = evaluate(do_nothing, dataset, TRACKS["reference"], damages=DAMAGES)
+    assert [evaluation.to_json()[name] for name in ("damage_correct", "strength_error", "hole_iou")] == [None] * 3
+    assert "damage" not in shown(evaluation)
+    assert "predicted" in evaluation.per_image["reference"]
+
+
+def test_few_labels_are_measured_on_the_reference_bytes(dataset: Dataset) -> None:
+    reference, low_label = (list(batches(dataset, track, track.levels[0], NUM, 4)) for track in (TRACKS["reference"], TRACKS["low-label"]))
+    for one, other in zip(reference, low_label, strict=True):
+        assert one.degraded.numpy().tobytes() == other.degraded.numpy().tobytes()
+        assert torch.equal(one.damage.hole, other.damage.hole)
+    evaluation = evaluate(do_nothing, dataset, TRACKS["low-label"])
+    assert evaluation.track == "low-label"
+    assert evaluation.metrics == evaluate(do_nothing, dataset, TRACKS["reference"]).metrics
 
 
 def test_classical_rows(dataset: Dataset) -> None:

@@ -1,5 +1,8 @@
 """The order, crops, flips and damage of training batches: decided by the seed alone."""
 
+import hashlib
+from collections import Counter
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pellucid.batch import Batch
-from pellucid.data import Dataset
+from pellucid.data import Dataset, keep_labels
 from pellucid.degradations import SUITES
 from pellucid.loader import TrainLoader
 
@@ -108,3 +111,83 @@ def test_images_stay_in_range(flip: str) -> None:
             assert images.dtype == torch.float32
             assert 0 <= images.min() <= images.max() <= 1
         assert (batch.damage.hole.sum((1, 2, 3)) == 64).all()
+
+
+def partly(num_images: int = 60, num_labels: int = 6, **settings) -> TrainLoader:
+    """A loader of images of which some have labels: the same ones for any settings."""
+    settings = {"batch_size": 8, "seed": 0, "crop": 2, "flip": "random", "labelled_share": 0.5, **settings}
+    return TrainLoader(keep_labels(numbered(num_images), num_labels), SUITES["reference"], **settings)
+
+
+def shown(batches: list[Batch]) -> tuple[list[int], list[int]]:
+    """The names of the labelled and of the unlabelled images."""
+    of_kind: tuple[list[int], list[int]] = ([], [])
+    for batch in batches:
+        for name, label in zip(names(batch), batch.labels.tolist(), strict=True):
+            assert label in (name % 3, -1)
+            of_kind[label == -1].append(name)
+    return of_kind
+
+
+def test_a_fully_labelled_set_is_shown_as_ever() -> None:
+    """The bytes from before there was a labelled share: figures from then can be repeated."""
+    for share in (None, 0.5):
+        digest = hashlib.sha256()
+        for epoch in (0, 1, 2):
+            for batch in loader(crop=2, flip="random", labelled_share=share).epoch(epoch):
+                for part in (batch.clean.mul(255).round().byte(), batch.labels, batch.damage.hole):
+                    digest.update(part.numpy().tobytes())
+        assert digest.hexdigest()[:12] == "85fe50152a7b"
+
+
+@pytest.mark.parametrize("num_labels", [0, 6])
+def test_without_a_share_labels_do_not_matter(num_labels: int) -> None:
+    dataset = numbered(20)
+    unlabelled = Dataset(dataset.images, np.where(np.arange(20) < num_labels, dataset.labels, -1), dataset.classes)
+    share = None if num_labels else 0.5  # without any label there is nothing to draw a share from
+    batches = TrainLoader(unlabelled, SUITES["reference"], batch_size=4, seed=0, labelled_share=share).epoch(1)
+    assert [names(batch) for batch in batches] == [names(batch) for batch in loader().epoch(1)]
+
+
+@pytest.mark.parametrize(("share", "num_labelled"), [(0.5, 4), (0.25, 2), (0.3, 2), (0.01, 1), (1.0, 8)])
+def test_every_batch_has_its_share_of_labels(share: float, num_labelled: int) -> None:
+    batches = list(partly(labelled_share=share).epoch(0))
+    assert len(batches) == 7  # as many as without labels: 60 // 8
+    assert [(batch.labels != -1).sum().item() for batch in batches] == [num_labelled] * 7
+
+
+@pytest.mark.parametrize("num_labels", [2, 6, 50])
+def test_either_kind_is_shown_evenly(num_labels: int) -> None:
+    batches = [batch for epoch in range(6) for batch in partly(num_labels=num_labels).epoch(epoch)]
+    for found, number in zip(shown(batches), (num_labels, 60 - num_labels), strict=True):
+        assert len(found) == 6 * 7 * 4
+        passes, rest = divmod(len(found), number)
+        for start in range(0, passes * number, number):
+            assert len(set(found[start : start + number])) == number  # each once before any comes again, across batches and epochs
+        assert Counter(Counter(found).values())[passes + 1] == rest
+        orders = {tuple(found[start : start + number]) for start in range(0, passes * number, number)}
+        assert len(orders) > 1 or passes < 2  # reshuffled
+
+
+@settings(max_examples=20, deadline=None)
+@given(epoch=st.integers(0, 50), start=st.integers(0, 7))
+def test_a_partly_labelled_epoch_can_be_entered_anywhere(epoch: int, start: int) -> None:
+    whole, rest = list(partly().epoch(epoch)), list(partly().epoch(epoch, start))
+    assert len(rest) == len(whole) - start
+    for one, other in zip(whole[start:], rest, strict=True):
+        assert_same(one, other)
+
+
+@pytest.mark.parametrize("share", [0.5, 0.25])
+def test_processes_share_labelled_and_unlabelled_images(share: float) -> None:
+    alone = list(partly(labelled_share=share).epoch(2))
+    shares = [list(partly(labelled_share=share, rank=rank, world_size=2).epoch(2)) for rank in (0, 1)]
+    for whole, *parts in zip(alone, *shares, strict=True):
+        assert names(whole) == [name for part in parts for name in names(part)]
+        assert [(part.labels != -1).sum().item() for part in parts] == [4 * share] * 2
+
+
+def test_seeds_draw_other_images_of_either_kind() -> None:
+    for one, other in zip(shown(list(partly().epoch(0))), shown(list(partly(seed=1).epoch(0))), strict=True):
+        assert one != other
+        assert len(one) == len(other)

@@ -41,8 +41,8 @@ def make_output(batch: Batch) -> Output:
     return Output(logits, noisy(batch.clean, 0.05))
 
 
-def compute(output: Output, batch: Batch) -> dict[str, float | None]:
-    metrics = Metrics()
+def compute(output: Output, batch: Batch, damages: tuple[str, ...] = ()) -> dict[str, float | None]:
+    metrics = Metrics(damages)
     metrics.update(output, batch)
     return metrics.compute()
 
@@ -163,9 +163,10 @@ def test_unlabelled_images_count_for_the_restoration_only() -> None:
 def test_what_an_arm_does_not_answer_is_none() -> None:
     batch = make_batch()
     output = make_output(batch)
+    of_damage = {"damage_correct", "strength_error", "hole_iou"}
     classify, restore = compute(Output(logits=output.logits), batch), compute(Output(restored=output.restored), batch)
-    assert {name for name, figure in classify.items() if figure is None} == {"psnr", "ssim", "hole_psnr"}
-    assert {name for name, figure in restore.items() if figure is None} == {"accuracy", "ece"}
+    assert {name for name, figure in classify.items() if figure is None} == {"psnr", "ssim", "hole_psnr", *of_damage}
+    assert {name for name, figure in restore.items() if figure is None} == {"accuracy", "ece", *of_damage}
     assert {name for name, figure in Metrics().compute().items() if figure is None} == set(restore) - {"num_images"}
 
 
@@ -201,8 +202,9 @@ def test_per_image() -> None:
     metrics.update(output, batch)
     columns = metrics.per_image()
     assert output.logits is not None
-    assert set(columns) == set(PER_IMAGE)
+    assert set(columns) == set(PER_IMAGE) - {"damage_correct", "strength_error", "hole_iou"}
     assert all(column.shape == (12,) and column.dtype == torch.float32 for column in columns.values())
+    assert columns["predicted"].tolist() == output.logits.argmax(dim=1).tolist()
     assert torch.equal(columns["correct"].bool(), output.logits.argmax(dim=1) == batch.labels)
     torch.testing.assert_close(columns["confidence"], output.logits.softmax(dim=1).amax(dim=1))
 
@@ -214,3 +216,94 @@ def test_figures_are_valid_json_even_for_equal_images() -> None:
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
     assert scores["psnr"] == scores["input_psnr"] == IDENTICAL
     assert scores["hole_psnr"] is None
+
+
+NAN = torch.nan
+KINDS = ("noise", "blur", "jpeg")
+
+
+def damaged(strengths: dict[str, list[float]], hole: Tensor | None = None) -> Batch:
+    num = len(next(iter(strengths.values())))
+    images = some_images(num, 12, 12)
+    hole = torch.zeros(num, 1, 12, 12, dtype=torch.bool) if hole is None else hole
+    record = {name: torch.tensor(values) for name, values in strengths.items()}
+    return Batch(images, images, torch.zeros(num, dtype=torch.int64), Damage(record, hole))
+
+
+def found(presence: list[list[float]], strength: list[list[float]]) -> Output:
+    return Output(presence=torch.tensor(presence), strength=torch.tensor(strength))
+
+
+def columns_of(output: Output, batch: Batch, damages: tuple[str, ...]) -> dict[str, list[float]]:
+    metrics = Metrics(damages)
+    metrics.update(output, batch)
+    return {name: column.tolist() for name, column in metrics.per_image().items()}
+
+
+def test_damage_by_hand() -> None:
+    batch = damaged({"noise": [0.1, 0.1, NAN, NAN], "blur": [NAN, 2.0, 2.0, NAN], "jpeg": [NAN, NAN, NAN, NAN]})
+    output = found(
+        [[9, -9, -9], [9, -9, -9], [-9, 9, -9], [-9, -9, 0.1]],
+        [[0.2, 99, 99], [0.08, 1, 99], [99, 2, 99], [99, 99, 99]],
+    )
+    columns = columns_of(output, batch, KINDS)
+    assert columns["damage_correct"] == [1, 0, 1, 0]
+    assert columns["strength_error"] == pytest.approx([1, (0.2 + 0.5) / 2, 0, NAN], nan_ok=True)
+    scores = compute(output, batch, KINDS)
+    assert scores["damage_correct"] == 50
+    assert scores["strength_error"] == pytest.approx((1 + 0.35 + 0) / 3)
+    assert scores["hole_iou"] is None
+
+
+def test_kinds_go_by_their_names() -> None:
+    """A batch has its kinds in another order, one that the model doesn't know, and lacks one that it knows."""
+    batch = damaged({"rain": [5.0, NAN], "blur": [2.0, NAN], "noise": [0.1, 0.2]})
+    output = found([[9, 9, -9], [9, -9, 9]], [[0.1, 1, 99], [0.3, 99, 99]])
+    columns = columns_of(output, batch, KINDS)
+    assert columns["damage_correct"] == [1, 0]  # there is no jpeg in the second
+    assert columns["strength_error"] == pytest.approx([0.25, 0.5])
+    assert columns_of(output, batch, ("blur", "noise", "jpeg"))["damage_correct"] == [1, 0]
+    assert columns_of(output, batch, ("blur", "noise", "jpeg"))["strength_error"] != pytest.approx([0.25, 0.5])
+
+
+def test_clean_images_have_no_damage_to_find() -> None:
+    batch = damaged({"rain": [1.0, NAN]})
+    columns = columns_of(found([[-9, -9], [-9, 9]], [[1, 1], [1, 1]]), batch, KINDS[:2])
+    assert columns["damage_correct"] == [1, 0]
+    assert all(math.isnan(error) for error in columns["strength_error"])
+    assert compute(found([[-9.0, -9], [-9, 9]], [[1, 1], [1, 1]]), batch, KINDS[:2])["strength_error"] is None
+
+
+def test_a_strength_of_zero_has_no_relative_error() -> None:
+    batch = damaged({"noise": [0.0, 0.0], "blur": [NAN, 2.0]})
+    columns = columns_of(found([[9, -9], [9, 9]], [[0.1, 9], [0.1, 1]]), batch, KINDS[:2])
+    assert columns["strength_error"] == pytest.approx([NAN, 0.5], nan_ok=True)
+
+
+def test_hole_iou_by_hand() -> None:
+    true = torch.zeros(5, 1, 12, 12, dtype=torch.bool)
+    true[:3, :, 2:6, 2:6] = True
+    said = torch.full((5, 1, 12, 12), -3.0)
+    said[0, :, 2:6, 2:6] = 3  # the very hole
+    said[1, :, 4:8, 2:6] = 3  # half of it, and as much beside it
+    said[3, :, 0, 0] = 3  # a hole where there is none
+    batch = damaged({"noise": [0.1] * 5}, true)
+    columns = columns_of(Output(hole=said), batch, ())
+    assert columns["hole_iou"] == pytest.approx([1, 8 / 24, 0, 0, NAN], nan_ok=True)
+    assert compute(Output(hole=said), batch)["hole_iou"] == pytest.approx(1 / 3)
+
+
+def test_kinds_without_names_are_not_measured_and_wrong_names_are_refused() -> None:
+    batch, output = damaged({"noise": [0.1]}), found([[9, 9]], [[0.1, 1]])
+    assert compute(output, batch)["damage_correct"] is None
+    assert compute(output, batch)["strength_error"] is None
+    with pytest.raises(ValueError, match="Expected an output for the damages noise, blur, jpeg, found one for 2"):
+        compute(output, batch, KINDS)
+    assert compute(Output(restored=batch.clean), batch, KINDS)["damage_correct"] is None
+
+
+def test_the_damage_of_half_precision_is_measured_in_full() -> None:
+    batch = damaged({"noise": [0.1]})
+    output = Output(presence=torch.ones(1, 1).bfloat16(), strength=torch.full((1, 1), 0.15).bfloat16())
+    error = compute(output, batch, ("noise",))["strength_error"]
+    assert error == pytest.approx(torch.tensor(0.15).bfloat16().item() / 0.1 - 1, abs=1e-5)

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from pellucid import pictures
 from pellucid.batch import Output
 from pellucid.checkpoint import CONFIG, WEIGHTS, Description, load_model, save_model
+from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
-from pellucid.inference import Predictor, choose_device, predict_files, sheet
+from pellucid.inference import Found, Prediction, Predictor, choose_device, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import inputs, png
 from pellucid.models import ModelConfig, build_model
@@ -70,6 +71,22 @@ class Bright(nn.Module):
     def forward(self, images: Tensor) -> Output:
         self.seen.append(tuple(images.shape))
         return Output(images.mean(dim=(2, 3)) * 10, images + self.offset)
+
+
+DAMAGES = ("gaussian_noise", "occlusion", "jpeg")
+
+
+class Detector(nn.Module):
+    """Takes the mean of each channel for a kind of damage: present from 0.5 up, of a hundred times that strength; black is lost."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.tensor(100.0))
+
+    def forward(self, images: Tensor) -> Output:
+        means = images.mean(dim=(2, 3))
+        lost = (images == 0).all(dim=1, keepdim=True).float() - 0.5
+        return Output(restored=images, presence=10 * (means - 0.5), strength=self.scale * means, hole=lost)
 
 
 class TestPredictor:
@@ -130,6 +147,41 @@ class TestPredictor:
         (restored,) = Predictor(network(replace(CONFIG_OF_ALL, arm="restore")), CLASSES).predict(picture())
         assert (restored.label, restored.confidence, restored.probabilities) == (None, None, None)
         assert restored.restored is not None
+
+    def test_damage_comes_with_its_units_and_the_hole_at_the_picture_s_size(self) -> None:
+        red, blue = np.full((9, 30, 3), (255, 51, 51), np.uint8), np.full((5, 3, 3), (51, 51, 255), np.uint8)
+        red[2:4, 5:8] = blue[4:, 2:] = 0  # the corner is repeated in the margin
+        one, other = Predictor(Detector().eval(), CLASSES, damages=DAMAGES).predict([red, blue])
+        for prediction, image, kind in ((one, red, "gaussian_noise"), (other, blue, "jpeg")):
+            assert prediction.damage is not None
+            assert prediction.hole is not None
+            assert list(prediction.damage) == list(DAMAGES)
+            assert [kind for kind, found in prediction.damage.items() if found["probability"] > 0.5] == [kind]
+            assert [found["unit"] for found in prediction.damage.values()] == [DEGRADATIONS[kind].unit for kind in DAMAGES]
+            assert prediction.hole.dtype == np.bool_
+            np.testing.assert_array_equal(prediction.hole, (image == 0).all(axis=2))
+        assert one.damage is not None
+        mean = red[..., 0].mean() / 255
+        assert one.damage["gaussian_noise"]["strength"] == pytest.approx(100 * mean, rel=1e-5)
+        assert one.damage["gaussian_noise"]["probability"] == pytest.approx(1 / (1 + np.exp(-10 * (mean - 0.5))), rel=1e-5)
+
+    def test_a_network_with_a_damage_head(self) -> None:
+        config = replace(CONFIG_OF_ALL, damage_head=True)
+        predictor = Predictor(build_model(config, len(CLASSES), DAMAGES).eval(), CLASSES, damages=DAMAGES)
+        for prediction in predictor.predict([picture(12, 20), picture(3, 5)]):
+            assert prediction.label in CLASSES
+            assert prediction.restored is not None
+            assert prediction.hole is not None
+            assert prediction.hole.shape == prediction.restored.shape[:2]
+            assert prediction.damage is not None
+            assert all(0 < found["probability"] < 1 and found["strength"] > 0 for found in prediction.damage.values())
+
+    def test_without_a_damage_head_or_the_names_there_is_no_damage(self) -> None:
+        (without,) = Predictor(network(), CLASSES, damages=DAMAGES).predict(picture())
+        assert (without.damage, without.hole) == (None, None)
+        (nameless,) = Predictor(Detector().eval(), CLASSES).predict(picture())
+        assert nameless.damage is None
+        assert nameless.hole is not None
 
     @pytest.mark.parametrize(("shape", "dtype"), [((4, 4), "u1"), ((4, 4, 4), "u1"), ((4, 4, 3), "f8"), ((0, 4, 3), "u1")])
     def test_only_rgb_is_taken(self, shape: tuple[int, ...], dtype: str) -> None:
@@ -259,7 +311,8 @@ class TestPredictFiles:
                 assert BAD[name][1] in line["error"]
                 assert name in line["error"]
                 continue
-            assert set(line) == {"path", "label", "confidence", "probabilities", "restored"}
+            assert set(line) == {"path", "label", "confidence", "probabilities", "restored", "damage", "hole", "hole_mask"}
+            assert (line["damage"], line["hole"], line["hole_mask"]) == (None, None, None)
             assert line["probabilities"][line["label"]] == line["confidence"] == max(line["probabilities"].values())
             assert list(line["probabilities"]) == list(CLASSES)
             assert pictures.read(tmp_path / "out" / line["restored"]).shape[:2] == GOOD[name][1]
@@ -314,6 +367,36 @@ class TestPredictFiles:
         assert (said == (None, None, None)) is (arm == "restore")
         assert (line["restored"] is None) is (arm == "classify")
         assert len(tree(tmp_path / "out")) == 2 + files
+
+    def test_damage_and_holes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Predictor, "load", lambda *_: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
+        image = np.full((10, 20, 3), 255, np.uint8)
+        put(tmp_path / "in" / "a.png", image)
+        image[3:5, 4:10] = 0
+        put(tmp_path / "in" / "deep" / "b.tif", image)
+        predict_files([tmp_path / "in"], tmp_path / "out", device="cpu")
+        whole, holed = lines(tmp_path / "out")
+        assert (whole["hole"], whole["hole_mask"]) == (0, None)
+        assert whole["damage"] == {kind: {"probability": pytest.approx(0.993307), "strength": 100} for kind in DAMAGES}
+        assert holed["hole"] == pytest.approx(12 / 200)
+        assert holed["hole_mask"] == "holes/deep/b.tif.png"
+        np.testing.assert_array_equal(pictures.read(tmp_path / "out" / holed["hole_mask"]), np.where(image == 0, 255, 0))
+        assert tree(tmp_path / "out" / "holes") == ["deep/b.tif.png"]
+        predict_files([tmp_path / "out", tmp_path / "in"], tmp_path / "out", device="cpu", force=True)
+        assert len(lines(tmp_path / "out")) == 2  # masks are no pictures to restore
+
+    def test_a_saved_model_knows_the_names_of_its_damage(self, tmp_path: Path) -> None:
+        config = replace(CONFIG_OF_ALL, damage_head=True)
+        saved = build_model(config, len(CLASSES), DAMAGES).eval()
+        save_model(tmp_path / "model", saved, Description(config, CLASSES, DAMAGES))
+        predict_files([put(tmp_path / "a.png")], tmp_path / "out", tmp_path / "model", "cpu")
+        (line,) = lines(tmp_path / "out")
+        (expected,) = Predictor(saved, CLASSES, damages=DAMAGES).predict(picture())
+        assert expected.damage is not None
+        assert line["damage"] == {
+            kind: {"probability": pytest.approx(found["probability"], abs=1e-6), "strength": pytest.approx(found["strength"], abs=1e-6)}
+            for kind, found in expected.damage.items()
+        }
 
     def test_a_picture_that_cannot_be_written_is_a_line(self, tmp_path: Path, model: Path) -> None:
         name = "a" * 250 + ".jpg"  # its restored picture would be called longer than file systems allow
@@ -441,7 +524,8 @@ class TestSheet:
             np.testing.assert_array_equal(shown, picture(*shape).repeat(factor, axis=0).repeat(factor, axis=1))
 
     def test_both_pictures_are_on_the_page(self) -> None:
-        ((_, caption, (given, restored)),) = cells = self.cells((96, 96))
+        ((_, caption, damage, (given, restored)),) = cells = self.cells((96, 96))
+        assert damage == ""
         page = sheet.draw(cells, "1 picture")
         assert caption.endswith(" %")
         for image in (given, restored):
@@ -449,6 +533,31 @@ class TestSheet:
             windows = np.lib.stride_tricks.sliding_window_view(page, (1, 192, 3))[:, :, 0, 0]
             assert (windows == wanted[:1]).all(axis=(2, 3)).any()
             assert (windows == wanted[-1:]).all(axis=(2, 3)).any()
+
+    @pytest.mark.parametrize(
+        ("probabilities", "strengths", "lost", "short"),
+        [
+            ((0.9, 0.9, 0.1), (0.0512, 8, 40), 12, "gaussian noise 0.051, hole 6 %"),
+            ((0.9, 0.1, 0.9), (0.05, 8, 100), 0, "gaussian noise 0.05, jpeg 100"),
+            ((0.1, 0.9, 0.1), (0.05, 8, 40), 0, "no damage found"),
+            ((0.1, 0.1, 0.1), (0.05, 8, 40), 100, "hole 50 %"),
+        ],
+    )
+    def test_damage_in_short(self, probabilities: Any, strengths: Any, lost: int, short: str) -> None:
+        found = {
+            kind: Found(probability=probability, strength=strength, unit="")
+            for kind, probability, strength in zip(DAMAGES, probabilities, strengths, strict=True)
+        }
+        hole = np.arange(200).reshape(10, 20) < lost
+        assert sheet.damage(Prediction(None, None, None, None, found, hole)) == short
+
+    def test_damage_has_a_line_of_its_own(self) -> None:
+        (plain,) = self.cells((96, 96))
+        told = plain._replace(damage="gaussian noise 0.05")
+        without, with_it = sheet.draw([plain], "1 picture"), sheet.draw([told], "1 picture")
+        below = len(without) - sheet.MARGIN  # where the line without it would have left the margin
+        assert (without[below:] == 255).all()
+        assert (with_it[below : -sheet.MARGIN] < 200).any()
 
     @pytest.mark.parametrize("number", [0, 1, 3, 4, 5, 24])
     def test_nothing_touches_the_edges(self, number: int) -> None:

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from pellucid.cli import parse
+from pellucid.degradations import SUITES
 from pellucid.errors import UserError
-from pellucid.recipe import RECIPES, DataConfig, Recipe, differences, settings
+from pellucid.recipe import RECIPES, DataConfig, Recipe, completed, differences, settings
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -74,3 +75,14 @@ def test_what_has_no_meaning_is_refused() -> None:
         Recipe(damage="nope")
     with pytest.raises(UserError, match="validation"):
         DataConfig(validation=-1)
+
+
+def test_settings_of_an_older_version_are_completed_by_defaults() -> None:
+    recipe = RECIPES["base"]
+    older = settings(recipe)
+    del older["model"]["last_stage"], older["data"]
+    assert completed(older)["model"] == settings(recipe)["model"] | {"last_stage": "shared"}
+    assert completed(older)["data"] == settings(recipe)["data"]
+    assert completed(settings(recipe)) == settings(recipe)
+    mixture = settings(replace(recipe, damage=SUITES["mixed"]))
+    assert completed(mixture)["damage"] == mixture["damage"]

@@ -56,11 +56,17 @@ class Batch:
 
 
 class Output(NamedTuple):
-    """What a model says of a batch: (B, num_classes) class logits, and the restored images (B, 3, H, W).
+    """What a model says of a batch; a field that it has no head for is `None`.
 
-    A single-task arm leaves the other task's field `None`. `restored` is not clamped: losses need its gradient outside [0, 1] too. A tuple,
-    because data-parallel wrappers and exporters look into tuples and not into frozen dataclasses.
+    logits: of the class, (B, num_classes); restored: images (B, 3, H, W), not clamped, because losses need their gradient outside [0, 1]
+    too. Of K kinds of damage, in the order of the model's `damages`: presence: logits (B, K) that it is there; strength: (B, K) in the unit
+    of that degradation, where it is there; hole: logits (B, 1, H, W) that a pixel was destroyed.
+
+    A tuple, because data-parallel wrappers and exporters look into tuples and not into frozen dataclasses.
     """
 
     logits: Tensor | None = None
     restored: Tensor | None = None
+    presence: Tensor | None = None
+    strength: Tensor | None = None
+    hole: Tensor | None = None

@@ -32,13 +32,15 @@ WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 class Description:
     """What a saved model says of itself.
 
-    model: its architecture; classes: their names, in the order of the logits; recipe: all settings of its training; training_data: the
+    model: its architecture; classes: their names, in the order of the logits; damages: the
+    degradations that its damage head tells apart; recipe: all settings of its training; training_data: the
     images that it saw, in words; trained: when, on what and how long; commit: the source that trained it; figures: by track, what was
     measured, see `Evaluation.to_json`.
     """
 
     model: ModelConfig
     classes: tuple[str, ...]
+    damages: tuple[str, ...] = ()
     recipe: dict[str, Any] = field(default_factory=dict)
     training_data: str = ""
     trained: str = ""
@@ -73,9 +75,10 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
         description = Description(
             model=ModelConfig(**settings),
             classes=tuple(config["classes"]),
+            damages=tuple(config.get("damages", ())),
             **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
         )
-        network = build_model(replace(description.model, pretrained=False), len(description.classes))
+        network = build_model(replace(description.model, pretrained=False), len(description.classes), description.damages)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except UserError:
         raise
@@ -111,7 +114,7 @@ def _find(source: str | Path | None) -> Path:
 
 def model_card(description: Description) -> str:
     """The card of a model, in Markdown with the hub's metadata."""
-    network = build_model(replace(description.model, pretrained=False), len(description.classes))
+    network = build_model(replace(description.model, pretrained=False), len(description.classes), description.damages)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     rows = "\n".join(
         f"| `{track}` | {figures['num_images']:,} | {_cell(figures, 'accuracy', '.2f')} | {_cell(figures, 'psnr', '.2f')} "

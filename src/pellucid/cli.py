@@ -14,6 +14,7 @@ from jsonargparse import ArgumentParser
 
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
+from pellucid.experiments.comparison import QUESTIONS
 from pellucid.recipe import RECIPES, Recipe, settings
 
 if TYPE_CHECKING:
@@ -55,18 +56,42 @@ def demo(out: Path, resume: bool, device: str) -> None:
     )
 
 
-def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int) -> None:
+def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> None:
     """Train a network by a recipe; a flag or a YAML file changes any setting of it."""
     from pellucid import data
     from pellucid.run import run, training_images
 
-    network, _ = run(recipe, out, resume=resume, device=device, devices=devices)
+    network, _ = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if int(os.environ.get("LOCAL_RANK", 0)):
         return  # one of several processes speaks for all
     _, held_out = training_images(recipe, data.load(recipe.data.dataset, recipe.data.source).train)
     if held_out is not None:
         _print(_measure(network, held_out, "reference").table())
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track reference")
+
+
+def compare(
+    question: str,
+    recipe: Recipe,
+    out: Path,
+    seeds: int,
+    arms: list[str] | None,
+    tracks: list[str] | None,
+    jobs: int,
+    report_only: bool,
+    device: str,
+) -> None:
+    """Train and measure several arms with several seeds, and report with intervals which does better."""
+    from pellucid.experiments import compare as experiments
+    from pellucid.experiments.comparison import ask
+
+    for name, number in (("seeds", seeds), ("jobs", jobs)):
+        if number < 1:
+            raise UserError(f"Expected {name} of at least 1, found {number}.")
+    comparison = ask(question, recipe).only(arms, tracks)
+    results = experiments.compare(comparison, range(seeds), out, device=device, workers=0 if report_only else jobs)
+    _print(experiments.summary(results))
+    _print(f"The report: {out / experiments.REPORT}")
 
 
 def evaluate(model: str, track: str, json: Path | None, dataset: str, source: Path | None, limit: int | None, device: str) -> None:
@@ -152,14 +177,23 @@ def _print(shown: "RenderableType") -> None:
     Console(soft_wrap=True, markup=False, highlight=False).print(shown)
 
 
-COMMANDS: dict[str, Callable[..., None]] = {"demo": demo, "train": train, "evaluate": evaluate, "predict": predict, "data": data}
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "train": train,
+    "compare": compare,
+    "evaluate": evaluate,
+    "predict": predict,
+    "data": data,
+}
 """Every command by name; `_command_parser` has their flags."""
 
-RESUMABLE = {"demo", "train"}
+RESUMABLE = {"demo": "the same command with --resume", "train": "the same command with --resume", "compare": "the same command"}
+"""How commands that can be stopped go on."""
 
 USAGE = {
     "demo": "demo [options]",
     "train": "train [--recipe NAME] [--config FILE] [--out DIR] [--SETTING VALUE ...] [options]",
+    "compare": "compare QUESTION [--recipe NAME] [--config FILE] [--out DIR] [--seeds N] [--SETTING VALUE ...] [options]",
     "evaluate": "evaluate MODEL [--track NAME] [--json FILE] [options]",
     "predict": "predict PATHS... --out DIR [--model MODEL] [options]",
     "data": "data NAME [--source PATH]",
@@ -177,7 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"pellucid: {error}", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        advice = "; the same command with --resume goes on from here" if RESUMABLE.intersection(arguments[:1]) else ""
+        again = RESUMABLE.get(arguments[0])
+        advice = f"; {again} goes on from here" if again else ""
         print(f"pellucid: stopped{advice}.", file=sys.stderr)
         sys.exit(STOPPED)
 
@@ -192,7 +227,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     namespace = parser.parse_args(arguments)
     command: str = namespace.subcommand
     values = parser.instantiate(namespace)[command].as_dict()
-    if command == "train":
+    if "recipe" in values:
         values.pop("config")
         recipe = Recipe(**{field.name: values.pop(field.name) for field in fields(Recipe)})
         max_minutes = values.pop("max_minutes")
@@ -213,15 +248,20 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--out", type=Path, default=Path("runs/demo"), help="folder of the run; must be new or empty")
             add("--resume", action="store_true", help="go on with a demo that was stopped")
         case "train":
-            recipe = _named_recipe(arguments)
-            add("--recipe", choices=list(RECIPES), default=recipe, help="settings to start from")
-            add("--config", action="config", help="YAML file of settings, as --print_config shows them; flags go over it")
+            recipe = _add_recipe(parser, arguments)
             add("--out", type=Path, default=Path("runs") / recipe, help="folder of the run; must be new or empty unless resumed")
             add("--resume", action="store_true", help="go on where a stopped run of the same recipe in this folder was")
-            add("--max-minutes", type=float, help="end the training by then, its schedule included: short for --training.max_minutes")
             add("--devices", type=int, default=1, help="how many devices to train on")
-            parser.add_class_arguments(Recipe)
-            parser.set_defaults(settings(RECIPES[recipe]))
+            add("--restorer", type=Path, metavar="MODEL", help="trained restorer whose images an arm 'sequential' reads")
+        case "compare":
+            add("question", choices=list(QUESTIONS), help="what to ask: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()))
+            _add_recipe(parser, arguments)
+            add("--out", type=Path, default=Path("runs") / "compare", help="folder of the comparison; finished runs in it are kept")
+            add("--seeds", type=int, default=3, metavar="N", help="how many times to train every arm; 2 at least for intervals")
+            add("--arms", nargs="+", metavar="ARM", help="only these arms")
+            add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
+            add("--jobs", type=int, default=1, metavar="N", help="how many runs at a time, each with its share of the cores")
+            add("--report-only", action="store_true", help="train nothing; report what is there")
         case "evaluate":
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
             add("--track", choices=list(TRACKS), default="reference", help="the damage; see the protocol")
@@ -240,6 +280,17 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     if command != "data":
         add("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
+
+
+def _add_recipe(parser: ArgumentParser, arguments: Sequence[str]) -> str:
+    """Give a parser the settings of a recipe as flags; returns the name of the one that they start from."""
+    recipe = _named_recipe(arguments)
+    parser.add_argument("--recipe", choices=list(RECIPES), default=recipe, help="settings to start from")
+    parser.add_argument("--config", action="config", help="YAML file of settings, as --print_config shows them; flags go over it")
+    parser.add_argument("--max-minutes", type=float, help="end a training by then, its schedule included: short for --training.max_minutes")
+    parser.add_class_arguments(Recipe)
+    parser.set_defaults(settings(RECIPES[recipe]))
+    return recipe
 
 
 def _named_recipe(arguments: Sequence[str]) -> str:

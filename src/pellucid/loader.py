@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pellucid.batch import Batch, Damage
 from pellucid.data import Dataset
+from pellucid.labels import UNLABELLED
 from pellucid.seeding import generator
 
 Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
@@ -25,6 +26,8 @@ class TrainLoader:
         degrade: clean images (B, 3, H, W) and a generator -> damaged images and what was done to them.
         batch_size: images of one batch; the data set's size where it is smaller.
         crop: pixels by which a crop may shift in each direction, over mirrored borders.
+        labelled_share: part of every global batch that is drawn from the labelled images, where some have no label; labelled and unlabelled
+            ones go through reshuffled passes of their own, across epochs. `None` draws images whether they have a label or not.
         flip: `random`, `alternate` (each image mirrored in every other epoch, Jordan 2024) or `none`.
         rank, world_size: this process and how many there are; each takes its share of every global batch.
     """
@@ -37,6 +40,7 @@ class TrainLoader:
         batch_size: int,
         seed: int,
         crop: int = 0,
+        labelled_share: float | None = None,
         flip: Literal["random", "alternate", "none"] = "none",
         device: torch.device | str = "cpu",
         rank: int = 0,
@@ -48,6 +52,7 @@ class TrainLoader:
         self.rank, self.world_size = rank, world_size
         self.batch_size = min(batch_size, len(self.labels)) // world_size
         self.num_batches = len(self.labels) // (self.batch_size * world_size)
+        self._kinds = self._by_label(torch.tensor(dataset.labels) != UNLABELLED, labelled_share)
         images = torch.tensor(dataset.images).permute(0, 3, 1, 2)
         self.height, self.width = images.shape[2:]
         if crop:
@@ -56,7 +61,7 @@ class TrainLoader:
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from batch `start` on."""
-        order = torch.randperm(len(self.labels), generator=self._generator("order", epoch))
+        order = self._order(epoch)
         mirrored = self._mirrored(epoch)
         for index in range(start, self.num_batches):
             first = (index * self.world_size + self.rank) * self.batch_size
@@ -67,6 +72,38 @@ class TrainLoader:
             clean = torch.where(flips[:, None, None, None], clean.flip(3), clean)
             degraded, damage = self.degrade(clean, random)
             yield Batch(clean, degraded, self.labels[chosen], damage)
+
+    def _by_label(self, labelled: Tensor, share: float | None) -> dict[str, tuple[Tensor, Tensor]]:
+        """Where labelled and unlabelled images stand in the data set and in a global batch; they alternate there, so processes share both.
+
+        labelled: (N,) bool. Empty where it doesn't matter which images have labels.
+        """
+        if share is None or labelled.all() or not labelled.any():
+            return {}
+        size = self.batch_size * self.world_size
+        num_labelled = max(1, round(share * size))
+        counts = torch.arange(size + 1) * num_labelled // size
+        with_label = counts.diff() > 0
+        return {
+            "labelled": (labelled.nonzero().squeeze(1), with_label.nonzero().squeeze(1)),
+            "unlabelled": ((~labelled).nonzero().squeeze(1), (~with_label).nonzero().squeeze(1)),
+        }
+
+    def _order(self, epoch: int) -> Tensor:
+        """The images of an epoch, batch after batch: their places in the data set."""
+        if not self._kinds:
+            return torch.randperm(len(self.labels), generator=self._generator("order", epoch))
+        order = torch.empty(self.num_batches, self.batch_size * self.world_size, dtype=torch.int64)
+        for kind, (images, places) in self._kinds.items():
+            count = self.num_batches * len(places)
+            order[:, places] = self._passes(kind, images, epoch * count, count).view(self.num_batches, len(places))
+        return order.flatten()
+
+    def _passes(self, kind: str, images: Tensor, first: int, count: int) -> Tensor:
+        """`count` images from number `first` on of an endless row, in which each is shown once before any is shown again."""
+        passes = range(first // len(images), -(-(first + count) // len(images)))
+        shuffled = [images[torch.randperm(len(images), generator=self._generator("order", kind, number))] for number in passes]
+        return torch.cat([images[:0], *shuffled])[first - passes.start * len(images) :][:count]
 
     def _generator(self, *names: str | int) -> torch.Generator:
         return generator("train", self.seed, *names, device="cpu" if names[0] == "order" else self.device)

@@ -8,20 +8,23 @@ import logging
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 
 from pellucid import data
 from pellucid.batch import Batch
-from pellucid.checkpoint import Description, save_model
+from pellucid.checkpoint import Description, load_model, save_model
 from pellucid.device import choose_device, describe
 from pellucid.errors import UserError
 from pellucid.files import folder as writable_folder
 from pellucid.files import write_aside
+from pellucid.labels import UNLABELLED
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
+from pellucid.models.sequential import Sequential
 from pellucid.provenance import source_commit
-from pellucid.recipe import Recipe, differences, settings
+from pellucid.recipe import Recipe, completed, differences, settings
 from pellucid.seeding import seed_of
 from pellucid.training.log import TrainingLog
 from pellucid.training.loop import Trainer
@@ -29,11 +32,14 @@ from pellucid.training.loop import Trainer
 RECIPE, STATE, LOG, MODEL = "recipe.json", "state.ckpt", "log.jsonl", "model"
 
 
-def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "auto", devices: int = 1) -> tuple[nn.Module, Description]:
+def run(
+    recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "auto", devices: int = 1, restorer: Path | None = None
+) -> tuple[nn.Module, Description]:
     """Train a recipe in `folder` and return the averaged network in evaluation mode, and its description.
 
     resume: go on where a former run of the same recipe in that folder stopped, or start if there is none; device: `auto`, `cpu`, `cuda` or
-    `mps`; devices: how many of them. Raises `UserError` for a folder that is in use, and for a resumed run whose recipe was changed.
+    `mps`; devices: how many of them; restorer: the trained model (arm `restore`, the same anatomy) whose images a `sequential` one reads.
+    Raises `UserError` for a folder that is in use, and for a resumed run whose recipe was changed.
     """
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
@@ -51,6 +57,8 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
     splits = data.load(recipe.data.dataset, recipe.data.source)
     clean, _ = training_images(recipe, splits.train)
     model = initialise(recipe, len(clean.classes))
+    if isinstance(model, Sequential):
+        _set_restorer(model, restorer)
     if fabric.is_global_zero:
         with write_aside(folder / RECIPE) as path:  # only now: a recipe that can't be built leaves nothing behind
             path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
@@ -62,6 +70,7 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
         seed=config.seed,
         crop=config.crop,
         flip=config.flip,
+        labelled_share=recipe.data.labelled_share,
         device=fabric.device,
         rank=fabric.global_rank,
         world_size=fabric.world_size,
@@ -74,6 +83,7 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
     description = Description(
         model=recipe.model,
         classes=clean.classes,
+        damages=tuple(step.name for step in recipe.pipeline.steps),
         recipe=settings(recipe),
         training_data=f"{len(clean):,} images of {recipe.data.dataset}, damage '{recipe.damage}'",
         trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}",
@@ -85,24 +95,45 @@ def run(recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "au
 
 
 def training_images(recipe: Recipe, train: data.Dataset) -> tuple[data.Dataset, data.Dataset | None]:
-    """The images that a recipe trains on, and those that it holds out."""
+    """The images that a recipe trains on, and those that it holds out; these keep their labels, however few the others have."""
+    held_out = None
     if recipe.data.limit:
         train = train.subset(slice(recipe.data.limit))
-    return data.hold_out(train, recipe.data.validation) if recipe.data.validation else (train, None)
+    if recipe.data.validation:
+        train, held_out = data.hold_out(train, recipe.data.validation)
+    if recipe.data.labels:
+        train = data.keep_labels(train, recipe.data.labels)
+    if not recipe.data.unlabelled and (train.labels == UNLABELLED).any():
+        train = train.subset(np.flatnonzero(train.labels != UNLABELLED))
+    return train, held_out
 
 
 def initialise(recipe: Recipe, num_classes: int) -> nn.Module:
     """The untrained network of a recipe; its weights depend on the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed_of("weights", recipe.training.seed))
-        return build_model(recipe.model, num_classes)
+        return build_model(recipe.model, num_classes, [step.name for step in recipe.pipeline.steps])
+
+
+def _set_restorer(model: Sequential, source: Path | None) -> None:
+    """Give a `sequential` network the weights of a trained restorer."""
+    if source is None:
+        raise UserError("Expected a trained restorer for the arm 'sequential', found none; name its folder by --restorer.")
+    restorer, _ = load_model(source, "cpu")
+    try:
+        model.restorer.load_state_dict(restorer.state_dict())
+    except RuntimeError as error:
+        raise UserError(
+            f"Expected a restorer of the same anatomy in {source}, found another one; train it with --model.arm restore and the settings "
+            "of this run."
+        ) from error
 
 
 def _check(recipe: Recipe, folder: Path, resume: bool) -> None:
     """See that the folder can be written, and is new or that of a run of this very recipe."""
     writable_folder(folder)
     if resume and (folder / RECIPE).exists():
-        changed = differences(json.loads((folder / RECIPE).read_text()), settings(recipe))
+        changed = differences(completed(json.loads((folder / RECIPE).read_text())), settings(recipe))
         if changed:
             raise UserError(
                 f"Expected the recipe that {folder} was started with, found changes ({'; '.join(changed)}); resume with the same settings, "

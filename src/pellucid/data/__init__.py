@@ -7,6 +7,7 @@ Every data set is a row of `DATASETS` and comes as `Splits`: a training and a te
     >>> splits.train.images.shape, splits.train.classes
     ((2000, 32, 32, 3), ('disc', 'square', 'triangle', 'cross'))
     >>> rest, validation = data.hold_out(splits.train, 200)
+    >>> few_labels = data.keep_labels(rest, 180)
 """
 
 from collections.abc import Callable
@@ -14,10 +15,10 @@ from pathlib import Path
 
 from pellucid.data import cifar10, synthetic
 from pellucid.data.dataset import Dataset, Splits
-from pellucid.data.split import hold_out
+from pellucid.data.split import hold_out, keep_labels
 from pellucid.errors import UserError
 
-__all__ = ["DATASETS", "Dataset", "Splits", "hold_out", "load"]
+__all__ = ["DATASETS", "Dataset", "Splits", "hold_out", "keep_labels", "load"]
 
 DATASETS: dict[str, Callable[[Path | None], Splits]] = {
     "cifar10": cifar10.load,

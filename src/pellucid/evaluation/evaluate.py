@@ -1,6 +1,6 @@
 """A model, a data set, a track -> a table."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,6 +25,9 @@ COLUMNS = {
     "hole_psnr": ("hole PSNR", ".2f"),
     "ssim": ("SSIM", ".4f"),
     "input_psnr": ("input PSNR", ".2f"),
+    "damage_correct": ("damage accuracy %", ".2f"),
+    "strength_error": ("strength error", ".3f"),
+    "hole_iou": ("hole IoU", ".3f"),
 }
 
 
@@ -69,16 +72,24 @@ def evaluate(
     limit: int | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    damages: Sequence[str] = (),
 ) -> Evaluation:
     """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
 
-    limit: only the first so many images. The damage of an image depends on its place in `dataset`; see `damage`. Raises `UserError` if
-    there is no image to measure on.
+    limit: only the first so many images; damages: the kinds of damage that the model tells apart, `Description.damages`. The damage of an
+    image depends on its place in `dataset`; see `damage`. Raises `UserError` if there is no image to measure on.
     """
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
     return measure(
-        lambda batch: model(batch.degraded), dataset, track, batch_size=batch_size, limit=limit, device=device, progress=progress
+        lambda batch: model(batch.degraded),
+        dataset,
+        track,
+        batch_size=batch_size,
+        limit=limit,
+        device=device,
+        progress=progress,
+        damages=damages,
     )
 
 
@@ -92,6 +103,7 @@ def measure(
     limit: int | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
+    damages: Sequence[str] = (),
 ) -> Evaluation:
     """`evaluate` for what must see more than the damaged image, such as the true hole."""
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
@@ -100,7 +112,7 @@ def measure(
     total, done = num_images * len(track.levels), 0
     accumulators = {}
     for level in track.levels:
-        accumulators[level.name] = metrics = Metrics()
+        accumulators[level.name] = metrics = Metrics(damages)
         for batch in batches(dataset, track, level, num_images, batch_size, device):
             metrics.update(answer(batch), batch)
             done += len(batch)

@@ -1,6 +1,7 @@
 """Tracks: the damage under which models are compared, the same bytes for everyone.
 
-A track has one or several levels, each a pipeline. The damage of image i is keyed by (track, level, protocol seed, i) alone.
+A track has one or several levels, each a pipeline. The damage of image i is keyed by (track, level, protocol seed, i) alone; a track that
+differs from another in its training only has the other's damage, to the byte.
 """
 
 from __future__ import annotations
@@ -30,10 +31,14 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A kind of damage at one or several levels; its figure is the mean over them."""
+    """A kind of damage at one or several levels; its figure is the mean over them.
+
+    same_as: the name of the track whose very damage this one has; none for damage of its own.
+    """
 
     name: str
     levels: tuple[Level, ...]
+    same_as: str | None = None
 
 
 def _levels(degradation: str, quantity: str, *strengths: float) -> tuple[Level, ...]:
@@ -49,6 +54,7 @@ TRACKS = {
         Track("noise", _levels("gaussian_noise", "sigma", 0.04, 0.06, 0.08, 0.09, 0.10)),
         Track("occlusion", _levels("occlusion", "side", 4, 8, 12, 16)),
         Track("lowres", _levels("low_resolution", "factor", 2, 4)),
+        Track("low-label", (Level("reference", SUITES["reference"]),), same_as="reference"),  # of models trained with 10 % of the labels
     )
 }
 """The tracks of the protocol by name."""
@@ -66,7 +72,7 @@ def damage(track: Track, level: Level, images: Tensor, indices: Iterable[int], s
     from pellucid.seeding import generator
 
     parts = [
-        level.pipeline(image, generator("track", track.name, level.name, seed, index))
+        level.pipeline(image, generator("track", track.same_as or track.name, level.name, seed, index))
         for image, index in zip(images.double().unsqueeze(1).unbind(), indices, strict=True)
     ]
     strengths = {step.name: torch.cat([record.strengths[step.name] for _, record in parts]) for step in level.pipeline.steps}

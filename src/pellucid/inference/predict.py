@@ -1,4 +1,5 @@
-"""The work behind `pellucid predict`: picture files and folders -> restored pictures, a line of JSON for each, and a contact sheet.
+"""The work behind `pellucid predict`: picture files and folders -> restored pictures, masks of holes, a line of JSON for each,
+and a contact sheet.
 
 Pictures stream through in chunks, so that memory doesn't grow with their number.
 """
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid import files, pictures
 from pellucid.errors import UserError
 from pellucid.inference import sheet
@@ -16,7 +19,7 @@ from pellucid.inference.inputs import inputs
 from pellucid.inference.predictor import Predictor
 from pellucid.inference.stream import Answer, Failure, stream
 
-RESTORED, PREDICTIONS, SHEET = "restored", "predictions.jsonl", "contact-sheet.png"
+RESTORED, HOLES, PREDICTIONS, SHEET = "restored", "holes", "predictions.jsonl", "contact-sheet.png"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +48,11 @@ def predict_files(
 ) -> Summary:
     """Restore and classify the pictures in files and folders.
 
-    Writes `restored/`, named by `inputs`; `predictions.jsonl`, a line for each picture in their order, with path, label, confidence,
-    probabilities and restored (relative to `out`), null where the model has no such task, or with path and error; and `contact-sheet.png`.
-    A picture that can't be read, or is too large to go through the network whole, is such an error and stops nothing.
+    Writes `restored/`, named by `inputs`; `holes/`, under the same names, for pictures in which a hole was found, its pixels white;
+    `predictions.jsonl`, a line for each picture in their order; and `contact-sheet.png`. A line has path, label, confidence, probabilities,
+    restored and hole_mask (files relative to `out`), damage (by kind: probability, and strength in the unit of that degradation) and hole
+    (the part of the picture that it covers), null where the model has no such task, or path and error. A picture that can't be read, or is
+    too large to go through the network whole, is such an error and stops nothing.
 
     Args:
         paths: files, and folders that are searched through.
@@ -59,7 +64,7 @@ def predict_files(
     """
     if out.exists() and any(files.folder(out).iterdir()) and not force:
         raise UserError(f"Expected a new or an empty folder for the results, found files in {out}; choose another, or --force this one.")
-    made = [out / RESTORED, out / SHEET]
+    made = [out / RESTORED, out / HOLES, out / SHEET]
     total = sum(1 for _ in inputs(paths, made))
     if not total:
         raise UserError(f"Expected pictures, found only the results of an earlier run in {out}; choose another folder to read from.")
@@ -82,23 +87,33 @@ def predict_files(
 
 
 def _save(answer: Answer | Failure, out: Path) -> dict[str, Any]:
-    """Write the restored picture, if there is one; returns what `predictions.jsonl` says of it."""
+    """Write the restored picture and the mask of its hole, if there are any; returns what `predictions.jsonl` says of the picture."""
     path = str(answer.path)
     if isinstance(answer, Failure):
         return {"path": path, "error": str(answer.error)}
-    said, restored = answer.prediction, None
-    if said.restored is not None:
-        restored = f"{RESTORED}/{answer.place}"
-        try:
+    said, restored, hole_mask = answer.prediction, None, None
+    try:
+        if said.restored is not None:
+            restored = f"{RESTORED}/{answer.place}"
             pictures.write(out / restored, said.restored)
-        except UserError as error:  # such as a name too long for the file system: the others may still go well
-            return {"path": path, "error": str(error)}
+        if said.hole is not None and said.hole.any():
+            hole_mask = f"{HOLES}/{answer.place}"
+            pictures.write(out / hole_mask, np.uint8(255) * said.hole[:, :, None].repeat(3, axis=2))
+    except UserError as error:  # such as a name too long for the file system: the others may still go well
+        return {"path": path, "error": str(error)}
     return {
         "path": path,
         "label": said.label,
         "confidence": said.confidence and round(said.confidence, 6),
         "probabilities": said.probabilities and {name: round(probability, 6) for name, probability in said.probabilities.items()},
         "restored": restored,
+        "damage": said.damage
+        and {
+            kind: {"probability": round(found["probability"], 6), "strength": round(found["strength"], 6)}
+            for kind, found in said.damage.items()
+        },
+        "hole": None if said.hole is None else round(float(said.hole.mean()), 6),
+        "hole_mask": hole_mask,
     }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypedDict
 
 import numpy as np
 import torch
@@ -11,7 +11,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from pellucid.batch import Output
 from pellucid.checkpoint import load_model
+from pellucid.degradations import DEGRADATIONS
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.inference.footprint import max_pixels
@@ -20,17 +22,31 @@ SMALLEST = 8
 """Height and width from which up networks take images."""
 
 
+class Found(TypedDict):
+    """What a model says of one kind of damage.
+
+    probability: that the picture has it; strength: how much of it, if it has it; unit: that of the strength, in words.
+    """
+
+    probability: float
+    strength: float
+    unit: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What a model says of one picture; `None` for what a single-task model doesn't say.
+    """What a model says of one picture; `None` for what it has no head for.
 
-    label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) uint8, RGB.
+    label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) uint8, RGB;
+    damage: by kind of damage, in the model's order; hole: (H, W) bool, true where the pixels are thought to be destroyed.
     """
 
     label: str | None
     confidence: float | None
     probabilities: dict[str, float] | None
     restored: NDArray[np.uint8] | None
+    damage: dict[str, Found] | None = None
+    hole: NDArray[np.bool_] | None = None
 
 
 class Predictor:
@@ -41,14 +57,22 @@ class Predictor:
         classes: their names, in the order of the logits.
         device: a name of torch's, or `auto`.
         batch_size: most pictures of one forward; large pictures go through in smaller batches, see `max_pixels`.
+        damages: the kinds of damage that the network tells apart, in the order of its output; without names it reports none.
     """
 
-    def __init__(self, network: nn.Module, classes: Sequence[str], device: torch.device | str = "cpu", batch_size: int = 64) -> None:
+    def __init__(
+        self,
+        network: nn.Module,
+        classes: Sequence[str],
+        device: torch.device | str = "cpu",
+        batch_size: int = 64,
+        damages: Sequence[str] = (),
+    ) -> None:
         if network.training:
             raise ValueError("Expected a network in evaluation mode, found it in training mode; call network.eval() first.")
         self.device = choose_device(device)
         self.network = network.to(self.device)
-        self.classes = tuple(classes)
+        self.classes, self.damages = tuple(classes), tuple(damages)
         self.batch_size = batch_size
         self.max_pixels = max_pixels(self.network)
 
@@ -57,7 +81,7 @@ class Predictor:
         """A saved model by its folder, a run's folder, a name on the Hugging Face hub, or the bundled one."""
         chosen = choose_device(device)
         network, description = load_model(source, chosen)
-        return cls(network, description.classes, chosen, batch_size)
+        return cls(network, description.classes, chosen, batch_size, description.damages)
 
     def predict(self, images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """One picture (H, W, 3), uint8, RGB, or several of any sizes -> a prediction for each, in their order.
@@ -97,17 +121,36 @@ class Predictor:
         num_pictures, height, width, _ = pixels.shape
         images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).contiguous().float() / 255
         margin = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
-        logits, restored = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images)
-        probabilities = [None] * num_pictures if logits is None else logits.softmax(dim=1).tolist()
-        pictures = [None] * num_pictures if restored is None else _pixels(restored[..., :height, :width])
-        return [self._prediction(*answer) for answer in zip(probabilities, pictures, strict=True)]
+        output: Output = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images)
+        nothing = [None] * num_pictures
+        return [
+            Prediction(*answer)
+            for answer in zip(
+                *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
+                nothing if output.restored is None else _pixels(output.restored[..., :height, :width]),
+                nothing if output.presence is None or output.strength is None else self._damages(output.presence, output.strength),
+                nothing if output.hole is None else (output.hole[:, 0, :height, :width] > 0).cpu().numpy(),
+                strict=True,
+            )
+        ]
 
-    def _prediction(self, probabilities: list[float] | None, restored: NDArray[np.uint8] | None) -> Prediction:
-        if probabilities is None:
-            return Prediction(None, None, None, restored)
-        named = dict(zip(self.classes, probabilities, strict=True))
-        label = max(named, key=named.__getitem__)
-        return Prediction(label, named[label], named, restored)
+    def _classes(self, logits: Tensor) -> tuple[list[str], list[float], list[dict[str, float]]]:
+        """(B, num_classes) -> label, confidence and probabilities of each picture."""
+        probabilities = [dict(zip(self.classes, of_one, strict=True)) for of_one in logits.softmax(dim=1).tolist()]
+        labels = [max(of_one, key=of_one.__getitem__) for of_one in probabilities]
+        return labels, [of_one[label] for of_one, label in zip(probabilities, labels, strict=True)], probabilities
+
+    def _damages(self, presence: Tensor, strength: Tensor) -> list[dict[str, Found] | None]:
+        """Logits and strengths (B, K) -> what is said of each kind, for each picture."""
+        if not self.damages:
+            return [None] * len(presence)
+        return [
+            {
+                kind: Found(probability=probability, strength=amount, unit=DEGRADATIONS[kind].unit)
+                for kind, probability, amount in zip(self.damages, *of_one, strict=True)
+            }
+            for of_one in zip(presence.sigmoid().tolist(), strength.tolist(), strict=True)
+        ]
 
 
 def _pixels(images: Tensor) -> NDArray[np.uint8]:

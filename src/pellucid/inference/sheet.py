@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from pellucid.degradations import DEGRADATIONS
 from pellucid.inference.predictor import Prediction
 
 MOST = 24
@@ -25,6 +26,7 @@ class Cell(NamedTuple):
 
     name: str
     caption: str
+    damage: str
     images: tuple[Image.Image, ...]
 
 
@@ -32,7 +34,19 @@ def cell(name: str, image: NDArray[np.uint8], prediction: Prediction) -> Cell:
     """The picture `image`, (H, W, 3) uint8, called `name`, and its restored one beside it if there is one."""
     pair = [image] if prediction.restored is None else [image, prediction.restored]
     caption = "" if prediction.confidence is None else f"{prediction.label}  {100 * prediction.confidence:.0f} %"
-    return Cell(name, caption, tuple(map(fit, pair)))
+    return Cell(name, caption, damage(prediction), tuple(map(fit, pair)))
+
+
+def damage(prediction: Prediction) -> str:
+    """What was done to a picture, in short, such as `gaussian noise 0.05, hole 6 %`; nothing for a model that doesn't say."""
+    if prediction.damage is None or prediction.hole is None:
+        return ""
+    likely = {kind: found["strength"] for kind, found in prediction.damage.items() if found["probability"] > 0.5}
+    parts = [  # the mask says more of lost pixels than the kind does
+        f"{kind.replace('_', ' ')} {float(f'{strength:.2g}'):g}" for kind, strength in likely.items() if DEGRADATIONS[kind].hole is None
+    ]
+    share = round(100 * float(prediction.hole.mean()))
+    return ", ".join([*parts, *([f"hole {share} %"] if share else [])]) or "no damage found"
 
 
 def fit(image: NDArray[np.uint8]) -> Image.Image:
@@ -51,14 +65,17 @@ def draw(cells: Sequence[Cell], heading: str) -> NDArray[np.uint8]:
     width, line = 2 * SIDE + GAP, 22
     columns = min(COLUMNS, max(1, len(cells)))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
-    heights = [max(image.height for cell in row for image in cell.images) + GAP + 2 * line for row in rows]
+    heights = [
+        max(image.height for cell in row for image in cell.images) + GAP + (3 if any(cell.damage for cell in row) else 2) * line
+        for row in rows
+    ]
     top = 2 * MARGIN + 3 * line
     page = Image.new("RGB", (MARGIN + columns * (width + MARGIN), top + sum(height + MARGIN for height in heights)), "white")
     pen = ImageDraw.Draw(page)
     pen.text((MARGIN, MARGIN), "Pellucid", INK, font("Bold", 24))
     pen.text((MARGIN, MARGIN + 1.5 * line), shorten(heading, width, font("", 15)), PALE, font("", 15))
     for row, height in zip(rows, heights, strict=True):
-        for column, (name, caption, images) in enumerate(row):
+        for column, (name, caption, damaged, images) in enumerate(row):
             left = MARGIN + column * (width + MARGIN)
             below = top + images[0].height + GAP
             for place, image in enumerate(images):
@@ -69,6 +86,7 @@ def draw(cells: Sequence[Cell], heading: str) -> NDArray[np.uint8]:
                 pen.rectangle((corner - 1, top - 1, corner + image.width, top + image.height), outline=EDGE)  # some pictures are white
             pen.text((left, below), shorten(name, width, font("", 15)), PALE, font("", 15))
             pen.text((left, below + line), shorten(caption, width, font("Bold", 15)), INK, font("Bold", 15))
+            pen.text((left, below + 2 * line), shorten(damaged, width, font("", 13)), PALE, font("", 13))
         top += height + MARGIN
     return np.asarray(page)
 

@@ -1,4 +1,4 @@
-"""Output, Batch -> figures, as the protocol defines them: accuracy, calibration error, PSNR, SSIM.
+"""Output, Batch -> figures, as the protocol defines them: accuracy, calibration error, PSNR, SSIM, and those of the damage head.
 
 `PER_IMAGE` lists what is measured of each image; `Metrics` collects it over batches and takes the means. All is computed in float32, with
 the restored image clamped to [0, 1].

@@ -1,23 +1,33 @@
 """From batches to figures: collects what is known of each image and takes the means."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error
 
 from pellucid.batch import Batch, Output
-from pellucid.metrics.classification import confidence, correct
+from pellucid.metrics.classification import confidence, correct, predicted
+from pellucid.metrics.damage import damage_correct, hole_iou, known, strength_error
 from pellucid.metrics.psnr import hole_psnr, input_psnr, psnr
 from pellucid.metrics.ssim import ssim
 
 PER_IMAGE = {
+    "predicted": predicted,
     "correct": correct,
     "confidence": confidence,
     "psnr": psnr,
     "ssim": ssim,
     "hole_psnr": hole_psnr,
     "input_psnr": input_psnr,
+    "damage_correct": damage_correct,
+    "strength_error": strength_error,
+    "hole_iou": hole_iou,
 }
-"""What is measured of each image: functions (output, batch) -> (B,) float32, NaN where it has no meaning, `None` where nothing can have."""
+"""What is measured of each image: functions (output, batch) -> (B,) float32, NaN where it has no meaning, `None` where nothing can have.
+
+The strengths of the batch are those of the kinds of damage that the model knows, in the order of its output."""
 
 NUM_BINS = 15
 """Bins of equal width of the expected calibration error."""
@@ -28,22 +38,33 @@ Scores = dict[str, float | None]
 class Metrics:
     """Figures over any number of batches.
 
+    Args:
+        damages: the kinds of damage that the model tells apart, in the order of its output. A kind of the batch that is not among them does
+            not count. Without names neither `damage_correct` nor `strength_error` is measured.
+
     >>> from pellucid.batch import Damage
     >>> images = torch.full((2, 3, 16, 16), 0.5)
     >>> batch = Batch(images, images, torch.tensor([1, -1]), Damage({}, torch.zeros(2, 1, 16, 16, dtype=torch.bool)))
     >>> metrics = Metrics()
     >>> metrics.update(Output(logits=torch.tensor([[0.0, 9.0], [9.0, 0.0]]), restored=images + 0.1), batch)
-    >>> {name: figure if figure is None else round(figure, 3) for name, figure in metrics.compute().items()}
-    {'num_images': 2, 'accuracy': 100.0, 'ece': 0.0, 'psnr': 20.0, 'ssim': 0.984, 'hole_psnr': None, 'input_psnr': 100.0}
+    >>> {name: round(figure, 3) for name, figure in metrics.compute().items() if figure is not None}
+    {'num_images': 2, 'accuracy': 100.0, 'ece': 0.0, 'psnr': 20.0, 'ssim': 0.984, 'input_psnr': 100.0}
     """
 
-    def __init__(self) -> None:
+    def __init__(self, damages: Sequence[str] = ()) -> None:
+        self.damages = tuple(damages)
         self._num_images = 0
         self._columns: dict[str, list[Tensor]] = {name: [] for name in PER_IMAGE}
 
     @torch.inference_mode()
     def update(self, output: Output, batch: Batch) -> None:
         """Adds the images of a batch; a model must answer every batch with the same fields."""
+        if self.damages and output.presence is not None and output.presence.shape[1] != len(self.damages):
+            raise ValueError(
+                f"Expected an output for the damages {', '.join(self.damages)}, found one for {output.presence.shape[1]} of them; "
+                "give the model's own."
+            )
+        batch = replace(batch, damage=known(batch.damage, self.damages))
         self._num_images += len(batch)
         for name, measure in PER_IMAGE.items():
             values = measure(output, batch)
@@ -57,17 +78,20 @@ class Metrics:
     def compute(self) -> Scores:
         """Means over the images that a figure has a meaning for, `None` where that is none of them.
 
-        accuracy: top-1, %; ece: expected calibration error, a fraction from 0 to 1; psnr, hole_psnr, input_psnr: dB; ssim: at most 1.
+        accuracy: top-1, %; ece: expected calibration error, a fraction from 0 to 1; psnr, hole_psnr, input_psnr: dB; ssim: at most 1;
+        damage_correct: images of which every kind of damage is rightly said to be there or not, %; strength_error: of the kinds that are
+        there, relative to the true strength, a fraction; hole_iou: destroyed pixels found over those destroyed or found, a fraction.
         Unlabelled images count in neither accuracy nor ece.
         """
         columns = self.per_image()
         means = {name: _mean(columns.get(name)) for name in PER_IMAGE}
-        accuracy = means["correct"]
         return {
             "num_images": self._num_images,
-            "accuracy": None if accuracy is None else 100 * accuracy,
+            "accuracy": _percent(means["correct"]),
             "ece": _calibration_error(columns),
             **{name: means[name] for name in ("psnr", "ssim", "hole_psnr", "input_psnr")},
+            "damage_correct": _percent(means["damage_correct"]),
+            **{name: means[name] for name in ("strength_error", "hole_iou")},
         }
 
 
@@ -75,6 +99,10 @@ def _mean(column: Tensor | None) -> float | None:
     """Mean in float64 over what isn't NaN."""
     known = torch.empty(0) if column is None else column[~column.isnan()]
     return known.double().mean().item() if len(known) else None
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else 100 * fraction
 
 
 def _calibration_error(columns: dict[str, Tensor]) -> float | None:

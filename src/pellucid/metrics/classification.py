@@ -1,10 +1,15 @@
-"""Is the class right, and how sure was the model: one number for each image."""
+"""Which class, is it right, and how sure was the model: one number for each image."""
 
 import torch
 from torch import Tensor
 
 from pellucid.batch import Batch, Output
 from pellucid.labels import UNLABELLED
+
+
+def predicted(output: Output, _batch: Batch) -> Tensor | None:
+    """The index of the most probable class, labelled or not: (B,) float32, whole numbers; `None` without logits."""
+    return None if output.logits is None else output.logits.argmax(dim=1).float()
 
 
 def correct(output: Output, batch: Batch) -> Tensor | None:

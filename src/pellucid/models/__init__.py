@@ -8,6 +8,7 @@
 ((2, 10), (2, 3, 33, 47))
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pellucid.models.config import ModelConfig
@@ -18,10 +19,19 @@ if TYPE_CHECKING:
 __all__ = ["ModelConfig", "build_model"]
 
 
-def build_model(config: ModelConfig, num_classes: int) -> "nn.Module":
-    """The network of a configuration; `UserError` if its encoder is unknown or can't be built as asked."""
+def build_model(config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> "nn.Module":
+    """The network of a configuration; `UserError` if its encoder is unknown or can't be built as asked.
+
+    damages: the names of the degradations that a damage head tells apart.
+    """
     from pellucid.models.joint import JointNet
     from pellucid.models.paper import PaperListing
+    from pellucid.models.sequential import Sequential
 
-    network = PaperListing if config.arm == "paper-listing" else JointNet
-    return network(config, num_classes)
+    match config.arm:
+        case "paper-listing":
+            return PaperListing(config, num_classes)
+        case "sequential":
+            return Sequential(config, num_classes, damages)
+        case _:
+            return JointNet(config, num_classes, damages)

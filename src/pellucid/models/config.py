@@ -5,8 +5,10 @@ from typing import Literal
 
 from pellucid.errors import UserError
 
-Arm = Literal["joint", "classify", "restore", "paper-listing"]
+Arm = Literal["joint", "classify", "restore", "sequential", "paper-listing"]
 Stem = Literal["standard", "small"]
+Guidance = Literal["off", "on", "shuffled"]
+"""Whether one part tells another what it found; `shuffled` tells it of another image of the batch, which is the control."""
 
 
 @dataclass(frozen=True)
@@ -23,8 +25,14 @@ class ModelConfig:
             halves every feature map: four times less to compute at the same widths.
         widths: channels of each encoder stage in place of the encoder's own (ResNets and ConvNeXts).
         depths: blocks of each encoder stage in place of the encoder's own (ResNets and ConvNeXts).
-        decoder_blocks: residual blocks after the fusing convolution of every decoder stage.
+        last_stage: what the decoder has of the encoder's last stage: `shared` reads and trains it, `read` leaves its training to the class
+            head, where there is one, `private` does without it.
+        decoder_blocks: residual blocks at the end of the decoder, at its finest resolution.
         detail_width: channels at full resolution in the restoration head.
+        decoded_to_class: the class head reads the decoder's maps beside the encoder's last one.
+        class_to_decoder: the encoder's last features modulate the decoder; its gradient ends there.
+        damage_head: estimate kind and strength of the damage, and the hole.
+        damage_to_decoder: that estimate modulates the decoder; its gradient ends there.
     """
 
     arm: Arm = "joint"
@@ -34,8 +42,13 @@ class ModelConfig:
     patch: int = 1
     widths: tuple[int, ...] | None = None
     depths: tuple[int, ...] | None = None
+    last_stage: Literal["shared", "read", "private"] = "shared"
     decoder_blocks: int = 0
     detail_width: int = 8
+    decoded_to_class: Guidance = "off"
+    class_to_decoder: Guidance = "off"
+    damage_head: bool = False
+    damage_to_decoder: Guidance = "off"
 
     def __post_init__(self) -> None:
         for name, least in (("patch", 1), ("decoder_blocks", 0), ("detail_width", 1)):
@@ -44,5 +57,7 @@ class ModelConfig:
         for name, values in (("widths", self.widths), ("depths", self.depths)):
             if values is not None and (not values or min(values) < 1):
                 raise UserError(f"Expected {name} of positive whole numbers, one for each stage, found {values}.")
+        if self.damage_to_decoder != "off" and not self.damage_head:
+            raise UserError("Expected a damage_head where damage_to_decoder is on, found none; set damage_head to true.")
         if self.widths and self.depths and len(self.widths) != len(self.depths):
             raise UserError(f"Expected as many depths as widths ({len(self.widths)}), found {len(self.depths)}.")

@@ -1,5 +1,8 @@
 """What the network says: a class from the coarsest features, an image from the decoded ones."""
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -39,3 +42,43 @@ class RestorationHead(nn.Module):
         enlarged = F.pixel_shuffle(self.enlarge(features), self.reduction)
         residual: Tensor = self.residual(F.relu(enlarged + self.detail(images)))
         return residual
+
+
+class Feedback(nn.Module):
+    """Joins decoded maps to the encoder's last one, so that the class is read off what the restorer found, too.
+
+    Each map comes down to the coarsest resolution by a convolution whose kernel is its stride; their sum is added to the last map.
+    """
+
+    def __init__(self, channels: Sequence[int], strides: Sequence[int], coarsest: int) -> None:
+        super().__init__()
+        self.shrink = nn.ModuleList(
+            nn.Conv2d(width, coarsest, stride, stride, bias=False) for width, stride in zip(channels, strides, strict=False)
+        )
+        self.norm = nn.BatchNorm2d(coarsest)
+
+    def forward(self, coarsest: Tensor, decoded: Sequence[Tensor]) -> Tensor:
+        """(B, C, h, w) and finer maps -> (B, C, h, w)."""
+        found: Tensor = sum((shrink(each) for shrink, each in zip(self.shrink, decoded, strict=True)), start=torch.zeros_like(coarsest))
+        return F.relu(coarsest + self.norm(found))
+
+
+class DamageHead(nn.Module):
+    """The finest features -> what was done to the image.
+
+    Kind and strength are read off mean and deviation of the features over the image, the hole off each place.
+    """
+
+    def __init__(self, channels: int, reduction: int, num_damages: int, width: int = 16) -> None:
+        super().__init__()
+        self.reduction = reduction
+        self.linear = nn.Linear(2 * channels, 2 * num_damages)
+        self.look = nn.Conv2d(channels, width, 3, padding=1)
+        self.last = nn.Conv2d(width, reduction**2, 1)
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, C, h, w) -> logits of presence (B, K), strengths (B, K) where present, logits of the hole (B, 1, H, W)."""
+        statistics = torch.cat([features.mean((2, 3)), features.float().var((2, 3)).add(1e-6).sqrt()], 1)
+        presence, strength = self.linear(statistics).float().chunk(2, dim=1)
+        hole = F.pixel_shuffle(self.last(F.relu(self.look(features))), self.reduction)
+        return presence, strength.exp(), hole

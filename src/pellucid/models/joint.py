@@ -1,44 +1,93 @@
 """The joint network: a shared extractor, a class head on it, and a decoder that restores the image from the same features."""
 
+from collections.abc import Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.batch import Output
-from pellucid.models.config import ModelConfig
+from pellucid.models.config import Guidance, ModelConfig
 from pellucid.models.decoder import Decoder
 from pellucid.models.encoder import Encoder
-from pellucid.models.heads import ClassHead, RestorationHead
+from pellucid.models.heads import ClassHead, DamageHead, Feedback, RestorationHead
 
 
 class JointNet(nn.Module):
     """One network, two answers; with one of its two heads left out, a single-task arm with the same anatomy.
 
     Images (B, 3, H, W) in [0, 1], any H and W from 8 up -> `Output`. Figure 1 of the paper, the restorer reading the extractor's features.
+    damages: the names of the degradations that the damage head tells apart.
     """
 
-    def __init__(self, config: ModelConfig, num_classes: int) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> None:
         super().__init__()
-        self.patch = config.patch
+        self.config = config
         self.encoder = Encoder(config)
         channels, reductions = self.encoder.channels, self.encoder.reductions
         self.size_multiple = config.patch * reductions[-1]
-        self.class_head = ClassHead(channels[-1], num_classes) if config.arm != "restore" else None
-        self.decoder = Decoder(channels, config.decoder_blocks) if config.arm != "classify" else None
-        self.restoration_head = (
-            RestorationHead(channels[0], config.patch * reductions[0], config.detail_width) if config.arm != "classify" else None
-        )
+        finest, coarsest, enlargement = channels[0], channels[-1], config.patch * reductions[0]
+        read = channels[:-1] if config.last_stage == "private" and len(channels) > 1 else channels
+        classifies, restores = config.arm != "restore", config.arm != "classify"
+        self._reads_class = classifies and restores and config.class_to_decoder != "off"
+        self._reads_decoded = classifies and restores and config.decoded_to_class != "off"
+        conditions = [coarsest] * self._reads_class + [2 * len(damages) + 1] * (config.damage_to_decoder != "off")
+
+        self.class_head = ClassHead(coarsest, num_classes) if classifies else None
+        self.decoder = Decoder(read, config.decoder_blocks, conditions) if restores else None
+        self.restoration_head = RestorationHead(finest, enlargement, config.detail_width) if restores else None
+        self.feedback = Feedback(read[:-1], [reductions[-1] // r for r in reductions], coarsest) if self._reads_decoded else None
+        self.damage_head = DamageHead(finest, enlargement, len(damages)) if config.damage_head else None
 
     def forward(self, images: Tensor) -> Output:
-        """(B, 3, H, W) in [0, 1] -> logits (B, num_classes) and restored images (B, 3, H, W), not clamped."""
+        """(B, 3, H, W) in [0, 1] -> `Output`, its restored images (B, 3, H, W) not clamped."""
         inputs = normalise(pad(images, self.size_multiple))
-        features = self.encoder(F.pixel_unshuffle(inputs, self.patch))
-        logits = restored = None
-        if self.class_head is not None:
-            logits = self.class_head(features[-1])
+        features = self.encoder(F.pixel_unshuffle(inputs, self.config.patch))
+        answer = Output()
+        if self.damage_head is not None:
+            presence, strength, hole = self.damage_head(features[0])
+            answer = answer._replace(presence=presence, strength=strength, hole=crop(hole, images))
+        coarsest = features[-1]
         if self.decoder is not None and self.restoration_head is not None:
-            residual = self.restoration_head(self.decoder(features), inputs)
-            restored = images + residual[..., : images.shape[2], : images.shape[3]]
-        return Output(logits, restored)
+            decoded = self.decoder(self._readable(features), self._conditions(coarsest, answer))
+            answer = answer._replace(restored=images + crop(self.restoration_head(decoded[0], inputs), images))
+            if self.feedback is not None:
+                coarsest = self.feedback(coarsest, [tell(each, self.config.decoded_to_class) for each in decoded])
+        if self.class_head is not None:
+            answer = answer._replace(logits=self.class_head(coarsest))
+        return answer
+
+    def _readable(self, features: list[Tensor]) -> list[Tensor]:
+        """The feature maps that the decoder starts from."""
+        match self.config.last_stage:
+            case "private" if len(features) > 1:
+                return features[:-1]
+            case "read" if self.class_head is not None:
+                return [*features[:-1], features[-1].detach()]
+            case _:
+                return features
+
+    def _conditions(self, coarsest: Tensor, found: Output) -> list[Tensor]:
+        """The maps (B, C, h, w) that modulate the decoder."""
+        conditions = []
+        if self._reads_class:
+            conditions.append(tell(coarsest.mean((2, 3), keepdim=True), self.config.class_to_decoder).detach())
+        if self.config.damage_to_decoder != "off" and found.presence is not None and found.strength is not None and found.hole is not None:
+            everywhere = torch.cat([found.presence.sigmoid(), found.strength.log()], 1)[:, :, None, None].expand(
+                -1, -1, *found.hole.shape[2:]
+            )
+            conditions.append(tell(torch.cat([everywhere, found.hole.sigmoid()], 1), self.config.damage_to_decoder).detach())
+        return conditions
+
+
+def tell(found: Tensor, guidance: Guidance) -> Tensor:
+    """What one part found of each image, for another part; `shuffled`, of the image before it in the batch: (B, ...) -> (B, ...)."""
+    return found.roll(1, 0) if guidance == "shuffled" else found
+
+
+def crop(padded: Tensor, images: Tensor) -> Tensor:
+    """The part of (B, C, H', W') that `images` (B, 3, H, W) cover."""
+    return padded[..., : images.shape[2], : images.shape[3]]
 
 
 def normalise(images: Tensor) -> Tensor:

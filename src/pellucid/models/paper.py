@@ -1,5 +1,6 @@
 """The paper's code as printed (section 5.2), kept as a baseline: the U-Net reads the image, so the two tasks share nothing."""
 
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.batch import Output
@@ -19,36 +20,38 @@ class PaperListing(nn.Module):
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
         super().__init__()
+        self.patch = config.patch
         self.encoder = Encoder(config)
         self.class_head = ClassHead(self.encoder.channels[-1], num_classes)
-        self.unet = UNet(self.encoder.channels)
-        self.size_multiple = max(self.encoder.reductions[-1], 2 ** (len(self.encoder.channels) - 1))
+        self.unet = UNet(self.encoder.channels, 3 * config.patch**2)
+        self.size_multiple = config.patch * max(self.encoder.reductions[-1], 2 ** (len(self.encoder.channels) - 1))
 
     def forward(self, images: Tensor) -> Output:
         """(B, 3, H, W) in [0, 1] -> logits (B, num_classes) and restored images (B, 3, H, W), not clamped."""
         inputs = normalise(pad(images, self.size_multiple))
-        logits = self.class_head(self.encoder(inputs)[-1])
-        restored = (self.unet(inputs)[..., : images.shape[2], : images.shape[3]] + 1) / 2
-        return Output(logits, restored)
+        patches = F.pixel_unshuffle(inputs, self.patch)
+        logits = self.class_head(self.encoder(patches)[-1])
+        restored = F.pixel_shuffle(self.unet(patches), self.patch)
+        return Output(logits, (restored[..., : images.shape[2], : images.shape[3]] + 1) / 2)
 
 
 class UNet(nn.Module):
-    """Image in [-1, 1] -> image in [-1, 1], (B, 3, H, W), H and W multiples of 2 ** (len(widths) - 1)."""
+    """Image in [-1, 1] -> image in [-1, 1], (B, channels, H, W), H and W multiples of 2 ** (len(widths) - 1)."""
 
-    def __init__(self, widths: list[int]) -> None:
+    def __init__(self, widths: list[int], channels: int = 3) -> None:
         super().__init__()
         self.down = nn.ModuleList(
             nn.Sequential(*([nn.MaxPool2d(2)] if i else []), conv_block(before, width), conv_block(width, width))
-            for i, (before, width) in enumerate(zip([3, *widths], widths, strict=False))
+            for i, (before, width) in enumerate(zip([channels, *widths], widths, strict=False))
         )
         self.decoder = Decoder(widths)
-        self.last = nn.Conv2d(widths[0], 3, 1)
+        self.last = nn.Conv2d(widths[0], channels, 1)
 
     def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, 3, H, W)."""
+        """(B, channels, H, W) -> (B, channels, H, W)."""
         features = []
         for stage in self.down:
             images = stage(images)
             features.append(images)
-        restored: Tensor = self.last(self.decoder(features))
+        restored: Tensor = self.last(self.decoder(features)[0])
         return restored

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -25,9 +26,10 @@ class Losses:
     total: Tensor
     classification: Tensor | None
     restoration: Tensor | None
+    damage: Tensor | None = None
 
 
-def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig) -> Losses:
+def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig, teacher: Tensor | None = None, progress: float = 1.0) -> Losses:
     """Equation (1) of the paper, in float32; images without a label count in the restoration alone."""
     classification = restored = None
     terms = []
@@ -37,7 +39,27 @@ def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig) -> Losses:
     if output.restored is not None:
         restored = RESTORATION_LOSSES[config.restoration](output.restored.float(), batch.clean).mean()
         terms.append(config.weight * restored)
-    return Losses(sum(terms[1:], start=terms[0]), classification, restored)
+    damage = damage_loss(output, batch)
+    if damage is not None:
+        terms.append(config.damage_weight * damage)
+    if teacher is not None and output.logits is not None:
+        divergence = F.kl_div(output.logits.float().log_softmax(1), teacher.float().softmax(1), reduction="batchmean")
+        terms.append(config.distillation * progress * divergence)
+    return Losses(sum(terms[1:], start=terms[0]), classification, restored, damage)
+
+
+def damage_loss(output: Output, batch: Batch) -> Tensor | None:
+    """Cross-entropy of presence and of the hole, plus the error in the logarithm of the strengths that are there."""
+    if output.presence is None or output.strength is None or output.hole is None:
+        return None
+    loss = F.binary_cross_entropy_with_logits(output.hole.float(), batch.damage.hole.float())
+    if batch.damage.strengths:
+        true = torch.stack(list(batch.damage.strengths.values()), 1)
+        there = ~true.isnan()
+        loss = loss + F.binary_cross_entropy_with_logits(output.presence.float(), there.float())
+        error = (output.strength.float().log() - true.nan_to_num(1).clamp(min=1e-3).log()).abs()
+        loss = loss + (error * there).sum() / there.sum().clamp(min=1)
+    return loss
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:

@@ -1,46 +1,19 @@
 """The course of a training: records of `log.jsonl` -> curves that follow the reader's light or dark mode."""
 
-import io
 import math
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
+from pellucid.reporting.drawing import STAND_INS, draw
 from pellucid.reporting.page import Html, html, join
 
 NUM_WINDOWS = 25
 """A noisy curve is smoothed by the mean over one in so many of its records; one of fewer than twice as many is shown as it is."""
-
-# While matplotlib draws, these stand for the variables of the style sheet.
-STAND_INS = {"ink": "#010101", "soft": "#010102", "line": "#010103", "naming": "#010104", "restoring": "#010105"}
-
-RC = {
-    "axes.edgecolor": STAND_INS["line"],
-    "axes.grid": True,
-    "axes.grid.axis": "y",
-    "axes.labelcolor": STAND_INS["soft"],
-    "axes.spines.left": False,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "figure.facecolor": "none",
-    "axes.facecolor": "none",
-    "font.size": 10.5,
-    "grid.color": STAND_INS["line"],
-    "grid.linewidth": 0.8,
-    "svg.fonttype": "none",  # text stays text, in the page's own font
-    "text.color": STAND_INS["soft"],
-    "xtick.color": STAND_INS["line"],
-    "xtick.labelcolor": STAND_INS["soft"],
-    "ytick.labelcolor": STAND_INS["soft"],
-    "ytick.left": False,
-}
-"""What matplotlib is told for a chart, and for no one else's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,12 +64,12 @@ def _chart(name: str, points: Sequence[tuple[int, float]], test: float | None) -
     steps, values = np.array(points).T
     window = 1 if name == "learning_rate_factor" else smoothing(len(values))
     colour = STAND_INS[curve.colour]
-    with matplotlib.rc_context({**RC, "svg.hashsalt": name}):
-        figure = Figure(figsize=(5.0, 2.5), layout="constrained")
+
+    def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
         if window > 1:
             axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3)
-        axes.plot(steps, _smoothed(values, window), color=colour, linewidth=1.8, marker="o" if len(values) == 1 else "")
+        axes.plot(steps, smoothed(values, window), color=colour, linewidth=1.8, marker="o" if len(values) == 1 else "")
         if test is not None:
             axes.axhline(test, color=colour, linewidth=1, linestyle=(0, (4, 3)))
             axes.annotate(
@@ -112,36 +85,17 @@ def _chart(name: str, points: Sequence[tuple[int, float]], test: float | None) -
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         axes.margins(x=0.01)
-        stream = io.StringIO()
-        figure.savefig(stream, format="svg")
+
+    label = f"{curve.title}: from {values[0]:.4g} at step {steps[0]:.0f} to {values[-1]:.4g} at step {steps[-1]:.0f}"
     return html(
         "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n",
         title=curve.title,
         unit=curve.unit,
-        drawing=_inline(
-            stream.getvalue(), f"{curve.title}: from {values[0]:.4g} at step {steps[0]:.0f} to {values[-1]:.4g} at step {steps[-1]:.0f}"
-        ),
+        drawing=draw(plot, label, salt=name),
     )
 
 
-def _smoothed(values: np.ndarray, window: int) -> np.ndarray:
+def smoothed(values: np.ndarray, window: int) -> np.ndarray:
     """The mean over `window` neighbours, over those that are there at both ends."""
     ones = np.ones(window)
     return np.convolve(values, ones, "same") / np.convolve(np.ones_like(values), ones, "same")
-
-
-def _inline(drawing: str, label: str) -> Html:
-    """A drawing of matplotlib's as part of a page: as wide as there is room, in its colours and font, and with nothing of a file's own."""
-    drawing = drawing[drawing.index("<svg") :]
-    for unwanted in (
-        r"<metadata>.*?</metadata>",
-        r"<style.*?</style>",
-        r' id="[a-z\d.]+_\d+"',
-        r" font-family: [^;\"]*;?",
-        r' (xmlns:xlink|version)="[^"]*"',
-    ):
-        drawing = re.sub(unwanted, "", drawing, flags=re.DOTALL)
-    drawing = re.sub(r'<svg width="[^"]*" height="[^"]*"', "<svg", drawing, count=1)
-    for name, colour in STAND_INS.items():
-        drawing = drawing.replace(colour, f"var(--{name})")
-    return Html(drawing.replace("<svg", html('<svg role="img" aria-label="{label}"', label=label), 1))

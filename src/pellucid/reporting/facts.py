@@ -36,7 +36,7 @@ def facts(network: nn.Module, description: Description, dataset: Dataset, num_im
         "Software": f"Pellucid {version('pellucid')}, PyTorch {torch.__version__}, Python {platform.python_version()}",
         "Written": _today(),
     }
-    return section("What was run", terms(entries), _recipe(description.recipe))
+    return section("What was run", terms(entries), all_settings(description.recipe))
 
 
 def duration(seconds: float) -> str:
@@ -69,7 +69,7 @@ def _today() -> str:
     return f"{today.day} {today:%B %Y}"
 
 
-def _recipe(recipe: Mapping[str, Any]) -> Html:
+def all_settings(recipe: Mapping[str, Any]) -> Html:
     """All settings by the names that they have on the command line; nothing where the model does not tell."""
     rows = join(html("<li><span>{name}</span> {value}</li>", name=name, value=value) for name, value in _flat(recipe))
     return collapsed("All settings of the recipe", html('<ul class="settings">{rows}</ul>', rows=rows)) if rows else Html()

@@ -92,22 +92,23 @@ def _card(example: Example) -> Html:
     return html(
         '<figure class="{verdict}"><div class="views">{views}</div><figcaption>{said}<small>{measured}</small></figcaption></figure>',
         verdict=_VERDICTS[example.right],
-        views=join(_view(picture, name, example.place) for name, picture in views.items() if picture is not None),
+        views=join(view(picture, name, f"test picture {example.place}, {name}") for name, picture in views.items() if picture is not None),
         said=_said(example),
         measured=_measured(example),
     )
 
 
-def _view(picture: NDArray[np.uint8], name: str, place: int) -> Html:
+def view(picture: NDArray[np.uint8], caption: str, description: str) -> Html:
+    """A picture (H, W, 3) over its caption; description: what a reader who can't see it is told."""
     shown = _shrunk(picture)
     return html(
-        '<span><img class="{size}" src="{source}" width="{width}" height="{height}" alt="test picture {place}, {name}">{name}</span>',
+        '<span><img class="{size}" src="{source}" width="{width}" height="{height}" alt="{description}">{caption}</span>',
         size="small" if max(shown.shape) <= SMALL else "large",
         source=_source(shown),
         width=shown.shape[1],
         height=shown.shape[0],
-        place=place,
-        name=name,
+        description=description,
+        caption=caption,
     )
 
 

@@ -5,6 +5,8 @@ STYLE = """\
   color-scheme: light dark;
   --paper: #faf9f6; --raised: #ffffff; --ink: #1d1c1a; --soft: #625e57; --line: #e0dcd3; --faint: #f1eee8; --shade: #0003;
   --naming: #2a5db0; --restoring: #ad4a12; --right: #1a7040; --wrong: #b02a1f;
+  --line-1: #2a5db0; --line-2: #ad4a12; --line-3: #1a7040; --line-4: #8a3f8f; --line-5: #0b7c8c; --line-6: #b8860b; --line-7: #c2447a;
+  --line-8: #6b5b4b;
   --serif: Charter, "Bitstream Charter", "Iowan Old Style", "Sitka Text", Cambria, Georgia, serif;
   --sans: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", "Liberation Sans", Arial, sans-serif;
   --mono: ui-monospace, "SF Mono", Menlo, Consolas, "Liberation Mono", monospace;
@@ -13,6 +15,8 @@ STYLE = """\
   :root {
     --paper: #141416; --raised: #1c1c1f; --ink: #ebe9e5; --soft: #a6a29b; --line: #35353a; --faint: #242428; --shade: #000c;
     --naming: #8db4f5; --restoring: #f2a56e; --right: #74d29d; --wrong: #ff9488;
+    --line-1: #8db4f5; --line-2: #f2a56e; --line-3: #74d29d; --line-4: #d29adb; --line-5: #6fd0de; --line-6: #e6c65c; --line-7: #f79abf;
+    --line-8: #bfae9c;
   }
 }
 * { box-sizing: border-box; }
@@ -84,6 +88,15 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .curves svg { display: block; width: 100%; height: auto; overflow: visible; }
 .curves text { font-family: var(--sans); }
 
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: .3rem 1.25rem; margin: 1rem 0 0; padding: 0; color: var(--soft);
+  font-size: .875rem; }
+.legend svg { display: inline-block; width: 1.75rem; height: .5rem; margin-right: .4rem; vertical-align: middle; }
+
+.rows { list-style: none; margin: 1.5rem 0 0; padding: 0; display: grid; gap: 1rem; }
+.rows figure { margin: 0; padding: .75rem; background: var(--raised); border: 1px solid var(--line); border-radius: .5rem; }
+.rows figcaption { margin-bottom: .6rem; font-size: .9375rem; }
+.rows .views { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr)); }
+
 details { margin: 1.25rem 0; border: 1px solid var(--line); border-radius: .5rem; background: var(--raised); padding: 0 1rem; }
 summary { cursor: pointer; padding: .7rem 0; font-weight: 600; }
 details[open] { padding-bottom: 1rem; }
@@ -98,7 +111,9 @@ pre { margin: .4rem 0 0; padding: .7rem .9rem; overflow-x: auto; background: var
 
 @media print {
   :root { --paper: #fff; --raised: #fff; --ink: #000; --soft: #444; --line: #ccc; --faint: #f4f4f4;
-    --naming: #2a5db0; --restoring: #ad4a12; --right: #1a7040; --wrong: #b02a1f; }
+    --naming: #2a5db0; --restoring: #ad4a12; --right: #1a7040; --wrong: #b02a1f;
+    --line-1: #2a5db0; --line-2: #ad4a12; --line-3: #1a7040; --line-4: #8a3f8f; --line-5: #0b7c8c; --line-6: #b8860b; --line-7: #c2447a;
+    --line-8: #6b5b4b; }
   figure, tr, .steps li { break-inside: avoid; }
 }
 """

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from pellucid.batch import Batch, Output
 from pellucid.labels import UNLABELLED
 from pellucid.objectives.joint import Losses
+from pellucid.training.gradients import Gradients
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
@@ -27,8 +29,9 @@ class TrainingLog:
 
     Args:
         fabric: its loggers get the scalars and image grids.
-        path: file of JSON lines, one a record: step, seconds, learning_rate_factor, loss and, for each task that is trained, its loss
-            and its training figure (accuracy in %, psnr in dB, both on the damaged, augmented images of the batch).
+        path: file of JSON lines, one a record: step, progress, seconds, learning_rate_factor, loss and, for each task that is trained,
+            its loss and its training figure (accuracy in %, psnr in dB, both on the damaged, augmented images of the batch); about twenty
+            of a joint training have gradient_cosine and gradient_ratio by layer.
         examples: images whose restoration is shown after every epoch.
         console: where the progress bar goes.
     """
@@ -65,16 +68,31 @@ class TrainingLog:
         """Show how much of the training is done."""
         self.progress.update(self._task, completed=progress)
 
-    def step(self, step: int, factor: float, seconds: float, batch: Batch, output: Output, losses: Losses) -> None:
-        """Record a step of the training."""
-        if step % self._every or not self.fabric.is_global_zero:
+    def step(
+        self,
+        step: int,
+        progress: float,
+        factor: float,
+        seconds: float,
+        batch: Batch,
+        output: Output,
+        losses: Losses,
+        gradients: Gradients | None = None,
+    ) -> None:
+        """Record a step of the training: the part of it that was done before, the learning rate's factor, and what came of the batch."""
+        if (step % self._every and gradients is None) or not self.fabric.is_global_zero:
             return
         figures = {"loss": losses.total, **_classification(output, batch, losses), **_restoration(output, batch, losses)}
-        record = {"step": step, "seconds": round(seconds, 2), "learning_rate_factor": round(factor, 5)}
+        record = {"step": step, "progress": round(progress, 5), "seconds": round(seconds, 2), "learning_rate_factor": round(factor, 5)}
         record |= {name: round(float(value.detach()), 5) for name, value in figures.items()}
+        compared = {} if gradients is None else {f"gradient_{name}": by_layer for name, by_layer in asdict(gradients).items()}
+        compared = {name: {layer: round(value, 5) for layer, value in by_layer.items()} for name, by_layer in compared.items()}
         with self.path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps(record | compared) + "\n")
         self.fabric.log_dict({f"train/{name}": value for name, value in record.items() if name != "step"}, step=step)
+        self.fabric.log_dict(
+            {f"{name}/{layer}": value for name, by_layer in compared.items() for layer, value in by_layer.items()}, step=step
+        )
         shown = [f"{record[name]:.1f} {unit}" for name, unit in (("accuracy", "%"), ("psnr", "dB")) if name in record]
         self.progress.update(self._task, figures="  ".join(shown))
 

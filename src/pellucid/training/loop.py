@@ -8,23 +8,27 @@ from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from pellucid.batch import Batch
+from pellucid.batch import Batch, Output
 from pellucid.errors import UserError
 from pellucid.files import write_aside
 from pellucid.loader import TrainLoader
 from pellucid.objectives import ObjectiveConfig
-from pellucid.objectives.joint import joint_loss
+from pellucid.objectives.joint import Losses, joint_loss
 from pellucid.seeding import seed_of
 from pellucid.training.config import TrainingConfig
+from pellucid.training.gradients import Gradients, compare_gradients
 from pellucid.training.log import TrainingLog
 from pellucid.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
 from pellucid.training.stop import StopSignal
 
 if TYPE_CHECKING:
     from lightning.fabric import Fabric
+
+GRADIENT_RECORDS = 20
+"""How often the gradients of the two tasks are compared, about; each time costs as much as two steps."""
 
 TIME_SLACK = 0.05
 """Part of `max_minutes` in which the clock does not hasten the schedule: a run that fits is left alone, and so stays repeatable."""
@@ -59,6 +63,8 @@ class Trainer:
         self.average = AveragedModel(model, use_buffers=True)
         optimizer = build_optimizer(model, config)
         self.raw_model = model
+        if config.compile:  # comparing gradients goes through the graph of a step more than once
+            torch._functorch.config.donated_buffer = False
         self.model, self.optimizer = fabric.setup(torch.compile(model) if config.compile else model, optimizer)
         self.num_steps = config.epochs * loader.num_batches
         self.step, self.seconds = 0, 0.0
@@ -106,14 +112,37 @@ class Trainer:
         factor = learning_rate_factor(progress, self.config)
         set_learning_rate(self.optimizer, factor)
         output = self.model(batch.degraded)
-        losses = joint_loss(output, batch, self.objective)
+        losses = joint_loss(output, batch, self.objective, self._teach(batch), progress)
+        gradients = self._compare_gradients(losses)
         self.optimizer.zero_grad(set_to_none=True)
         self.fabric.backward(losses.total)
         if self.config.clip_norm:
             self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.clip_norm)
         self.optimizer.step()
         self.step += 1
-        self.log.step(self.step, factor, self.seconds, batch, output, losses)
+        self.log.step(self.step, progress, factor, self.seconds, batch, output, losses, gradients)
+
+    def _compare_gradients(self, losses: Losses) -> Gradients | None:
+        """Now and then in a joint training, how the two tasks' gradients agree."""
+        one, other = losses.classification, losses.restoration
+        if one is None or other is None or not other.requires_grad or self.step % max(1, self.num_steps // GRADIENT_RECORDS):
+            return None
+        if self.fabric.world_size > 1:
+            return None  # each process sees but its share of the batch
+        return compare_gradients(one, self.objective.weight * other, self.raw_model, self.fabric.backward)
+
+    @torch.no_grad()
+    def _teach(self, batch: Batch) -> Tensor | None:
+        """The class logits of the averaged network, its normalisation by the batch at hand: the statistics of damaged images don't suit."""
+        if not self.objective.distillation:
+            return None
+        for module in self.average.module.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.momentum = 0.0
+        self.average.module.train()
+        with self.fabric.autocast():
+            taught: Output = self.average.module(batch.clean if self.objective.teacher_sees == "clean" else batch.degraded)
+        return taught.logits
 
     def _update_average(self, advance: float) -> None:
         """Move the averaged weights toward the present ones; their horizon is a part of the whole training, however long that is."""

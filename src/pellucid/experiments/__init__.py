@@ -1,0 +1,1 @@
+"""Comparisons: arms x seeds, trained and measured under one protocol, and the report of what they found."""

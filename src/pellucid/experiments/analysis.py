@@ -1,0 +1,147 @@
+"""Results -> what follows from them: every figure of every arm with its interval, and every difference that was asked for.
+
+An arm is compared with the single-task arms whose task it shares; where a comparison has neither of these, with its first arm.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.evaluation.evaluate import COLUMNS
+from pellucid.experiments.results import Cost, Result, Results
+from pellucid.experiments.statistics import Estimate, Interval, bootstrap, estimate, image_differences, paired
+
+METRICS = tuple(name for name in COLUMNS if name != "input_psnr")
+"""What an arm is measured by, see `Metrics.compute`; the PSNR of the input is the same for all."""
+
+CLASSIFY, RESTORE = "classify", "restore"
+
+SINGLE = {CLASSIFY: ("accuracy",), RESTORE: ("psnr", "hole_psnr", "ssim")}
+"""The single-task arms, and what is compared with each."""
+
+PER_IMAGE = {"accuracy": ("correct", 100.0), "psnr": ("psnr", 1.0), "hole_psnr": ("hole_psnr", 1.0)}
+"""The column of `Result.per_image` whose mean a figure is, and what it is multiplied by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Of two arms in one figure: paired over seeds, and the bootstrap interval over images, `None` where no image was kept."""
+
+    over_seeds: Estimate
+    over_images: Interval | None
+
+
+Figures = Mapping[str, Mapping[str, Estimate]]
+"""By track, then by metric."""
+
+Differences = Mapping[str, Mapping[str, Difference]]
+"""By track, then by metric."""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """What follows from `results`.
+
+    figures: of the arms that have a finished run; costs: of these, means over their seeds; paired: by two arms, the first minus the second,
+    where both have a finished run of one seed; missing: planned runs that are not finished, arm and seed.
+    """
+
+    results: Results
+    figures: Mapping[str, Figures]
+    costs: Mapping[str, Cost]
+    paired: Mapping[tuple[str, str], Differences]
+    missing: Sequence[tuple[str, int]]
+
+
+def analyse(results: Results) -> Analysis:
+    """All figures and differences; a comparison that is half done gives half of them."""
+    arms, seeds = results.planned
+    begun = [arm for arm in arms if results.runs.get(arm)]
+    pairs = {(arm, rival): _differences(results, arm, rival, metrics) for arm, rival, metrics in _rivals(begun, arms)}
+    return Analysis(
+        results=results,
+        figures={arm: _figures(results, arm) for arm in begun},
+        costs={arm: _cost(list(results.runs[arm].values())) for arm in begun},
+        paired={pair: by_track for pair, by_track in pairs.items() if by_track},
+        missing=[(arm, seed) for seed in seeds for arm in arms if seed not in results.runs.get(arm, {})],
+    )
+
+
+def by_seed(results: Results, arm: str, track: str, metric: str, level: str | None = None) -> dict[int, float]:
+    """A figure of each finished run, in the order of the seeds; level: of the track's damage, `None` for the mean over all."""
+    values = {}
+    for seed in results.planned[1]:
+        if result := results.runs.get(arm, {}).get(seed):
+            scores: dict[str, Any] = result.metrics.get(track, {})
+            if level is not None:
+                scores = scores.get("levels", {}).get(level, {})
+            if (value := scores.get(metric)) is not None:
+                values[seed] = float(value)
+    return values
+
+
+def differences_of_images(results: Results, arm: str, rival: str, track: str, column: str) -> NDArray[np.float64]:
+    """`arm - rival` of each image in a column of `Result.per_image`, the mean over the seeds and levels that both have: (N,).
+
+    NaN for images without a meaning; empty where the two share no seed with that column.
+    """
+    one, other = (
+        {
+            seed: result.per_image[track][column]
+            for seed, result in results.runs.get(name, {}).items()
+            if column in result.per_image.get(track, {})
+        }
+        for name in (arm, rival)
+    )
+    if not one.keys() & other.keys():
+        return np.empty(0)
+    num_images = next(result.metrics[track]["num_images"] for result in results.runs[arm].values())
+    return image_differences(one, other, num_images)
+
+
+def _rivals(begun: Sequence[str], planned: Sequence[str]) -> Iterator[tuple[str, str, Sequence[str]]]:
+    """Arm, what it is compared with, and in which figures."""
+    rivals: Mapping[str, Sequence[str]] = {name: metrics for name, metrics in SINGLE.items() if name in planned}
+    for rival, metrics in (rivals or {planned[0]: METRICS}).items():
+        yield from ((arm, rival, metrics) for arm in begun if arm not in (*SINGLE, rival))
+
+
+def _figures(results: Results, arm: str) -> Figures:
+    found = {track: {metric: by_seed(results, arm, track, metric) for metric in METRICS} for track in results.tracks}
+    return {
+        track: {metric: estimate(list(values.values())) for metric, values in by_metric.items() if values}
+        for track, by_metric in found.items()
+    }
+
+
+def _differences(results: Results, arm: str, rival: str, metrics: Sequence[str]) -> Differences:
+    found: dict[str, dict[str, Difference]] = {}
+    for track in results.tracks:
+        for metric in metrics:
+            over_seeds = paired(by_seed(results, arm, track, metric), by_seed(results, rival, track, metric))
+            if over_seeds:
+                over_images = _over_images(results, arm, rival, track, metric)
+                found.setdefault(track, {})[metric] = Difference(over_seeds, over_images)
+    return found
+
+
+def _over_images(results: Results, arm: str, rival: str, track: str, metric: str) -> Interval | None:
+    if metric not in PER_IMAGE:
+        return None
+    column, factor = PER_IMAGE[metric]
+    # Named by what is measured and not by the arms, so that all pairs are judged on the same draws.
+    return bootstrap(factor * differences_of_images(results, arm, rival, track, column), track, metric)
+
+
+def _cost(runs: Sequence[Result]) -> Cost:
+    timed = [run.cost.seconds_per_image for run in runs if run.cost.seconds_per_image is not None]
+    return Cost(
+        parameters=round(fmean(run.cost.parameters for run in runs)),
+        macs=round(fmean(run.cost.macs for run in runs)),
+        training_seconds=fmean(run.cost.training_seconds for run in runs),
+        seconds_per_image=fmean(timed) if timed else None,
+    )

@@ -1,0 +1,53 @@
+"""Arms: functions from the recipe that a comparison starts from to the recipe of one contestant."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from pellucid.recipe import Recipe
+
+Arm = Callable[[Recipe], Recipe]
+
+
+def change(part: str, **settings: Any) -> Arm:
+    """An arm that changes settings of one part of a recipe, such as `change("model", arm="classify")`."""
+    return lambda recipe: replace(recipe, **{part: replace(getattr(recipe, part), **settings)})
+
+
+def chain(*arms: Arm) -> Arm:
+    """One arm after the other."""
+
+    def chained(recipe: Recipe) -> Recipe:
+        for arm in arms:
+            recipe = arm(recipe)
+        return recipe
+
+    return chained
+
+
+alone = chain(
+    change("model", decoded_to_class="off", class_to_decoder="off"),
+    change("objective", distillation=0.0),
+)
+"""Leaves out what one task tells the other."""
+
+plain = chain(alone, change("model", damage_head=False, damage_to_decoder="off", last_stage="shared"))
+
+classify = chain(alone, change("model", arm="classify", damage_head=False, damage_to_decoder="off"))
+restore = chain(alone, change("model", arm="restore"))
+restore_l1 = chain(restore, change("objective", restoration="l1", weight=1.0))
+sequential = chain(classify, change("model", arm="sequential"))
+joint_plain = chain(plain, change("objective", weight=0.1, restoration="l1"))
+paper_listing = chain(plain, change("model", arm="paper-listing"), change("objective", weight=0.1, restoration="l1"))
+
+
+def joint(recipe: Recipe) -> Recipe:
+    """The full design, as the recipe has it."""
+    return recipe
+
+
+def joint_equal(recipe: Recipe) -> Recipe:
+    """The full design, as wide as the costs of `classify` and `restore` together allow."""
+    from pellucid.experiments.cost import macs_of, widen  # needs torch, which the command line does without
+
+    return widen(recipe, macs_of(classify(recipe)) + macs_of(restore(recipe)))

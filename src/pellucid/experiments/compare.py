@@ -1,0 +1,68 @@
+"""The work behind `pellucid compare`: a matrix of runs, and the report of what they found."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from pellucid.device import choose_device
+from pellucid.experiments.comparison import Comparison
+from pellucid.experiments.cost import NUM_CLASSES, seconds_per_image
+from pellucid.experiments.matrix import Job, finished, plan, walk
+from pellucid.experiments.report import write_report
+from pellucid.experiments.results import Result, Results
+from pellucid.provenance import provenance
+from pellucid.recipe import settings
+from pellucid.run import initialise
+
+
+def compare(
+    comparison: Comparison,
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+) -> Results:
+    """Train and measure every arm with every seed in `out`, go on where an earlier call stopped, and write the report there.
+
+    workers: runs at a time. The report is written when all is done, and also when the walk is stopped, of what is there by then. Raises
+    `UserError` for runs that were begun with other recipes.
+    """
+    jobs = plan(comparison, seeds, out)
+    try:
+        walk(jobs, device=device, workers=workers)
+    finally:
+        results = gather(comparison, seeds, jobs, device)
+        if any(results.runs.values()):
+            write_report(out, results)
+    return results
+
+
+def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], device: str = "auto") -> Results:
+    """What the finished runs found."""
+    runs: dict[str, dict[int, Result]] = {arm: {} for arm in comparison.arms}
+    for job in jobs:
+        if result := finished(job):
+            runs[job.arm][job.seed] = result
+    return Results(
+        question=comparison.question,
+        base=settings(comparison.base),
+        changes={arm: comparison.changes(arm) for arm in comparison.arms},
+        planned=(tuple(comparison.arms), tuple(seeds)),
+        tracks=comparison.tracks,
+        runs=_timed(runs, jobs, device),
+        logs={arm: {seed: result.course for seed, result in by_seed.items()} for arm, by_seed in runs.items()},
+        provenance=provenance(["pellucid", *sys.argv[1:]], choose_device(device)),
+    )
+
+
+def _timed(runs: Mapping[str, Mapping[int, Result]], jobs: Sequence[Job], device: str) -> dict[str, dict[int, Result]]:
+    """The same results with the time of a forward, measured here and now for all arms in turns."""
+    recipes = {job.arm: job.recipe for job in jobs if runs[job.arm]}
+    networks = {arm: initialise(recipe, NUM_CLASSES).eval().to(choose_device(device)) for arm, recipe in recipes.items()}
+    seconds = seconds_per_image(networks)
+    return {
+        arm: {seed: replace(result, cost=replace(result.cost, seconds_per_image=seconds[arm])) for seed, result in by_seed.items()}
+        for arm, by_seed in runs.items()
+    }

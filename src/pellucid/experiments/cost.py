@@ -1,0 +1,77 @@
+"""What one forward of a recipe's network costs, and how wide a network a given cost affords."""
+
+import time
+from bisect import bisect_left
+from collections.abc import Mapping
+from dataclasses import replace
+from statistics import median
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from pellucid.errors import UserError
+from pellucid.models.encoder import Encoder
+from pellucid.recipe import Recipe
+from pellucid.run import initialise
+
+SIDE = 32
+"""Height and width of the image that costs are counted on, in pixels."""
+
+NUM_CLASSES = 10
+
+MULTIPLE = 8
+"""Widths are multiples of it: what vector units and tensor cores like."""
+
+FINENESS, MOST = 0.01, 4.0
+"""Steps of the factor by which a network is widened, and the greatest one that is tried, less 1."""
+
+
+def macs_of(recipe: Recipe, side: int = SIDE, num_classes: int = NUM_CLASSES) -> int:
+    """Multiply-accumulates of one forward of one image of side x side pixels, counted by torch."""
+    return count_macs(initialise(recipe, num_classes).eval(), side)
+
+
+def count_macs(network: nn.Module, side: int = SIDE) -> int:
+    """Multiply-accumulates of one forward of one image of side x side pixels, in convolutions and matrix products."""
+    device = next(network.parameters()).device
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        network(torch.zeros(1, 3, side, side, device=device))
+    return int(counter.get_total_flops()) // 2
+
+
+def widen(recipe: Recipe, macs: int) -> Recipe:
+    """The recipe with the widest encoder whose network costs at most `macs` a forward; every stage grows by the same factor.
+
+    Raises `UserError` where that is not even the present width, or the encoder's widths can't be set.
+    """
+    widths = recipe.model.widths or tuple(Encoder(recipe.model).channels)
+
+    def stretched(steps: int) -> Recipe:
+        wider = tuple(max(MULTIPLE, round(width * (1 + steps * FINENESS) / MULTIPLE) * MULTIPLE) for width in widths)
+        return replace(recipe, model=replace(recipe.model, widths=wider))
+
+    def too_dear(steps: int) -> bool:
+        return macs_of(stretched(steps)) > macs
+
+    affordable = bisect_left(range(round(MOST / FINENESS)), True, key=too_dear) - 1
+    if affordable < 0:
+        raise UserError(f"Expected room to widen the network, found that {macs:,} multiply-accumulates do not pay for widths {widths}.")
+    return stretched(affordable)
+
+
+def seconds_per_image(networks: Mapping[str, nn.Module], side: int = SIDE, batch_size: int = 64, rounds: int = 15) -> dict[str, float]:
+    """Time of one forward by network, measured in turns, so that whatever else the machine does slows all of them alike."""
+    times: dict[str, list[float]] = {name: [] for name in networks}
+    with torch.inference_mode():
+        for turn in range(rounds + 2):
+            for name, network in networks.items():
+                device = next(network.parameters()).device
+                images = torch.zeros(batch_size, 3, side, side, device=device)
+                started = time.perf_counter()
+                network(images)
+                if device.type == "cuda":
+                    torch.cuda.synchronize(device)
+                if turn >= 2:  # the first ones warm up
+                    times[name].append((time.perf_counter() - started) / batch_size)
+    return {name: median(measured) for name, measured in times.items()}

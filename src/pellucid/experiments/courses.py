@@ -1,0 +1,80 @@
+"""How the trainings of the arms went: records of `log.jsonl` -> means over seeds, by the part of the training that was done."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.experiments.statistics import Estimate, estimate
+from pellucid.reporting.curves import smoothed, smoothing
+
+Records = Sequence[Mapping[str, Any]]
+
+COSINE = "gradient_cosine"
+"""Key of the records that hold, by layer, the cosine between the gradients of the two tasks."""
+
+NUM_POINTS = 60
+"""Points of a mean over seeds, about as many as a run keeps records."""
+
+Course = tuple[NDArray[np.float64], NDArray[np.float64]]
+"""Parts of the training that were done, from 0 to 1, and the values there: (P,) each."""
+
+
+def course(logs: Mapping[int, Records], name: str) -> Course | None:
+    """A quantity of single batches, smoothed, the mean over the seeds in the range that all of them have; `None` where none has it."""
+    return _mean([[(done, record[name]) for done, record in _by_progress(records) if _finite(record, name)] for records in logs.values()])
+
+
+def layers(logs: Mapping[int, Records]) -> list[str]:
+    """The layers of which gradients were compared, in the order of the network."""
+    return list(dict.fromkeys(layer for records in logs.values() for record in records for layer in record.get(COSINE, {})))
+
+
+def cosine_course(logs: Mapping[int, Records], layer: str) -> Course | None:
+    """The cosine between the two tasks' gradients in a layer, the mean over the seeds; `None` where none has it."""
+    return _mean([_cosines(records, layer) for records in logs.values()], window=1)
+
+
+def cosine_thirds(logs: Mapping[int, Records], layer: str) -> tuple[Estimate | None, Estimate | None]:
+    """The mean of the cosine in the first and in the last third of the training, over seeds; `None` where there is no record."""
+    thirds: tuple[list[float], list[float]] = ([], [])
+    for records in logs.values():
+        cosines = _cosines(records, layer)
+        for values, part in zip(
+            thirds,
+            ([value for done, value in cosines if done <= 1 / 3], [value for done, value in cosines if done >= 2 / 3]),
+            strict=True,
+        ):
+            if part:
+                values.append(fmean(part))
+    first, last = (estimate(values) if values else None for values in thirds)
+    return first, last
+
+
+def _cosines(records: Records, layer: str) -> list[tuple[float, float]]:
+    return [(done, record[COSINE][layer]) for done, record in _by_progress(records) if _finite(record.get(COSINE, {}), layer)]
+
+
+def _by_progress(records: Records) -> Iterator[tuple[float, Mapping[str, Any]]]:
+    """Records with the part of the training that was done; by their steps where they do not say."""
+    last = max((record["step"] for record in records), default=0) or 1
+    for record in records:
+        yield record.get("progress", record["step"] / last), record
+
+
+def _finite(record: Mapping[str, Any], name: str) -> bool:
+    return math.isfinite(record.get(name, math.nan))
+
+
+def _mean(seeds: Sequence[Sequence[tuple[float, float]]], window: int | None = None) -> Course | None:
+    """window: records to smooth over, `None` for as many as there are for a whole curve."""
+    curves = [np.array(points, dtype=np.float64).T for points in seeds if points]
+    if not curves:
+        return None
+    start, end = max(done[0] for done, _ in curves), min(done[-1] for done, _ in curves)
+    grid = np.linspace(start, max(start, end), NUM_POINTS) if end > start else np.array([start])
+    values = [np.interp(grid, done, smoothed(values, window or smoothing(len(values)))) for done, values in curves]
+    return grid, np.mean(values, axis=0)

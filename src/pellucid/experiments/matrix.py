@@ -1,0 +1,163 @@
+"""Walks the matrix of a comparison, arms x seeds: trains what is not trained, measures what is not measured, several runs at a time."""
+
+import contextlib
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.live import Live
+
+from pellucid import data
+from pellucid.data import Dataset
+from pellucid.device import choose_device
+from pellucid.errors import UserError
+from pellucid.evaluation import TRACKS
+from pellucid.evaluation.evaluate import evaluate
+from pellucid.experiments.comparison import Comparison
+from pellucid.experiments.cost import count_macs
+from pellucid.experiments.progress import MatrixProgress
+from pellucid.experiments.results import COLUMNS, RESULT, Cost, Result
+from pellucid.provenance import provenance
+from pellucid.recipe import Recipe, completed, differences, settings
+from pellucid.run import LOG, run, training_images
+from pellucid.training.log import read_log
+
+RUNS = "runs"
+
+PATIENCE = 0.5
+"""Seconds between two looks at how far the runs are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run: train `recipe` in `folder` and measure it on `tracks`; restorer: the folder of the run whose restorer it builds on."""
+
+    arm: str
+    seed: int
+    recipe: Recipe
+    folder: Path
+    tracks: tuple[str, ...]
+    restorer: Path | None
+
+
+def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
+    """All runs, the first seed of every arm first.
+
+    Raises `UserError` for a run that was begun with another recipe: the figures of two recipes don't belong into one table.
+    """
+    jobs = []
+    for seed in seeds:
+        for arm in comparison.arms:
+            recipe, folder = comparison.recipe(arm, seed), out / RUNS / arm / f"seed-{seed}"
+            restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.arm == "sequential" else None
+            job = Job(arm, seed, recipe, folder, comparison.tracks, restorer)
+            if (result := finished(job)) and (changed := differences(completed(result.settings), settings(recipe))):
+                raise UserError(
+                    f"Expected the recipe that {folder} was run with, found changes ({'; '.join(changed)}); compare with the same "
+                    "settings, or in a new folder."
+                )
+            jobs.append(job)
+    return jobs
+
+
+def finished(job: Job) -> Result | None:
+    """The result of a run that is trained and measured on all of its tracks."""
+    if not (job.folder / RESULT).exists():
+        return None
+    result = Result.load(job.folder)
+    return result if set(job.tracks) <= result.metrics.keys() else None
+
+
+def walk(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
+    """Do all jobs that are not done, `workers` of them at a time (0 for none), each in a process of its own with its share of the cores.
+
+    What a run prints goes to a text file beside its folder. A run that fails stops the others after what they are doing, and is raised.
+    """
+    waiting = [job for job in jobs if not finished(job)]
+    if not waiting or not workers:
+        return
+    choose_device(device)
+    threads = max(1, (os.cpu_count() or 1) // workers)
+    progress = MatrixProgress([(job.arm, job.seed, job.folder / LOG) for job in jobs], {(job.arm, job.seed) for job in waiting})
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=spawn, max_tasks_per_child=1) as pool, Live(progress, console=console) as live:
+        running: dict[Future[None], Job] = {}
+        try:
+            while waiting or running:
+                for job in [job for job in waiting if _ready(job)][: workers - len(running)]:
+                    waiting.remove(job)
+                    running[pool.submit(_execute, job, device, threads)] = job
+                    progress.start(job.arm, job.seed)
+                done, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+                for future in done:
+                    job = running.pop(future)
+                    future.result()
+                    progress.finish(job.arm, job.seed)
+                live.refresh()
+        except BaseException:
+            waiting.clear()
+            raise
+
+
+def _ready(job: Job) -> bool:
+    return job.restorer is None or (job.restorer / RESULT).exists()
+
+
+def _execute(job: Job, device: str, threads: int) -> None:
+    """One run in a process of its own."""
+    torch.set_num_threads(threads)
+    job.folder.mkdir(parents=True, exist_ok=True)
+    with (
+        job.folder.with_suffix(".txt").open("a", buffering=1) as file,
+        contextlib.redirect_stdout(file),
+        contextlib.redirect_stderr(file),
+    ):
+        _train_and_measure(job, device)
+
+
+def _train_and_measure(job: Job, device: str) -> None:
+    network, description = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
+    images = test_images(job.recipe)
+    evaluations = {track: evaluate(network, images, TRACKS[track], device=choose_device(device)) for track in job.tracks}
+    records = read_log(job.folder / LOG)
+    Result(
+        arm=job.arm,
+        seed=job.seed,
+        settings=settings(job.recipe),
+        cost=Cost(
+            parameters=sum(parameter.numel() for parameter in network.parameters()),
+            macs=count_macs(network, images.images.shape[1]),
+            training_seconds=records[-1]["seconds"],
+        ),
+        metrics={track: evaluation.to_json() for track, evaluation in evaluations.items()},
+        provenance=provenance(sys.argv, choose_device(device)) | {"trained": description.trained, "trained_commit": description.commit},
+        per_image={
+            track: {
+                name: torch.cat([columns[name] for columns in evaluation.per_image.values()]).numpy()
+                for name in COLUMNS
+                if all(name in columns for columns in evaluation.per_image.values())
+            }
+            for track, evaluation in evaluations.items()
+        },
+        course=_course(records),
+    ).save(job.folder)
+
+
+def _course(records: list[dict[str, Any]], points: int = 50) -> list[dict[str, Any]]:
+    """About so many records of a training, evenly spaced, and all with gradients in them."""
+    every = max(1, len(records) // points)
+    return [record for place, record in enumerate(records, 1) if place % every == 0 or "gradient_cosine" in record]
+
+
+def test_images(recipe: Recipe) -> Dataset:
+    """What a run is measured on: the images that its recipe holds out for tuning, or the test images."""
+    splits = data.load(recipe.data.dataset, recipe.data.source)
+    _, held_out = training_images(recipe, splits.train)
+    return held_out or splits.test

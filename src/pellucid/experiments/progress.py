@@ -1,0 +1,71 @@
+"""The view of a whole matrix of runs: what is done, what is running and how far, and the time left."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.table import Table
+from rich.text import Text
+
+from pellucid.training.log import read_log
+
+
+class MatrixProgress:
+    """A table of arms x seeds that renders itself anew whenever it is asked to.
+
+    Args:
+        runs: arm, seed and log file of every run.
+        unfinished: which of them are still to be done.
+    """
+
+    def __init__(self, runs: Sequence[tuple[str, int, Path]], unfinished: set[tuple[str, int]]) -> None:
+        self.logs = {(arm, seed): log for arm, seed, log in runs}
+        self.unfinished = set(unfinished)
+        self.running: set[tuple[str, int]] = set()
+        self.before = {run: self._progress(run) for run in unfinished}
+        self.started = time.monotonic()
+
+    def start(self, arm: str, seed: int) -> None:
+        """A run has begun."""
+        self.running.add((arm, seed))
+
+    def finish(self, arm: str, seed: int) -> None:
+        """A run is trained and measured."""
+        self.running.discard((arm, seed))
+        self.unfinished.discard((arm, seed))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, and a line with the time that has gone by and that is left."""
+        seeds = sorted({seed for _, seed in self.logs})
+        table = Table("arm", *(f"seed {seed}" for seed in seeds))
+        for arm in dict.fromkeys(arm for arm, _ in self.logs):
+            table.add_row(arm, *(self._cell((arm, seed)) for seed in seeds))
+        yield table
+        passed = time.monotonic() - self.started
+        left = self.seconds_left(passed)
+        yield Text(f"{_clock(passed)} gone, {_clock(left) + ' left' if left is not None else 'time left not known yet'}")
+
+    def _cell(self, run: tuple[str, int]) -> str:
+        if run not in self.logs:
+            return ""
+        if run not in self.unfinished:
+            return "[green]done[/]"
+        progress = self._progress(run)
+        return f"[bold]{progress:.0%}[/]" if run in self.running else "waiting" if not progress else f"stopped at {progress:.0%}"
+
+    def seconds_left(self, passed: float) -> float | None:
+        """From the trainings of this session: what they got done in the time that has passed, and what is still to be done."""
+        done = sum((self._progress(run) if run in self.unfinished else 1.0) - before for run, before in self.before.items())
+        todo = sum(1.0 - self._progress(run) for run in self.unfinished)
+        return passed * todo / done if done > 0.02 else None
+
+    def _progress(self, run: tuple[str, int]) -> float:
+        records = read_log(self.logs[run])
+        return float(records[-1].get("progress", 0.0)) if records else 0.0
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"

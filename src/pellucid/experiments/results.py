@@ -1,0 +1,96 @@
+"""What a run of a comparison left behind, and all of them together.
+
+The folder of a run holds, beside what `pellucid.run` writes, `result.json` with its figures and `per-image.npz` with those of every test
+image; a run that has a `result.json` is finished. Both are small, so that the evidence of a comparison can be kept without its weights.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.files import write_aside
+
+RESULT, PER_IMAGE = "result.json", "per-image.npz"
+
+COLUMNS = ("correct", "psnr", "hole_psnr")
+"""What is kept of each image, for paired tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Of one network: parameters; multiply-accumulates of one forward of one image; training_seconds; seconds per image at prediction.
+
+    That last one is measured for all arms in turns, once they are trained, and not by any run.
+    """
+
+    parameters: int
+    macs: int
+    training_seconds: float
+    seconds_per_image: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The figures of one arm with one seed.
+
+    settings: of its recipe, see `pellucid.recipe.settings`; metrics: by track, see `Evaluation.to_json`; per_image: by track, then by
+    column of `COLUMNS`, (levels * images,) float32, NaN where a figure has no meaning, and without the columns of a task the arm lacks;
+    provenance: command, commit, device, date of the measuring; course: records of the training's `log.jsonl`.
+    """
+
+    arm: str
+    seed: int
+    settings: dict[str, Any]
+    cost: Cost
+    metrics: dict[str, dict[str, Any]]
+    provenance: dict[str, Any]
+    course: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    per_image: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict, repr=False, compare=False)
+
+    def save(self, folder: Path) -> None:
+        """Write both files; `result.json` comes last, because it says that the run is finished."""
+        columns = {
+            f"{track}/{name}": column.astype(np.uint8 if name == "correct" and not np.isnan(column).any() else np.float16)
+            for track, by_name in self.per_image.items()
+            for name, column in by_name.items()
+        }
+        with write_aside(folder / PER_IMAGE) as path, path.open("wb") as file:
+            np.savez_compressed(file, **columns)  # type: ignore[arg-type]
+        plain = {name: value for name, value in asdict(self).items() if name != "per_image"}
+        with write_aside(folder / RESULT) as path:
+            path.write_text(json.dumps(plain, indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """The result in the folder of a finished run."""
+        plain = json.loads((folder / RESULT).read_text())
+        per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
+        with np.load(folder / PER_IMAGE, allow_pickle=False) as columns:
+            for key in columns.files:
+                track, name = key.split("/")
+                per_image.setdefault(track, {})[name] = columns[key].astype(np.float32)
+        return cls(**(plain | {"cost": Cost(**plain["cost"])}), per_image=per_image)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """Everything that a comparison knows once (some of) its runs are finished.
+
+    question: in words; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
+    such as `model.arm: joint -> classify`, the seed left out; runs: by arm, then by seed, the finished ones; logs: the same, the records of
+    each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; provenance: command, commit, device, date.
+    """
+
+    question: str
+    base: dict[str, Any]
+    changes: Mapping[str, list[str]]
+    planned: tuple[tuple[str, ...], tuple[int, ...]]
+    tracks: tuple[str, ...]
+    runs: Mapping[str, Mapping[int, Result]]
+    logs: Mapping[str, Mapping[int, list[dict[str, Any]]]]
+    provenance: dict[str, Any]

@@ -1,0 +1,150 @@
+"""Analysis -> the tables of a report, as text that Markdown and HTML share."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from pellucid.evaluation.evaluate import COLUMNS
+from pellucid.experiments.analysis import CLASSIFY, METRICS, RESTORE, Analysis, Difference, by_seed
+from pellucid.experiments.courses import cosine_thirds, layers
+from pellucid.experiments.statistics import Estimate, Interval, estimate
+from pellucid.experiments.verdict import JOINT
+
+NOTHING = "–"
+
+
+class Strong(str):
+    """Text that stands out."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """caption: in words; head: of the columns; rows: cells of text, `Strong` where they stand out, the first of each the row's own head."""
+
+    caption: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+def figures_table(analysis: Analysis, track: str) -> Table:
+    """Every arm with all of its figures on a track, the mean over seeds ± half of the 95 % interval's width."""
+    by_arm = {arm: by_track.get(track, {}) for arm, by_track in analysis.figures.items()}
+    metrics = [metric for metric in METRICS if any(metric in figures for figures in by_arm.values())]
+    return Table(
+        f"Track “{track}”: mean over seeds ± half of the 95 % interval (Student’s t)",
+        ["arm", "seeds", *(COLUMNS[metric][0] for metric in metrics)],
+        [
+            [arm, str(len(analysis.results.runs[arm])), *(spread(figures.get(metric), COLUMNS[metric][1]) for metric in metrics)]
+            for arm, figures in by_arm.items()
+        ],
+    )
+
+
+def level_tables(analysis: Analysis, track: str) -> list[Table]:
+    """Accuracy and PSNR at each level of a track that has several."""
+    results = analysis.results
+    runs = [run for arm in analysis.figures for run in results.runs[arm].values()]
+    levels = list(dict.fromkeys(level for run in runs for level in run.metrics.get(track, {}).get("levels", {})))
+    tables = []
+    for metric in ("accuracy", "psnr"):
+        heading, spec = COLUMNS[metric]
+        rows = []
+        for arm, by_track in analysis.figures.items():
+            if metric in by_track.get(track, {}):
+                found = [list(by_seed(results, arm, track, metric, level).values()) for level in levels]
+                rows.append([arm, *(spread(estimate(values) if values else None, spec) for values in found)])
+        if levels and rows:
+            tables.append(Table(f"Track “{track}”, {heading} at each level", ["arm", *levels], rows))
+    return tables
+
+
+def differences_table(analysis: Analysis, track: str) -> Table | None:
+    """Every pair of arms; what stands out has an interval over seeds that leaves 0 out. `None` where there is no pair yet."""
+    rows = [
+        _difference(f"{arm} − {rival}", metric, difference)
+        for (arm, rival), by_track in analysis.paired.items()
+        for metric, difference in by_track.get(track, {}).items()
+    ]
+    head = ["difference", "of", "seeds", "mean", "95 % over seeds", "95 % over images"]
+    return Table(f"Track “{track}”: differences paired by seed, and by image", head, rows) if rows else None
+
+
+def cost_table(analysis: Analysis) -> Table:
+    """What the networks cost; beside it, over what the two single-task networks cost together, and over the joint one's training."""
+    costs = analysis.costs
+    both = costs[CLASSIFY].macs + costs[RESTORE].macs if {CLASSIFY, RESTORE} <= costs.keys() else None
+    joint = costs[JOINT].training_seconds if JOINT in costs else None
+    timed = any(cost.seconds_per_image is not None for cost in costs.values())
+    head = ["arm", "parameters", "MACs", f"of {CLASSIFY} + {RESTORE}", f"training, of {JOINT}’s", *(["ms an image"] if timed else [])]
+    optional = [True, True, True, both is not None, joint is not None, timed]
+    rows = [
+        [
+            arm,
+            f"{cost.parameters:,}",
+            scaled(cost.macs),
+            f"{cost.macs / both:.2f}" if both else NOTHING,
+            f"{cost.training_seconds / joint:.2f}" if joint else NOTHING,
+            *([NOTHING if cost.seconds_per_image is None else f"{1000 * cost.seconds_per_image:.3f}"] if timed else []),
+        ]
+        for arm, cost in costs.items()
+    ]
+    return Table(
+        "Cost of one network, and of one forward of one image",
+        [cell for cell, shown in zip(head, optional, strict=False) if shown],
+        [[cell for cell, shown in zip(row, optional, strict=False) if shown] for row in rows],
+    )
+
+
+def gradients_table(analysis: Analysis) -> Table | None:
+    """How the gradients of the two tasks agree, early and late; `None` where that was not recorded."""
+    rows = [
+        [f"{arm}, {layer}", *(spread(third, ".3f") for third in cosine_thirds(logs, layer))]
+        for arm, logs in analysis.results.logs.items()
+        for layer in layers(logs)
+    ]
+    head = ["arm, layer", "first third", "last third"]
+    return Table("Cosine between the gradients of the two tasks, mean over seeds", head, rows) if rows else None
+
+
+def spread(figure: Estimate | None, spec: str) -> str:
+    """A mean with half of its interval, to so many digits.
+
+    >>> spread(estimate([1.0, 2.0, 3.0]), ".2f"), spread(estimate([1.0]), ".2f"), spread(None, ".2f")
+    ('2.00 ± 2.48', '1.00', '–')
+    """
+    if figure is None:
+        return NOTHING
+    half = figure.half_width
+    return format(figure.mean, spec) + ("" if half is None else f" ± {half:{spec}}")
+
+
+def scaled(number: float) -> str:
+    """A large number in thousands, millions or billions.
+
+    >>> scaled(37_512_000), scaled(999), scaled(1_250_000_000)
+    ('37.5 M', '999', '1.25 G')
+    """
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number:.0f}"
+
+
+def changes(analysis: Analysis) -> Iterator[tuple[str, str]]:
+    """Each planned arm, and what it changes in the recipe."""
+    said: Mapping[str, Sequence[str]] = analysis.results.changes
+    for arm in analysis.results.planned[0]:
+        yield arm, "; ".join(said.get(arm, [])) or "nothing, the recipe as it is"
+
+
+def _difference(pair: str, metric: str, difference: Difference) -> list[str]:
+    heading, spec = COLUMNS[metric]
+    over_seeds = difference.over_seeds
+    found = [f"{over_seeds.mean:+{spec}}", _interval(over_seeds.interval, spec)]
+    mean, interval = (Strong(text) for text in found) if over_seeds.sign else found
+    return [pair, heading, str(len(over_seeds.values)), mean, interval, _interval(difference.over_images, spec)]
+
+
+def _interval(interval: Interval | None, spec: str) -> str:
+    return NOTHING if interval is None else f"[{interval[0]:+{spec}}, {interval[1]:+{spec}}]"

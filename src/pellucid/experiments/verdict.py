@@ -1,0 +1,86 @@
+"""Analysis -> one sentence, which may say no.
+
+A task gains or loses where the paired 95 % interval over seeds of its main figure, accuracy or PSNR on the first track, leaves 0 out. The
+interval over images is not asked: it says nothing of how seeds vary.
+"""
+
+from collections.abc import Mapping
+
+from pellucid.experiments.analysis import SINGLE, Analysis
+from pellucid.experiments.statistics import Estimate
+
+TASKS = {"accuracy": ("classification", "points"), "psnr": ("restoration", "dB")}
+"""The figure that a task is judged by: the task, and the unit of a difference."""
+
+JOINT = "joint"
+"""The arm that the question is about, and how the names of its variants begin."""
+
+ONE_SEED = "one seed can't tell a gain from luck"
+
+
+def verdict(analysis: Analysis) -> str:
+    """The answer to the comparison's question, one clause for each joint arm, that of the main one first."""
+    return "; ".join(verdicts(analysis).values())
+
+
+def verdicts(analysis: Analysis) -> dict[str, str]:
+    """By arm that is judged, what is found of it; the main one first."""
+    arms, _ = analysis.results.planned
+    rivals = [name for name in SINGLE if name in arms]
+    if not rivals:
+        return _against_first(analysis)
+    others = [arm for arm in arms if arm not in SINGLE]
+    judged = [arm for arm in others if arm.startswith(JOINT)] or others
+    if not judged:
+        return {"": "nothing to compare: no arm beside the single-task arms"}
+    judged.sort(key=lambda arm: arm != JOINT)
+    found = {arm: f"with {arm}, {': '.join(_found(analysis, arm, rivals))}" for arm in judged}
+    if absent := [name for name in SINGLE if name not in rivals]:
+        found[judged[0]] += f", and {absent[0]} is not there to compare with"
+    return found
+
+
+def _against_first(analysis: Analysis) -> dict[str, str]:
+    first, *others = analysis.results.planned[0]
+    if not others:
+        return {first: f"nothing to compare: {first} is the only arm"}
+    return {arm: f"{arm} against {first}: {_found(analysis, arm, [first])[1]}" for arm in others}
+
+
+def _found(analysis: Analysis, arm: str, rivals: list[str]) -> tuple[str, str]:
+    """Yes or no, and what was found."""
+    track = analysis.results.tracks[0]
+    by_rival = {rival: analysis.paired.get((arm, rival), {}).get(track, {}) for rival in rivals}
+    found = {metric: pairs[metric].over_seeds for metric in TASKS for pairs in by_rival.values() if metric in pairs}
+    if not found:
+        return "not known yet", "no seed is finished in both arms"
+    figures = f"({', '.join(_figure(metric, difference) for metric, difference in found.items())})"
+    if any(difference.interval is None for difference in found.values()):
+        return "not known", f"{ONE_SEED} {figures}"
+    measured = analysis.figures[arm].get(track, {})
+    asked = {metric for rival in rivals for metric in SINGLE.get(rival, ()) if metric in TASKS and metric in measured}
+    if waiting := [TASKS[metric][0] for metric in TASKS if metric in asked - found.keys()]:
+        return "not known yet", f"{_told(found)} {figures}, {waiting[0]} waits for its single-task arm"
+    signs = {difference.sign for difference in found.values()}
+    word = "no" if -1 in signs else "not shown" if signs == {0} else "in part" if 0 in signs else "yes"
+    return word, f"{_told(found)} {figures}"
+
+
+def _told(found: Mapping[str, Estimate]) -> str:
+    """Who gains and who loses, in words."""
+    gaining, undecided, losing = (
+        [TASKS[metric][0] for metric, difference in found.items() if difference.sign == sign] for sign in (1, 0, -1)
+    )
+    if len(undecided) == len(found):
+        return "both intervals include 0" if len(found) > 1 else f"the interval of {undecided[0]} includes 0"
+    if len(gaining) > 1 or len(losing) > 1:
+        return "both tasks gain" if gaining else "both tasks lose"
+    if gaining and losing:
+        return f"it trades, {gaining[0]} gains and {losing[0]} loses"
+    told = f"{gaining[0]} gains" if gaining else f"{losing[0]} loses"
+    return told + (f", no difference is shown in {undecided[0]}" if undecided else "")
+
+
+def _figure(metric: str, difference: Estimate) -> str:
+    interval = "" if difference.interval is None else " [{:+.2f}, {:+.2f}]".format(*difference.interval)
+    return f"{difference.mean:+.2f} {TASKS[metric][1]}{interval}"

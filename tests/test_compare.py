@@ -1,0 +1,140 @@
+"""`pellucid compare`: its arms, its matrix of runs, and what it refuses."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from pellucid.checkpoint import load_model
+from pellucid.cli import main
+from pellucid.errors import UserError
+from pellucid.experiments.comparison import QUESTIONS, ask
+from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
+from pellucid.experiments.matrix import RUNS, finished, plan, walk
+from pellucid.experiments.progress import MatrixProgress
+from pellucid.experiments.results import PER_IMAGE, RESULT, Result
+from pellucid.models import ModelConfig
+from pellucid.recipe import RECIPES, Recipe, differences, settings
+from pellucid.run import RECIPE, initialise
+
+CORE = ["classify", "restore", "sequential", "joint"]
+
+
+def test_macs_are_counted_by_hand() -> None:
+    network = torch.nn.Sequential(torch.nn.Conv2d(3, 5, 3, padding=1), torch.nn.Flatten(), torch.nn.Linear(5 * 8 * 8, 7))
+    assert count_macs(network, side=8) == 8 * 8 * 5 * 3 * 9 + 5 * 8 * 8 * 7
+
+
+@pytest.mark.parametrize("name", ["base", "reference"])
+def test_joint_equal_costs_what_the_two_cost_together(name: str) -> None:
+    comparison = ask("reference", RECIPES[name])
+    macs = {arm: macs_of(comparison.recipe(arm, 0)) for arm in ("classify", "restore", "joint", "joint-equal")}
+    both = macs["classify"] + macs["restore"]
+    assert macs["joint"] <= 0.65 * both
+    assert 0.9 * both < macs["joint-equal"] <= both
+
+
+def test_a_network_that_can_not_grow_says_so() -> None:
+    recipe = RECIPES["quick"]
+    with pytest.raises(UserError, match="room to widen"):
+        widen(recipe, macs_of(recipe) // 2)
+
+
+def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
+    comparison = ask("reference", RECIPES["base"])
+    assert comparison.changes("joint") == []
+    assert "model.arm: joint -> classify" in comparison.changes("classify")
+    for arm in comparison.arms:
+        recipe = comparison.recipe(arm, 3)
+        assert recipe.training == replace(comparison.base.training, seed=3)  # order, crops, damage and steps are shared
+        assert (recipe.data, recipe.damage) == (comparison.base.data, comparison.base.damage)
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_every_arm_of_every_question_can_be_built(name: str, tiny: Recipe) -> None:
+    comparison = ask(name, tiny)
+    for arm in comparison.arms:
+        output = initialise(comparison.recipe(arm, 0), 4).eval()(torch.rand(2, 3, 32, 32))
+        assert output.logits is not None or output.restored is not None
+
+
+def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path) -> None:
+    tiny = replace(tiny, training=replace(tiny.training, epochs=1))
+    comparison = ask("reference", tiny).only(CORE)
+    walk(plan(comparison, [0], tmp_path), device="cpu", workers=2)
+    jobs = plan(comparison, [0, 1], tmp_path)
+    assert [bool(finished(job)) for job in jobs] == [True] * 4 + [False] * 4
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob(RESULT)}
+
+    walk(jobs, device="cpu", workers=2)
+    assert all(finished(job) for job in jobs)
+    assert {path: path.stat().st_mtime_ns for path in written} == written  # what was finished was left alone
+
+    results = {job.arm: finished(job) for job in jobs if job.seed == 1}
+    joint, classify, restore, sequential = (results[arm] for arm in ("joint", "classify", "restore", "sequential"))
+    assert joint.per_image["reference"].keys() == {"correct", "psnr", "hole_psnr"}
+    assert joint.per_image["reference"]["correct"].mean() * 100 == pytest.approx(joint.metrics["reference"]["accuracy"])
+    assert joint.per_image["reference"]["psnr"].mean() == pytest.approx(joint.metrics["reference"]["psnr"], abs=0.01)
+    assert classify.metrics["reference"]["psnr"] is None
+    assert restore.metrics["reference"]["accuracy"] is None
+    assert sequential.metrics["reference"]["psnr"] == pytest.approx(restore.metrics["reference"]["psnr"], abs=1e-4)
+    assert sequential.cost.macs == pytest.approx(classify.cost.macs + restore.cost.macs)
+    assert (joint.settings["training"]["seed"], joint.seed) == (1, 1)
+
+    first, second = (load_model(tmp_path / RUNS / arm / "seed-1", "cpu")[0].state_dict() for arm in ("sequential", "restore"))
+    for name, weights in second.items():
+        assert torch.equal(first[f"restorer.{name}"], weights), name
+
+
+def test_runs_of_another_recipe_are_refused_not_mixed_in(tiny: Recipe, tmp_path: Path) -> None:
+    tiny = replace(tiny, training=replace(tiny.training, epochs=1))
+    comparison = ask("reference", tiny).only(["classify"])
+    walk(plan(comparison, [0], tmp_path), device="cpu")
+    other = ask("reference", replace(tiny, training=replace(tiny.training, batch_size=8))).only(["classify"])
+    with pytest.raises(UserError, match=r"training\.batch_size: 16 -> 8"):
+        plan(other, [0], tmp_path)
+    begun = tmp_path / RUNS / "classify" / "seed-0"
+    (begun / RESULT).unlink()  # begun, not finished
+    with pytest.raises(UserError, match=r"training\.batch_size: 16 -> 8"):
+        walk(plan(other, [0], tmp_path), device="cpu")
+
+
+def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> None:
+    comparison = ask("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["restore"])
+    (job,) = plan(comparison, [0], tmp_path)
+    walk([job], device="cpu")
+    result = finished(job)
+    result.save(tmp_path / "again")
+    assert Result.load(tmp_path / "again") == result
+    assert (tmp_path / "again" / PER_IMAGE).stat().st_size < 20_000
+    assert json.loads((job.folder / RECIPE).read_text()) == result.settings
+    assert differences(result.settings, settings(job.recipe)) == []
+
+
+def test_unknown_arms_and_tracks_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    for flag, value, known in (("--arms", "both", "classify, restore"), ("--seeds", "0", "at least 1")):
+        with pytest.raises(SystemExit) as stopped:
+            main(["compare", "reference", "--recipe", "quick", flag, value, "--out", str(tmp_path)])
+        assert stopped.value.code == 2
+        assert known in capsys.readouterr().err
+
+
+def test_progress_knows_the_time_left(tmp_path: Path) -> None:
+    logs = {seed: tmp_path / f"{seed}.jsonl" for seed in (0, 1)}
+    view = MatrixProgress([("joint", seed, log) for seed, log in logs.items()], {("joint", 0), ("joint", 1)})
+    assert view.seconds_left(10) is None
+    logs[0].write_text(json.dumps({"step": 5, "progress": 0.5}) + "\n")
+    assert view.seconds_left(10) == pytest.approx(30)
+    view.finish("joint", 0)
+    assert view.seconds_left(20) == pytest.approx(20)
+
+
+def test_times_are_measured_for_every_network() -> None:
+    networks = {
+        str(width): initialise(replace(RECIPES["quick"], model=ModelConfig(patch=2, widths=(width,) * 3, depths=(1,) * 3)), 10).eval()
+        for width in (8, 64)
+    }
+    seconds = seconds_per_image(networks, rounds=3)
+    assert 0 < seconds["8"] < seconds["64"]

@@ -1,0 +1,159 @@
+"""What one task tells the other: who hears it, whose gradient goes where, and that the control tells of another image."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pellucid.batch import Batch, Damage, Output
+from pellucid.errors import UserError
+from pellucid.models import ModelConfig, build_model
+from pellucid.objectives import ObjectiveConfig
+from pellucid.objectives.joint import damage_loss, joint_loss
+
+COMPACT = ModelConfig(patch=2, widths=(8, 16, 24), depths=(1, 1, 1))
+
+DAMAGES = ("gaussian_noise", "occlusion")
+
+
+def network_of(**settings: object) -> nn.Module:
+    torch.manual_seed(0)
+    network = build_model(replace(COMPACT, **settings), 5, DAMAGES)
+    for parameter in network.parameters():  # what starts as zero, such as a modulation, would hide what depends on it
+        parameter.data += 0.05 * torch.randn_like(parameter)
+    return network.eval()
+
+
+def reached(loss: Tensor, network: nn.Module) -> set[str]:
+    """The parameters that a loss has a gradient for, other than zero."""
+    network.zero_grad()
+    loss.backward(retain_graph=True)
+    return {name for name, parameter in network.named_parameters() if parameter.grad is not None and parameter.grad.abs().sum() > 0}
+
+
+def last_stage(names: set[str]) -> set[str]:
+    return {name for name in names if name.startswith("encoder.network.layer3")}
+
+
+@pytest.mark.parametrize(("setting", "trains", "reads"), [("shared", True, True), ("read", False, True), ("private", False, False)])
+def test_the_last_stage_is_shared_read_or_private(setting: str, trains: bool, reads: bool) -> None:
+    network = network_of(last_stage=setting)
+    images = torch.rand(2, 3, 32, 32)
+    output = network(images)
+    assert bool(last_stage(reached(output.restored.square().sum(), network))) is trains
+    assert last_stage(reached(output.logits.square().sum(), network))
+    for name, parameter in network.named_parameters():
+        if name.startswith("encoder.network.layer3"):
+            parameter.data *= 1.5
+    assert torch.equal(network(images).restored, output.restored) is not reads
+
+
+def test_a_restorer_without_a_class_head_trains_its_last_stage_itself() -> None:
+    network = network_of(arm="restore", last_stage="read")
+    assert last_stage(reached(network(torch.rand(2, 3, 32, 32)).restored.square().sum(), network))
+
+
+@pytest.mark.parametrize("guidance", ["on", "shuffled"])
+def test_the_class_is_read_off_the_decoder_too(guidance: str) -> None:
+    network = network_of(decoded_to_class=guidance)
+    images = torch.rand(3, 3, 32, 32)
+    output = network(images)
+    assert any(name.startswith("decoder.") for name in reached(output.logits.square().sum(), network))
+    others = torch.cat([torch.rand(1, 3, 32, 32), images[1:]])  # another image before the second one
+    changed = not torch.allclose(network(others).logits[1], output.logits[1], atol=1e-6)
+    assert changed is (guidance == "shuffled")
+
+
+@pytest.mark.parametrize("guidance", ["on", "shuffled"])
+@pytest.mark.parametrize("mechanism", ["class_to_decoder", "damage_to_decoder"])
+def test_what_modulates_the_decoder_gets_no_gradient_from_it(mechanism: str, guidance: str) -> None:
+    network = network_of(**{mechanism: guidance}, damage_head=True, last_stage="private")
+    images = torch.rand(3, 3, 32, 32)
+    output = network(images)
+    names = reached(output.restored.square().sum(), network)
+    assert any("modulations" in name for name in names)
+    assert not last_stage(names)
+    assert not any(name.startswith(("damage_head.", "class_head.")) for name in names)
+    others = torch.cat([torch.rand(1, 3, 32, 32), images[1:]])
+    changed = not torch.allclose(network(others).restored[1], output.restored[1], atol=1e-6)
+    assert changed is (guidance == "shuffled")
+
+
+@pytest.mark.parametrize("mechanism", ["class_to_decoder", "damage_to_decoder"])
+def test_modulation_starts_as_the_identity(mechanism: str) -> None:
+    images = torch.rand(2, 3, 32, 32)
+    torch.manual_seed(0)
+    without = build_model(replace(COMPACT, damage_head=True), 5, DAMAGES).eval()
+    modulated = build_model(replace(COMPACT, damage_head=True, **{mechanism: "on"}), 5, DAMAGES).eval()
+    modulated.load_state_dict(without.state_dict(), strict=False)
+    assert torch.allclose(modulated(images).restored, without(images).restored, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [(8, 8), (9, 13), (33, 50)])
+def test_the_damage_head_answers_for_any_size(size: tuple[int, int]) -> None:
+    output = network_of(damage_head=True)(torch.rand(2, 3, *size))
+    assert output.presence.shape == output.strength.shape == (2, 2)
+    assert output.hole.shape == (2, 1, *size)
+    assert (output.strength > 0).all()
+
+
+def test_modulation_by_damage_needs_the_damage_head() -> None:
+    with pytest.raises(UserError, match="damage_head"):
+        ModelConfig(damage_to_decoder="on")
+
+
+def test_the_damage_loss_is_that_of_the_paper_and_pencil() -> None:
+    images = torch.zeros(2, 3, 8, 8)
+    hole = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    hole[0, :, :4] = True
+    strengths = {"gaussian_noise": torch.tensor([0.1, torch.nan]), "occlusion": torch.tensor([8.0, 4.0])}
+    batch = Batch(images, images, torch.tensor([0, 1]), Damage(strengths, hole))
+    output = Output(
+        presence=torch.zeros(2, 2),
+        strength=torch.tensor([[0.1 * torch.e, 7.0], [8.0, 4.0]]),  # one log unit off, then an absent one, then 0, then ln 1
+        hole=torch.zeros(2, 1, 8, 8),
+    )
+    wrong = abs(torch.log(torch.tensor(7.0 / 8.0))).item()
+    assert damage_loss(output, batch).item() == pytest.approx(2 * torch.log(torch.tensor(2.0)).item() + (1 + wrong + 0) / 3, rel=1e-5)
+    assert damage_loss(Output(), batch) is None
+
+
+def test_the_damage_head_learns_beside_the_tasks() -> None:
+    network = network_of(damage_head=True)
+    images = torch.rand(2, 3, 32, 32)
+    batch = Batch(
+        images,
+        images,
+        torch.tensor([0, 1]),
+        Damage({name: torch.tensor([0.1, torch.nan]) for name in DAMAGES}, torch.zeros(2, 1, 32, 32, dtype=torch.bool)),
+    )
+    losses = joint_loss(network(images), batch, ObjectiveConfig(damage_weight=0.5))
+    assert losses.total.item() == pytest.approx((losses.classification + 0.1 * losses.restoration + 0.5 * losses.damage).item(), rel=1e-5)
+    assert {"damage_head.linear.weight", "damage_head.last.weight"} <= reached(losses.total, network)
+
+
+def test_the_sequential_arm_trains_its_classifier_alone() -> None:
+    network = network_of(arm="sequential").train()
+    assert not network.restorer.training
+    assert network.classifier.training
+    output = network(torch.rand(4, 3, 32, 32))
+    names = reached(output.logits.square().sum(), network)
+    assert names
+    assert all(name.startswith("classifier.") for name in names)
+    assert not output.restored.requires_grad
+
+
+def test_a_teacher_adds_its_divergence_and_rises_over_the_training() -> None:
+    network = network_of()
+    images = torch.rand(2, 3, 32, 32)
+    batch = Batch(images, images, torch.tensor([0, 1]), Damage({}, torch.zeros(2, 1, 32, 32, dtype=torch.bool)))
+    output = network(images)
+    config = ObjectiveConfig(distillation=2.0)
+    alone = joint_loss(output, batch, config).total
+    agreeing = joint_loss(output, batch, config, teacher=output.logits.detach()).total
+    assert agreeing.item() == pytest.approx(alone.item(), abs=1e-5)
+    teacher = torch.randn(2, 5)
+    half, full = (joint_loss(output, batch, config, teacher, progress).total - alone for progress in (0.5, 1.0))
+    assert full > 0
+    assert (2 * half).item() == pytest.approx(full.item(), rel=1e-4)
