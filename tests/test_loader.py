@@ -2,6 +2,9 @@
 
 import hashlib
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,8 @@ from pellucid.batch import Batch
 from pellucid.data import Dataset, keep_labels
 from pellucid.degradations import SUITES
 from pellucid.loader import TrainLoader
+from pellucid.recipe import Recipe
+from pellucid.run import run
 
 
 def numbered(num_images: int, size: int = 12) -> Dataset:
@@ -191,3 +196,17 @@ def test_seeds_draw_other_images_of_either_kind() -> None:
     for one, other in zip(shown(list(partly().epoch(0))), shown(list(partly(seed=1).epoch(0))), strict=True):
         assert one != other
         assert len(one) == len(other)
+
+
+class Seen(Exception):  # noqa: N818
+    """Ends a run when all is known."""
+
+
+def test_a_run_draws_the_share_that_its_recipe_has(tmp_path: Path, tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    def look(dataset: Dataset, degrade: object, **settings: Any) -> None:
+        raise Seen(settings["labelled_share"], len(dataset), (dataset.labels != -1).sum())
+
+    monkeypatch.setattr("pellucid.run.TrainLoader", look)
+    with pytest.raises(Seen) as seen:
+        run(replace(tiny, data=replace(tiny.data, labels=12, labelled_share=0.25)), tmp_path / "run", device="cpu")
+    assert seen.value.args == (0.25, 96, 12)

@@ -41,7 +41,7 @@ def demo(out: Path, resume: bool, device: str) -> None:
 
     network, description = run(RECIPES["quick"], out, resume=resume, device=device)
     test = data.load("cifar10").test
-    evaluation = _measure(network, test, "reference")
+    evaluation = _measure(network, description, test, "reference")
     best_untrained = "inpainting, then means"
     references = {best_untrained: measure(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000)}
     others = {"references": {name: other.to_json() for name, other in references.items()}}
@@ -61,12 +61,12 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
     from pellucid import data
     from pellucid.run import run, training_images
 
-    network, _ = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
+    network, description = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if int(os.environ.get("LOCAL_RANK", 0)):
         return  # one of several processes speaks for all
     _, held_out = training_images(recipe, data.load(recipe.data.dataset, recipe.data.source).train)
     if held_out is not None:
-        _print(_measure(network, held_out, "reference").table())
+        _print(_measure(network, description, held_out, "reference").table())
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track reference")
 
 
@@ -111,7 +111,7 @@ def evaluate(model: str, track: str, json: Path | None, dataset: str, source: Pa
             f"Expected images of the classes that the model knows ({', '.join(description.classes)}), found those of {dataset} "
             f"({', '.join(test.classes)}); choose its own data set by --dataset."
         )
-    evaluation = _measure(network, test, track, limit)
+    evaluation = _measure(network, description, test, track, limit)
     _print(evaluation.table())
     if json is not None:
         _write_json(json, evaluation.to_json() | _origin(network, description))
@@ -134,13 +134,13 @@ def data(dataset: str, source: Path | None) -> None:
     _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
 
 
-def _measure(network: "nn.Module", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
+def _measure(network: "nn.Module", description: "Description", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
     """Evaluate with a progress bar."""
     from pellucid.evaluation.evaluate import evaluate
 
     device = next(network.parameters()).device
     with _progress(f"track {track}") as progress:
-        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
+        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, damages=description.damages)
 
 
 def _origin(network: "nn.Module", description: "Description") -> dict[str, Any]:

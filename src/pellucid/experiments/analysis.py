@@ -3,6 +3,7 @@
 An arm is compared with the single-task arms whose task it shares; where a comparison has neither of these, with its first arm.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -47,7 +48,8 @@ class Analysis:
     """What follows from `results`.
 
     figures: of the arms that have a finished run; costs: of these, means over their seeds; paired: by two arms, the first minus the second,
-    where both have a finished run of one seed; missing: planned runs that are not finished, arm and seed.
+    where both have a finished run of one seed; missing: planned runs that are not finished, arm and seed; lacking: finished runs without a
+    figure that their arm has with other seeds, in words, such as those whose training broke down.
     """
 
     results: Results
@@ -55,6 +57,7 @@ class Analysis:
     costs: Mapping[str, Cost]
     paired: Mapping[tuple[str, str], Differences]
     missing: Sequence[tuple[str, int]]
+    lacking: Sequence[str]
 
 
 def analyse(results: Results) -> Analysis:
@@ -68,6 +71,7 @@ def analyse(results: Results) -> Analysis:
         costs={arm: _cost(list(results.runs[arm].values())) for arm in begun},
         paired={pair: by_track for pair, by_track in pairs.items() if by_track},
         missing=[(arm, seed) for seed in seeds for arm in arms if seed not in results.runs.get(arm, {})],
+        lacking=[lack for arm in begun for lack in _lacking(results, arm)],
     )
 
 
@@ -79,7 +83,8 @@ def by_seed(results: Results, arm: str, track: str, metric: str, level: str | No
             scores: dict[str, Any] = result.metrics.get(track, {})
             if level is not None:
                 scores = scores.get("levels", {}).get(level, {})
-            if (value := scores.get(metric)) is not None:
+            value = scores.get(metric)
+            if value is not None and math.isfinite(value):
                 values[seed] = float(value)
     return values
 
@@ -116,6 +121,14 @@ def _figures(results: Results, arm: str) -> Figures:
         track: {metric: estimate(list(values.values())) for metric, values in by_metric.items() if values}
         for track, by_metric in found.items()
     }
+
+
+def _lacking(results: Results, arm: str) -> Iterator[str]:
+    for track in results.tracks:
+        for metric in METRICS:
+            values = by_seed(results, arm, track, metric)
+            for seed in results.runs[arm].keys() - values.keys() if values else ():
+                yield f"{arm} with seed {seed} has no {COLUMNS[metric][0]} on track “{track}”"
 
 
 def _differences(results: Results, arm: str, rival: str, metrics: Sequence[str]) -> Differences:

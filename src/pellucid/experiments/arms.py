@@ -51,3 +51,35 @@ def joint_equal(recipe: Recipe) -> Recipe:
     from pellucid.experiments.cost import macs_of, widen  # needs torch, which the command line does without
 
     return widen(recipe, macs_of(classify(recipe)) + macs_of(restore(recipe)))
+
+
+LABELLED_PART = 10
+"""One image in so many keeps its label in the protocol's track of few labels."""
+
+
+def few_labels(recipe: Recipe) -> Recipe:
+    """Keep one label in ten, unless the recipe says how many."""
+    return change("data", labels=recipe.data.labels or _num_images(recipe) // LABELLED_PART)(recipe)
+
+
+def supervised(recipe: Recipe) -> Recipe:
+    """A classifier of the labelled images alone, with as many steps as the other arms take over all images."""
+    recipe = few_labels(recipe)
+    epochs = round(recipe.training.epochs * _num_images(recipe) / recipe.data.labels)
+    return chain(classify, change("data", unlabelled=False), change("training", epochs=epochs))(recipe)
+
+
+def labelled_only(recipe: Recipe) -> Recipe:
+    """The joint network on the labelled images alone, with as many steps: what the unlabelled ones are worth shows against it."""
+    recipe = few_labels(recipe)
+    epochs = round(recipe.training.epochs * _num_images(recipe) / recipe.data.labels)
+    return chain(change("data", unlabelled=False), change("training", epochs=epochs))(recipe)
+
+
+def _num_images(recipe: Recipe) -> int:
+    """The images that a recipe trains on."""
+    from pellucid import data  # needs torch, like the rest of these
+    from pellucid.run import training_images
+
+    everything = change("data", labels=0, unlabelled=True)(recipe)
+    return len(training_images(everything, data.load(recipe.data.dataset, recipe.data.source).train)[0])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS
 from pellucid.experiments import arms
-from pellucid.experiments.arms import Arm, change
+from pellucid.experiments.arms import Arm, chain, change
 from pellucid.recipe import Recipe, differences, settings
 
 
@@ -75,8 +75,19 @@ MECHANISMS: dict[str, Arm] = {
 """What one task may tell the other, one mechanism at a time, each beside its control, which is told of another image or of the same."""
 
 
+LOW_LABEL: dict[str, Arm] = {
+    "classify": arms.supervised,
+    "restore": chain(arms.few_labels, arms.restore),
+    "joint": arms.few_labels,
+    "joint-clean-teacher": chain(arms.few_labels, change("objective", distillation=1.0)),
+    "joint-labelled-only": arms.labelled_only,
+}
+"""One label in ten: does restoring the images without a label help to classify?"""
+
+
 QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
     "reference": ("Does learning to restore and to classify together help both?", REFERENCE, ("reference",)),
+    "low-label": ("Does restoring the images that have no label help to classify?", LOW_LABEL, ("low-label",)),
     "mechanisms": ("Which mechanism makes one task help the other?", MECHANISMS, ("reference",)),
 }
 """By name: the question, its arms, its tracks."""

@@ -125,7 +125,9 @@ def _execute(job: Job, device: str, threads: int) -> None:
 def _train_and_measure(job: Job, device: str) -> None:
     network, description = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
     images = test_images(job.recipe)
-    evaluations = {track: evaluate(network, images, TRACKS[track], device=choose_device(device)) for track in job.tracks}
+    evaluations = {
+        track: evaluate(network, images, TRACKS[track], device=choose_device(device), damages=description.damages) for track in job.tracks
+    }
     records = read_log(job.folder / LOG)
     Result(
         arm=job.arm,
@@ -137,7 +139,7 @@ def _train_and_measure(job: Job, device: str) -> None:
             training_seconds=records[-1]["seconds"],
         ),
         metrics={track: evaluation.to_json() for track, evaluation in evaluations.items()},
-        provenance=provenance(sys.argv, choose_device(device)) | {"trained": description.trained, "trained_commit": description.commit},
+        provenance=provenance(["pellucid", *sys.argv[1:]], chosen) | {"trained": description.trained, "trained_commit": description.commit},
         per_image={
             track: {
                 name: torch.cat([columns[name] for columns in evaluation.per_image.values()]).numpy()

@@ -95,7 +95,8 @@ def image_differences(
     known = ~np.isnan(columns)
     counts = known.sum(axis=0)
     sums = np.where(known, columns, 0).sum(axis=0)
-    return np.divide(sums, counts, out=np.full(num_images, np.nan), where=counts > 0)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(sums / counts)  # 0 / 0 is NaN
 
 
 def bootstrap(differences: NDArray[np.float64], *names: str | int, num_resamples: int = NUM_RESAMPLES) -> Interval | None:

@@ -75,9 +75,7 @@ def cost_table(analysis: Analysis) -> Table:
     costs = analysis.costs
     both = costs[CLASSIFY].macs + costs[RESTORE].macs if {CLASSIFY, RESTORE} <= costs.keys() else None
     joint = costs[JOINT].training_seconds if JOINT in costs else None
-    timed = any(cost.seconds_per_image is not None for cost in costs.values())
-    head = ["arm", "parameters", "MACs", f"of {CLASSIFY} + {RESTORE}", f"training, of {JOINT}’s", *(["ms an image"] if timed else [])]
-    optional = [True, True, True, both is not None, joint is not None, timed]
+    head = ["arm", "parameters", "MACs", f"of {CLASSIFY} + {RESTORE}", f"training, of {JOINT}’s", "ms an image"]
     rows = [
         [
             arm,
@@ -85,14 +83,15 @@ def cost_table(analysis: Analysis) -> Table:
             scaled(cost.macs),
             f"{cost.macs / both:.2f}" if both else NOTHING,
             f"{cost.training_seconds / joint:.2f}" if joint else NOTHING,
-            *([NOTHING if cost.seconds_per_image is None else f"{1000 * cost.seconds_per_image:.3f}"] if timed else []),
+            NOTHING if cost.seconds_per_image is None else f"{1000 * cost.seconds_per_image:.3f}",
         ]
         for arm, cost in costs.items()
     ]
+    known = [any(cell != NOTHING for cell in column) for column in zip(*rows, strict=True)]
     return Table(
         "Cost of one network, and of one forward of one image",
-        [cell for cell, shown in zip(head, optional, strict=False) if shown],
-        [[cell for cell, shown in zip(row, optional, strict=False) if shown] for row in rows],
+        [name for name, shown in zip(head, known, strict=True) if shown],
+        [[cell for cell, shown in zip(row, known, strict=True) if shown] for row in rows],
     )
 
 

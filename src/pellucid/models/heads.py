@@ -73,7 +73,7 @@ class DamageHead(nn.Module):
         super().__init__()
         self.reduction = reduction
         self.linear = nn.Linear(2 * channels, 2 * num_damages)
-        self.look = nn.Conv2d(channels, width, 3, padding=1)
+        self.look = nn.Conv2d(channels, width, 1)
         self.last = nn.Conv2d(width, reduction**2, 1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:

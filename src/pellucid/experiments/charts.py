@@ -1,0 +1,166 @@
+"""Analysis -> the charts of a report: means and differences with their intervals, and the trainings."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from pellucid.evaluation.evaluate import COLUMNS
+from pellucid.experiments.analysis import Analysis, Difference
+from pellucid.experiments.courses import Course, cosine_course, course, layers
+from pellucid.experiments.statistics import Estimate, Interval
+from pellucid.experiments.tables import spread
+from pellucid.reporting.curves import CURVES
+from pellucid.reporting.drawing import LINES, STAND_INS, draw
+from pellucid.reporting.page import Html, html, join
+from pellucid.training.gradients import ALL
+
+JUDGED = {"accuracy": "naming", "psnr": "restoring"}
+"""Figures that are drawn, and their colours."""
+
+COURSES = ("accuracy", "psnr", "classification_loss")
+"""What is drawn of the trainings; arms may differ in their loss of restoration, and then it can't be compared."""
+
+ROW, MARGIN = 0.3, 0.62
+"""Heights in inches: of one dot with its name, and of the rest of its chart."""
+
+DASHES: Sequence[Any] = ("solid", (0, (5, 2)), (0, (1, 1.5)))
+"""Lines that share a colour differ in these."""
+
+
+def figure_charts(analysis: Analysis, track: str) -> Html:
+    """Accuracy and PSNR of every arm on a track: seeds, their mean, its interval."""
+    charts = []
+    for metric, colour in JUDGED.items():
+        rows = {arm: by_track[track][metric] for arm, by_track in analysis.figures.items() if metric in by_track.get(track, {})}
+        if rows:
+            charts.append(
+                _dots(f"{COLUMNS[metric][0]}, track “{track}”", {name: (row, None) for name, row in rows.items()}, colour, metric)
+            )
+    return _grid(charts)
+
+
+def difference_charts(analysis: Analysis, track: str) -> Html:
+    """The differences in accuracy and PSNR on a track, with both of their intervals and the line of no difference."""
+    charts = []
+    for metric, colour in JUDGED.items():
+        rows: dict[str, Difference] = {
+            f"{arm} − {rival}": by_track[track][metric]
+            for (arm, rival), by_track in analysis.paired.items()
+            if metric in by_track.get(track, {})
+        }
+        if rows:
+            dots = {name: (row.over_seeds, row.over_images) for name, row in rows.items()}
+            charts.append(_dots(f"Difference in {COLUMNS[metric][0]}, track “{track}”", dots, colour, metric, zero=True))
+    return _grid(charts)
+
+
+def course_charts(analysis: Analysis) -> Html:
+    """What single batches of the trainings gave, a line for each arm; nothing where no log is left."""
+    charts: list[Html] = []
+    drawn: set[str] = set()
+    for name in COURSES:
+        lines = {arm: found for arm, logs in analysis.results.logs.items() if (found := course(logs, name))}
+        drawn |= lines.keys()
+        if lines:
+            charts.append(_lines(CURVES[name].title, CURVES[name].unit, lines, _looks(analysis.results.planned[0])))
+    shown = {arm: look for arm, look in _looks(analysis.results.planned[0]).items() if arm in drawn}
+    return html("{legend}{charts}", legend=_legend(shown), charts=_grid(charts)) if charts else Html()
+
+
+def gradient_charts(analysis: Analysis) -> Html:
+    """The cosine between the gradients of the two tasks, a line for each layer and a chart for each arm; nothing where it is not known."""
+    logs = {arm: by_seed for arm, by_seed in analysis.results.logs.items() if layers(by_seed)}
+    looks = _looks([layer for layer in dict.fromkeys(layer for by_seed in logs.values() for layer in layers(by_seed)) if layer != ALL])
+    looks[ALL] = ("ink", DASHES[0])
+    charts = []
+    for arm, by_seed in logs.items():
+        lines = {layer: found for layer in layers(by_seed) if (found := cosine_course(by_seed, layer))}
+        charts.append(_lines(arm, "cosine by layer", lines, looks, zero=True))
+    return html("{legend}{charts}", legend=_legend(looks), charts=_grid(charts)) if charts else Html()
+
+
+Look = tuple[str, Any]
+"""The colour of a line, a variable of the style sheet, and its dashes."""
+
+
+def _looks(names: Sequence[str]) -> dict[str, Look]:
+    return {name: (LINES[place % len(LINES)], DASHES[place // len(LINES) % len(DASHES)]) for place, name in enumerate(names)}
+
+
+def _legend(looks: Mapping[str, Look]) -> Html:
+    entries = (
+        html(
+            '<li><svg viewBox="0 0 28 8" aria-hidden="true"><path d="M0 4H28" style="stroke: var(--{colour}); stroke-width: 3; '
+            'stroke-dasharray: {dashes}"/></svg>{name}</li>',
+            colour=colour,
+            dashes="none" if dashes == "solid" else " ".join(f"{3 * length:g}" for length in dashes[1]),
+            name=name,
+        )
+        for name, (colour, dashes) in looks.items()
+    )
+    return html('<ul class="legend">{entries}</ul>\n', entries=join(entries))
+
+
+def _dots(title: str, rows: Mapping[str, tuple[Estimate, Interval | None]], colour: str, metric: str, zero: bool = False) -> Html:
+    """A row for each name: pale dots for seeds, a dot for the mean, a line for the interval over seeds, a thin one for that over images."""
+    paint, soft = STAND_INS[colour], STAND_INS["soft"]
+
+    def plot(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        axes.grid(False, axis="y")
+        axes.grid(True, axis="x")
+        for place, (over_seeds, over_images) in enumerate(rows.values()):
+            if over_images is not None:
+                axes.plot(over_images, [place + 0.24] * 2, color=soft, linewidth=1.2)
+            if over_seeds.interval is not None:
+                axes.plot(over_seeds.interval, [place] * 2, color=paint, linewidth=2.2, solid_capstyle="butt")
+            axes.plot(
+                over_seeds.values,
+                [place - 0.24] * len(over_seeds.values),
+                color=paint,
+                marker="o",
+                markersize=3.2,
+                linestyle="",
+                alpha=0.55,
+            )
+            known = over_seeds.interval is not None
+            axes.plot(over_seeds.mean, place, color=paint, marker="o", markersize=6.5, fillstyle="full" if known else "none")
+        if zero:
+            axes.axvline(0, color=soft, linewidth=1, linestyle=(0, (4, 3)))
+        axes.set_yticks(range(len(rows)), list(rows))
+        axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.xaxis.set_major_locator(MaxNLocator(5))
+        axes.margins(x=0.06)
+
+    spec = COLUMNS[metric][1]
+    told = "; ".join(f"{name} {spread(over_seeds, spec)}" for name, (over_seeds, _) in rows.items())
+    return _figure(title, "", draw(plot, f"{title}: {told}", (5.0, MARGIN + ROW * len(rows))))
+
+
+def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[str, Look], zero: bool = False) -> Html:
+    def plot(figure: Figure) -> None:
+        axes = figure.add_subplot()
+        if zero:
+            axes.axhline(0, color=STAND_INS["soft"], linewidth=1, linestyle=(0, (4, 3)))
+        for name, (done, values) in lines.items():
+            colour, dashes = looks[name]
+            marker = "o" if len(values) == 1 else ""
+            axes.plot(done, values, color=STAND_INS[colour], linestyle=dashes, linewidth=2.2 if colour == "ink" else 1.5, marker=marker)
+        axes.set_xlabel("part of the training")
+        axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axes.margins(x=0.01)
+
+    told = "; ".join(f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, (_, values) in lines.items())
+    return _figure(title, unit, draw(plot, f"{title}: {told}"))
+
+
+def _figure(title: str, unit: str, drawing: Html) -> Html:
+    return html(
+        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n", title=title, unit=unit, drawing=drawing
+    )
+
+
+def _grid(charts: Sequence[Html]) -> Html:
+    return html('<div class="curves">{charts}</div>\n', charts=join(charts)) if charts else Html()
