@@ -75,7 +75,7 @@ def _run(arm: str, seed: int, accuracy: float | None, psnr: float | None, tracks
     for track, levels in tracks.items():
         metrics[track] = {"track": track, "num_images": NUM_IMAGES, **scores}
         if levels:
-            metrics[track]["levels"] = {level: scores for level in levels}
+            metrics[track]["levels"] = dict.fromkeys(levels, scores)
         random = np.random.default_rng(seed_of("images", track))  # images are hard or easy for all arms alike
         size = NUM_IMAGES * max(1, len(levels))
         columns = {}
@@ -159,7 +159,6 @@ def test_the_bootstrap_is_in_the_units_of_its_figure_and_around_it() -> None:
     assert 2 < low < 10 < high < 20  # a tenth of 60 images, and not a fraction of 1
 
 
-# fmt: off
 @pytest.mark.parametrize(
     ("accuracy", "psnr", "expected"),
     [
@@ -173,7 +172,6 @@ def test_the_bootstrap_is_in_the_units_of_its_figure_and_around_it() -> None:
         (89.0, 28.0, r"with joint, no: classification loses, no difference is shown in restoration \(.*"),
     ],
 )
-# fmt: on
 def test_the_verdict_may_say_no(accuracy: float, psnr: float, expected: str) -> None:
     results = fabricated({"classify": (90.0, None), "restore": (None, 28.0), "joint": (accuracy, psnr)})
     assert re.fullmatch(expected, verdict(analyse(results)))

@@ -36,7 +36,7 @@ plain = chain(alone, change("model", damage_head=False, damage_to_decoder="off",
 classify = chain(alone, change("model", arm="classify", damage_head=False, damage_to_decoder="off"))
 restore = chain(alone, change("model", arm="restore"))
 restore_l1 = chain(restore, change("objective", restoration="l1", weight=1.0))
-sequential = chain(classify, change("model", arm="sequential"))
+sequential = chain(alone, change("model", arm="sequential"))
 joint_plain = chain(plain, change("objective", weight=0.1, restoration="l1"))
 paper_listing = chain(plain, change("model", arm="paper-listing"), change("objective", weight=0.1, restoration="l1"))
 

@@ -125,9 +125,8 @@ def _execute(job: Job, device: str, threads: int) -> None:
 def _train_and_measure(job: Job, device: str) -> None:
     network, description = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
     images = test_images(job.recipe)
-    evaluations = {
-        track: evaluate(network, images, TRACKS[track], device=choose_device(device), damages=description.damages) for track in job.tracks
-    }
+    chosen, damages = choose_device(device), description.damages
+    evaluations = {track: evaluate(network, images, TRACKS[track], device=chosen, damages=damages) for track in job.tracks}
     records = read_log(job.folder / LOG)
     Result(
         arm=job.arm,

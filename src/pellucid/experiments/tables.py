@@ -140,10 +140,17 @@ def changes(analysis: Analysis) -> Iterator[tuple[str, str]]:
 def _difference(pair: str, metric: str, difference: Difference) -> list[str]:
     heading, spec = COLUMNS[metric]
     over_seeds = difference.over_seeds
-    found = [f"{over_seeds.mean:+{spec}}", _interval(over_seeds.interval, spec)]
-    mean, interval = (Strong(text) for text in found) if over_seeds.sign else found
+    found = [_signed(over_seeds.mean, spec), _interval(over_seeds.interval, spec)]
+    visible = any(digit in "123456789" for digit in found[0])  # two arms that share a network differ by rounding errors
+    mean, interval = (Strong(text) for text in found) if over_seeds.sign and visible else found
     return [pair, heading, str(len(over_seeds.values)), mean, interval, _interval(difference.over_images, spec)]
 
 
 def _interval(interval: Interval | None, spec: str) -> str:
-    return NOTHING if interval is None else f"[{interval[0]:+{spec}}, {interval[1]:+{spec}}]"
+    return NOTHING if interval is None else f"[{_signed(interval[0], spec)}, {_signed(interval[1], spec)}]"
+
+
+def _signed(number: float, spec: str) -> str:
+    """With its sign, and none before a 0."""
+    text = format(number, f"+{spec}")
+    return text if float(text) else text[1:]

@@ -100,7 +100,7 @@ def _trainings(analysis: Analysis) -> Html:
         told = "Single batches of damaged training pictures while the networks learn, smoothed, the mean over the seeds."
         parts += [paragraph(told), courses]
     if gradients := gradients_table(analysis):
-        told = "The cosine between the gradients of the two tasks: above 0 they pull the shared weights the same way, below 0 against each other."
+        told = "The cosine between the tasks’ gradients: above 0 both pull the shared weights the same way, below 0 against each other."
         parts += [html("<h3>Do the tasks agree?</h3>"), paragraph(told), gradient_charts(analysis), _table(gradients)]
     return section("The trainings", *parts) if parts else Html()
 

@@ -18,7 +18,7 @@ class Sequential(nn.Module):
     def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> None:
         super().__init__()
         self.restorer = JointNet(replace(config, arm="restore"), num_classes, damages).requires_grad_(False)
-        self.classifier = JointNet(replace(config, arm="classify"), num_classes, damages)
+        self.classifier = JointNet(replace(config, arm="classify", damage_head=False, damage_to_decoder="off"), num_classes, damages)
 
     def forward(self, images: Tensor) -> Output:
         """(B, 3, H, W) in [0, 1] -> logits of the restored images, and these, (B, 3, H, W), not clamped."""
