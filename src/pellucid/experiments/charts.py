@@ -1,13 +1,14 @@
 """Analysis -> the charts of a report: means and differences with their intervals, and the trainings."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from pellucid.evaluation.evaluate import COLUMNS
-from pellucid.experiments.analysis import Analysis, Difference
+from pellucid.experiments.analysis import Analysis
 from pellucid.experiments.courses import Course, cosine_course, course, layers
 from pellucid.experiments.statistics import Estimate, Interval
 from pellucid.experiments.tables import spread
@@ -16,14 +17,17 @@ from pellucid.reporting.drawing import LINES, STAND_INS, draw
 from pellucid.reporting.page import Html, html, join
 from pellucid.training.gradients import ALL
 
-JUDGED = {"accuracy": "naming", "psnr": "restoring"}
-"""Figures that are drawn, and their colours."""
+JUDGED = {"accuracy": ("Accuracy", "%", "points", "naming"), "psnr": ("PSNR", "dB", "dB", "restoring")}
+"""Figures that are drawn: their name, their unit, that of their differences, their colour."""
 
 COURSES = ("accuracy", "psnr", "classification_loss")
 """What is drawn of the trainings; arms may differ in their loss of restoration, and then it can't be compared."""
 
 ROW, MARGIN = 0.3, 0.62
 """Heights in inches: of one dot with its name, and of the rest of its chart."""
+
+BEYOND = 1.0
+"""How far an axis may reach beyond the seeds to show whole intervals, in widths of the range of all seeds."""
 
 DASHES: Sequence[Any] = ("solid", (0, (5, 2)), (0, (1, 1.5)))
 """Lines that share a colour differ in these."""
@@ -32,11 +36,11 @@ DASHES: Sequence[Any] = ("solid", (0, (5, 2)), (0, (1, 1.5)))
 def figure_charts(analysis: Analysis, track: str) -> Html:
     """Accuracy and PSNR of every arm on a track: seeds, their mean, its interval."""
     charts = []
-    for metric, colour in JUDGED.items():
-        rows = {arm: by_track[track][metric] for arm, by_track in analysis.figures.items() if metric in by_track.get(track, {})}
-        if rows:
+    for metric, (title, unit, _, colour) in JUDGED.items():
+        figures = {arm: by_track[track][metric] for arm, by_track in analysis.figures.items() if metric in by_track.get(track, {})}
+        if figures:
             charts.append(
-                _dots(f"{COLUMNS[metric][0]}, track “{track}”", {name: (row, None) for name, row in rows.items()}, colour, metric)
+                _dots(f"{title}, track “{track}”", unit, {arm: (figure, None) for arm, figure in figures.items()}, colour, metric)
             )
     return _grid(charts)
 
@@ -44,15 +48,14 @@ def figure_charts(analysis: Analysis, track: str) -> Html:
 def difference_charts(analysis: Analysis, track: str) -> Html:
     """The differences in accuracy and PSNR on a track, with both of their intervals and the line of no difference."""
     charts = []
-    for metric, colour in JUDGED.items():
-        rows: dict[str, Difference] = {
-            f"{arm} − {rival}": by_track[track][metric]
+    for metric, (title, _, unit, colour) in JUDGED.items():
+        rows = {
+            f"{arm} − {rival}": (by_track[track][metric].over_seeds, by_track[track][metric].over_images)
             for (arm, rival), by_track in analysis.paired.items()
             if metric in by_track.get(track, {})
         }
         if rows:
-            dots = {name: (row.over_seeds, row.over_images) for name, row in rows.items()}
-            charts.append(_dots(f"Difference in {COLUMNS[metric][0]}, track “{track}”", dots, colour, metric, zero=True))
+            charts.append(_dots(f"{title}, difference, track “{track}”", unit, rows, colour, metric, zero=True))
     return _grid(charts)
 
 
@@ -81,6 +84,9 @@ def gradient_charts(analysis: Analysis) -> Html:
     return html("{legend}{charts}", legend=_legend(looks), charts=_grid(charts)) if charts else Html()
 
 
+Rows = Mapping[str, tuple[Estimate, Interval | None]]
+"""By name, a figure or a difference with its interval over seeds, and that over images."""
+
 Look = tuple[str, Any]
 """The colour of a line, a variable of the style sheet, and its dashes."""
 
@@ -103,7 +109,7 @@ def _legend(looks: Mapping[str, Look]) -> Html:
     return html('<ul class="legend">{entries}</ul>\n', entries=join(entries))
 
 
-def _dots(title: str, rows: Mapping[str, tuple[Estimate, Interval | None]], colour: str, metric: str, zero: bool = False) -> Html:
+def _dots(title: str, unit: str, rows: Rows, colour: str, metric: str, zero: bool = False) -> Html:
     """A row for each name: pale dots for seeds, a dot for the mean, a line for the interval over seeds, a thin one for that over images."""
     paint, soft = STAND_INS[colour], STAND_INS["soft"]
 
@@ -131,12 +137,26 @@ def _dots(title: str, rows: Mapping[str, tuple[Estimate, Interval | None]], colo
             axes.axvline(0, color=soft, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(rows)), list(rows))
         axes.set_ylim(len(rows) - 0.4, -0.6)
+        axes.set_xlim(_limits(rows.values(), [0.0] if zero else []))
         axes.xaxis.set_major_locator(MaxNLocator(5))
-        axes.margins(x=0.06)
 
     spec = COLUMNS[metric][1]
     told = "; ".join(f"{name} {spread(over_seeds, spec)}" for name, (over_seeds, _) in rows.items())
-    return _figure(title, "", draw(plot, f"{title}: {told}", (5.0, MARGIN + ROW * len(rows))))
+    return _figure(title, unit, draw(plot, f"{title}: {told}", (5.0, MARGIN + ROW * len(rows))))
+
+
+def _limits(rows: Collection[tuple[Estimate, Interval | None]], shown: Sequence[float]) -> Interval:
+    """Ends of an axis on which all seeds lie, and intervals as far as they do not squeeze all else: those of two seeds are very wide.
+
+    shown: what must be on it besides.
+    """
+    values = [*shown, *(value for over_seeds, _ in rows for value in over_seeds.values)]
+    reach = [end for over_seeds, over_images in rows for end in (*(over_seeds.interval or ()), *(over_images or ()))]
+    low, high = min(values), max(values)
+    most = BEYOND * (high - low) or math.inf
+    low, high = max(min([low, *reach]), low - most), min(max([high, *reach]), high + most)
+    margin = 0.06 * (high - low) or 1.0
+    return low - margin, high + margin
 
 
 def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[str, Look], zero: bool = False) -> Html:

@@ -141,7 +141,7 @@ def _difference(pair: str, metric: str, difference: Difference) -> list[str]:
     heading, spec = COLUMNS[metric]
     over_seeds = difference.over_seeds
     found = [_signed(over_seeds.mean, spec), _interval(over_seeds.interval, spec)]
-    visible = any(digit in "123456789" for digit in found[0])  # two arms that share a network differ by rounding errors
+    visible = float(found[0]) != 0  # two arms that share a network differ by rounding errors
     mean, interval = (Strong(text) for text in found) if over_seeds.sign and visible else found
     return [pair, heading, str(len(over_seeds.values)), mean, interval, _interval(difference.over_images, spec)]
 

@@ -62,7 +62,9 @@ def _figures(analysis: Analysis) -> Html:
     for track in analysis.results.tracks:
         parts += [_table(figures_table(analysis, track)), figure_charts(analysis, track)]
         parts += [_table(levels) for levels in level_tables(analysis, track)]
-    note = "Small dots: seeds; large dots: their mean, hollow where there is one seed; lines: 95 % intervals."
+    note = (
+        "Small dots: seeds; large dots: their mean, hollow where there is one seed; lines: 95 % intervals, which may go on beyond the edge."
+    )
     return section("The figures", _missing(analysis), *parts, paragraph(note, "note"))
 
 

@@ -50,6 +50,7 @@ th, td { padding: .55rem 0 .55rem 1.5rem; border-bottom: 1px solid var(--line); 
 th:first-child { padding-left: 0; text-align: left; }
 thead th { font-size: .8125rem; font-weight: 600; color: var(--soft); white-space: nowrap; }
 tbody th { font-weight: 400; min-width: 11rem; }
+.figures td { white-space: nowrap; }
 tbody th small { display: block; color: var(--soft); font-size: .8125rem; }
 .lead tbody tr:first-child :is(th, td) { font-weight: 600; }
 .lead tbody tr:first-child small { font-weight: 400; }
@@ -81,12 +82,13 @@ dd { margin: 0; overflow-wrap: anywhere; }
 .mark.right { color: var(--right); }
 .mark.wrong { color: var(--wrong); }
 
-.curves { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1.5rem 2rem; margin-top: 1.25rem; }
+.curves { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(26rem, 100%), 1fr)); gap: 1.5rem 2rem; margin-top: 1.25rem; }
 .curves figure { margin: 0; min-width: 0; }
 .curves figcaption { font-size: .9375rem; font-weight: 600; margin-bottom: .35rem; }
 .curves small { margin-left: .35em; color: var(--soft); font-size: .8125rem; font-weight: 400; }
 .curves svg { display: block; width: 100%; height: auto; overflow: visible; }
 .curves text { font-family: var(--sans); }
+.curves + .note { margin-top: 1.25rem; }
 
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: .3rem 1.25rem; margin: 1rem 0 0; padding: 0; color: var(--soft);
   font-size: .875rem; }
