@@ -30,6 +30,7 @@ GOLDEN = {
     ("occlusion", "side=16"): "fadfd33e0cdd",
     ("lowres", "factor=2"): "0496ef8ccbfc",
     ("lowres", "factor=4"): "57c27f93285d",
+    ("low-label", "reference"): "e1f596aee24e",
 }
 
 

@@ -14,7 +14,7 @@ from jsonargparse import ArgumentParser
 
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
-from pellucid.experiments.comparison import QUESTIONS
+from pellucid.experiments.comparison import QUESTIONS, ask
 from pellucid.recipe import RECIPES, Recipe, settings
 
 if TYPE_CHECKING:
@@ -77,21 +77,27 @@ def compare(
     seeds: int,
     arms: list[str] | None,
     tracks: list[str] | None,
+    vary: list[str] | None,
     jobs: int,
     report_only: bool,
     device: str,
 ) -> None:
     """Train and measure several arms with several seeds, and report with intervals which does better."""
-    from pellucid.experiments import compare as experiments
-    from pellucid.experiments.comparison import ask
-
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number < 1:
             raise UserError(f"Expected {name} of at least 1, found {number}.")
     comparison = ask(question, recipe).only(arms, tracks)
-    results = experiments.compare(comparison, range(seeds), out, device=device, workers=0 if report_only else jobs)
-    _print(experiments.summary(results))
-    _print(f"The report: {out / experiments.REPORT}")
+    from pellucid.experiments import compare as experiments  # only now, because it takes a while
+
+    workers = 0 if report_only else jobs
+    if vary:
+        setting, *values = vary
+        curve = experiments.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
+        _print(f"The curve: {curve}")
+    else:
+        results = experiments.compare(comparison, range(seeds), out, device=device, workers=workers)
+        _print(experiments.summary(results))
+        _print(f"The report: {out / experiments.REPORT}")
 
 
 def evaluate(model: str, track: str, json: Path | None, dataset: str, source: Path | None, limit: int | None, device: str) -> None:
@@ -260,6 +266,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--seeds", type=int, default=3, metavar="N", help="how many times to train every arm; 2 at least for intervals")
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
+            add("--vary", nargs="+", metavar=("SETTING", "VALUE"), help="compare at each value of a setting: training.epochs 2 4 8")
             add("--jobs", type=int, default=1, metavar="N", help="how many runs at a time, each with its share of the cores")
             add("--report-only", action="store_true", help="train nothing; report what is there")
         case "evaluate":

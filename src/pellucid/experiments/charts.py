@@ -29,6 +29,9 @@ ROW, MARGIN = 0.3, 0.62
 BEYOND = 1.0
 """How far an axis may reach beyond the seeds to show whole intervals, in widths of the range of all seeds."""
 
+STEEP = 0.2
+"""The first part of a training, for which the height of a chart makes no room."""
+
 DASHES: Sequence[Any] = ("solid", (0, (5, 2)), (0, (1, 1.5)))
 """Lines that share a colour differ in these."""
 
@@ -168,6 +171,11 @@ def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[st
             colour, dashes = looks[name]
             marker = "o" if len(values) == 1 else ""
             axes.plot(done, values, color=STAND_INS[colour], linestyle=dashes, linewidth=2.2 if colour == "ink" else 1.5, marker=marker)
+        else:  # where arms part is seen once the first steep rise is over
+            late = [value for done, values in lines.values() for value in values[done >= STEEP]]
+            if late and min(late) < max(late):
+                margin = 0.08 * (max(late) - min(late))
+                axes.set_ylim(min(late) - margin, max(late) + margin)
         axes.set_xlabel("part of the training")
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.margins(x=0.01)

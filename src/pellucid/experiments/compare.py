@@ -6,14 +6,21 @@ from dataclasses import replace
 from pathlib import Path
 
 from pellucid.device import choose_device
+from pellucid.errors import UserError
+from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import Comparison
 from pellucid.experiments.cost import NUM_CLASSES, seconds_per_image
+from pellucid.experiments.curve import CURVE, at_values, write_curve
+from pellucid.experiments.examples import examples
 from pellucid.experiments.matrix import Job, finished, plan, walk
-from pellucid.experiments.report import write_report
+from pellucid.experiments.report import REPORT, write_report
 from pellucid.experiments.results import Result, Results
+from pellucid.experiments.verdict import verdict
 from pellucid.provenance import provenance
 from pellucid.recipe import settings
 from pellucid.run import initialise
+
+__all__ = ["REPORT", "compare", "compare_at_values", "gather", "summary"]
 
 
 def compare(
@@ -35,8 +42,33 @@ def compare(
     finally:
         results = gather(comparison, seeds, jobs, device)
         if any(results.runs.values()):
-            write_report(out, results)
+            write_report(out, results, examples(results, jobs))
     return results
+
+
+def compare_at_values(
+    comparison: Comparison,
+    setting: str,
+    values: Sequence[str],
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    device: str = "auto",
+    workers: int = 1,
+) -> Path:
+    """Compare at each value of a setting, in a folder `SETTING-VALUE` of its own, and return the path of the curve's picture."""
+    if not values:
+        raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
+    found = {}
+    for value, varied in at_values(comparison, setting, values).items():
+        found[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers)
+        write_curve(out, setting, found)
+    return out / f"{CURVE}.png"
+
+
+def summary(results: Results) -> str:
+    """What came of a comparison, in a few lines for the terminal."""
+    return verdict(analyse(results))
 
 
 def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], device: str = "auto") -> Results:

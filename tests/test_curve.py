@@ -1,0 +1,59 @@
+"""Comparisons at several values of a setting: the recipes, and the curve over them."""
+
+import json
+from pathlib import Path
+
+import pytest
+from test_comparison_report import fabricated
+
+from pellucid.errors import UserError
+from pellucid.experiments.comparison import ask
+from pellucid.experiments.curve import at_values, write_curve
+from pellucid.pictures import read
+from pellucid.recipe import RECIPES
+
+
+def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
+    varied = at_values(ask("reference", RECIPES["quick"]), "training.epochs", ["2", "8"])
+    assert [comparison.base.training.epochs for comparison in varied.values()] == [2, 8]
+    assert varied["8"].recipe("classify", 3).training.epochs == 8
+    (wide,) = at_values(ask("reference", RECIPES["quick"]), "model.widths", ["[16, 32, 64]"]).values()
+    assert wide.base.model.widths == (16, 32, 64)
+    (weighted,) = at_values(ask("reference", RECIPES["quick"]), "objective.weight", ["3"]).values()
+    assert weighted.base.objective.weight == 3
+
+
+@pytest.mark.parametrize(
+    ("setting", "values", "said"),
+    [
+        ("training.length", ["2"], "training.length"),
+        ("epochs", ["2"], "such as training.epochs"),
+        ("damage.steps", ["2"], "such as training.epochs"),
+        ("training.epochs", ["many"], "'many'"),
+        ("training.epochs", ["-1"], "above 0"),
+        ("training.epochs", ["2", "2"], "once"),
+    ],
+)
+def test_what_recipes_do_not_have_is_refused(setting: str, values: list[str], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        at_values(ask("reference", RECIPES["quick"]), setting, values)
+
+
+def test_the_curve_has_the_paired_differences(tmp_path: Path) -> None:
+    found = {
+        "2": fabricated({"classify": (80.0, None), "restore": (None, 28.0), "joint": (79.0, 27.9)}),
+        "8": fabricated({"classify": (85.0, None), "restore": (None, 29.0), "joint": (86.5, 29.2)}),
+        "16": fabricated({"classify": (87.0, None), "restore": (None, 29.5)}),  # not finished yet
+    }
+    picture = write_curve(tmp_path, "training.epochs", found)
+    paired = json.loads((tmp_path / "curve.json").read_text())["paired"]
+    assert paired["joint-classify"]["2"]["mean"] == pytest.approx(-1.0, abs=0.1)
+    assert paired["joint-classify"]["8"]["mean"] == pytest.approx(1.5, abs=0.1)
+    assert paired["joint-restore"]["8"]["mean"] == pytest.approx(0.2, abs=0.05)
+    assert paired["joint-restore"].keys() == {"2", "8"}
+    low, high = paired["joint-classify"]["8"]["ci95"]
+    assert low < paired["joint-classify"]["8"]["mean"] < high
+    lines = (tmp_path / "curve.md").read_text().splitlines()
+    assert lines[-3].startswith("| 2 | -1.0")
+    assert lines[-1] == "| 16 | – | – |"
+    assert read(picture).shape[1] > 1000
