@@ -26,7 +26,7 @@ from pellucid.experiments.progress import MatrixProgress
 from pellucid.experiments.results import COLUMNS, RESULT, Cost, Result
 from pellucid.provenance import provenance
 from pellucid.recipe import Recipe, completed, differences, settings
-from pellucid.run import LOG, run, training_images
+from pellucid.run import LOG, MODEL, run, training_images
 from pellucid.training.log import read_log
 
 RUNS = "runs"
@@ -58,7 +58,8 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
             recipe, folder = comparison.recipe(arm, seed), out / RUNS / arm / f"seed-{seed}"
             restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.arm == "sequential" else None
             job = Job(arm, seed, recipe, folder, comparison.tracks, restorer)
-            if (result := finished(job)) and (changed := differences(completed(result.settings), settings(recipe))):
+            result = finished(job)
+            if result and (changed := differences(completed(result.settings), settings(recipe))):
                 raise UserError(
                     f"Expected the recipe that {folder} was run with, found changes ({'; '.join(changed)}); compare with the same "
                     "settings, or in a new folder."
@@ -78,11 +79,18 @@ def finished(job: Job) -> Result | None:
 def walk(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
     """Do all jobs that are not done, `workers` of them at a time (0 for none), each in a process of its own with its share of the cores.
 
-    What a run prints goes to a text file beside its folder. A run that fails stops the others after what they are doing, and is raised.
+    What a run prints goes to a text file beside its folder. Raises `UserError` where the weights are gone that a run builds on. A run that
+    fails stops the others after what they are doing, and is raised.
     """
     waiting = [job for job in jobs if not finished(job)]
     if not waiting or not workers:
         return
+    for job in waiting:
+        if job.restorer and (job.restorer / RESULT).exists() and not (job.restorer / MODEL).exists():
+            raise UserError(
+                f"Expected the restorer that {job.arm} builds on in {job.restorer / MODEL}, found its figures alone; remove that run, and "
+                "it will be trained again."
+            )
     choose_device(device)
     threads = max(1, (os.cpu_count() or 1) // workers)
     progress = MatrixProgress([(job.arm, job.seed, job.folder / LOG) for job in jobs], {(job.arm, job.seed) for job in waiting})

@@ -104,7 +104,7 @@ def bootstrap(differences: NDArray[np.float64], *names: str | int, num_resamples
 
     differences: (N,), see `image_differences`; NaN is left out. names: what the random numbers come from; the same for the same names.
     """
-    known = np.nan_to_num(differences)
+    known = differences[~np.isnan(differences)]
     if not known.size:
         return None
     random = np.random.default_rng(seed_of("bootstrap", *names))

@@ -99,7 +99,10 @@ def _cost(analysis: Analysis) -> Html:
 def _trainings(analysis: Analysis) -> Html:
     parts = []
     if courses := course_charts(analysis):
-        told = "Single batches of damaged training pictures while the networks learn, smoothed, the mean over the seeds; the steep beginning is cut off."
+        told = (
+            "Single batches of damaged training pictures while the networks learn, smoothed, the mean over the seeds. Where the beginning "
+            "is steep it runs out of the chart."
+        )
         parts += [paragraph(told), courses]
     if gradients := gradients_table(analysis):
         told = "The cosine between the tasks’ gradients: above 0 both pull the shared weights the same way, below 0 against each other."
