@@ -251,12 +251,18 @@ def test_the_markdown_has_what_the_protocol_asks_for() -> None:
     assert "`classify`: model.arm: joint -> classify" in text
     assert "`joint`: nothing, the recipe as it is" in text
     assert re.search(r"\| joint − classify \| accuracy % \| 5 \| \*\*\+1\.00\*\* \| \*\*\[\+0\.9\d, \+1\.0\d\]\*\* \| \[", text)
-    assert re.search(r"\| joint-equal − restore \| PSNR dB \| 5 \| [+-]0\.00 \| \[-0\.0\d, \+0\.0\d\] \| \[", text)  # not bold
+    assert re.search(r"\| joint-equal − restore \| PSNR dB \| 5 \| 0\.00 \| \[(-0\.0\d|0\.00), (\+0\.0\d|0\.00)\] \| \[", text)  # not bold
     cost = text[text.index("## Cost") :]
     assert "| joint | 1,000,000 | 40 M | 0.67 | 1.00 |" in cost
     assert rows["joint, encoder.stem"] == ["0.210 ± 0.000", "-0.210 ± 0.000"]  # 0.3 - 0.6 t over 0, .05 ... .3 and over .7 ... 1
     for fact in ("pellucid compare reference", "abc1234567", "abc1234566", "2026-01-02", "0, 1, 2, 3, 4", "20 of 20 finished"):
         assert fact in text
+
+
+def test_only_what_leaves_0_out_stands_out() -> None:
+    text = markdown(fabricated({"classify": (90.0, None), "joint": (90.02, 28.0), "joint-wide": (90.2, 28.0)}))
+    assert re.search(r"\| joint − classify \| accuracy % \| 5 \| \+0\.02 \| \[-0\.0\d, \+0\.0\d\] \|", text)
+    assert re.search(r"\| joint-wide − classify \| accuracy % \| 5 \| \*\*\+0\.20\*\* \| \*\*\[\+", text)
 
 
 def test_courses_are_means_over_seeds_at_the_same_part_of_the_training() -> None:

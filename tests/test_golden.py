@@ -38,7 +38,7 @@ def test_the_loss_curve_is_the_stored_one(tmp_path: Path) -> None:
     golden = json.loads(GOLDEN.read_text())
     now = curve(tmp_path / "run")
     assert len(now) == len(golden) == 24
-    # Rounding, which differs between processors, grows with the steps: 0.0008 was seen in the first eight, 0.02 in the next, 0.07 at the end.
+    # Rounding differs between processors and grows with the steps: 0.0008 was seen in the first eight, 0.02 in the next, 0.07 at the end.
     for step, (one, other) in enumerate(zip(now[:16], golden[:16], strict=True)):
         tolerance = 2e-3 if step < 8 else 4e-2
         assert one == pytest.approx(other, rel=tolerance, abs=tolerance), step

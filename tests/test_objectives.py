@@ -1,6 +1,7 @@
 """Equation (1) and its parts."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ import torch.nn.functional as F
 from pellucid.batch import Batch, Damage, Output
 from pellucid.errors import UserError
 from pellucid.objectives import ObjectiveConfig
-from pellucid.objectives.joint import RESTORATION_LOSSES, cross_entropy, joint_loss
+from pellucid.objectives.joint import RESTORATION_LOSSES, cross_entropy, damage_loss, joint_loss
 
 
 def a_batch(labels: list[int]) -> Batch:
@@ -65,7 +66,49 @@ def test_losses_are_float32_under_bfloat16() -> None:
     assert losses.total.dtype == torch.float32
 
 
-@pytest.mark.parametrize("settings", [{"weight": -1.0}, {"weight": math.nan}, {"label_smoothing": 1.0}])
+def test_the_teacher_s_pull_grows_with_the_training_and_ends_where_the_two_agree() -> None:
+    batch = a_batch([0, -1, 2])
+    logits, teacher = torch.randn(3, 4), torch.randn(3, 4)
+    config = ObjectiveConfig(distillation=2.0)
+    alone = joint_loss(Output(logits=logits), batch, config).total
+    divergence = (teacher.softmax(1) * (teacher.softmax(1) / logits.softmax(1)).log()).sum(1).mean()
+    for progress in (0.0, 0.5, 1.0):
+        taught = joint_loss(Output(logits=logits), batch, config, teacher, progress)
+        torch.testing.assert_close(taught.total - alone, 2.0 * progress * divergence)
+    torch.testing.assert_close(joint_loss(Output(logits=logits), batch, config, logits + 1).total, alone)
+    assert joint_loss(Output(restored=batch.degraded), batch, config, teacher).distillation is None
+
+
+def test_the_damage_loss_by_hand() -> None:
+    """Two kinds of damage: the first is on the first image only, in a tenth of the estimated strength."""
+    hole = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    hole[0, :, :4] = True
+    strengths = {"noise": torch.tensor([0.1, math.nan]), "blur": torch.tensor([math.nan, math.nan])}
+    batch = replace(a_batch([0, 1]), damage=Damage(strengths, hole))
+    undecided = torch.zeros(2, 1, 8, 8)
+    output = Output(presence=torch.zeros(2, 2), strength=torch.ones(2, 2), hole=undecided, restored=batch.degraded)
+    assert damage_loss(output, batch).item() == pytest.approx(2 * math.log(2) + math.log(10))
+    knowing = torch.tensor([[20.0, -20], [-20, -20]])
+    perfect = output._replace(presence=knowing, strength=torch.full((2, 2), 0.1), hole=40 * hole.float() - 20)
+    assert damage_loss(perfect, batch).item() == pytest.approx(0, abs=1e-6)
+    config = ObjectiveConfig(damage_weight=0.3)
+    rest = joint_loss(output._replace(presence=None), batch, config).total
+    torch.testing.assert_close(joint_loss(output, batch, config).total, rest + 0.3 * damage_loss(output, batch))
+
+
+def test_an_image_that_nothing_was_done_to_has_a_finite_damage_loss() -> None:
+    batch = replace(a_batch([0]), damage=Damage({"noise": torch.tensor([math.nan])}, torch.zeros(1, 1, 8, 8, dtype=torch.bool)))
+    output = Output(presence=torch.zeros(1, 1), strength=torch.ones(1, 1, requires_grad=True), hole=torch.zeros(1, 1, 8, 8))
+    loss = damage_loss(output, batch)
+    loss.backward()
+    assert loss.item() == pytest.approx(2 * math.log(2))
+    assert output.strength.grad == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"weight": -1.0}, {"weight": math.nan}, {"label_smoothing": 1.0}, {"distillation": -1.0}, {"damage_weight": math.nan}],
+)
 def test_settings_without_a_meaning_are_refused(settings: dict) -> None:
     with pytest.raises(UserError):
         ObjectiveConfig(**settings)

@@ -10,16 +10,19 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch import nn
 
 from pellucid import data
+from pellucid.batch import Batch
 from pellucid.checkpoint import load_model
 from pellucid.errors import UserError
 from pellucid.recipe import RECIPES, DataConfig, Recipe, settings
 from pellucid.run import run
 from pellucid.training import TrainingConfig
+from pellucid.training.gradients import compare_gradients
 from pellucid.training.log import read_log
 from pellucid.training.loop import Trainer
-from pellucid.training.optimizer import learning_rate_factor
+from pellucid.training.optimizer import build_optimizer, learning_rate_factor
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -164,6 +167,80 @@ def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
     assert output.restored.isfinite().all()
 
 
+def test_comparing_gradients_leaves_the_training_alone(tiny: Recipe, tmp_path: Path, monkeypatch) -> None:
+    recipe = replace(tiny, model=replace(tiny.model, damage_head=True))
+    run(recipe, tmp_path / "compared", device="cpu")
+    monkeypatch.setattr(Trainer, "_compare_gradients", lambda *_: None)
+    run(recipe, tmp_path / "not", device="cpu")
+    assert_identical(tmp_path / "compared", tmp_path / "not")
+    compared, other = (read_log(tmp_path / name / "log.jsonl") for name in ("compared", "not"))
+    assert not any("gradient_cosine" in record for record in other)
+    layers = ["encoder.network.stem", "encoder.network.layer1", "encoder.network.layer2", "all"]
+    for record in compared:
+        assert list(record["gradient_cosine"]) == list(record["gradient_ratio"]) == layers
+        assert all(-1 <= cosine <= 1 for cosine in record["gradient_cosine"].values())
+        assert all(ratio > 0 for ratio in record["gradient_ratio"].values())
+
+
+def test_gradients_are_compared_about_twenty_times(tiny: Recipe, tmp_path: Path) -> None:
+    run(replace(tiny, training=replace(tiny.training, epochs=9, batch_size=8)), tmp_path / "run", device="cpu")  # 108 steps, every sixth
+    steps = [record["step"] for record in read_log(tmp_path / "run" / "log.jsonl") if "gradient_cosine" in record]
+    assert steps == list(range(1, 109, 6))
+
+
+@pytest.mark.parametrize("arm", ["classify", "restore", "sequential", "paper-listing"])
+def test_where_nothing_is_shared_no_gradients_are_compared(tiny: Recipe, tmp_path: Path, arm: str) -> None:
+    recipe = replace(tiny, data=replace(tiny.data, limit=32), model=replace(tiny.model, arm=arm, patch=1))
+    restorer = None
+    if arm == "sequential":
+        run(replace(recipe, model=replace(recipe.model, arm="restore")), tmp_path / "restorer", device="cpu")
+        restorer = tmp_path / "restorer"
+    run(recipe, tmp_path / "run", device="cpu", restorer=restorer)
+    assert not any("gradient_cosine" in record for record in read_log(tmp_path / "run" / "log.jsonl"))
+
+
+def test_the_cosine_and_the_ratio_of_two_gradients_by_hand() -> None:
+    one, other = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
+    shared = {"encoder.network.conv1.weight": one, "encoder.network.layer1.0.conv1.weight": other}
+    first, second = one @ torch.tensor([3.0, 0.0]) + other.sum(), one @ torch.tensor([3.0, 3.0]) - 2 * other.sum()
+    found = compare_gradients(first, second, shared, torch.Tensor.backward)
+    assert found.cosine == pytest.approx({"encoder.network.stem": 0.5**0.5, "encoder.network.layer1": -1, "all": 7 / (10 * 22) ** 0.5})
+    assert found.ratio == pytest.approx({"encoder.network.stem": 2**0.5, "encoder.network.layer1": 2, "all": 2.2**0.5})
+    assert one.grad is None
+    assert compare_gradients(0 * first, second, shared, torch.Tensor.backward).cosine == dict.fromkeys(found.cosine, 0)
+    (first + second).backward()
+
+
+@pytest.mark.parametrize("teacher_sees", ["clean", "degraded"])
+def test_the_teacher_remembers_nothing_of_a_batch(tiny: Recipe, tmp_path: Path, monkeypatch, teacher_sees: str) -> None:
+    teach, taught = Trainer._teach, []
+
+    def watched(self: Trainer, batch: Batch) -> torch.Tensor | None:
+        before = {name: value.clone() for name, value in self.average.state_dict().items()}
+        logits = teach(self, batch)
+        assert all(torch.equal(before[name], value) for name, value in self.average.state_dict().items())
+        assert not logits.requires_grad
+        assert self.average.module.training
+        taught.append(logits)
+        return logits
+
+    monkeypatch.setattr(Trainer, "_teach", watched)
+    objective = replace(tiny.objective, distillation=1.0, teacher_sees=teacher_sees)
+    network, _ = run(replace(tiny, objective=objective), tmp_path / "run", device="cpu")
+    assert len(taught) == 18
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    assert norms
+    assert all(norm.track_running_stats and norm.momentum and not norm.training for norm in norms)
+
+
+def test_the_fallback_learning_rate_is_a_tenth_unless_it_is_set() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Linear(3, 3))
+    rates = lambda **settings: [group["lr"] for group in build_optimizer(model, TrainingConfig(**settings)).param_groups]  # noqa: E731
+    assert rates(learning_rate=0.12) == [0.12, 0.012, 0.012]
+    assert rates(learning_rate=0.12, fallback_learning_rate=0.05) == [0.12, 0.05, 0.05]
+    assert rates(learning_rate=0.12, optimizer="adamw") == [0.12, 0.12]
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_schedules_rise_and_fall(schedule: str) -> None:
     config = TrainingConfig(schedule=schedule, warmup=0.2)
@@ -176,7 +253,17 @@ def test_schedules_rise_and_fall(schedule: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"batch_size": 0}, {"warmup": 1.0}, {"crop": -1}, {"optimizer": "adam", "weight_decay": 0.1}]
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"warmup": 1.0},
+        {"crop": -1},
+        {"optimizer": "adam", "weight_decay": 0.1},
+        {"fallback_learning_rate": 0.0},
+        {"optimizer": "adam", "fallback_learning_rate": 0.012},
+        {"optimizer": "adamw", "fallback_learning_rate": 0.012},
+    ],
 )
 def test_settings_without_a_meaning_are_refused(wrong: dict) -> None:
     with pytest.raises(UserError):

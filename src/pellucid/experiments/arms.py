@@ -27,7 +27,7 @@ def chain(*arms: Arm) -> Arm:
 
 alone = chain(
     change("model", decoded_to_class="off", class_to_decoder="off"),
-    change("objective", distillation=0.0),
+    change("objective", distillation=0.0, balance="fixed"),
 )
 """Leaves out what one task tells the other."""
 

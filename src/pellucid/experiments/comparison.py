@@ -75,6 +75,22 @@ MECHANISMS: dict[str, Arm] = {
 """What one task may tell the other, one mechanism at a time, each beside its control, which is told of another image or of the same."""
 
 
+BALANCERS: dict[str, Arm] = {
+    "classify": arms.classify,
+    "restore": arms.restore,
+    "joint": arms.joint,
+    "joint-gradnorm": change("objective", balance="gradnorm", weight=1.0),
+    "joint-pcgrad": change("objective", balance="torchjd:PCGrad"),
+    "joint-mgda": change("objective", balance="torchjd:MGDA"),
+    "joint-imtl-g": change("objective", balance="torchjd:IMTLG"),
+    "joint-aligned-mtl": change("objective", balance="torchjd:AlignedMTL"),
+    "joint-l1": change("objective", restoration="l1", weight=20.0),
+    "joint-l1-uncertainty": change("objective", restoration="l1", weight=20.0, balance="uncertainty"),
+    "joint-l1-dwa": change("objective", restoration="l1", weight=20.0, balance="dwa"),
+}
+"""How the gradients of the two tasks meet; uncertainty and DWA need a positive loss of restoration: they have L1, and a control with it."""
+
+
 LOW_LABEL: dict[str, Arm] = {
     "classify": arms.supervised,
     "restore": chain(arms.few_labels, arms.restore),
@@ -88,6 +104,7 @@ LOW_LABEL: dict[str, Arm] = {
 QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
     "reference": ("Does learning to restore and to classify together help both?", REFERENCE, ("reference",)),
     "low-label": ("Does restoring the images that have no label help to classify?", LOW_LABEL, ("low-label",)),
+    "balancers": ("How should the two tasks be balanced?", BALANCERS, ("reference",)),
     "mechanisms": ("Which mechanism makes one task help the other?", MECHANISMS, ("reference",)),
 }
 """By name: the question, its arms, its tracks."""

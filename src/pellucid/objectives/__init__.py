@@ -1,4 +1,4 @@
-"""`Output` and `Batch` -> the loss of equation (1), L = CE + lambda * L_restoration.
+"""`Output` and `Batch` -> the losses of equation (1), L = CE + lambda * L_restoration -> gradients.
 
 >>> import torch
 >>> from pellucid.objectives.joint import cross_entropy

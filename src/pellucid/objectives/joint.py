@@ -1,4 +1,4 @@
-"""The objective that both tasks are trained on together."""
+"""`Output` and `Batch` -> the losses that both tasks are trained on together."""
 
 from dataclasses import dataclass
 
@@ -21,35 +21,69 @@ RESTORATION_LOSSES = {
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """The scalars of one batch; the task that a single-task arm lacks is `None`."""
+    """The scalars of one batch; what a network is not trained for is `None`.
 
-    total: Tensor
+    classification, restoration: the two tasks', unweighted; damage, distillation: what is added to them, times its own weight; weight:
+    lambda of equation (1).
+    """
+
     classification: Tensor | None
     restoration: Tensor | None
-    damage: Tensor | None = None
+    damage: Tensor | None
+    distillation: Tensor | None
+    weight: float
+
+    @property
+    def total(self) -> Tensor:
+        """Equation (1), and what is added to it."""
+        return self.weighted(1.0, self.weight)
+
+    def weighted(self, classification_weight: Tensor | float, restoration_weight: Tensor | float) -> Tensor:
+        """The sum of the tasks' losses, each times its weight, and of the rest as it is."""
+        terms = [] if self.classification is None else [classification_weight * self.classification]
+        terms += [] if self.restoration is None else [restoration_weight * self.restoration]
+        terms += [term for term in (self.damage, self.distillation) if term is not None]
+        return sum(terms[1:], start=terms[0])
+
+    def tasks(self) -> tuple[Tensor, Tensor] | None:
+        """The losses of classification and restoration, unweighted, if both are trained."""
+        one, other = self.classification, self.restoration
+        return (one, other) if one is not None and other is not None and one.requires_grad and other.requires_grad else None
 
 
 def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig, teacher: Tensor | None = None, progress: float = 1.0) -> Losses:
-    """Equation (1) of the paper, in float32; images without a label count in the restoration alone."""
-    classification = restored = None
-    terms = []
+    """Equation (1) of the paper, in float32; images without a label count in the restoration alone.
+
+    teacher: class logits (B, C) to learn from as well, by a weight that grows with `progress`, the part of the training that is done.
+    """
+    classification = restored = distillation = None
     if output.logits is not None:
         classification = cross_entropy(output.logits.float(), batch.labels, config.label_smoothing)
-        terms.append(classification)
+        if teacher is not None:
+            distillation = config.distillation * progress * distillation_loss(output.logits.float(), teacher.float())
     if output.restored is not None:
         restored = RESTORATION_LOSSES[config.restoration](output.restored.float(), batch.clean).mean()
-        terms.append(config.weight * restored)
     damage = damage_loss(output, batch)
-    if damage is not None:
-        terms.append(config.damage_weight * damage)
-    if teacher is not None and output.logits is not None:
-        divergence = F.kl_div(output.logits.float().log_softmax(1), teacher.float().softmax(1), reduction="batchmean")
-        terms.append(config.distillation * progress * divergence)
-    return Losses(sum(terms[1:], start=terms[0]), classification, restored, damage)
+    return Losses(classification, restored, None if damage is None else config.damage_weight * damage, distillation, config.weight)
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+    """Mean cross-entropy over the labelled images, 0 if there is none: (B, C), (B,) -> scalar."""
+    total = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, label_smoothing=label_smoothing, reduction="sum")
+    return total / (labels != UNLABELLED).sum().clamp(min=1)
+
+
+def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
+    """Mean Kullback-Leibler divergence from the teacher's class probabilities (Hinton et al. 2015): (B, C), (B, C) -> scalar."""
+    return F.kl_div(logits.log_softmax(1), teacher.softmax(1), reduction="batchmean")
 
 
 def damage_loss(output: Output, batch: Batch) -> Tensor | None:
-    """Cross-entropy of presence and of the hole, plus the error in the logarithm of the strengths that are there."""
+    """What the damage head got wrong, in float32; `None` without such a head.
+
+    Cross-entropy of the hole (B, 1, H, W), plus that of each damage's presence (B, K), plus the mean absolute error of the logarithm
+    of the strengths (B, K), where they are there.
+    """
     if output.presence is None or output.strength is None or output.hole is None:
         return None
     loss = F.binary_cross_entropy_with_logits(output.hole.float(), batch.damage.hole.float())
@@ -60,9 +94,3 @@ def damage_loss(output: Output, batch: Batch) -> Tensor | None:
         error = (output.strength.float().log() - true.nan_to_num(1).clamp(min=1e-3).log()).abs()
         loss = loss + (error * there).sum() / there.sum().clamp(min=1)
     return loss
-
-
-def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy over the labelled images, 0 if there is none: (B, C), (B,) -> scalar."""
-    total = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, label_smoothing=label_smoothing, reduction="sum")
-    return total / (labels != UNLABELLED).sum().clamp(min=1)

@@ -15,7 +15,7 @@ class TrainingConfig:
         batch_size: images of one step, over all devices together.
         optimizer: `muon` orthogonalises the update of every convolution (Jordan et al. 2024), the rest is AdamW's; `adamw`; `adam`.
         learning_rate: of the optimiser; with `muon`, of the convolutions.
-        fallback_learning_rate: with `muon`, of everything that is no convolution.
+        fallback_learning_rate: with `muon`, of everything that is no convolution; a tenth of `learning_rate` if it is not set.
         weight_decay: decoupled, on convolutions and linear layers; `adam` has none.
         schedule: after the warm-up, the learning rate falls to 0 along a `cosine` or a `linear` line, or stays `constant`.
         warmup: part of the training in which the learning rate rises from 0.
@@ -34,7 +34,7 @@ class TrainingConfig:
     batch_size: int = 256
     optimizer: Literal["muon", "adamw", "adam"] = "muon"
     learning_rate: float = 0.12
-    fallback_learning_rate: float = 0.012
+    fallback_learning_rate: float | None = None
     weight_decay: float = 0.0
     schedule: Literal["cosine", "linear", "constant"] = "linear"
     warmup: float = 0.15
@@ -50,13 +50,15 @@ class TrainingConfig:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "learning_rate", "fallback_learning_rate"):
-            if not getattr(self, name) > 0:
-                raise UserError(f"Expected {name} above 0, found {getattr(self, name)}.")
+            if (value := getattr(self, name)) is not None and not value > 0:
+                raise UserError(f"Expected {name} above 0, found {value}.")
         for name in ("weight_decay", "clip_norm", "crop", "max_minutes", "save_minutes"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"Expected {name} of at least 0, found {getattr(self, name)}.")
         for name in ("warmup", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"Expected {name} as a part of the training in [0, 1), found {getattr(self, name)}.")
+        if self.optimizer != "muon" and self.fallback_learning_rate is not None:
+            raise UserError(f"Expected fallback_learning_rate with muon alone, found it with {self.optimizer}; leave it out.")
         if self.optimizer == "adam" and self.weight_decay:
             raise UserError("Expected no weight_decay with adam, which has none here; use adamw, or set it to 0.")

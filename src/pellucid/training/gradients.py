@@ -1,12 +1,15 @@
-"""Do the two tasks pull the shared layers the same way? The gradients of their losses, compared layer by layer.
+"""Two losses and the parameters that they share -> how far they pull them the same way, layer by layer.
 
 A cosine above 0 says that a step for one task also helps the other, below 0 that they compete (Yu et al. 2020, PCGrad, section 2).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
+
+from pellucid.objectives.shared import Backward, gradients_at
 
 ALL = "all"
 
@@ -16,37 +19,50 @@ DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """By layer that both losses reach, and over `ALL` of them: the cosine of their gradients, and the second's norm over the first's."""
+    """By layer that both losses reach, and over `ALL` of them: the cosine of their gradients, and the second's norm over the first's.
+
+    Both are 0 where a gradient is 0, as without labels.
+    """
 
     cosine: dict[str, float]
     ratio: dict[str, float]
 
 
-def compare_gradients(classification: Tensor, restoration: Tensor, network: nn.Module, backward: Callable[..., None]) -> Gradients:
-    """The gradients of two losses with respect to the network's parameters, compared.
+def compare_gradients(classification: Tensor, restoration: Tensor, shared: Mapping[str, nn.Parameter], backward: Backward) -> Gradients:
+    """The gradients of two losses with respect to the parameters that they share, compared.
 
-    backward: `Tensor.backward` or, in its place, Fabric's. Leaves the graph for the training's own backward pass, and no `.grad`.
+    Leaves the graph in place for the training's own backward pass, and `.grad` empty, as it must be before.
     """
-    named = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-    parameters = [parameter for _, parameter in named]
-    gradients = []
-    for loss in (classification, restoration):
-        network.zero_grad(set_to_none=True)
-        backward(loss, retain_graph=True)
-        gradients.append([parameter.grad for parameter in parameters])
-    network.zero_grad(set_to_none=True)
-    products: dict[str, list[float]] = {}
-    for (name, _), first, second in zip(named, *gradients, strict=True):
-        if first is not None and second is not None:
-            for layer in (".".join(name.split(".")[:DEPTH]), ALL):
-                sums = products.setdefault(layer, [0.0, 0.0, 0.0])
-                for place, product in enumerate(_products(first.double(), second.double())):
-                    sums[place] += product
-    cosines = {layer: cross / (a * b) ** 0.5 if a * b else 0.0 for layer, (cross, a, b) in products.items()}
-    ratios = {layer: (b / a) ** 0.5 if a else 0.0 for layer, (_, a, b) in products.items()}
-    return Gradients(cosines, ratios)
+    one, other = (gradients_at(shared.values(), loss, backward) for loss in (classification, restoration))
+    products = torch.stack([_products(first, second) for first, second in zip(one, other, strict=True)]).cpu()
+    layers: dict[str, Tensor] = {}
+    for name, product in zip(shared, products, strict=True):
+        layer = layer_of(name)
+        layers[layer] = layers.get(layer, torch.zeros_like(product)) + product
+    layers[ALL] = products.sum(0)
+    sums: dict[str, list[float]] = {layer: product.tolist() for layer, product in layers.items()}
+    return Gradients(
+        cosine={layer: max(-1.0, min(1.0, cross / (a * b) ** 0.5)) if a * b else 0.0 for layer, (cross, a, b) in sums.items()},
+        ratio={layer: (b / a) ** 0.5 if a else 0.0 for layer, (_, a, b) in sums.items()},
+    )
 
 
-def _products(one: Tensor, other: Tensor) -> Iterator[float]:
-    """Inner products of the two, of the first with itself, of the second with itself."""
-    yield from ((one * other).sum().item(), one.square().sum().item(), other.square().sum().item())
+def layer_of(name: str) -> str:
+    """The layer of a parameter: a stage of an encoder, its stem, or another module by the first components of its name.
+
+    >>> [layer_of(f"encoder.network.{name}.weight") for name in ("conv1", "layer1.0.bn1", "stages_2.blocks.0.mlp.fc1", "blocks.1.0.se")]
+    ['encoder.network.stem', 'encoder.network.layer1', 'encoder.network.stages_2', 'encoder.network.blocks.1']
+    >>> layer_of("decoder.blocks.0.0.weight")
+    'decoder.blocks.0'
+    """
+    *path, _ = name.split(".")
+    if path[:2] == ["encoder", "network"] and len(path) <= DEPTH:
+        return "encoder.network.stem"
+    numbered = len(path) > DEPTH and path[DEPTH].isdigit() and not path[DEPTH - 1][-1].isdigit()
+    return ".".join(path[: DEPTH + numbered])
+
+
+def _products(one: Tensor, other: Tensor) -> Tensor:
+    """(3,) in float64: the inner products of the two, of the first with itself, of the second with itself."""
+    first, second = one.flatten().double(), other.flatten().double()
+    return torch.stack([first.dot(second), first.dot(first), second.dot(second)])

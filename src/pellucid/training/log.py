@@ -30,8 +30,9 @@ class TrainingLog:
     Args:
         fabric: its loggers get the scalars and image grids.
         path: file of JSON lines, one a record: step, progress, seconds, learning_rate_factor, loss and, for each task that is trained,
-            its loss and its training figure (accuracy in %, psnr in dB, both on the damaged, augmented images of the batch); about twenty
-            of a joint training have gradient_cosine and gradient_ratio by layer.
+            its loss and its training figure (accuracy in %, psnr in dB, both on the damaged, augmented images of the batch); where the
+            weight of the restoration is not the recipe's, restoration_weight; about twenty of a joint training have gradient_cosine and
+            gradient_ratio by layer. `loss` is equation (1) with the recipe's weight, whatever balances the tasks.
         examples: images whose restoration is shown after every epoch.
         console: where the progress bar goes.
     """
@@ -77,12 +78,18 @@ class TrainingLog:
         batch: Batch,
         output: Output,
         losses: Losses,
+        weight: Tensor | float,
         gradients: Gradients | None = None,
     ) -> None:
-        """Record a step of the training: the part of it that was done before, the learning rate's factor, and what came of the batch."""
+        """Record a step of the training: the part of it that was done before, the learning rate's factor, and what came of the batch.
+
+        weight: of the restoration's loss over the classification's.
+        """
         if (step % self._every and gradients is None) or not self.fabric.is_global_zero:
             return
         figures = {"loss": losses.total, **_classification(output, batch, losses), **_restoration(output, batch, losses)}
+        if losses.tasks() is not None and isinstance(weight, Tensor):
+            figures["restoration_weight"] = weight
         record = {"step": step, "progress": round(progress, 5), "seconds": round(seconds, 2), "learning_rate_factor": round(factor, 5)}
         record |= {name: round(float(value.detach()), 5) for name, value in figures.items()}
         compared = {} if gradients is None else {f"gradient_{name}": by_layer for name, by_layer in asdict(gradients).items()}

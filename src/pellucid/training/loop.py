@@ -2,7 +2,8 @@
 
 import math
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,9 @@ from pellucid.errors import UserError
 from pellucid.files import write_aside
 from pellucid.loader import TrainLoader
 from pellucid.objectives import ObjectiveConfig
+from pellucid.objectives.balancing import build_balancer
 from pellucid.objectives.joint import Losses, joint_loss
+from pellucid.objectives.shared import shared_parameters
 from pellucid.seeding import seed_of
 from pellucid.training.config import TrainingConfig
 from pellucid.training.gradients import Gradients, compare_gradients
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 GRADIENT_RECORDS = 20
-"""How often the gradients of the two tasks are compared, about; each time costs as much as two steps."""
+"""How often the gradients of the two tasks are compared, at most; each time costs about as much as a step."""
 
 TIME_SLACK = 0.05
 """Part of `max_minutes` in which the clock does not hasten the schedule: a run that fits is left alone, and so stays repeatable."""
@@ -61,9 +64,11 @@ class Trainer:
         self.objective, self.config = objective, config
         model = model.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(model, use_buffers=True)
-        optimizer = build_optimizer(model, config)
+        self.balancer = build_balancer(objective, loader.num_batches, fabric.world_size).to(fabric.device)
+        optimizer = build_optimizer(model, config, self.balancer.parameters())
         self.raw_model = model
-        if config.compile:  # comparing gradients goes through the graph of a step more than once
+        self.shared: dict[str, nn.Parameter] | None = None
+        if config.compile:  # balancing and comparing gradients go through the graph of a step more than once
             torch._functorch.config.donated_buffer = False
         self.model, self.optimizer = fabric.setup(torch.compile(model) if config.compile else model, optimizer)
         self.num_steps = config.epochs * loader.num_batches
@@ -108,40 +113,37 @@ class Trainer:
         return hastened
 
     def _train_step(self, batch: Batch, progress: float) -> None:
+        if self.shared is None:
+            self.shared = shared_parameters(self.raw_model, batch.degraded[:1])
         torch.manual_seed(seed_of("step", self.config.seed, self.step))  # for encoders with dropout or stochastic depth
         factor = learning_rate_factor(progress, self.config)
         set_learning_rate(self.optimizer, factor)
         output = self.model(batch.degraded)
         losses = joint_loss(output, batch, self.objective, self._teach(batch), progress)
-        gradients = self._compare_gradients(losses)
         self.optimizer.zero_grad(set_to_none=True)
-        self.fabric.backward(losses.total)
+        gradients = self._compare_gradients(losses, self.shared)
+        self.balancer.backward(losses, list(self.shared.values()), self.step, self.fabric.backward)
         if self.config.clip_norm:
             self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.clip_norm)
         self.optimizer.step()
         self.step += 1
-        self.log.step(self.step, progress, factor, self.seconds, batch, output, losses, gradients)
+        self.log.step(self.step, progress, factor, self.seconds, batch, output, losses, self.balancer.weight, gradients)
 
-    def _compare_gradients(self, losses: Losses) -> Gradients | None:
-        """Now and then in a joint training, how the two tasks' gradients agree."""
-        one, other = losses.classification, losses.restoration
-        if one is None or other is None or not other.requires_grad or self.step % max(1, self.num_steps // GRADIENT_RECORDS):
+    def _compare_gradients(self, losses: Losses, shared: dict[str, nn.Parameter]) -> Gradients | None:
+        """Now and then in a training with shared parameters, how the two tasks' gradients agree there; not with several processes."""
+        tasks = losses.tasks()
+        if tasks is None or not shared or self.fabric.world_size > 1 or self.step % math.ceil(self.num_steps / GRADIENT_RECORDS):
             return None
-        if self.fabric.world_size > 1:
-            return None  # each process sees but its share of the batch
-        return compare_gradients(one, self.objective.weight * other, self.raw_model, self.fabric.backward)
+        classification, restoration = tasks
+        return compare_gradients(classification, self.balancer.weight * restoration, shared, self.fabric.backward)
 
     @torch.no_grad()
     def _teach(self, batch: Batch) -> Tensor | None:
-        """The class logits of the averaged network, its normalisation by the batch at hand: the statistics of damaged images don't suit."""
+        """The class logits (B, C) of the averaged network, where it is learned from."""
         if not self.objective.distillation:
             return None
-        for module in self.average.module.modules():
-            if isinstance(module, nn.BatchNorm2d):
-                module.momentum = 0.0
-        self.average.module.train()
-        with self.fabric.autocast():
-            taught: Output = self.average.module(batch.clean if self.objective.teacher_sees == "clean" else batch.degraded)
+        with self.fabric.autocast(), batch_statistics(self.average.module) as teacher:
+            taught: Output = teacher(batch.clean if self.objective.teacher_sees == "clean" else batch.degraded)
         return taught.logits
 
     def _update_average(self, advance: float) -> None:
@@ -161,16 +163,37 @@ class Trainer:
             return
         try:
             rest = self.fabric.load(self.state_path, self._modules(), weights_only=True)
+            self.average.load_state_dict(rest["average"])
+            self.balancer.load_state_dict(rest["balancer"])
         except (RuntimeError, EOFError, KeyError, UnpicklingError) as error:
             raise UserError(
                 f"Expected the state of a run in {self.state_path}, found a file that can't be read ({type(error).__name__}); "
                 "train in a new folder."
             ) from error
-        self.average.load_state_dict(rest["average"])
         self.step, self.seconds = rest["step"], rest["seconds"]
 
     def _modules(self) -> dict[str, Any]:
         return {"model": self.model, "optimizer": self.optimizer}
 
     def _state(self) -> dict[str, Any]:
-        return {**self._modules(), "average": self.average.state_dict(), "step": self.step, "seconds": self.seconds}
+        rest = {"average": self.average.state_dict(), "balancer": self.balancer.state_dict()}
+        return {**self._modules(), **rest, "step": self.step, "seconds": self.seconds}
+
+
+@contextmanager
+def batch_statistics(network: nn.Module) -> Iterator[nn.Module]:
+    """Within it, the network is in evaluation mode but for its batch normalisation, which goes by the batch and remembers nothing of it.
+
+    For clean images: the running statistics are those of damaged ones.
+    """
+    training = network.training
+    network.eval()
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
+    for norm in norms:
+        norm.training, norm.track_running_stats = True, False
+    try:
+        yield network
+    finally:
+        for norm in norms:
+            norm.track_running_stats = True
+        network.train(training)

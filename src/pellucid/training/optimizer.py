@@ -1,6 +1,7 @@
 """Which optimiser moves which parameter, and how fast at which point of the training."""
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -9,12 +10,13 @@ from torch import nn
 from pellucid.training.config import TrainingConfig
 
 
-def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
-    """The optimiser of a configuration over all parameters of a model."""
+def build_optimizer(model: nn.Module, config: TrainingConfig, others: Iterable[nn.Parameter] = ()) -> torch.optim.Optimizer:
+    """The optimiser of a configuration over all parameters of a model; others: vectors that are trained with it, such as a balancer's."""
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
-    vectors = [parameter for _, parameter in named if parameter.ndim < 2]  # biases and normalisation: no weight decay
+    others = list(others)
+    vectors = [parameter for _, parameter in named if parameter.ndim < 2] + others  # biases and normalisation: no weight decay
     if config.optimizer == "adam":
-        return torch.optim.Adam([parameter for _, parameter in named], lr=config.learning_rate)
+        return torch.optim.Adam([parameter for _, parameter in named] + others, lr=config.learning_rate)
     if config.optimizer == "adamw":
         matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
@@ -25,7 +27,8 @@ def build_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opt
     last = (".linear.weight", ".residual.weight", ".last.weight")
     hidden = [parameter for name, parameter in named if parameter.ndim == 4 and not name.endswith(last)]
     heads = [parameter for name, parameter in named if parameter.ndim in (2, 3) or (parameter.ndim == 4 and name.endswith(last))]
-    fallback: dict[str, Any] = {"use_fallback": True, "lr": config.fallback_learning_rate}
+    fallback_rate = config.learning_rate / 10 if config.fallback_learning_rate is None else config.fallback_learning_rate
+    fallback: dict[str, Any] = {"use_fallback": True, "lr": fallback_rate}
     muon: torch.optim.Optimizer = Muon(
         [
             {"params": hidden, "use_fallback": False},

@@ -1,0 +1,94 @@
+"""Two gradients -> one, by an aggregator of TorchJD (Quinton & Rey 2024, "Jacobian Descent"), the extra `torchjd`.
+
+Of torchjd 0.18.0, these work: AlignedMTL, ConFIG, GradDrop, IMTLG, MGDA, Mean, PCGrad, Random, Sum. Refused are those that want quadprog
+(GPL: UPGrad, DualProj) unless it is there, those that want settings (CAGrad, Constant, FairGrad, Krum, NashMTL, TrimmedMean) and those that
+remember former batches in a way that can't be saved (ExcessMTL, GradVac, PCD).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.errors import UserError
+from pellucid.objectives.balancing import Balancer
+from pellucid.objectives.config import TORCHJD, ObjectiveConfig
+from pellucid.objectives.joint import Losses
+from pellucid.objectives.shared import Backward, take_gradients
+
+
+class Aggregation(Balancer):
+    """The shared parameters get the aggregate of the tasks' gradients, the others that of their own task.
+
+    Row 1 of the Jacobian (2, P) is the gradient of CE and the distillation, row 2 that of lambda * L_restoration and the damage: `Sum` is
+    equation (1). Both are taken with respect to the parameters themselves, not to features: with several dependent feature maps, the
+    gradients of TorchJD's `mtl_backward` are wrong. Where one row is zero, as without labels, the other is the aggregate. Each step has two
+    backward passes.
+    """
+
+    def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
+        super().__init__(config, num_batches)
+        self.aggregator = load_aggregator(config.balance.removeprefix(TORCHJD))
+
+    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:  # noqa: ARG002
+        """A backward pass of each task's loss."""
+        if not shared:
+            backward(losses.total)
+            return
+        classification, restoration = tasks[0], self.config.weight * tasks[1]
+        if losses.distillation is not None:
+            classification = classification + losses.distillation
+        if losses.damage is not None:
+            restoration = restoration + losses.damage
+        backward(classification, retain_graph=True)
+        rows = [_row(shared)]
+        backward(restoration)
+        jacobian = torch.stack([*rows, _row(shared)])
+        meet = bool(jacobian.any(1).all())
+        for parameter, part in zip(shared, _split(self.aggregator(jacobian) if meet else jacobian.sum(0), shared), strict=True):
+            parameter.grad = part
+
+    @property
+    def weight(self) -> float:
+        """Lambda, before the aggregation."""
+        return self.config.weight
+
+
+def load_aggregator(name: str) -> Any:
+    """An aggregator of TorchJD by name.
+
+    Raises `UserError` if the package, the name or something that the aggregator needs is missing.
+    """
+    try:
+        from torchjd import aggregation  # type: ignore[import-not-found, unused-ignore]
+    except ImportError:
+        raise UserError(
+            f"Expected the package torchjd for balance '{TORCHJD}{name}', found none; install it by pip install 'pellucid[torchjd]'."
+        ) from None
+    kind = getattr(aggregation, name, None) if name in aggregation.__all__ else None
+    if not (isinstance(kind, type) and issubclass(kind, aggregation.Aggregator)):
+        raise UserError(f"Expected the name of an aggregator of torchjd, found '{name}'; choose one such as PCGrad, MGDA or IMTLG.")
+    try:
+        aggregator = kind()
+    except ImportError as error:
+        raise UserError(f"Expected what {name} needs beside torchjd, found that {str(error).rstrip('.')}; or choose PCGrad.") from None
+    except TypeError:
+        raise UserError(f"Expected an aggregator without settings of its own, found {name}; choose one such as PCGrad.") from None
+    if hasattr(aggregator, "reset"):
+        raise UserError(
+            f"Expected an aggregator that keeps nothing between batches, found {name}, with which no run could be resumed; choose one such "
+            "as PCGrad."
+        )
+    return aggregator
+
+
+def _row(parameters: Sequence[nn.Parameter]) -> Tensor:
+    """What is in `.grad`, (P,); it is empty afterwards."""
+    return torch.cat([gradient.flatten() for gradient in take_gradients(parameters)])
+
+
+def _split(row: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+    """(P,) -> a part for each parameter, in its shape and memory format."""
+    parts = row.split_with_sizes([parameter.numel() for parameter in parameters])
+    return [torch.empty_like(p).copy_(part.view(p.shape)) for p, part in zip(parameters, parts, strict=True)]

@@ -1,0 +1,189 @@
+"""The losses of a batch -> the gradients of the parameters, the two tasks balanced.
+
+A weight for each task is learned (`Uncertainty`), follows the losses (`DWA`) or the gradients (`GradNorm`), or is the recipe's (`Fixed`).
+The losses of the damage head and of the distillation are added as they are. Where the batch trains one task alone, all of them do the same
+as `Fixed`.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pellucid.errors import UserError
+from pellucid.objectives.config import TORCHJD, ObjectiveConfig
+from pellucid.objectives.joint import Losses
+from pellucid.objectives.shared import Backward, gradients_at
+
+
+class Balancer(nn.Module, ABC):
+    """Turns the losses of a batch into gradients; what it remembers of former batches is its `state_dict`.
+
+    Args:
+        config: the objective.
+        num_batches: of an epoch.
+    """
+
+    def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
+        super().__init__()
+        self.config, self.num_batches = config, num_batches
+
+    def backward(self, losses: Losses, shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:
+        """Write `.grad`, which is empty before; shared: the parameters that both tasks depend on; step: batches before this one."""
+        tasks = losses.tasks()
+        if tasks is None:
+            backward(losses.total)
+        else:
+            self.descend(losses, tasks, shared, step, backward)
+
+    @abstractmethod
+    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:
+        """The same for a batch with the losses of both tasks: classification, restoration."""
+
+    @property
+    @abstractmethod
+    def weight(self) -> Tensor | float:
+        """The present weight of the restoration's loss over the classification's; where there is none, lambda."""
+
+
+class Fixed(Balancer):
+    """Equation (1) as it stands."""
+
+    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:  # noqa: ARG002
+        """One backward pass of the total."""
+        backward(losses.total)
+
+    @property
+    def weight(self) -> float:
+        """Lambda."""
+        return self.config.weight
+
+
+class Uncertainty(Balancer):
+    """Learned log-variances s: the sum of exp(-s) L + s / 2 over the tasks (Kendall, Gal & Cipolla 2018, equation 10).
+
+    They start so that the weights are 1 and lambda, and are parameters for the optimiser. At the optimum exp(-s) = 1 / (2 L), which leaves
+    log(L) / 2 to descend: the loss `psnr`, the logarithm of the squared error, is uncertainty weighting in closed form, image by image. For
+    that, losses must be positive. A batch without labels says nothing of the classification's variance.
+    """
+
+    def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
+        super().__init__(config, num_batches)
+        self.log_variances = nn.Parameter(torch.tensor([0.0, -math.log(config.weight)]))
+
+    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:  # noqa: ARG002
+        """One backward pass, which reaches the log-variances too."""
+        classification, restoration = self.log_variances.neg().exp().unbind()
+        known = torch.stack(tasks).detach() > 0
+        backward(losses.weighted(classification, restoration) + (self.log_variances * known).sum() / 2)
+
+    @property
+    def weight(self) -> Tensor:
+        """exp(-s) of the restoration over that of the classification."""
+        classification, restoration = self.log_variances.detach().unbind()
+        return (classification - restoration).exp()
+
+
+class DWA(Balancer):
+    """Dynamic weight average (Liu, Johns & Davison 2019, equation 7): the task whose loss falls more slowly weighs more.
+
+    Weights 2 softmax(w / T), w the ratio of the mean losses of the last two epochs and T = 2; the restoration's is multiplied by lambda.
+    During the first two epochs they are equal. Batches without labels don't count in the classification's mean.
+    """
+
+    TEMPERATURE = 2.0
+
+    means: Tensor
+    sums: Tensor
+    counts: Tensor
+
+    def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
+        super().__init__(config, num_batches)
+        self.register_buffer("means", torch.full((2, 2), math.nan))  # of the epoch before the last, of the last; by task
+        self.register_buffer("sums", torch.zeros(2))
+        self.register_buffer("counts", torch.zeros(2))
+
+    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:  # noqa: ARG002
+        """One backward pass; the losses go into the means of the epoch."""
+        classification, restoration = self.weights().unbind()
+        backward(losses.weighted(classification, self.config.weight * restoration))
+        values = torch.stack(tasks).detach()
+        self.sums += values
+        self.counts += values > 0
+        if (step + 1) % self.num_batches == 0:
+            self.means = torch.stack([self.means[1], self.sums / self.counts])
+            self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
+
+    def weights(self) -> Tensor:
+        """(2,): of classification and restoration, before lambda; their sum is 2."""
+        descent = (self.means[1] / self.means[0]).nan_to_num(nan=1.0)
+        return 2 * (descent / self.TEMPERATURE).softmax(0)
+
+    @property
+    def weight(self) -> Tensor:
+        """Lambda times the ratio of the weights."""
+        classification, restoration = self.weights().unbind()
+        return self.config.weight * restoration / classification
+
+
+class GradNorm(Balancer):
+    """Weighs the restoration's loss so that its gradient at the shared parameters has lambda times the norm of the classification's.
+
+    A relative of GradNorm (Chen et al. 2018), which learns the weights by gradient descent, from the last shared layer alone and with a
+    target that favours the task that lags behind; here the weight is the ratio of two averaged norms over all shared parameters, and the
+    target is lambda. The norms are measured every 25 steps, which costs two backward passes, about 3 % of the time; a measurement counts by
+    one part in five. Until there is one (no labels, nothing shared), the weight is lambda.
+    """
+
+    EVERY = 25
+    DECAY = 0.8
+
+    norms: Tensor
+
+    def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
+        super().__init__(config, num_batches)
+        self.register_buffer("norms", torch.full((2,), math.nan))
+
+    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:
+        """One backward pass at the weight that the norms ask for; now and then, they are measured before."""
+        if shared and step % self.EVERY == 0:
+            self._measure(tasks, shared, backward)
+        backward(losses.weighted(1.0, self.weight))
+
+    def _measure(self, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], backward: Backward) -> None:
+        found = torch.stack([nn.utils.get_total_norm(gradients_at(shared, task, backward)) for task in tasks])
+        smooth = torch.where(self.norms.isnan(), found, self.norms.lerp(found, 1 - self.DECAY))
+        self.norms = torch.where((found > 0).all() & found.isfinite().all(), smooth, self.norms)
+
+    @property
+    def weight(self) -> Tensor:
+        """Lambda times the ratio of the norms."""
+        classification, restoration = self.norms.unbind()
+        return self.config.weight * (classification / restoration).nan_to_num(nan=1.0)
+
+
+BALANCERS: dict[str, type[Balancer]] = {
+    "fixed": Fixed,
+    "uncertainty": Uncertainty,
+    "dwa": DWA,
+    "gradnorm": GradNorm,
+}
+
+
+def build_balancer(config: ObjectiveConfig, num_batches: int, num_processes: int = 1) -> Balancer:
+    """The balancer of an objective, for a training with `num_batches` an epoch.
+
+    Raises `UserError` for several processes, each of which would balance what it alone sees, and for a TorchJD that is not there.
+    """
+    if num_processes > 1 and config.balance != "fixed":
+        raise UserError(
+            f"Expected one device with balance '{config.balance}', found {num_processes} processes; train on one device, or with balance "
+            "'fixed'."
+        )
+    if config.balance.startswith(TORCHJD):
+        from pellucid.objectives.aggregation import Aggregation  # builds on this module
+
+        return Aggregation(config, num_batches)
+    return BALANCERS[config.balance](config, num_batches)
