@@ -85,6 +85,8 @@ def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path) 
 
     first, second = (load_model(tmp_path / RUNS / arm / "seed-1", "cpu")[0].state_dict() for arm in ("sequential", "restore"))
     for name, weights in second.items():
+        if name.endswith("num_batches_tracked"):
+            continue  # the average rounds this count, which nothing reads
         assert torch.equal(first[f"restorer.{name}"], weights), name
 
 

@@ -128,8 +128,10 @@ def test_the_damage_head_learns_beside_the_tasks() -> None:
         torch.tensor([0, 1]),
         Damage({name: torch.tensor([0.1, torch.nan]) for name in DAMAGES}, torch.zeros(2, 1, 32, 32, dtype=torch.bool)),
     )
-    losses = joint_loss(network(images), batch, ObjectiveConfig(damage_weight=0.5))
-    assert losses.total.item() == pytest.approx((losses.classification + 0.1 * losses.restoration + 0.5 * losses.damage).item(), rel=1e-5)
+    output = network(images)
+    losses = joint_loss(output, batch, ObjectiveConfig(damage_weight=0.5))
+    expected = losses.classification + 0.1 * losses.restoration + 0.5 * damage_loss(output, batch)
+    assert losses.total.item() == pytest.approx(expected.item(), rel=1e-5)
     assert {"damage_head.linear.weight", "damage_head.last.weight"} <= reached(losses.total, network)
 
 

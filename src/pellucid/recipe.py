@@ -86,17 +86,17 @@ RECIPES = {
     "quick": Recipe(
         model=_compact(48, 96, 128),
         objective=ObjectiveConfig(weight=1.0, restoration="psnr"),
-        training=TrainingConfig(epochs=5, learning_rate=0.12, fallback_learning_rate=0.012, max_minutes=5),
+        training=TrainingConfig(epochs=5, learning_rate=0.12, max_minutes=5),
     ),
     "base": Recipe(
         model=_compact(48, 96, 192, **JOINT_DESIGN),
         objective=JOINT_OBJECTIVE,
-        training=TrainingConfig(epochs=30, learning_rate=0.12, fallback_learning_rate=0.012),
+        training=TrainingConfig(epochs=30, learning_rate=0.12),
     ),
     "reference": Recipe(
         model=ModelConfig(encoder="resnet18", **JOINT_DESIGN),
         objective=JOINT_OBJECTIVE,
-        training=TrainingConfig(epochs=60, batch_size=512, learning_rate=0.12, fallback_learning_rate=0.012, compile=True),
+        training=TrainingConfig(epochs=60, batch_size=512, learning_rate=0.12, compile=True),
     ),
     # Section 5 of the paper: Adam at 1e-4, lambda 0.1, crop and flip, ResNet-18. What it doesn't print is what its readers would take.
     "paper": Recipe(

@@ -59,10 +59,6 @@ def run(
     model = initialise(recipe, len(clean.classes))
     if isinstance(model, Sequential):
         _set_restorer(model, restorer)
-    if fabric.is_global_zero:
-        with write_aside(folder / RECIPE) as path:  # only now: a recipe that can't be built leaves nothing behind
-            path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
-
     loader = TrainLoader(
         clean,
         recipe.pipeline,
@@ -77,6 +73,9 @@ def run(
     )
     log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device))
     trainer = Trainer(fabric, model, loader, recipe.objective, config, log, folder / STATE)
+    if fabric.is_global_zero:
+        with write_aside(folder / RECIPE) as path:  # only now: a recipe that can't be built leaves nothing behind
+            path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
     if resume:
         trainer.load()
     network = trainer.fit()

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
-from pellucid.recipe import Recipe
+from pellucid.recipe import DataConfig, Recipe
 
 Arm = Callable[[Recipe], Recipe]
 
@@ -59,27 +60,28 @@ LABELLED_PART = 10
 
 def few_labels(recipe: Recipe) -> Recipe:
     """Keep one label in ten, unless the recipe says how many."""
-    return change("data", labels=recipe.data.labels or _num_images(recipe) // LABELLED_PART)(recipe)
+    return change("data", labels=recipe.data.labels or _num_images(recipe.data) // LABELLED_PART)(recipe)
 
 
 def supervised(recipe: Recipe) -> Recipe:
     """A classifier of the labelled images alone, with as many steps as the other arms take over all images."""
     recipe = few_labels(recipe)
-    epochs = round(recipe.training.epochs * _num_images(recipe) / recipe.data.labels)
+    epochs = round(recipe.training.epochs * _num_images(recipe.data) / recipe.data.labels)
     return chain(classify, change("data", unlabelled=False), change("training", epochs=epochs))(recipe)
 
 
 def labelled_only(recipe: Recipe) -> Recipe:
     """The joint network on the labelled images alone, with as many steps: what the unlabelled ones are worth shows against it."""
     recipe = few_labels(recipe)
-    epochs = round(recipe.training.epochs * _num_images(recipe) / recipe.data.labels)
+    epochs = round(recipe.training.epochs * _num_images(recipe.data) / recipe.data.labels)
     return chain(change("data", unlabelled=False), change("training", epochs=epochs))(recipe)
 
 
-def _num_images(recipe: Recipe) -> int:
-    """The images that a recipe trains on."""
+@cache
+def _num_images(of: DataConfig) -> int:
+    """The images that are trained on, with or without a label."""
     from pellucid import data  # needs torch, like the rest of these
     from pellucid.run import training_images
 
-    everything = change("data", labels=0, unlabelled=True)(recipe)
-    return len(training_images(everything, data.load(recipe.data.dataset, recipe.data.source).train)[0])
+    everything = Recipe(data=replace(of, labels=0, unlabelled=True))
+    return len(training_images(everything, data.load(of.dataset, of.source).train)[0])

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 GRADIENT_RECORDS = 20
-"""How often the gradients of the two tasks are compared, at most; each time costs about as much as a step."""
+"""How often the gradients of the two tasks are compared, at most; each time costs about half a step."""
 
 TIME_SLACK = 0.05
 """Part of `max_minutes` in which the clock does not hasten the schedule: a run that fits is left alone, and so stays repeatable."""
