@@ -84,7 +84,7 @@ def run(
         classes=clean.classes,
         damages=tuple(step.name for step in recipe.pipeline.steps),
         recipe=settings(recipe),
-        training_data=f"{len(clean):,} images of {recipe.data.dataset}, damage '{recipe.damage}'",
+        training_data=f"{_counted(clean)} of {recipe.data.dataset}, damage '{recipe.damage}'",
         trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}",
         commit=commit,
     )
@@ -141,6 +141,12 @@ def _check(recipe: Recipe, folder: Path, resume: bool) -> None:
     elif any(folder.iterdir()):
         advice = "there is no run in it to resume" if resume else "go on with it by --resume"
         raise UserError(f"Expected a new or empty folder for the run, found {folder} with files in it; {advice}, or choose another one.")
+
+
+def _counted(clean: data.Dataset) -> str:
+    """How many images there are, and how many of them have a label where some have none."""
+    num_labelled = int((clean.labels != UNLABELLED).sum())
+    return f"{len(clean):,} images" + (f" ({num_labelled:,} with a label)" if num_labelled < len(clean) else "")
 
 
 def _examples(clean: data.Dataset, recipe: Recipe, device: torch.device) -> Batch:

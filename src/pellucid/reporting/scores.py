@@ -18,6 +18,9 @@ MEANINGS = {
     "ssim": "How alike the structures of a picture and of the clean one are; 1 is identical.",
     "hole_psnr": "PSNR over the destroyed pixels alone, whose content has to be guessed.",
     "ece": "Expected calibration error: how far the stated confidence is from the part that is right; 0 can be trusted, 1 never.",
+    "damage_correct": "The part of the pictures for which it is named right what was done to them, each kind of damage counted.",
+    "strength_error": "How far the estimated strength of a damage is off, as a part of the true one.",
+    "hole_iou": "The pixels rightly said to be destroyed, over all that are destroyed or said to be; 1 is the very hole.",
     "input_psnr": "PSNR of the damaged picture itself.",
 }
 """What the columns of the table say, in the order in which they stand."""
