@@ -54,6 +54,15 @@ def test_a_restorer_without_a_class_head_trains_its_last_stage_itself() -> None:
     assert last_stage(reached(network(torch.rand(2, 3, 32, 32)).restored.square().sum(), network))
 
 
+@pytest.mark.parametrize("setting", ["shared", "read", "private"])
+def test_a_context_of_its_own_is_trained_by_the_restorer_alone(setting: str) -> None:
+    network = network_of(last_stage=setting, context_width=8)
+    output = network(torch.rand(2, 3, 32, 32))
+    assert any(name.startswith("context.") for name in reached(output.restored.square().sum(), network))
+    assert not any(name.startswith("context.") for name in reached(output.logits.square().sum(), network))
+    assert not any(name.startswith("context.") for name in network_of(arm="classify", context_width=8).state_dict())
+
+
 @pytest.mark.parametrize("guidance", ["on", "shuffled"])
 def test_the_class_is_read_off_the_decoder_too(guidance: str) -> None:
     network = network_of(decoded_to_class=guidance)

@@ -27,6 +27,7 @@ class ModelConfig:
         depths: blocks of each encoder stage in place of the encoder's own (ResNets and ConvNeXts).
         last_stage: what the decoder has of the encoder's last stage: `shared` reads and trains it, `read` leaves its training to the class
             head, where there is one, `private` does without it.
+        context_width: channels of a last stage of the restorer's own, beside what it has of the encoder's; 0 for none.
         decoder_blocks: residual blocks at the end of the decoder, at its finest resolution.
         detail_width: channels at full resolution in the restoration head.
         decoded_to_class: the class head reads the decoder's maps beside the encoder's last one.
@@ -43,6 +44,7 @@ class ModelConfig:
     widths: tuple[int, ...] | None = None
     depths: tuple[int, ...] | None = None
     last_stage: Literal["shared", "read", "private"] = "shared"
+    context_width: int = 0
     decoder_blocks: int = 0
     detail_width: int = 8
     decoded_to_class: Guidance = "off"
@@ -51,7 +53,7 @@ class ModelConfig:
     damage_to_decoder: Guidance = "off"
 
     def __post_init__(self) -> None:
-        for name, least in (("patch", 1), ("decoder_blocks", 0), ("detail_width", 1)):
+        for name, least in (("patch", 1), ("context_width", 0), ("decoder_blocks", 0), ("detail_width", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"Expected {name} of at least {least}, found {getattr(self, name)}.")
         for name, values in (("widths", self.widths), ("depths", self.depths)):

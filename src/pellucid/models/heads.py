@@ -66,19 +66,20 @@ class Feedback(nn.Module):
 class DamageHead(nn.Module):
     """The finest features -> what was done to the image.
 
-    Kind and strength are read off mean and deviation of the features over the image, the hole off each place.
+    A few maps are made of the features: kind and strength are read off their mean and deviation over the image, the hole off each place.
     """
 
     def __init__(self, channels: int, reduction: int, num_damages: int, width: int = 16) -> None:
         super().__init__()
         self.reduction = reduction
-        self.linear = nn.Linear(2 * channels, 2 * num_damages)
         self.look = nn.Conv2d(channels, width, 1)
+        self.linear = nn.Linear(2 * width, 2 * num_damages)
         self.last = nn.Conv2d(width, reduction**2, 1)
 
     def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, C, h, w) -> logits of presence (B, K), strengths (B, K) where present, logits of the hole (B, 1, H, W)."""
-        statistics = torch.cat([features.mean((2, 3)), features.float().var((2, 3)).add(1e-6).sqrt()], 1)
+        maps = F.relu(self.look(features))
+        statistics = torch.cat([maps.mean((2, 3)), maps.float().var((2, 3)).add(1e-6).sqrt()], 1)
         presence, strength = self.linear(statistics).float().chunk(2, dim=1)
-        hole = F.pixel_shuffle(self.last(F.relu(self.look(features))), self.reduction)
+        hole = F.pixel_shuffle(self.last(maps), self.reduction)
         return presence, strength.exp(), hole

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.batch import Output
+from pellucid.models.blocks import conv_block
 from pellucid.models.config import Guidance, ModelConfig
 from pellucid.models.decoder import Decoder
 from pellucid.models.encoder import Encoder
@@ -27,13 +28,21 @@ class JointNet(nn.Module):
         channels, reductions = self.encoder.channels, self.encoder.reductions
         self.size_multiple = config.patch * reductions[-1]
         finest, coarsest, enlargement = channels[0], channels[-1], config.patch * reductions[0]
-        read = channels[:-1] if config.last_stage == "private" and len(channels) > 1 else channels
+        finer = channels[:-1]
+        self._reads_last = config.last_stage != "private" or not finer
+        context = config.context_width if finer else 0
+        read = [*finer, last] if (last := self._reads_last * coarsest + context) else finer
         classifies, restores = config.arm != "restore", config.arm != "classify"
         self._reads_class = classifies and restores and config.class_to_decoder != "off"
         self._reads_decoded = classifies and restores and config.decoded_to_class != "off"
         conditions = [coarsest] * self._reads_class + [2 * len(damages) + 1] * (config.damage_to_decoder != "off")
 
         self.class_head = ClassHead(coarsest, num_classes) if classifies else None
+        self.context = (
+            nn.Sequential(conv_block(finer[-1], context, reductions[-1] // reductions[-2]), conv_block(context, context))
+            if restores and context
+            else None
+        )
         self.decoder = Decoder(read, config.decoder_blocks, conditions) if restores else None
         self.restoration_head = RestorationHead(finest, enlargement, config.detail_width) if restores else None
         self.feedback = Feedback(read[:-1], [reductions[-1] // r for r in reductions], coarsest) if self._reads_decoded else None
@@ -59,13 +68,13 @@ class JointNet(nn.Module):
 
     def _readable(self, features: list[Tensor]) -> list[Tensor]:
         """The feature maps that the decoder starts from."""
-        match self.config.last_stage:
-            case "private" if len(features) > 1:
-                return features[:-1]
-            case "read" if self.class_head is not None:
-                return [*features[:-1], features[-1].detach()]
-            case _:
-                return features
+        *finer, coarsest = features
+        last = []
+        if self._reads_last:
+            last.append(coarsest.detach() if self.config.last_stage == "read" and self.class_head is not None else coarsest)
+        if self.context is not None:
+            last.append(self.context(finer[-1]))
+        return [*finer, torch.cat(last, 1)] if last else finer
 
     def _conditions(self, coarsest: Tensor, found: Output) -> list[Tensor]:
         """The maps (B, C, h, w) that modulate the decoder."""
