@@ -72,7 +72,7 @@ WRONG = {
     "an unknown suite": (["train", "--damage", "nope"], "mixed"),
     "an unknown device": (["evaluate", "{run}", "--device", "abacus"], "device"),
     "an unknown device to train on": (["train", "--data.dataset", "shapes", "--out", "{new}", "--device", "abacus"], "device"),
-    "a word for a number": (["train", "--training.epochs", "many"], "int"),
+    "a word for a number": (["train", "--training.epochs", "many"], "float"),
     "a configuration that is missing": (["train", "--config", "{new}"], "new"),
     "a configuration that is no YAML": (["train", "--config", "{broken}"], "parsing"),
     "a configuration with an unknown setting": (["train", "--config", "{unknown}"], "colour"),

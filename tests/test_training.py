@@ -16,6 +16,7 @@ from pellucid import data
 from pellucid.batch import Batch
 from pellucid.checkpoint import load_model
 from pellucid.errors import UserError
+from pellucid.models import build_model
 from pellucid.recipe import RECIPES, DataConfig, Recipe, settings
 from pellucid.run import run
 from pellucid.training import TrainingConfig
@@ -233,12 +234,29 @@ def test_the_teacher_remembers_nothing_of_a_batch(tiny: Recipe, tmp_path: Path, 
     assert all(norm.track_running_stats and norm.momentum and not norm.training for norm in norms)
 
 
-def test_the_fallback_learning_rate_is_a_tenth_unless_it_is_set() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 3, 3), nn.Linear(3, 3))
-    rates = lambda **settings: [group["lr"] for group in build_optimizer(model, TrainingConfig(**settings)).param_groups]  # noqa: E731
-    assert rates(learning_rate=0.12) == [0.12, 0.012, 0.012]
-    assert rates(learning_rate=0.12, fallback_learning_rate=0.05) == [0.12, 0.05, 0.05]
-    assert rates(learning_rate=0.12, optimizer="adamw") == [0.12, 0.12]
+@pytest.mark.parametrize(
+    ("settings", "convolution", "scale", "head"),
+    [
+        ({}, 0.12, 0.012, 0.012),
+        ({"fallback_learning_rate": 0.05}, 0.12, 0.05, 0.05),
+        ({"head_learning_rate": 0.003}, 0.12, 0.012, 0.003),
+        ({"fallback_learning_rate": 0.05, "head_learning_rate": 0.003}, 0.12, 0.05, 0.003),
+        ({"optimizer": "adamw"}, 0.12, 0.12, 0.12),
+        ({"optimizer": "adam"}, 0.12, 0.12, 0.12),
+    ],
+)
+def test_every_parameter_has_the_learning_rate_of_its_kind(
+    tiny: Recipe, settings: dict, convolution: float, scale: float, head: float
+) -> None:
+    model = build_model(replace(tiny.model, damage_head=True), num_classes=10, damages=["gaussian", "occlusion"])
+    optimizer = build_optimizer(model, TrainingConfig(learning_rate=0.12, **settings))
+    rate = {id(parameter): group["lr"] for group in optimizer.param_groups for parameter in group["params"]}
+    assert len(rate) == sum(len(group["params"]) for group in optimizer.param_groups) == len(list(model.parameters()))
+    lasts = [model.class_head.linear, model.restoration_head.residual, model.damage_head.linear, model.damage_head.last]
+    last = {id(parameter) for layer in lasts for parameter in layer.parameters()}
+    assert len(last) == 8
+    for parameter in model.parameters():
+        assert rate[id(parameter)] == (head if id(parameter) in last else convolution if parameter.ndim == 4 else scale)
 
 
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
@@ -261,7 +279,9 @@ def test_schedules_rise_and_fall(schedule: str) -> None:
         {"crop": -1},
         {"optimizer": "adam", "weight_decay": 0.1},
         {"fallback_learning_rate": 0.0},
+        {"head_learning_rate": -0.1},
         {"optimizer": "adam", "fallback_learning_rate": 0.012},
+        {"optimizer": "adam", "head_learning_rate": 0.012},
         {"optimizer": "adamw", "fallback_learning_rate": 0.012},
     ],
 )

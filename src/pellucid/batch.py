@@ -70,3 +70,7 @@ class Output(NamedTuple):
     presence: Tensor | None = None
     strength: Tensor | None = None
     hole: Tensor | None = None
+
+    def float(self) -> "Output":
+        """The same in float32, whatever the model computed in."""
+        return Output(*(None if each is None else each.float() for each in self))

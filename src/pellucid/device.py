@@ -1,10 +1,35 @@
-"""The device that a model runs on, by the name that a user gives."""
+"""The device that a model runs on, by the name that a user gives, and the precision that suits it."""
 
+import os
 import platform
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 
 from pellucid.errors import UserError
+
+BFLOAT16_CAPABILITY = (8, 0)
+"""The first CUDA compute capability with bfloat16 units (Ampere)."""
+
+ONEDNN_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
+"""Values of ONEDNN_MAX_CPU_ISA that keep torch's convolutions from the processor's bfloat16 instructions."""
+
+
+@dataclass(frozen=True, slots=True)
+class Precision:
+    """The numbers that a network computes in, by Fabric's name, and why these."""
+
+    name: Literal["bf16-mixed", "32-true"]
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{PRECISIONS[self.name]} ({self.reason})"
+
+
+PRECISIONS = {"bf16-mixed": "bfloat16 autocast", "32-true": "float32"}
+"""Fabric's names of precisions, and what they are called in words."""
 
 
 def choose_device(name: torch.device | str = "auto") -> torch.device:
@@ -12,11 +37,49 @@ def choose_device(name: torch.device | str = "auto") -> torch.device:
     if str(name) == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
-        torch.zeros(1, device=name)  # only use tells whether the device is there
-    except (AssertionError, RuntimeError) as error:
+        device = torch.device(name)
+        torch.zeros(1, device=device)  # only use tells whether the device is there
+    except (AssertionError, RuntimeError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"Expected a device that torch can use here, found '{name}' ({reason}); choose cpu or auto.") from error
-    return torch.device(name)
+    if device.type == "cpu" and device.index is not None:
+        raise UserError(f"Expected cpu without a number, found '{name}'; all cores belong to the one device cpu.")
+    return device
+
+
+def choose_precision(device: torch.device) -> Precision:
+    """bfloat16 autocast where the device computes in it natively, float32 elsewhere.
+
+    Without instructions of its own for bfloat16 a device emulates it: 10 to 100 times slower than float32 on CPUs with AVX2 only.
+    """
+    if device.type == "cuda":
+        capability = torch.cuda.get_device_capability(device)
+        words = f"compute capability {capability[0]}.{capability[1]}"
+        return _precision(capability >= BFLOAT16_CAPABILITY, words, f"{words}; bfloat16 needs 8.0")
+    if device.type != "cpu":
+        return Precision("32-true", f"bfloat16 is not tried on {device.type}")
+    instructions = [name for name, there in _bfloat16_instructions().items() if there]
+    if instructions and (limit := _instruction_limit()):
+        return Precision("32-true", f"{limit} turns {instructions[-1]} off")
+    return _precision(bool(instructions), " and ".join(instructions), "no AVX512_BF16 or AMX")
+
+
+def resolve_precision(name: str, device: torch.device) -> Precision:
+    """The precision of that name, `auto` that of `choose_precision`, and what is to be said of it on this device."""
+    native = choose_precision(device)
+    if name in ("auto", native.name):
+        return native
+    if name == "bf16-mixed":
+        return Precision("bf16-mixed", f"as the recipe has it, but slow here: {native.reason}")
+    return Precision("32-true", "as the recipe has it")
+
+
+def inference_autocast(device: torch.device) -> AbstractContextManager[None]:
+    """A context in which networks compute in the precision that `choose_precision` chooses for `device`."""
+    autocast: AbstractContextManager[None] = torch.autocast(
+        device.type, torch.bfloat16, enabled=choose_precision(device).name == "bf16-mixed"
+    )
+    return autocast
 
 
 def describe(device: torch.device) -> str:
@@ -26,4 +89,22 @@ def describe(device: torch.device) -> str:
     if device.type != "cpu":
         return device.type.upper()
     num_threads = torch.get_num_threads()
-    return f"CPU, {platform.machine()}, {num_threads} thread{'s' if num_threads > 1 else ''}"
+    instructions = torch.backends.cpu.get_cpu_capability()
+    return f"CPU, {platform.machine()} with {instructions}, {num_threads} thread{'s' if num_threads > 1 else ''}"
+
+
+def _precision(native: bool, reason: str, reason_against: str) -> Precision:
+    return Precision("bf16-mixed", reason) if native else Precision("32-true", reason_against)
+
+
+def _bfloat16_instructions() -> dict[str, bool]:
+    """Which of the instructions for bfloat16 this processor has."""
+    return {"AVX512_BF16": torch.cpu._is_avx512_bf16_supported(), "AMX": torch.cpu._is_amx_tile_supported()}
+
+
+def _instruction_limit() -> str | None:
+    """The environment variable, with its value, that keeps torch from using those instructions."""
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
+        return f"ATEN_CPU_CAPABILITY={os.environ.get('ATEN_CPU_CAPABILITY', '')}"
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()
+    return f"ONEDNN_MAX_CPU_ISA={limit}" if limit in ONEDNN_WITHOUT_BFLOAT16 else None

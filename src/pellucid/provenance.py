@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from pellucid.device import describe
+from pellucid.device import choose_precision, describe
 
 
 def provenance(arguments: Sequence[str], device: torch.device) -> dict[str, Any]:
@@ -21,7 +21,7 @@ def provenance(arguments: Sequence[str], device: torch.device) -> dict[str, Any]
     return {
         "command": shlex.join(arguments),
         "commit": source_commit(),
-        "device": f"{describe(device)}, torch {torch.__version__}",
+        "device": f"{describe(device)}, {choose_precision(device)}, torch {torch.__version__}",
         "date": date.today().isoformat(),
     }
 

@@ -5,6 +5,7 @@ A folder holds `recipe.json`, `log.jsonl` and TensorBoard events during the trai
 
 import json
 import logging
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import nn
 from pellucid import data
 from pellucid.batch import Batch
 from pellucid.checkpoint import Description, load_model, save_model
-from pellucid.device import choose_device, describe
+from pellucid.device import choose_device, describe, resolve_precision
 from pellucid.errors import UserError
 from pellucid.files import folder as writable_folder
 from pellucid.files import write_aside
@@ -24,10 +25,11 @@ from pellucid.loader import TrainLoader
 from pellucid.models import build_model
 from pellucid.models.sequential import Sequential
 from pellucid.provenance import source_commit
-from pellucid.recipe import Recipe, completed, differences, settings
+from pellucid.recipe import Recipe, as_begun, completed, differences, settings
 from pellucid.seeding import seed_of
 from pellucid.training.log import TrainingLog
 from pellucid.training.loop import Trainer
+from pellucid.training.memory import keep_memory
 
 RECIPE, STATE, LOG, MODEL = "recipe.json", "state.ckpt", "log.jsonl", "model"
 
@@ -46,14 +48,18 @@ def run(
 
     for name in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)  # they tell the precision of every run
-    choose_device(device)
-    _check(recipe, folder, resume)
+    chosen = choose_device(device)
+    recipe = _check(recipe, folder, resume)
+    precision = resolve_precision(recipe.training.precision, chosen)
+    recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
     commit = source_commit()  # now: by the end of a long training the source may have moved on
     config = recipe.training
     fabric = Fabric(
         accelerator=device, devices=devices, precision=config.precision, loggers=TensorBoardLogger(folder, name="tensorboard", version="")
     )
     fabric.launch()
+    if fabric.device.type == "cpu":
+        keep_memory()
     splits = data.load(recipe.data.dataset, recipe.data.source)
     clean, _ = training_images(recipe, splits.train)
     model = initialise(recipe, len(clean.classes))
@@ -71,7 +77,7 @@ def run(
         rank=fabric.global_rank,
         world_size=fabric.world_size,
     )
-    log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device))
+    log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device), header={"precision": str(precision)})
     trainer = Trainer(fabric, model, loader, recipe.objective, config, log, folder / STATE)
     if fabric.is_global_zero:
         with write_aside(folder / RECIPE) as path:  # only now: a recipe that can't be built leaves nothing behind
@@ -85,7 +91,8 @@ def run(
         damages=tuple(step.name for step in recipe.pipeline.steps),
         recipe=settings(recipe),
         training_data=f"{_counted(clean)} of {recipe.data.dataset}, damage '{recipe.damage}'",
-        trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}",
+        trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}, "
+        f"{precision}",
         commit=commit,
     )
     if fabric.is_global_zero and not (folder / MODEL).exists():
@@ -128,11 +135,13 @@ def _set_restorer(model: Sequential, source: Path | None) -> None:
         ) from error
 
 
-def _check(recipe: Recipe, folder: Path, resume: bool) -> None:
-    """See that the folder can be written, and is new or that of a run of this very recipe."""
+def _check(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
+    """See that the folder can be written, and is new or that of a run of this very recipe; returns the recipe as that run began."""
     writable_folder(folder)
     if resume and (folder / RECIPE).exists():
-        changed = differences(completed(json.loads((folder / RECIPE).read_text())), settings(recipe))
+        older = completed(json.loads((folder / RECIPE).read_text()))
+        recipe = as_begun(recipe, older)
+        changed = differences(older, settings(recipe))
         if changed:
             raise UserError(
                 f"Expected the recipe that {folder} was started with, found changes ({'; '.join(changed)}); resume with the same settings, "
@@ -141,6 +150,7 @@ def _check(recipe: Recipe, folder: Path, resume: bool) -> None:
     elif any(folder.iterdir()):
         advice = "there is no run in it to resume" if resume else "go on with it by --resume"
         raise UserError(f"Expected a new or empty folder for the run, found {folder} with files in it; {advice}, or choose another one.")
+    return recipe
 
 
 def _counted(clean: data.Dataset) -> str:

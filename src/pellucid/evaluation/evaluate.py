@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pellucid.batch import Batch, Damage, Output
 from pellucid.data.dataset import Dataset
+from pellucid.device import inference_autocast
 from pellucid.errors import UserError
 from pellucid.evaluation.tracks import Level, Track, damage
 from pellucid.metrics import Metrics, Scores
@@ -77,7 +78,7 @@ def evaluate(
     """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
 
     limit: only the first so many images; damages: the kinds of damage that the model tells apart, `Description.damages`. The damage of an
-    image depends on its place in `dataset`; see `damage`. Raises `UserError` if there is no image to measure on.
+    image depends on its place in `dataset`; see `damage`. The network computes in the precision of `choose_precision`, metrics in float32. Raises `UserError` if there is no image to measure on.
     """
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
@@ -114,7 +115,9 @@ def measure(
     for level in track.levels:
         accumulators[level.name] = metrics = Metrics(damages)
         for batch in batches(dataset, track, level, num_images, batch_size, device):
-            metrics.update(answer(batch), batch)
+            with inference_autocast(batch.clean.device):
+                output = answer(batch)
+            metrics.update(output.float(), batch)
             done += len(batch)
             if progress is not None:
                 progress(done, total)

@@ -27,14 +27,15 @@ def chain(*arms: Arm) -> Arm:
 
 
 alone = chain(
-    change("model", decoded_to_class="off", class_to_decoder="off"),
+    change("model", decoded_to_class="off", class_to_decoder="off", damage_head=False, damage_to_decoder="off"),
     change("objective", distillation=0.0, balance="fixed"),
 )
-"""Leaves out what one task tells the other."""
+"""Leaves out what one task tells the other, and the third task."""
 
-plain = chain(alone, change("model", damage_head=False, damage_to_decoder="off", last_stage="shared"))
+plain = chain(alone, change("model", last_stage="shared", context_width=0))
+"""Leaves out what each task has for itself, too."""
 
-classify = chain(alone, change("model", arm="classify", damage_head=False, damage_to_decoder="off"))
+classify = chain(alone, change("model", arm="classify"))
 restore = chain(alone, change("model", arm="restore"))
 restore_l1 = chain(restore, change("objective", restoration="l1", weight=1.0))
 sequential = chain(alone, change("model", arm="sequential"))

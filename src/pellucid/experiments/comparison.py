@@ -63,6 +63,8 @@ MECHANISMS: dict[str, Arm] = {
     "joint": arms.joint,
     "joint-last-stage-shared": change("model", last_stage="shared"),
     "joint-last-stage-private": change("model", last_stage="private"),
+    "joint-without-context": change("model", context_width=0),
+    "joint-without-damage-head": change("model", damage_head=False),
     "joint-decoded-to-class": change("model", decoded_to_class="on"),
     "joint-decoded-to-class-shuffled": change("model", decoded_to_class="shuffled"),
     "joint-class-to-decoder": change("model", class_to_decoder="on"),

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from pellucid.experiments.cost import count_macs
 from pellucid.experiments.progress import MatrixProgress
 from pellucid.experiments.results import COLUMNS, RESULT, Cost, Result
 from pellucid.provenance import provenance
-from pellucid.recipe import Recipe, completed, differences, settings
+from pellucid.recipe import Recipe, as_begun, completed, differences, settings
 from pellucid.run import LOG, MODEL, run, training_images
 from pellucid.training.log import read_log
 
@@ -50,21 +50,25 @@ class Job:
 def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
     """All runs, the first seed of every arm first.
 
-    Raises `UserError` for a run that was begun with another recipe: the figures of two recipes don't belong into one table.
+    Where the recipe leaves the precision open, all runs have that of the runs which are finished. Raises `UserError` for a run that was
+    begun with another recipe or precision: the figures of two don't belong into one table.
     """
     jobs = []
     for seed in seeds:
         for arm in comparison.arms:
             recipe, folder = comparison.recipe(arm, seed), out / RUNS / arm / f"seed-{seed}"
             restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.arm == "sequential" else None
-            job = Job(arm, seed, recipe, folder, comparison.tracks, restorer)
-            result = finished(job)
-            if result and (changed := differences(completed(result.settings), settings(recipe))):
-                raise UserError(
-                    f"Expected the recipe that {folder} was run with, found changes ({'; '.join(changed)}); compare with the same "
-                    "settings, or in a new folder."
-                )
-            jobs.append(job)
+            jobs.append(Job(arm, seed, recipe, folder, comparison.tracks, restorer))
+    begun = [completed(result.settings) for job in jobs if (result := finished(job))]
+    if begun:
+        jobs = [replace(job, recipe=as_begun(job.recipe, begun[0])) for job in jobs]
+    for job in jobs:
+        result = finished(job)
+        if result and (changed := differences(completed(result.settings), settings(job.recipe))):
+            raise UserError(
+                f"Expected the recipe that {job.folder} was run with, found changes ({'; '.join(changed)}); compare with the same "
+                "settings, or in a new folder."
+            )
     return jobs
 
 
@@ -139,7 +143,7 @@ def _train_and_measure(job: Job, device: str) -> None:
     Result(
         arm=job.arm,
         seed=job.seed,
-        settings=settings(job.recipe),
+        settings=description.recipe,
         cost=Cost(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             macs=count_macs(network, images.images.shape[1]),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from pellucid.batch import Output
 from pellucid.checkpoint import load_model
 from pellucid.degradations import DEGRADATIONS
-from pellucid.device import choose_device
+from pellucid.device import choose_device, inference_autocast
 from pellucid.errors import UserError
 from pellucid.inference.footprint import max_pixels
 
@@ -121,7 +121,8 @@ class Predictor:
         num_pictures, height, width, _ = pixels.shape
         images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).contiguous().float() / 255
         margin = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
-        output: Output = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images)
+        with inference_autocast(self.device):
+            output: Output = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images).float()
         nothing = [None] * num_pictures
         return [
             Prediction(*answer)

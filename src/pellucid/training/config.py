@@ -11,11 +11,12 @@ class TrainingConfig:
     """How long, how fast and how exactly a network is trained.
 
     Args:
-        epochs: passes over the training images.
+        epochs: passes over the training images; parts of one are fine.
         batch_size: images of one step, over all devices together.
         optimizer: `muon` orthogonalises the update of every convolution (Jordan et al. 2024), the rest is AdamW's; `adamw`; `adam`.
         learning_rate: of the optimiser; with `muon`, of the convolutions.
-        fallback_learning_rate: with `muon`, of everything that is no convolution; a tenth of `learning_rate` if it is not set.
+        fallback_learning_rate: with `muon`, of scales, biases and whatever else is no convolution; a tenth of `learning_rate` if it is not set.
+        head_learning_rate: with `muon`, of the last layer of each task; `fallback_learning_rate` if it is not set.
         weight_decay: decoupled, on convolutions and linear layers; `adam` has none.
         schedule: after the warm-up, the learning rate falls to 0 along a `cosine` or a `linear` line, or stays `constant`.
         warmup: part of the training in which the learning rate rises from 0.
@@ -23,18 +24,22 @@ class TrainingConfig:
         average: horizon of the averaged weights (EMA), as a part of the training; 0 keeps the last weights.
         crop: pixels by which a crop may shift, over mirrored borders; 0 for none.
         flip: mirror half of the images at `random`, or every image in `alternate` epochs (Jordan 2024, airbench), or `none`.
-        precision: Fabric's name; `bf16-mixed` or `32-true`.
+        precision: `bf16-mixed` or `32-true` (Fabric's names); `auto` is bfloat16 where the device computes in it natively, else float32, and
+            a resumed run keeps what it began with.
+        shards: parts of a batch that a CPU computes side by side, a thread each, every part normalised by itself; 1 for whole batches.
+            Other devices, several processes and balancers other than `fixed` take whole batches.
         compile: `torch.compile` the network; pays on a GPU, rarely on a CPU.
         max_minutes: end by then, the schedule included; 0 for no limit.
         save_minutes: how often the state is saved that `--resume` goes on from.
         seed: of the weights, the order, the crops and the damage.
     """
 
-    epochs: int = 30
+    epochs: float = 30
     batch_size: int = 256
     optimizer: Literal["muon", "adamw", "adam"] = "muon"
     learning_rate: float = 0.12
     fallback_learning_rate: float | None = None
+    head_learning_rate: float | None = None
     weight_decay: float = 0.0
     schedule: Literal["cosine", "linear", "constant"] = "linear"
     warmup: float = 0.15
@@ -42,14 +47,15 @@ class TrainingConfig:
     average: float = 0.02
     crop: int = 2
     flip: Literal["random", "alternate", "none"] = "alternate"
-    precision: Literal["bf16-mixed", "32-true"] = "bf16-mixed"
+    precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
+    shards: int = 1
     compile: bool = False
     max_minutes: float = 0.0
     save_minutes: float = 1.0
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "learning_rate", "fallback_learning_rate"):
+        for name in ("epochs", "batch_size", "shards", "learning_rate", "fallback_learning_rate", "head_learning_rate"):
             if (value := getattr(self, name)) is not None and not value > 0:
                 raise UserError(f"Expected {name} above 0, found {value}.")
         for name in ("weight_decay", "clip_norm", "crop", "max_minutes", "save_minutes"):
@@ -58,7 +64,8 @@ class TrainingConfig:
         for name in ("warmup", "average"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"Expected {name} as a part of the training in [0, 1), found {getattr(self, name)}.")
-        if self.optimizer != "muon" and self.fallback_learning_rate is not None:
-            raise UserError(f"Expected fallback_learning_rate with muon alone, found it with {self.optimizer}; leave it out.")
+        for name in ("fallback_learning_rate", "head_learning_rate"):
+            if self.optimizer != "muon" and getattr(self, name) is not None:
+                raise UserError(f"Expected {name} with muon alone, found it with {self.optimizer}; leave it out.")
         if self.optimizer == "adam" and self.weight_decay:
             raise UserError("Expected no weight_decay with adam, which has none here; use adamw, or set it to 0.")

@@ -1,7 +1,7 @@
 """The course of a training: a progress bar, curves and pictures in TensorBoard, and the same numbers as lines of JSON."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -35,10 +35,18 @@ class TrainingLog:
             gradient_ratio by layer. `loss` is equation (1) with the recipe's weight, whatever balances the tasks.
         examples: images whose restoration is shown after every epoch.
         console: where the progress bar goes.
+        header: what holds for the whole training, such as its precision: shown at its start, and the first line of the file.
     """
 
-    def __init__(self, fabric: "Fabric", path: Path, examples: Batch | None = None, console: Console | None = None) -> None:
-        self.fabric, self.path, self.examples = fabric, path, examples
+    def __init__(
+        self,
+        fabric: "Fabric",
+        path: Path,
+        examples: Batch | None = None,
+        console: Console | None = None,
+        header: Mapping[str, str] | None = None,
+    ) -> None:
+        self.fabric, self.path, self.examples, self.header = fabric, path, examples, dict(header or {})
         self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}"),
@@ -59,7 +67,9 @@ class TrainingLog:
         self._every = max(1, num_steps // NUM_RECORDS)
         if self.fabric.is_global_zero:
             records = [record for record in read_log(self.path) if record["step"] <= step]
-            self.path.write_text("".join(json.dumps(record) + "\n" for record in records))
+            self.path.write_text("".join(json.dumps(record) + "\n" for record in [self.header, *records]))
+            for name, value in self.header.items():
+                self.progress.console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
         self._task = self.progress.add_task("training", total=1.0, figures="")
         self.advance(progress)
         with self.progress:
@@ -133,11 +143,11 @@ def _restoration(output: Output, batch: Batch, losses: Losses) -> dict[str, Tens
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a training so far; a last line that was cut off by a kill is left out."""
+    """The records of a training so far, without the header; a last line that was cut off by a kill is left out."""
     records = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError:
             break
-    return records
+    return [record for record in records if "step" in record]

@@ -25,6 +25,7 @@ from pellucid.training.config import TrainingConfig
 from pellucid.training.gradients import Gradients, compare_gradients
 from pellucid.training.log import TrainingLog
 from pellucid.training.optimizer import build_optimizer, learning_rate_factor, set_learning_rate
+from pellucid.training.shards import Shards, join_outputs, mean_losses, split
 from pellucid.training.stop import StopSignal
 
 if TYPE_CHECKING:
@@ -71,7 +72,11 @@ class Trainer:
         if config.compile:  # balancing and comparing gradients go through the graph of a step more than once
             torch._functorch.config.donated_buffer = False
         self.model, self.optimizer = fabric.setup(torch.compile(model) if config.compile else model, optimizer)
-        self.num_steps = config.epochs * loader.num_batches
+        self.num_steps = max(1, round(config.epochs * loader.num_batches))
+        # Only a CPU gains, and only the plain sum of the losses can be taken part by part.
+        in_parts = fabric.device.type == "cpu" and fabric.world_size == 1 and objective.balance == "fixed" and not config.compile
+        num_shards = min(config.shards, loader.batch_size) if in_parts else 1
+        self.shards = Shards(model, num_shards) if num_shards > 1 else None
         self.step, self.seconds = 0, 0.0
 
     def fit(self) -> nn.Module:
@@ -118,21 +123,52 @@ class Trainer:
         torch.manual_seed(seed_of("step", self.config.seed, self.step))  # for encoders with dropout or stochastic depth
         factor = learning_rate_factor(progress, self.config)
         set_learning_rate(self.optimizer, factor)
-        output = self.model(batch.degraded)
-        losses = joint_loss(output, batch, self.objective, self._teach(batch), progress)
         self.optimizer.zero_grad(set_to_none=True)
-        gradients = self._compare_gradients(losses, self.shared)
-        self.balancer.backward(losses, list(self.shared.values()), self.step, self.fabric.backward)
+        if self.shards is None:
+            output, losses, gradients = self._backward(batch, progress, self.shared)
+        else:
+            output, losses, gradients = self._backward_in_shards(self.shards, batch, progress, self.shared)
         if self.config.clip_norm:
             self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.clip_norm)
         self.optimizer.step()
         self.step += 1
         self.log.step(self.step, progress, factor, self.seconds, batch, output, losses, self.balancer.weight, gradients)
 
+    def _backward(self, batch: Batch, progress: float, shared: dict[str, nn.Parameter]) -> tuple[Output, Losses, Gradients | None]:
+        """Output and losses of a batch, and now and then the tasks' gradients compared; writes `.grad`."""
+        output = self.model(batch.degraded)
+        losses = joint_loss(output, batch, self.objective, self._teach(batch), progress)
+        gradients = self._compare_gradients(losses, shared)
+        self.balancer.backward(losses, list(shared.values()), self.step, self.fabric.backward)
+        return output, losses, gradients
+
+    def _backward_in_shards(
+        self, shards: Shards, batch: Batch, progress: float, shared: dict[str, nn.Parameter]
+    ) -> tuple[Output, Losses, Gradients | None]:
+        """The same part by part; the gradients of the tasks are compared on the first part."""
+        parts = split(batch, self._teach(batch), len(shards.replicas))
+
+        def compute(network: nn.Module, part: tuple[Batch, Tensor | None]) -> tuple[Output, Losses]:
+            images, taught = part
+            with self.fabric.autocast():
+                output: Output = network(images.degraded)
+            return output, joint_loss(output, images, self.objective, taught, progress)
+
+        gradients = None
+        if self._compares_gradients(shared):
+            named = dict(shards.replicas[0].named_parameters())
+            gradients = self._compare_gradients(compute(shards.replicas[0], parts[0])[1], {name: named[name] for name in shared})
+        results = shards.backward(parts, compute, lambda result: result[1].total)
+        return join_outputs([output for output, _ in results]), mean_losses([losses for _, losses in results]), gradients
+
+    def _compares_gradients(self, shared: dict[str, nn.Parameter]) -> bool:
+        """Now and then in a training with shared parameters; not with several processes."""
+        return bool(shared) and self.fabric.world_size == 1 and self.step % math.ceil(self.num_steps / GRADIENT_RECORDS) == 0
+
     def _compare_gradients(self, losses: Losses, shared: dict[str, nn.Parameter]) -> Gradients | None:
-        """Now and then in a training with shared parameters, how the two tasks' gradients agree there; not with several processes."""
+        """How the two tasks' gradients agree at the shared parameters, where both are trained and it is time to look."""
         tasks = losses.tasks()
-        if tasks is None or not shared or self.fabric.world_size > 1 or self.step % math.ceil(self.num_steps / GRADIENT_RECORDS):
+        if tasks is None or not self._compares_gradients(shared):
             return None
         classification, restoration = tasks
         return compare_gradients(classification, self.balancer.weight * restoration, shared, self.fabric.backward)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from pellucid.training.config import TrainingConfig
+from pellucid.training.muon import Muon
 
 
 def build_optimizer(model: nn.Module, config: TrainingConfig, others: Iterable[nn.Parameter] = ()) -> torch.optim.Optimizer:
@@ -21,29 +22,24 @@ def build_optimizer(model: nn.Module, config: TrainingConfig, others: Iterable[n
         matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-    from timm.optim.muon import Muon
-
     # Orthogonal updates suit hidden layers; the last layer of each task is left to AdamW (Jordan et al. 2024, "Muon").
-    last = (".linear.weight", ".residual.weight", ".last.weight")
-    hidden = [parameter for name, parameter in named if parameter.ndim == 4 and not name.endswith(last)]
-    heads = [parameter for name, parameter in named if parameter.ndim in (2, 3) or (parameter.ndim == 4 and name.endswith(last))]
+    last = [parameter for name, parameter in named if name.rpartition(".")[0].endswith((".linear", ".residual", ".last"))]
+    last_ids = {id(parameter) for parameter in last}
+    inner = [parameter for _, parameter in named if id(parameter) not in last_ids]
     fallback_rate = config.learning_rate / 10 if config.fallback_learning_rate is None else config.fallback_learning_rate
-    fallback: dict[str, Any] = {"use_fallback": True, "lr": fallback_rate}
-    muon: torch.optim.Optimizer = Muon(
-        [
-            {"params": hidden, "use_fallback": False},
-            {"params": heads, **fallback},
-            {"params": vectors, **fallback, "weight_decay": 0.0},
-        ],
-        lr=config.learning_rate,
-        weight_decay=config.weight_decay,
-        momentum=0.6,
-        nesterov=True,
-        ns_steps=3,
-        adjust_lr_fn="original",
-        betas=(0.9, 0.99),
-    )
-    return muon
+    head_rate = fallback_rate if config.head_learning_rate is None else config.head_learning_rate
+    decay = config.weight_decay
+    hidden = {"orthogonal": True, "lr": config.learning_rate}
+    fallback = {"orthogonal": False, "lr": fallback_rate}
+    head = {"orthogonal": False, "lr": head_rate}
+    groups = [
+        {"params": [each for each in inner if each.ndim == 4], **hidden, "weight_decay": decay},
+        {"params": [each for each in inner if each.ndim in (2, 3)], **fallback, "weight_decay": decay},
+        {"params": [each for each in inner if each.ndim < 2] + others, **fallback, "weight_decay": 0.0},
+        {"params": [each for each in last if each.ndim >= 2], **head, "weight_decay": decay},
+        {"params": [each for each in last if each.ndim < 2], **head, "weight_decay": 0.0},
+    ]
+    return Muon([group for group in groups if group["params"]])
 
 
 def learning_rate_factor(progress: float, config: TrainingConfig) -> float:
