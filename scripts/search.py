@@ -1,0 +1,109 @@
+"""Search for the recipe that gains most from a fixed amount of arithmetic, on validation images.
+
+Every trial trains on 45,000 images for as many steps as its budget pays for, and is measured on the other 5,000. Trials that are in the
+results are skipped, so the same command goes on after a stop.
+
+    python scripts/search.py --tflop 30 --jobs 2
+"""
+
+import argparse
+import json
+import multiprocessing
+import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "search.jsonl"
+
+VALIDATION, TRAINED_ON = 5_000, 45_000
+
+FLOP_PER_MAC = 6
+"""A multiply and an add, in the forward and in either half of the backward."""
+
+TRIALS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "widths 64, 128, 256": {"model.widths": (64, 128, 256), "model.context_width": 128},
+    "widths 32, 96, 192": {"model.widths": (32, 96, 192)},
+    "widths 48, 128, 256": {"model.widths": (48, 128, 256)},
+    "widths 64, 192, 256": {"model.widths": (64, 192, 256)},
+    "no context": {"model.context_width": 0},
+    "depths 1, 2, 1": {"model.depths": (1, 2, 1)},
+    "depths 2, 1, 1": {"model.depths": (2, 1, 1)},
+    "no damage head": {"model.damage_head": False},
+    "batch 64": {"training.batch_size": 64, "training.learning_rate": 0.09, "training.fallback_learning_rate": 0.028},
+    "batch 256": {"training.batch_size": 256, "training.learning_rate": 0.17, "training.fallback_learning_rate": 0.055},
+    "rate 0.18": {"training.learning_rate": 0.18},
+    "warm-up 0.25": {"training.warmup": 0.25},
+    "cosine": {"training.schedule": "cosine"},
+    "no label smoothing": {"objective.label_smoothing": 0.0},
+    "crop 4": {"training.crop": 4},
+    "whole batches": {"training.shards": 1},
+}
+"""What each trial changes of recipe `base`."""
+
+
+def main() -> None:
+    """Run the trials that are not in the results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tflop", type=float, default=30, help="arithmetic of one trial, in 10^12 operations")
+    parser.add_argument("--jobs", type=int, default=2, help="trials at a time, one thread each")
+    parser.add_argument("--only", nargs="+", choices=list(TRIALS), help="these trials alone")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    lines = RESULTS.read_text().splitlines() if RESULTS.exists() else []
+    done = {(trial["name"], trial["tflop"], trial["seed"]) for trial in map(json.loads, lines)}
+    waiting = [name for name in options.only or TRIALS if (name, options.tflop, options.seed) not in done]
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(options.jobs, mp_context=spawn, max_tasks_per_child=1) as pool:
+        futures = [pool.submit(run_trial, name, TRIALS[name], options.tflop, options.seed) for name in waiting]
+        for future in as_completed(futures):
+            result = future.result()
+            print(json.dumps(result), flush=True)
+            with RESULTS.open("a") as file:
+                file.write(json.dumps(result) + "\n")
+
+
+def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) -> dict[str, Any]:
+    """Train a trial within its budget, and measure it."""
+    import torch
+
+    from pellucid.evaluation import TRACKS
+    from pellucid.evaluation.evaluate import evaluate
+    from pellucid.experiments.cost import macs_of
+    from pellucid.experiments.matrix import test_images
+    from pellucid.provenance import provenance
+    from pellucid.recipe import RECIPES
+    from pellucid.run import run
+    from pellucid.training.log import read_log
+
+    torch.set_num_threads(1)
+    recipe = RECIPES["base"]
+    for setting, value in {"data.validation": VALIDATION, "training.seed": seed, **changes}.items():
+        section, _, field = setting.partition(".")
+        recipe = replace(recipe, **{section: replace(getattr(recipe, section), **{field: value}) if field else value})
+    macs = macs_of(recipe)
+    epochs = tflop * 1e12 / (FLOP_PER_MAC * macs * TRAINED_ON)
+    recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
+    with tempfile.TemporaryDirectory() as folder:
+        network, description = run(recipe, Path(folder), device="cpu")
+        seconds = read_log(Path(folder) / "log.jsonl")[-1]["seconds"]
+    metrics = evaluate(network, test_images(recipe), TRACKS["reference"], damages=description.damages).metrics
+    return {
+        "name": name,
+        "tflop": tflop,
+        "seed": seed,
+        "changes": {key: list(value) if isinstance(value, tuple) else value for key, value in changes.items()},
+        "mmacs": round(macs / 1e6, 2),
+        "epochs": round(epochs, 3),
+        "gflops_per_second": round(tflop * 1e3 / seconds, 1),
+        **{key: metrics[key] for key in ("accuracy", "psnr", "hole_psnr", "ece")},
+        **provenance(["python", "scripts/search.py", "--tflop", f"{tflop:g}"], torch.device("cpu")),
+    }
+
+
+if __name__ == "__main__":
+    main()
