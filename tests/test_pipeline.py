@@ -10,7 +10,7 @@ import torch
 from jsonargparse import ArgumentParser
 from torch import Generator, Tensor
 
-from pellucid.degradations import DEGRADATIONS, FILL, SUITES, Degradation, Pipeline, Step
+from pellucid.degradations import DEGRADATIONS, FILL, SUITES, Degradation, Mixture, Pipeline, Step
 from pellucid.degradations.blur import gaussian_blur
 from pellucid.errors import UserError
 from pellucid.seeding import generator
@@ -34,7 +34,7 @@ SEVERAL = (Step("gaussian_noise", 0.1, 0.2, probability=0.7), Step("gaussian_blu
         (lambda: Step("low_resolution", 0.5), "1 <= low"),
         (lambda: Step("occlusion", 8, probability=1.5), "Expected a probability of occlusion from 0 to 1, found 1.5; correct"),
         (lambda: Step("occlusion", 8, probability=math.nan), "found nan"),
-        (lambda: Pipeline((Step("jpeg", 10), Step("jpeg", 20))), "Expected every degradation once at most, found jpeg, jpeg; widen"),
+        (lambda: Pipeline((Step("jpeg", 10), Step("jpeg", 20))), "Expected every kind of degradation once at most, found jpeg, jpeg; widen"),
         (lambda: Pipeline((Step("jpeg", 10),), at_most=0), "Expected at_most to be at least 1, found 0; for no damage"),
     ],
 )
@@ -53,7 +53,7 @@ def test_pipelines_are_values() -> None:
 @pytest.mark.parametrize("pipeline", SUITES.values(), ids=SUITES)
 def test_pipelines_live_in_yaml(pipeline: Pipeline) -> None:
     parser = ArgumentParser(exit_on_error=False)
-    parser.add_argument("--damage", type=str | Pipeline, default="reference")
+    parser.add_argument("--damage", type=str | Pipeline | Mixture, default="reference")
     config = parser.parse_string(json.dumps({"damage": asdict(pipeline)}))
     again = parser.parse_string(parser.dump(config))
     assert parser.instantiate(again).damage == pipeline
@@ -72,7 +72,7 @@ def test_every_suite(pipeline: Pipeline, shape: tuple[int, ...]) -> None:
     assert torch.equal(degraded, again)
     assert damage.hole.shape == (shape[0], 1, *shape[2:])
     assert damage.hole.dtype == torch.bool
-    assert list(damage.strengths) == [step.name for step in pipeline.steps]
+    assert list(damage.strengths) == list(pipeline.kinds)
     assert all(strength.shape == shape[:1] for strength in damage.strengths.values())
 
 

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from pellucid.degradations import SUITES, Pipeline
+from pellucid.degradations import SUITES, Mixture, Pipeline
 from pellucid.errors import UserError
 from pellucid.models import ModelConfig
 from pellucid.objectives import ObjectiveConfig
@@ -48,14 +48,14 @@ class Recipe:
 
     Args:
         data: the clean images.
-        damage: what is done to them: a name out of `pellucid.degradations.SUITES`, or a pipeline of one's own.
+        damage: what is done to them: a name out of `pellucid.degradations.SUITES`, a pipeline of one's own, or a mixture of suites.
         model: the network.
         objective: what it is trained for.
         training: how it is trained.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
-    damage: str | Pipeline = "reference"
+    damage: str | Pipeline | Mixture = "reference"
     model: ModelConfig = field(default_factory=ModelConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -65,7 +65,7 @@ class Recipe:
             raise UserError(f"Expected a damage suite among {', '.join(SUITES)}, found '{self.damage}'; choose one of these.")
 
     @property
-    def pipeline(self) -> Pipeline:
+    def pipeline(self) -> Pipeline | Mixture:
         """The damage itself, its name looked up."""
         return SUITES[self.damage] if isinstance(self.damage, str) else self.damage
 

@@ -88,7 +88,7 @@ def run(
     description = Description(
         model=recipe.model,
         classes=clean.classes,
-        damages=tuple(step.name for step in recipe.pipeline.steps),
+        damages=recipe.pipeline.kinds,
         recipe=settings(recipe),
         training_data=f"{_counted(clean)} of {recipe.data.dataset}, damage '{recipe.damage}'",
         trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}, "
@@ -118,7 +118,7 @@ def initialise(recipe: Recipe, num_classes: int) -> nn.Module:
     """The untrained network of a recipe; its weights depend on the seed alone."""
     with torch.random.fork_rng():
         torch.manual_seed(seed_of("weights", recipe.training.seed))
-        return build_model(recipe.model, num_classes, [step.name for step in recipe.pipeline.steps])
+        return build_model(recipe.model, num_classes, recipe.pipeline.kinds)
 
 
 def _set_restorer(model: Sequential, source: Path | None) -> None:

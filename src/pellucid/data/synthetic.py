@@ -1,6 +1,7 @@
 """Drawn shapes: a data set of any size that needs no network, for tests and for a first look."""
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ def load(source: Path | None = None) -> Splits:
     return shapes()
 
 
+@lru_cache(maxsize=4)  # drawing takes a second or two; the arrays are read-only
 def shapes(num_images: int = 2_000, size: int = 32, num_classes: int = 4, seed: int = 0) -> Splits:
     """`num_images` drawings of `size` x `size` pixels to train on, and a fifth as many to test on, the same ones for the same seed.
 
@@ -49,7 +51,10 @@ def shapes(num_images: int = 2_000, size: int = 32, num_classes: int = 4, seed: 
 
 def _draw_all(num_images: int, size: int, classes: tuple[str, ...], generator: np.random.Generator) -> Dataset:
     labels = generator.permutation(np.arange(num_images, dtype=np.int64) % len(classes))
-    return Dataset(np.stack([_draw(classes[label], size, generator) for label in labels]), labels, classes)
+    images = np.stack([_draw(classes[label], size, generator) for label in labels])
+    for array in (images, labels):
+        array.setflags(write=False)
+    return Dataset(images, labels, classes)
 
 
 def _draw(name: str, size: int, generator: np.random.Generator) -> NDArray[np.uint8]:

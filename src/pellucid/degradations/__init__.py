@@ -17,15 +17,26 @@ from math import inf
 from pellucid.degradations.blur import gaussian_blur
 from pellucid.degradations.compression import jpeg
 from pellucid.degradations.degradation import Degradation
+from pellucid.degradations.mixture import Mixture
 from pellucid.degradations.noise import gaussian_noise
-from pellucid.degradations.occlusion import FILL, occlusion, square_hole
+from pellucid.degradations.occlusion import (
+    CONTENTS,
+    FILL,
+    lost_region,
+    occlusion,
+    random_content,
+    region_hole,
+    square_hole,
+    square_of,
+)
 from pellucid.degradations.pipeline import Pipeline, Step
 from pellucid.degradations.resolution import low_resolution
 
-__all__ = ["DEGRADATIONS", "FILL", "SUITES", "Degradation", "Pipeline", "Step"]
+__all__ = ["DEGRADATIONS", "FILL", "SUITES", "Degradation", "Mixture", "Pipeline", "Step"]
 
 # CIFAR-10-C: Hendrycks and Dietterich 2019, from the mildest of its five levels to the severest. Cutout: DeVries and Taylor 2017.
 # Keys 1981 is the bicubic kernel; x2 and x4 are the factors that papers on super-resolution report.
+# Pathak et al. 2016: context encoders, regions of any shape.
 # fmt: off
 DEGRADATIONS = {
     #                             function        unit                         legal     practical    source
@@ -34,11 +45,18 @@ DEGRADATIONS = {
     "low_resolution": Degradation(low_resolution, "factor a side shrinks by",  (1, inf), (1.5, 4),    "Keys 1981, x2 and x4"),
     "gaussian_blur":  Degradation(gaussian_blur,  "sigma in pixels",           (0, 100), (0.5, 2),    "CIFAR-10-C, 0.4 to 1"),
     "jpeg":           Degradation(jpeg,           "quality of libjpeg",        (1, 100), (80, 10),    "CIFAR-10-C, 80 to 40"),
+    "lost_region":    Degradation(lost_region,    "side in pixels",            (0, inf), (4, 16),     "Pathak et al. 2016",
+                                  hole=region_hole, fill=random_content, kind="occlusion"),
+}
+DEGRADATIONS |= {
+    f"{content}_square": Degradation(square_of(content), "side in pixels", (0, inf), (4, 16), "Cutout, 16",
+                                     hole=square_hole, fill=fill, kind="occlusion")
+    for content, fill in CONTENTS.items()
 }
 # fmt: on
 """Every degradation by name; the columns are described in `Degradation`."""
 
-SUITES = {
+SUITES: dict[str, Pipeline | Mixture] = {
     "none": Pipeline(),
     # The paper's "Gaussian noise and occluded regions", pinned down in the protocol.
     "reference": Pipeline((Step("gaussian_noise", 0.05), Step("occlusion", 8))),
@@ -49,9 +67,10 @@ SUITES = {
             Step("low_resolution", 1.5, 4, probability=0.4),
             Step("gaussian_noise", 0.01, 0.1, probability=0.5),
             Step("jpeg", 20, 80, probability=0.4),
-            Step("occlusion", 4, 16, probability=0.4),
+            Step("lost_region", 4, 16, probability=0.4),
         ),
         at_most=2,
     ),
 }
-"""Pipelines by name."""
+SUITES["everyday"] = Mixture({"reference": 0.5, "mixed": 0.5})
+"""Pipelines and mixtures of them by name."""

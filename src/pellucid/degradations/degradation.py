@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
     DegradationFunction = Callable[[Tensor, Tensor, Generator], Tensor]
+    FillFunction = Callable[[Tensor, Generator], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class Degradation:
     function: see above; unit: of the strength, in words; legal: the least and the greatest strength that means anything; practical: a
     mild and a severe strength in that order, for grids, sliders and tests; source: the paper, table or program that the strengths are
     known from; hole: for a degradation that destroys pixels, the function with the same arguments that says which, (B, 1, H, W) bool; a
-    `Pipeline` calls it in the place of `function` and fills those pixels with `FILL`, so that the mask is recorded.
+    `Pipeline` calls it in the place of `function`, so that the mask is recorded; fill: what those pixels then show, from images and a
+    generator, (B, 3, H, W); `FILL` without it; kind: the row under whose name the damage is recorded, where that is another one.
     """
 
     function: DegradationFunction
@@ -35,3 +37,5 @@ class Degradation:
     practical: tuple[float, float]
     source: str
     hole: DegradationFunction | None = None
+    fill: FillFunction | None = None
+    kind: str | None = None

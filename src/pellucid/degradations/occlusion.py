@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,6 +11,10 @@ if TYPE_CHECKING:
 
 FILL = 0.5
 """The value of a destroyed pixel on the [0, 1] scale: zero once the model has brought the image to [-1, 1]."""
+
+
+ELLIPSE, STROKE, BLOB = 1, 2, 3
+"""Shapes of a lost region, beside the box."""
 
 
 def square_hole(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
@@ -36,3 +42,112 @@ def square_hole(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 def occlusion(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     """Sets one square of each image to `FILL`; arguments as for `square_hole`."""
     return images.masked_fill(square_hole(images, side, generator), FILL)
+
+
+def region_hole(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
+    """Places one region of another shape in each image, anywhere, so that the border may cut it; returns (B, 1, H, W) bool.
+
+    images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, of the square that has the region's area. A quarter each are
+    boxes, upright or turned, with sides of 1:2.5 at most; ellipses of such axes; strokes, 6 to 12 times as long as wide; and blobs.
+    """
+    import torch
+
+    num, _, height, width = images.shape
+    # Drawn in float32, as for the square; computed in float64, so that rounding moves no border on another processor.
+    drawn = torch.rand((8, num, 1, 1), generator=generator, device=images.device, dtype=torch.float32).double()
+    shape = (4 * drawn[0]).floor()
+    turn = 2 * math.pi * drawn[3] * (drawn[4] < 0.5)
+    rows = torch.arange(height, device=images.device).view(1, -1, 1) - drawn[1] * height + 0.5
+    columns = torch.arange(width, device=images.device).view(1, 1, -1) - drawn[2] * width + 0.5
+    along, across = columns * turn.cos() + rows * turn.sin(), rows * turn.cos() - columns * turn.sin()
+
+    aspect = torch.where(shape == STROKE, 6 + 6 * drawn[5], 2.5 ** (2 * drawn[5] - 1)).sqrt()
+    half = side.double().view(-1, 1, 1) / 2
+    box = torch.maximum(along.abs() / aspect, across.abs() * aspect)
+    ellipse = (along.square() / aspect.square() + across.square() * aspect.square()).sqrt() * (math.sqrt(math.pi) / 2)
+    angle = torch.atan2(rows, columns)
+    waves = 1 + 0.3 * (2 * angle + 2 * math.pi * drawn[6]).cos() + 0.2 * (3 * angle + 2 * math.pi * drawn[7]).cos()
+    blob = (rows.square() + columns.square()).sqrt() * (math.sqrt(1.065 * math.pi) / 2) / waves  # 1.065: what the waves add to the area
+    distance = torch.where(shape == ELLIPSE, ellipse, torch.where(shape == BLOB, blob, box))
+    return (distance < half).unsqueeze(1)
+
+
+def random_content(images: Tensor, generator: Generator) -> Tensor:
+    """What lost regions show, (B, 3, H, W): each of `CONTENTS` in as many images, about."""
+    import torch
+
+    options = torch.stack([fill(images, generator) for fill in CONTENTS.values()])
+    choice = torch.randint(len(CONTENTS), (len(images),), generator=generator, device=images.device)
+    return options[choice, torch.arange(len(images), device=images.device)]
+
+
+def lost_region(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
+    """Fills a region of any shape with anything; arguments as for `region_hole`."""
+    import torch
+
+    hole = region_hole(images, side, generator)
+    return torch.where(hole, random_content(images, generator), images)
+
+
+def black(images: Tensor, _generator: Generator) -> Tensor:
+    """Zeros."""
+    import torch
+
+    return torch.zeros_like(images)
+
+
+def white(images: Tensor, _generator: Generator) -> Tensor:
+    """Ones."""
+    import torch
+
+    return torch.ones_like(images)
+
+
+def grey(images: Tensor, _generator: Generator) -> Tensor:
+    """`FILL`."""
+    import torch
+
+    return torch.full_like(images, FILL)
+
+
+def colour(images: Tensor, generator: Generator) -> Tensor:
+    """One colour for each image, uniform in the RGB cube."""
+    import torch
+
+    drawn = torch.rand((len(images), 3, 1, 1), generator=generator, device=images.device, dtype=torch.float32)
+    return drawn.to(images.dtype).expand_as(images)
+
+
+def noise(images: Tensor, generator: Generator) -> Tensor:
+    """A value for each pixel and channel, uniform from 0 to 1."""
+    import torch
+
+    return torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32).to(images.dtype)
+
+
+def other_picture(images: Tensor, _generator: Generator) -> Tensor:
+    """The picture before it in the batch, upside down; of a batch of one, the picture itself."""
+    return images.roll(1, 0).flip((2, 3))
+
+
+CONTENTS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
+    "black": black,
+    "white": white,
+    "grey": grey,
+    "colour": colour,
+    "noise": noise,
+    "picture": other_picture,
+}
+"""What a lost region may show, by name."""
+
+
+def square_of(content: str) -> Callable[[Tensor, Tensor, Generator], Tensor]:
+    """`occlusion` with another content than grey."""
+
+    def occlude(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
+        import torch
+
+        hole = square_hole(images, side, generator)
+        return torch.where(hole, CONTENTS[content](images, generator), images)
+
+    return occlude

@@ -59,6 +59,11 @@ class Step:
             raise UserError(f"Expected a degradation out of {', '.join(DEGRADATIONS)}, found {self.name!r}; correct its name.")
         return DEGRADATIONS[self.name]
 
+    @property
+    def kind(self) -> str:
+        """The name under which the damage is recorded."""
+        return self.degradation.kind or self.name
+
     def apply(self, images: Tensor, strength: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
         """The degraded images, and which pixels this destroyed, (B, 1, H, W) bool."""
         import torch
@@ -67,7 +72,9 @@ class Step:
         if row.hole is None:
             return row.function(images, strength, generator), torch.zeros_like(images[:, :1], dtype=torch.bool)
         hole = row.hole(images, strength, generator)
-        return images.masked_fill(hole, FILL), hole
+        if row.fill is None:
+            return images.masked_fill(hole, FILL), hole
+        return torch.where(hole, row.fill(images, generator), images), hole
 
 
 @dataclass(frozen=True)
@@ -83,11 +90,16 @@ class Pipeline:
     at_most: int | None = None
 
     def __post_init__(self) -> None:
-        names = [step.name for step in self.steps]
-        if len(set(names)) < len(names):
-            raise UserError(f"Expected every degradation once at most, found {', '.join(names)}; widen the range of one step.")
+        if len(set(self.kinds)) < len(self.steps):
+            names = ", ".join(step.name for step in self.steps)
+            raise UserError(f"Expected every kind of degradation once at most, found {names}; widen the range of one step.")
         if self.at_most is not None and self.at_most < 1:
             raise UserError(f"Expected at_most to be at least 1, found {self.at_most}; for no damage at all leave out the steps.")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of damage that it records, in its order."""
+        return tuple(step.kind for step in self.steps)
 
     def __call__(self, images: Tensor, generator: Generator) -> tuple[Tensor, Damage]:
         """Damages images (B, 3, H, W) in [0, 1], with a generator on their device; those that get no step come back as they were."""
@@ -108,7 +120,7 @@ class Pipeline:
                 images = images.index_copy(0, chosen, part)
                 hole = hole.index_copy(0, chosen, hole[chosen] | destroyed)
                 strength = torch.full_like(strength, math.nan).index_copy(0, chosen, strength[chosen])
-            strengths[step.name] = strength
+            strengths[step.kind] = strength
         return images, Damage(strengths, hole)
 
     def _choose(self, images: Tensor, generator: Generator) -> list[Tensor | None]:

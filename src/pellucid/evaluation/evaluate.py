@@ -78,7 +78,8 @@ def evaluate(
     """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
 
     limit: only the first so many images; damages: the kinds of damage that the model tells apart, `Description.damages`. The damage of an
-    image depends on its place in `dataset`; see `damage`. The network computes in the precision of `choose_precision`, metrics in float32. Raises `UserError` if there is no image to measure on.
+    image depends on its place in `dataset`; see `damage`. The network computes in the
+    precision of `choose_precision`, the metrics in float32. Raises `UserError` if there is no image to measure on.
     """
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")

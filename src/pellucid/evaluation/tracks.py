@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pellucid.degradations import SUITES, Pipeline, Step
+from pellucid.degradations import SUITES, Mixture, Pipeline, Step
+from pellucid.degradations.occlusion import CONTENTS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -26,7 +27,7 @@ class Level:
     """One strength of a track's damage."""
 
     name: str
-    pipeline: Pipeline
+    pipeline: Pipeline | Mixture
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,10 @@ TRACKS = {
         Track("noise", _levels("gaussian_noise", "sigma", 0.04, 0.06, 0.08, 0.09, 0.10)),
         Track("occlusion", _levels("occlusion", "side", 4, 8, 12, 16)),
         Track("lowres", _levels("low_resolution", "factor", 2, 4)),
+        Track("jpeg", _levels("jpeg", "quality", 80, 65, 58, 50, 40)),
+        Track("blur", _levels("gaussian_blur", "sigma", 0.4, 0.6, 0.7, 0.8, 1.0)),
+        Track("contents", tuple(Level(content, Pipeline((Step(f"{content}_square", 8),))) for content in CONTENTS)),
+        Track("everyday", (Level("everyday", SUITES["everyday"]),)),
         Track("low-label", (Level("reference", SUITES["reference"]),), same_as="reference"),  # of models trained with 10 % of the labels
     )
 }
@@ -75,6 +80,6 @@ def damage(track: Track, level: Level, images: Tensor, indices: Iterable[int], s
         level.pipeline(image, generator("track", track.same_as or track.name, level.name, seed, index))
         for image, index in zip(images.double().unsqueeze(1).unbind(), indices, strict=True)
     ]
-    strengths = {step.name: torch.cat([record.strengths[step.name] for _, record in parts]) for step in level.pipeline.steps}
+    strengths = {kind: torch.cat([record.strengths[kind] for _, record in parts]) for kind in level.pipeline.kinds}
     hole = torch.cat([record.hole for _, record in parts])
     return torch.cat([degraded for degraded, _ in parts]).float(), Damage(strengths, hole)

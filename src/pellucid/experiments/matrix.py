@@ -81,7 +81,7 @@ def finished(job: Job) -> Result | None:
 
 
 def walk(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
-    """Do all jobs that are not done, `workers` of them at a time (0 for none), each in a process of its own with its share of the cores.
+    """Do all jobs that are not done, `workers` of them at a time (0 for none), in as many processes with their share of the cores.
 
     What a run prints goes to a text file beside its folder. Raises `UserError` where the weights are gone that a run builds on. A run that
     fails stops the others after what they are doing, and is raised.
@@ -99,7 +99,7 @@ def walk(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console
     threads = max(1, (os.cpu_count() or 1) // workers)
     progress = MatrixProgress([(job.arm, job.seed, job.folder / LOG) for job in jobs], {(job.arm, job.seed) for job in waiting})
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn, max_tasks_per_child=1) as pool, Live(progress, console=console) as live:
+    with ProcessPoolExecutor(workers, mp_context=spawn) as pool, Live(progress, console=console) as live:
         running: dict[Future[None], Job] = {}
         try:
             while waiting or running:
@@ -123,7 +123,7 @@ def _ready(job: Job) -> bool:
 
 
 def _execute(job: Job, device: str, threads: int) -> None:
-    """One run in a process of its own."""
+    """One run, in a process of the pool."""
     torch.set_num_threads(threads)
     job.folder.mkdir(parents=True, exist_ok=True)
     with (

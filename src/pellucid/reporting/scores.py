@@ -6,6 +6,7 @@ import numpy as np
 
 from pellucid.checkpoint import Description
 from pellucid.data import Dataset
+from pellucid.degradations import Mixture
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import COLUMNS, Evaluation
 from pellucid.labels import UNLABELLED
@@ -101,10 +102,13 @@ def _cell(figure: float | None, spec: str) -> str:
 def _damage(name: str) -> str:
     """The damage of a track in words."""
     track = TRACKS[name]
+    pipeline = track.levels[0].pipeline
     if len(track.levels) > 1:
         levels = ", ".join(level.name for level in track.levels)
-        return f"{track.levels[0].pipeline.steps[0].name.replace('_', ' ')} at {levels}, each picture at every level"
-    steps = track.levels[0].pipeline.steps
+        return f"{pipeline.kinds[0].replace('_', ' ')} at {levels}, each picture at every level"
+    if isinstance(pipeline, Mixture):
+        return "suite " + " or ".join(f"'{suite}' (weight {weight:g})" for suite, weight in pipeline.weights.items())
+    steps = pipeline.steps
     return ", then ".join(f"{step.name.replace('_', ' ')} of {step.low:g} ({step.degradation.unit})" for step in steps) or "no damage"
 
 

@@ -15,7 +15,8 @@ class TrainingConfig:
         batch_size: images of one step, over all devices together.
         optimizer: `muon` orthogonalises the update of every convolution (Jordan et al. 2024), the rest is AdamW's; `adamw`; `adam`.
         learning_rate: of the optimiser; with `muon`, of the convolutions.
-        fallback_learning_rate: with `muon`, of scales, biases and whatever else is no convolution; a tenth of `learning_rate` if it is not set.
+        fallback_learning_rate: with `muon`, of scales, biases and whatever else is no convolution; a tenth of `learning_rate`
+            if it is not set.
         head_learning_rate: with `muon`, of the last layer of each task; `fallback_learning_rate` if it is not set.
         weight_decay: decoupled, on convolutions and linear layers; `adam` has none.
         schedule: after the warm-up, the learning rate falls to 0 along a `cosine` or a `linear` line, or stays `constant`.
@@ -24,8 +25,8 @@ class TrainingConfig:
         average: horizon of the averaged weights (EMA), as a part of the training; 0 keeps the last weights.
         crop: pixels by which a crop may shift, over mirrored borders; 0 for none.
         flip: mirror half of the images at `random`, or every image in `alternate` epochs (Jordan 2024, airbench), or `none`.
-        precision: `bf16-mixed` or `32-true` (Fabric's names); `auto` is bfloat16 where the device computes in it natively, else float32, and
-            a resumed run keeps what it began with.
+        precision: `bf16-mixed` or `32-true` (Fabric's names); `auto` is bfloat16 where the device computes in it natively, else float32,
+            and a resumed run keeps what it began with.
         shards: parts of a batch that a CPU computes side by side, a thread each, every part normalised by itself; 1 for whole batches.
             Other devices, several processes and balancers other than `fixed` take whole batches.
         compile: `torch.compile` the network; pays on a GPU, rarely on a CPU.

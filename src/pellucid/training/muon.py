@@ -42,6 +42,7 @@ class Muon(torch.optim.Optimizer):
     def _step_muon(self, parameters: Sequence[Tensor], group: dict[str, Any]) -> None:
         by_shape: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = defaultdict(list)
         for parameter in parameters:
+            assert parameter.grad is not None
             state = self.state[parameter]
             if not state:
                 state["momentum"] = torch.zeros_like(parameter)
@@ -99,4 +100,5 @@ def orthogonalise(matrices: Tensor) -> Tensor:
         step.diagonal(dim1=1, dim2=2).add_(a)
         product = step @ product
         gram = step @ gram @ step
-    return (product @ unit).to(matrices.dtype)
+    orthogonal: Tensor = (product @ unit).to(matrices.dtype)
+    return orthogonal

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from pellucid.batch import Batch, Damage, Output
 from pellucid.objectives.joint import Losses
 
-Part, Result = TypeVar("Part"), TypeVar("Result")
+Part = TypeVar("Part")
+Result = TypeVar("Result")
 
 
 class Shards:
@@ -86,7 +87,7 @@ def mean_losses(parts: Sequence[Losses]) -> Losses:
         values = [getattr(part, name) for part in parts]
         return None if values[0] is None else torch.stack(values).detach().mean()
 
-    return Losses(*(mean(name) for name in ("classification", "restoration", "damage", "distillation")), weight=parts[0].weight)
+    return Losses(mean("classification"), mean("restoration"), mean("damage"), mean("distillation"), parts[0].weight)
 
 
 def _replica(model: nn.Module) -> nn.Module:

@@ -1,0 +1,72 @@
+"""Several pipelines for the images of one batch, a share of them each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from pellucid.degradations.pipeline import Pipeline
+from pellucid.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+    from pellucid.batch import Damage
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Suites by weight: every image is damaged by one of them, drawn with a probability in proportion to its weight. Raises `UserError`.
+
+    Args:
+        weights: names out of `pellucid.degradations.SUITES`, and their weights; the sum need not be 1.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        from pellucid.degradations import SUITES  # the table has mixtures of its own
+
+        unknown = [name for name in self.weights if not isinstance(SUITES.get(name), Pipeline)]
+        if unknown or not self.weights:
+            known = ", ".join(name for name, suite in SUITES.items() if isinstance(suite, Pipeline))
+            raise UserError(f"Expected a mixture of suites out of {known}, found {', '.join(unknown) or 'none'}; correct its weights.")
+        for name, weight in self.weights.items():
+            if not (weight >= 0 and math.isfinite(weight)) or not any(self.weights.values()):
+                raise UserError(f"Expected weights of at least 0, one of them above, found {weight:g} of {name}; correct it.")
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.weights.items()))
+
+    @property
+    def pipelines(self) -> tuple[Pipeline, ...]:
+        """The suites themselves, in the order of their names."""
+        from pellucid.degradations import SUITES
+
+        return tuple(suite for name in self.weights if isinstance(suite := SUITES[name], Pipeline))
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of damage that it records, each once."""
+        return tuple(dict.fromkeys(kind for pipeline in self.pipelines for kind in pipeline.kinds))
+
+    def __call__(self, images: Tensor, generator: Generator) -> tuple[Tensor, Damage]:
+        """Damages images (B, 3, H, W) in [0, 1], with a generator on their device."""
+        import torch
+
+        from pellucid.batch import Damage
+
+        shares = torch.tensor(list(self.weights.values()), dtype=torch.float32).cumsum(0)
+        lots = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32) * shares[-1]
+        suite = torch.bucketize(lots, shares[:-1].to(images.device), right=True)
+        degraded, hole = images.clone(), torch.zeros_like(images[:, :1], dtype=torch.bool)
+        strengths = {kind: torch.full_like(lots, math.nan) for kind in self.kinds}
+        for index, pipeline in enumerate(self.pipelines):
+            chosen = (suite == index).nonzero().squeeze(1)
+            degraded[chosen], damage = pipeline(images[chosen], generator)
+            hole[chosen] = damage.hole
+            for kind, strength in damage.strengths.items():
+                strengths[kind][chosen] = strength
+        return degraded, Damage(strengths, hole)
