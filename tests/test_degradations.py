@@ -97,7 +97,9 @@ def test_row(degradation: Degradation) -> None:
     assert degradation.source
 
 
-@pytest.mark.parametrize(("name", "strength"), [("gaussian_noise", 0), ("occlusion", 0), ("lost_region", 0), ("low_resolution", 1), ("gaussian_blur", 0)])
+@pytest.mark.parametrize(
+    ("name", "strength"), [("gaussian_noise", 0), ("occlusion", 0), ("lost_region", 0), ("low_resolution", 1), ("gaussian_blur", 0)]
+)
 def test_the_strength_that_does_nothing(name: str, strength: float) -> None:
     images = random_images(3, 3, 12, 17)
     result = DEGRADATIONS[name].function(images, torch.full((3,), float(strength)), generator("damage"))

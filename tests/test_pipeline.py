@@ -34,7 +34,10 @@ SEVERAL = (Step("gaussian_noise", 0.1, 0.2, probability=0.7), Step("gaussian_blu
         (lambda: Step("low_resolution", 0.5), "1 <= low"),
         (lambda: Step("occlusion", 8, probability=1.5), "Expected a probability of occlusion from 0 to 1, found 1.5; correct"),
         (lambda: Step("occlusion", 8, probability=math.nan), "found nan"),
-        (lambda: Pipeline((Step("jpeg", 10), Step("jpeg", 20))), "Expected every kind of degradation once at most, found jpeg, jpeg; widen"),
+        (
+            lambda: Pipeline((Step("jpeg", 10), Step("jpeg", 20))),
+            "Expected every kind of degradation once at most, found jpeg, jpeg; widen",
+        ),
         (lambda: Pipeline((Step("jpeg", 10),), at_most=0), "Expected at_most to be at least 1, found 0; for no damage"),
     ],
 )

@@ -37,6 +37,7 @@ def demo(out: Path, resume: bool, device: str) -> None:
     from pellucid.evaluation.classical import CLASSICAL
     from pellucid.evaluation.evaluate import measure
     from pellucid.reporting import write_report
+    from pellucid.reporting.scores import shortfall
     from pellucid.run import run
 
     network, description = run(RECIPES["quick"], out, resume=resume, device=device)
@@ -48,6 +49,8 @@ def demo(out: Path, resume: bool, device: str) -> None:
     _write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, description))
     report = write_report(out, network, description, test, evaluation, references)
     _print(evaluation.table())
+    if warning := shortfall(evaluation, references):
+        _print(warning)
     _print(
         f"The report: {report}\n"
         f"Restore and name your own pictures: pellucid predict PICTURES... --out restored --model {out}\n"

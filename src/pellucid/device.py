@@ -25,10 +25,10 @@ class Precision:
     reason: str
 
     def __str__(self) -> str:
-        return f"{PRECISIONS[self.name]} ({self.reason})"
+        return f"{IN_WORDS[self.name]} ({self.reason})"
 
 
-PRECISIONS = {"bf16-mixed": "bfloat16 autocast", "32-true": "float32"}
+IN_WORDS = {"bf16-mixed": "bfloat16 autocast", "32-true": "float32"}
 """Fabric's names of precisions, and what they are called in words."""
 
 

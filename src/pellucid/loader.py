@@ -9,6 +9,7 @@ from torch import Tensor
 
 from pellucid.batch import Batch, Damage
 from pellucid.data import Dataset
+from pellucid.errors import UserError
 from pellucid.labels import UNLABELLED
 from pellucid.seeding import generator
 
@@ -55,6 +56,11 @@ class TrainLoader:
         self._kinds = self._by_label(torch.tensor(dataset.labels) != UNLABELLED, labelled_share)
         images = torch.tensor(dataset.images).permute(0, 3, 1, 2)
         self.height, self.width = images.shape[2:]
+        if crop >= min(self.height, self.width):
+            raise UserError(
+                f"Expected a crop of fewer pixels than the images have ({self.width} x {self.height}), found {crop}; choose a smaller one, "
+                "such as 4."
+            )
         if crop:
             images = F.pad(images.float(), (crop,) * 4, mode="reflect").to(torch.uint8)
         self.images = images.contiguous().to(self.device)

@@ -36,7 +36,8 @@ COLUMNS = {
 class Evaluation:
     """The figures of one model on one track; units as in `Metrics.compute`.
 
-    metrics: means over the levels; levels: the figures of each level of a track with several; per_image: for every level, the columns
+    metrics: means over the levels; levels: the figures of each level of a track with several; kinds: the figures of the images that have
+    each kind of damage, where the track draws it for each image; per_image: for every level, the columns
     of `Metrics.per_image`, in the order of the data set, for paired tests.
     """
 
@@ -45,20 +46,22 @@ class Evaluation:
     metrics: Scores
     levels: dict[str, Scores]
     per_image: dict[str, dict[str, Tensor]] = field(repr=False, compare=False)
+    kinds: dict[str, Scores] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """What the command line writes; a figure without a meaning is null, and only a track with several levels has `levels`."""
-        levels = {"levels": self.levels} if self.levels else {}
-        return {"track": self.track, "num_images": self.num_images, **self.metrics, **levels}
+        parts = {name: part for name, part in (("levels", self.levels), ("kinds", self.kinds)) if part}
+        return {"track": self.track, "num_images": self.num_images, **self.metrics, **parts}
 
     def table(self) -> Table:
-        """A row for each level, and one for the track."""
+        """A row for each level or kind of damage, and one for the track."""
         shown = {name: column for name, column in COLUMNS.items() if self.metrics[name] is not None}
         table = Table(title=f"{self.track}, {self.num_images:,} images", caption="100 dB stands for identical images")
         table.add_column("level")
         for heading, _ in shown.values():
             table.add_column(heading, justify="right")
-        for level, scores in {**self.levels, "mean" if self.levels else self.track: self.metrics}.items():
+        kinds = {f"{kind.replace('_', ' ')} ({scores['num_images']:,})": scores for kind, scores in self.kinds.items()}
+        for level, scores in {**self.levels, **kinds, "mean" if self.levels or kinds else self.track: self.metrics}.items():
             figures = [(scores[name], spec) for name, (_, spec) in shown.items()]
             table.add_row(level, *("-" if figure is None else format(figure, spec) for figure, spec in figures))
         return table
@@ -129,6 +132,7 @@ def measure(
         metrics=_mean_over(list(levels.values())),
         levels=levels if len(levels) > 1 else {},
         per_image={name: metrics.per_image() for name, metrics in accumulators.items()},
+        kinds=accumulators[track.levels[0].name].compute_by_kind() if len(track.levels) == 1 else {},
     )
 
 

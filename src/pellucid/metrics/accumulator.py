@@ -55,6 +55,7 @@ class Metrics:
         self.damages = tuple(damages)
         self._num_images = 0
         self._columns: dict[str, list[Tensor]] = {name: [] for name in PER_IMAGE}
+        self._kinds: dict[str, list[Tensor]] = {}
 
     @torch.inference_mode()
     def update(self, output: Output, batch: Batch) -> None:
@@ -64,6 +65,8 @@ class Metrics:
                 f"Expected an output for the damages {', '.join(self.damages)}, found one for {output.presence.shape[1]} of them; "
                 "give the model's own."
             )
+        for kind, strength in batch.damage.strengths.items():
+            self._kinds.setdefault(kind, []).append(~strength.isnan().cpu())
         batch = replace(batch, damage=known(batch.damage, self.damages))
         self._num_images += len(batch)
         for name, measure in PER_IMAGE.items():
@@ -83,16 +86,32 @@ class Metrics:
         there, relative to the true strength, a fraction; hole_iou: destroyed pixels found over those destroyed or found, a fraction.
         Unlabelled images count in neither accuracy nor ece.
         """
+        return _scores(self.per_image(), self._num_images)
+
+    def compute_by_kind(self) -> dict[str, Scores]:
+        """The figures of the images that have each kind of damage, and of the `clean` ones; empty where all images have the same kinds."""
         columns = self.per_image()
-        means = {name: _mean(columns.get(name)) for name in PER_IMAGE}
+        groups = {kind: torch.cat(parts) for kind, parts in self._kinds.items()}
+        if all(group.all() for group in groups.values()):
+            return {}
+        groups = {"clean": ~torch.stack(list(groups.values())).any(dim=0), **groups}
         return {
-            "num_images": self._num_images,
-            "accuracy": _percent(means["correct"]),
-            "ece": _calibration_error(columns),
-            **{name: means[name] for name in ("psnr", "ssim", "hole_psnr", "input_psnr")},
-            "damage_correct": _percent(means["damage_correct"]),
-            **{name: means[name] for name in ("strength_error", "hole_iou")},
+            kind: _scores({name: column[group] for name, column in columns.items()}, int(group.sum()))
+            for kind, group in groups.items()
+            if group.any()
         }
+
+
+def _scores(columns: dict[str, Tensor], num_images: int) -> Scores:
+    means = {name: _mean(columns.get(name)) for name in PER_IMAGE}
+    return {
+        "num_images": num_images,
+        "accuracy": _percent(means["correct"]),
+        "ece": _calibration_error(columns),
+        **{name: means[name] for name in ("psnr", "ssim", "hole_psnr", "input_psnr")},
+        "damage_correct": _percent(means["damage_correct"]),
+        **{name: means[name] for name in ("strength_error", "hole_iou")},
+    }
 
 
 def _mean(column: Tensor | None) -> float | None:

@@ -12,7 +12,7 @@ from torch import nn
 
 from pellucid.checkpoint import Description
 from pellucid.data import Dataset
-from pellucid.device import describe
+from pellucid.device import choose_precision, describe
 from pellucid.reporting.page import Html, collapsed, html, join, section, terms
 
 NUM_CLASSES = 20
@@ -24,6 +24,7 @@ def facts(network: nn.Module, description: Description, dataset: Dataset, num_im
     model = description.model
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     _, height, width, _ = dataset.images.shape
+    device = next(network.parameters()).device
     entries = {
         "Network": f"{model.arm}, encoder {model.encoder}, {num_parameters:,} parameters",
         "Trained on": description.training_data or "not stated",
@@ -32,7 +33,7 @@ def facts(network: nn.Module, description: Description, dataset: Dataset, num_im
         "Training": f"{duration(records[-1]['seconds'])}, {records[-1]['step']:,} steps" if records else "not recorded",
         "Trained": description.trained or "not stated",
         "Source": _source(description.commit),
-        "Measured by": describe(next(network.parameters()).device),
+        "Measured by": f"{describe(device)}, {choose_precision(device)}",
         "Software": f"Pellucid {version('pellucid')}, PyTorch {torch.__version__}, Python {platform.python_version()}",
         "Written": _today(),
     }

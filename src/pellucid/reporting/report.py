@@ -46,7 +46,7 @@ def write_report(
         html(
             '<header><h1>Pellucid · report of the run <b>{name}</b></h1><p class="lede">{result}</p></header>\n',
             name=name,
-            result=result(evaluation),
+            result=result(evaluation, references),
         ),
         figures(description, dataset, evaluation, references or {}),
         _sample(network, description, dataset, evaluation),

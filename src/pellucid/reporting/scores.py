@@ -35,8 +35,8 @@ NOTES = {
 """What is said of the rows of `evaluation.classical.CLASSICAL`."""
 
 
-def result(evaluation: Evaluation) -> Html:
-    """The sentence that says it all."""
+def result(evaluation: Evaluation, references: Mapping[str, Evaluation] | None = None) -> Html:
+    """The sentence that says it all, and a second one where a method without training restores better."""
     accuracy, psnr, before = (evaluation.metrics[name] for name in ("accuracy", "psnr", "input_psnr"))
     damaged = before is not None and before < IDENTICAL
     pictures = f"{'damaged' if damaged else 'undamaged'} test pictures"
@@ -54,7 +54,21 @@ def result(evaluation: Evaluation) -> Html:
         said.append(html("{way} {after}", way=way, after=after))
     if not said:
         return html("The test pictures have no labels to measure this network by.")
-    return html("This network {said}.", said=Html(" and ".join(said)))
+    sentence = html("This network {said}.", said=Html(" and ".join(said)))
+    warning = shortfall(evaluation, references or {})
+    return html("{sentence} {warning}", sentence=sentence, warning=warning) if warning else sentence
+
+
+def shortfall(evaluation: Evaluation, references: Mapping[str, Evaluation]) -> str:
+    """What is to be said where a method without training restores better than the network; empty where none does."""
+    psnr = evaluation.metrics["psnr"]
+    better = {
+        name: figure for name, other in references.items() if (figure := other.metrics["psnr"]) and psnr is not None and figure > psnr
+    }
+    if not better:
+        return ""
+    best = max(better, key=better.__getitem__)
+    return f"OpenCV restores them better without any training ({best}: {better[best]:.1f} dB): this network has not trained long enough."
 
 
 def figures(description: Description, dataset: Dataset, evaluation: Evaluation, references: Mapping[str, Evaluation]) -> Html:
@@ -82,6 +96,9 @@ def figures(description: Description, dataset: Dataset, evaluation: Evaluation, 
     if evaluation.levels:
         columns.append("input_psnr")
         content.append(_table("This network at each level of the damage", columns, evaluation.levels))
+    if evaluation.kinds:
+        kinds = {f"{kind.replace('_', ' ')}, {scores['num_images']:,} pictures": scores for kind, scores in evaluation.kinds.items()}
+        content.append(_table("This network on the pictures with each kind of damage", columns, kinds))
     meanings = {COLUMNS[name][0]: MEANINGS[name] for name in columns}
     if "accuracy" in columns:
         meanings[COLUMNS["accuracy"][0]] += f" Always naming the most frequent class would get {_most_frequent(dataset, num_images):.1f} %."

@@ -5,6 +5,9 @@ from typing import Literal
 
 from pellucid.errors import UserError
 
+PRECISIONS = ("auto", "bf16-mixed", "32-true")
+"""What a network may compute in: Fabric's names, and `auto`."""
+
 
 @dataclass(frozen=True)
 class TrainingConfig:
@@ -68,5 +71,7 @@ class TrainingConfig:
         for name in ("fallback_learning_rate", "head_learning_rate"):
             if self.optimizer != "muon" and getattr(self, name) is not None:
                 raise UserError(f"Expected {name} with muon alone, found it with {self.optimizer}; leave it out.")
+        if self.precision not in PRECISIONS:
+            raise UserError(f"Expected a precision among {', '.join(PRECISIONS)}, found '{self.precision}'; choose one of these.")
         if self.optimizer == "adam" and self.weight_decay:
             raise UserError("Expected no weight_decay with adam, which has none here; use adamw, or set it to 0.")
