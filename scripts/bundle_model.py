@@ -21,7 +21,7 @@ from pellucid.provenance import provenance
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "src" / "pellucid" / "bundled"
-TRACKS_OF_CARD = ("clean", "reference", "noise", "occlusion", "lowres")
+TRACKS_OF_CARD = ("clean", "reference", "noise", "occlusion", "lowres", "jpeg", "blur", "contents", "everyday")
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def main() -> None:
         stored = Path(folder) / "model"
         save_model(stored, network, description, torch.float16)
         network, _ = load_model(stored, "cpu")  # what is measured is what is shipped
-    evaluations = [evaluate(network, test, TRACKS[name]) for name in TRACKS_OF_CARD]
+    evaluations = [evaluate(network, test, TRACKS[name], damages=description.damages) for name in TRACKS_OF_CARD]
     description = replace(description, figures={evaluation.track: evaluation.to_json() for evaluation in evaluations})
     shutil.rmtree(BUNDLED, ignore_errors=True)
     save_model(BUNDLED, network, description, torch.float16)

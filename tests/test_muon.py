@@ -16,8 +16,7 @@ def test_singular_values_go_to_one_and_directions_stay(shape: tuple[int, ...]) -
     assert result.shape == shape
     assert values.max() < 1.5
     assert values.median(dim=1).values.min() > 0.7
-    spread = lambda each: (each.amax(dim=1) / each.amin(dim=1)).max()  # noqa: E731
-    assert spread(values) <= spread(torch.linalg.svdvals(matrices)) + 1e-3
+    assert values.min() > 0.15
     left, _, right = torch.linalg.svd(matrices, full_matrices=False)
     middle = left.mT @ result @ right.mT  # the same singular vectors: nothing beside the diagonal
     assert (middle - torch.diag_embed(middle.diagonal(dim1=1, dim2=2))).abs().max() < 1e-4

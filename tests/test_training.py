@@ -109,6 +109,19 @@ def test_it_learns_both_tasks(tiny: Recipe, tmp_path: Path) -> None:
     assert mean(last, "psnr") > mean(first, "psnr") + 0.5
 
 
+def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "first", device="cpu")
+    frozen = replace(tiny.training, start=str(tmp_path / "first"), epochs=1, learning_rate=1e-9, average=0)
+    run(replace(tiny, training=frozen), tmp_path / "second", device="cpu")
+    first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
+    for name in first:
+        if "running" not in name and "num_batches" not in name:
+            torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=1e-5)
+    wider = replace(tiny, model=replace(tiny.model, widths=(8, 24)), training=frozen)
+    with pytest.raises(UserError, match="same anatomy"):
+        run(wider, tmp_path / "third", device="cpu")
+
+
 def test_a_time_limit_ends_the_training_with_its_schedule(tiny: Recipe, tmp_path: Path) -> None:
     recipe = replace(tiny, training=replace(tiny.training, epochs=100_000, max_minutes=0.05))
     run(recipe, tmp_path / "run", device="cpu")

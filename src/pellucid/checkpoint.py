@@ -6,6 +6,7 @@
 import json
 import re
 import textwrap
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from importlib.resources import files
@@ -116,11 +117,7 @@ def model_card(description: Description) -> str:
     """The card of a model, in Markdown with the hub's metadata."""
     network = build_model(replace(description.model, pretrained=False), len(description.classes), description.damages)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    rows = "\n".join(
-        f"| `{track}` | {figures['num_images']:,} | {_cell(figures, 'accuracy', '.2f')} | {_cell(figures, 'psnr', '.2f')} "
-        f"| {_cell(figures, 'ssim', '.4f')} | {_cell(figures, 'ece', '.4f')} | {_cell(figures, 'input_psnr', '.2f')} |"
-        for track, figures in description.figures.items()
-    )
+    rows = "\n".join(_row(*row) for track, figures in description.figures.items() for row in _parts(track, figures))
     return f"""---
 license: apache-2.0
 library_name: pellucid
@@ -138,11 +135,11 @@ One network that restores a damaged image and says what is in it, in one pass.
 
 ## Figures
 
-| track | images | accuracy % | PSNR dB | SSIM | ECE | PSNR of the input dB |
-| --- | --- | --- | --- | --- | --- | --- |
-{rows or "| none measured | | | | | | |"}
+| track | images | accuracy % | PSNR dB | PSNR in the hole dB | SSIM | ECE | PSNR of the input dB |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+{rows or "| none measured | | | | | | | |"}
 
-PSNR is the mean over images; 100 dB stands for identical images. The damage of each track is fixed: `pellucid evaluate MODEL --track NAME`
+Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images. The damage of each track is fixed: `pellucid evaluate MODEL --track NAME`
 measures the same figures again.
 
 ## Limits
@@ -156,6 +153,19 @@ its classes; what it fills into a hole is a guess. Don't take a restored picture
 {json.dumps(description.recipe, indent=1)}
 ```
 """
+
+
+def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The rows of a track: its own, and those of its levels or of the kinds of damage in it."""
+    yield f"`{track}`", figures
+    for part in ("levels", "kinds"):
+        yield from ((f"— {name.replace('_', ' ')}", scores) for name, scores in figures.get(part, {}).items())
+
+
+def _row(name: str, figures: dict[str, Any]) -> str:
+    columns = {"accuracy": ".2f", "psnr": ".2f", "hole_psnr": ".2f", "ssim": ".4f", "ece": ".4f", "input_psnr": ".2f"}
+    cells = " | ".join(_cell(figures, column, spec) for column, spec in columns.items())
+    return f"| {name} | {figures['num_images']:,} | {cells} |"
 
 
 def _cell(figures: dict[str, Any], name: str, spec: str) -> str:

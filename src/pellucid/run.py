@@ -65,6 +65,8 @@ def run(
     model = initialise(recipe, len(clean.classes))
     if isinstance(model, Sequential):
         _set_restorer(model, restorer)
+    if config.start is not None and not (resume and (folder / STATE).exists()):
+        _load_weights(model, config.start, "the network of this recipe; leave training.start out, or start from a model like it")
     loader = TrainLoader(
         clean,
         recipe.pipeline,
@@ -125,14 +127,16 @@ def _set_restorer(model: Sequential, source: Path | None) -> None:
     """Give a `sequential` network the weights of a trained restorer."""
     if source is None:
         raise UserError("Expected a trained restorer for the arm 'sequential', found none; name its folder by --restorer.")
-    restorer, _ = load_model(source, "cpu")
+    _load_weights(model.restorer, source, "the restorer of this recipe; train it with --model.arm restore and the settings of this run")
+
+
+def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> None:
+    """Give a network the weights of a trained model; wanted: what that is expected to be like, and what to do where it isn't."""
+    trained, _ = load_model(source, "cpu")
     try:
-        model.restorer.load_state_dict(restorer.state_dict())
+        network.load_state_dict(trained.state_dict())
     except RuntimeError as error:
-        raise UserError(
-            f"Expected a restorer of the same anatomy in {source}, found another one; train it with --model.arm restore and the settings "
-            "of this run."
-        ) from error
+        raise UserError(f"Expected a model in {source} with the same anatomy, classes and kinds of damage as {wanted}.") from error
 
 
 def _check(recipe: Recipe, folder: Path, resume: bool) -> Recipe:

@@ -33,6 +33,7 @@ class TrainingConfig:
         shards: parts of a batch that a CPU computes side by side, a thread each, every part normalised by itself; 1 for whole batches.
             Other devices, several processes and balancers other than `fixed` take whole batches.
         compile: `torch.compile` the network; pays on a GPU, rarely on a CPU.
+        start: model whose weights the training starts from, as `pellucid evaluate` takes it, instead of random ones; the same anatomy.
         max_minutes: end by then, the schedule included; 0 for no limit.
         save_minutes: how often the state is saved that `--resume` goes on from.
         seed: of the weights, the order, the crops and the damage.
@@ -54,6 +55,7 @@ class TrainingConfig:
     precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
     shards: int = 1
     compile: bool = False
+    start: str | None = None
     max_minutes: float = 0.0
     save_minutes: float = 1.0
     seed: int = 0
