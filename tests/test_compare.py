@@ -1,6 +1,7 @@
 """`pellucid compare`: its arms, its matrix of runs, and what it refuses."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,6 +91,13 @@ def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path) 
         assert torch.equal(first[f"restorer.{name}"], weights), name
 
 
+@pytest.fixture
+def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs go on in a thread: that they can have processes of their own is the business of the test above."""
+    monkeypatch.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", lambda workers, **_: ThreadPoolExecutor(workers))
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_runs_of_another_recipe_are_refused_not_mixed_in(tiny: Recipe, tmp_path: Path) -> None:
     tiny = replace(tiny, training=replace(tiny.training, epochs=1))
     comparison = ask("reference", tiny).only(["classify"])
@@ -103,6 +111,7 @@ def test_runs_of_another_recipe_are_refused_not_mixed_in(tiny: Recipe, tmp_path:
         walk(plan(other, [0], tmp_path), device="cpu")
 
 
+@pytest.mark.usefixtures("in_this_process")
 def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> None:
     comparison = ask("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["restore"])
     (job,) = plan(comparison, [0], tmp_path)

@@ -6,6 +6,7 @@ import torch
 from pellucid.errors import UserError
 from pellucid.models import ModelConfig, build_model
 from pellucid.models.encoder import Encoder
+from pellucid.models.mirrored import Mirrored
 
 COMPACT = {"widths": (8, 16, 24), "depths": (1, 1, 1)}
 
@@ -99,3 +100,12 @@ def test_the_full_resnet18_has_the_paper_s_size() -> None:
 def test_what_cannot_be_built_is_said_in_one_sentence(settings: dict, words: str) -> None:
     with pytest.raises(UserError, match=words):
         build_model(ModelConfig(**settings), 3)
+
+
+def test_a_mirrored_network_gives_the_mirror_image_of_its_output() -> None:
+    network = build_model(ModelConfig(patch=2, widths=(8, 16), depths=(1, 1), damage_head=True), 4, ["gaussian_noise"]).eval()
+    images = torch.rand(2, 3, 16, 12, generator=torch.Generator().manual_seed(0))
+    one, other = Mirrored(network)(images), Mirrored(network)(images.flip(3))
+    for name, value, turned in zip(one._fields, one, other, strict=True):
+        torch.testing.assert_close(value, turned.flip(3) if name in ("restored", "hole") else turned)
+    torch.testing.assert_close(one.logits, (network(images).logits + network(images.flip(3)).logits) / 2)

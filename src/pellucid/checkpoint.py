@@ -139,8 +139,8 @@ One network that restores a damaged image and says what is in it, in one pass.
 | --- | --- | --- | --- | --- | --- | --- | --- |
 {rows or "| none measured | | | | | | | |"}
 
-Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images. The damage of each track is fixed: `pellucid evaluate MODEL --track NAME`
-measures the same figures again.
+Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images.
+The damage of each track is fixed: `pellucid evaluate MODEL --track NAME` measures the same figures again.
 
 ## Limits
 

@@ -45,6 +45,7 @@ def predict_files(
     device: str = "auto",
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
+    mirror: bool = False,
 ) -> Summary:
     """Restore and classify the pictures in files and folders.
 
@@ -61,6 +62,7 @@ def predict_files(
         device: a name of torch's, or `auto`.
         force: write into a folder that holds files already; those with other names stay as they are.
         progress: is told after each picture how many are done, and how many there are.
+        mirror: average over each picture and its mirror image, for twice the time.
     """
     if out.exists() and any(files.folder(out).iterdir()) and not force:
         raise UserError(f"Expected a new or an empty folder for the results, found files in {out}; choose another, or --force this one.")
@@ -68,7 +70,7 @@ def predict_files(
     total = sum(1 for _ in inputs(paths, made))
     if not total:
         raise UserError(f"Expected pictures, found only the results of an earlier run in {out}; choose another folder to read from.")
-    predictor = Predictor.load(model, device)
+    predictor = Predictor.load(model, device, mirror=mirror)
     cells: list[sheet.Cell] = []
     done = num_failed = 0
     with files.write_aside(out / PREDICTIONS) as aside, aside.open("w", encoding="utf-8") as lines:

@@ -17,6 +17,7 @@ from pellucid.degradations import DEGRADATIONS
 from pellucid.device import choose_device, inference_autocast
 from pellucid.errors import UserError
 from pellucid.inference.footprint import max_pixels
+from pellucid.models.mirrored import Mirrored
 
 SMALLEST = 8
 """Height and width from which up networks take images."""
@@ -77,10 +78,17 @@ class Predictor:
         self.max_pixels = max_pixels(self.network)
 
     @classmethod
-    def load(cls, source: str | Path | None = None, device: torch.device | str = "auto", batch_size: int = 64) -> Self:
-        """A saved model by its folder, a run's folder, a name on the Hugging Face hub, or the bundled one."""
+    def load(
+        cls, source: str | Path | None = None, device: torch.device | str = "auto", batch_size: int = 64, mirror: bool = False
+    ) -> Self:
+        """A saved model by its folder, a run's folder, a name on the Hugging Face hub, or the bundled one.
+
+        mirror: average over each picture and its mirror image, for twice the time.
+        """
         chosen = choose_device(device)
         network, description = load_model(source, chosen)
+        if mirror:
+            network = Mirrored(network)
         return cls(network, description.classes, chosen, batch_size, description.damages)
 
     def predict(self, images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> list[Prediction]:
