@@ -108,6 +108,18 @@ def test_it_learns_both_tasks(tiny: Recipe, tmp_path: Path) -> None:
     assert mean(last, "psnr") > mean(first, "psnr") + 0.5
 
 
+def test_small_images_come_first(tiny: Recipe, tmp_path: Path, monkeypatch) -> None:
+    step, sides = Trainer._train_step, []
+
+    def look(self: Trainer, batch: Batch, progress: float) -> None:
+        sides.append(batch.clean.shape[-1])
+        step(self, batch, progress)
+
+    monkeypatch.setattr(Trainer, "_train_step", look)
+    run(replace(tiny, training=replace(tiny.training, small_images=0.5)), tmp_path / "run", device="cpu")
+    assert sides == [24] * 9 + [32] * 9
+
+
 def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None:
     run(tiny, tmp_path / "first", device="cpu")
     frozen = replace(tiny.training, start=str(tmp_path / "first"), epochs=1, learning_rate=1e-9, average=0)

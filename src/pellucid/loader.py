@@ -51,6 +51,8 @@ class TrainLoader:
         self.labels = torch.tensor(dataset.labels, device=self.device)
         self.degrade, self.seed, self.crop, self.flip = degrade, seed, crop, flip
         self.rank, self.world_size = rank, world_size
+        self.scale = 1.0
+        """Side of the images as a part of their own, from the next batch on."""
         self.batch_size = min(batch_size, len(self.labels)) // world_size
         self.num_batches = len(self.labels) // (self.batch_size * world_size)
         self._kinds = self._by_label(torch.tensor(dataset.labels) != UNLABELLED, labelled_share)
@@ -76,6 +78,9 @@ class TrainLoader:
             clean = self._cropped(chosen, random).float().div_(255)
             flips = mirrored[chosen.to(mirrored.device)].to(self.device)
             clean = torch.where(flips[:, None, None, None], clean.flip(3), clean)
+            if self.scale != 1:
+                size = [round(self.scale * side) for side in clean.shape[2:]]
+                clean = F.interpolate(clean, size, mode="bicubic", antialias=True).clamp(0, 1)
             degraded, damage = self.degrade(clean, random)
             yield Batch(clean, degraded, self.labels[chosen], damage)
 

@@ -27,6 +27,7 @@ class TrainingConfig:
         clip_norm: largest norm of the gradient; 0 for no clipping.
         average: horizon of the averaged weights (EMA), as a part of the training; 0 keeps the last weights.
         crop: pixels by which a crop may shift, over mirrored borders; 0 for none.
+        small_images: part of the training, at its start, that sees the images at three quarters of their side: more of them for the time.
         flip: mirror half of the images at `random`, or every image in `alternate` epochs (Jordan 2024, airbench), or `none`.
         precision: `bf16-mixed` or `32-true` (Fabric's names); `auto` is bfloat16 where the device computes in it natively, else float32,
             and a resumed run keeps what it began with.
@@ -51,6 +52,7 @@ class TrainingConfig:
     clip_norm: float = 10.0
     average: float = 0.02
     crop: int = 2
+    small_images: float = 0.0
     flip: Literal["random", "alternate", "none"] = "alternate"
     precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
     shards: int = 1
@@ -67,7 +69,7 @@ class TrainingConfig:
         for name in ("weight_decay", "clip_norm", "crop", "max_minutes", "save_minutes"):
             if not getattr(self, name) >= 0:
                 raise UserError(f"Expected {name} of at least 0, found {getattr(self, name)}.")
-        for name in ("warmup", "average"):
+        for name in ("warmup", "average", "small_images"):
             if not 0 <= getattr(self, name) < 1:
                 raise UserError(f"Expected {name} as a part of the training in [0, 1), found {getattr(self, name)}.")
         for name in ("fallback_learning_rate", "head_learning_rate"):

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 GRADIENT_RECORDS = 20
 """How often the gradients of the two tasks are compared, at most; each time costs about half a step."""
 
+SMALL = 0.75
+"""The side of small images, as a part of their own."""
+
 TIME_SLACK = 0.05
 """Part of `max_minutes` in which the clock does not hasten the schedule: a run that fits is left alone, and so stays repeatable."""
 
@@ -90,10 +93,12 @@ class Trainer:
         with StopSignal() as stop, self.log.open(self.num_steps, self.step, self.progress):
             while (progress := self.progress) < 1:
                 epoch, first_batch = divmod(self.step, self.loader.num_batches)
+                self._choose_size(progress)
                 for batch in self.loader.epoch(epoch, first_batch):
                     self._train_step(batch, progress)
                     self.seconds = time.monotonic() - started
                     before, progress = progress, self.progress
+                    self._choose_size(progress)
                     self._update_average(progress - before)
                     self.log.advance(progress)
                     if stop.requested or self.seconds - saved > 60 * self.config.save_minutes:
@@ -116,6 +121,10 @@ class Trainer:
         by_clock = self.seconds / (60 * self.config.max_minutes)
         hastened: float = self.fabric.broadcast(max(by_steps, (by_clock - TIME_SLACK) / (1 - TIME_SLACK)))
         return hastened
+
+    def _choose_size(self, progress: float) -> None:
+        """Have the next batch made in the size that suits the progress."""
+        self.loader.scale = SMALL if progress < self.config.small_images else 1.0
 
     def _train_step(self, batch: Batch, progress: float) -> None:
         if self.shared is None:
