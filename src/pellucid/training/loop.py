@@ -210,7 +210,7 @@ class Trainer:
             rest = self.fabric.load(self.state_path, self._modules(), weights_only=True)
             self.average.load_state_dict(rest["average"])
             self.balancer.load_state_dict(rest["balancer"])
-        except (RuntimeError, EOFError, KeyError, UnpicklingError) as error:
+        except (RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
             raise UserError(
                 f"Expected the state of a run in {self.state_path}, found a file that can't be read ({type(error).__name__}); "
                 "train in a new folder."

@@ -1,0 +1,60 @@
+"""Recipe `quick` with several seeds, each trained for its five minutes, and measured on the test images of track `reference`.
+
+Nothing else may run meanwhile: the clock decides how many steps a run gets. Runs that are finished are kept.
+
+    python scripts/measure_quick.py --seeds 3
+"""
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import torch
+
+from pellucid import data
+from pellucid.checkpoint import load_model
+from pellucid.evaluation import TRACKS
+from pellucid.evaluation.evaluate import evaluate
+from pellucid.experiments.statistics import estimate
+from pellucid.provenance import provenance
+from pellucid.recipe import RECIPES, settings
+from pellucid.run import LOG, run
+from pellucid.training.log import read_log
+
+RESULTS = Path(__file__).parents[1] / "results"
+
+METRICS = ("accuracy", "psnr", "hole_psnr", "ssim", "ece")
+
+
+def main() -> None:
+    """Train, measure, and write `results/quick.json`, or the file that is named."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the runs")
+    parser.add_argument("--json", type=Path, default=RESULTS / "quick.json")
+    options = parser.parse_args()
+    test = data.load("cifar10").test
+    values: dict[str, list[float]] = {name: [] for name in METRICS}
+    trained = []
+    for seed in range(options.seeds):
+        recipe = RECIPES["quick"]
+        recipe = replace(recipe, training=replace(recipe.training, seed=seed))
+        folder = options.out / f"quick-{seed}"
+        run(recipe, folder, resume=True, device="cpu")
+        network, description = load_model(folder, "cpu")
+        metrics = evaluate(network, test, TRACKS["reference"], damages=description.damages).metrics
+        last = read_log(folder / LOG)[-1]
+        trained.append({"seed": seed, "trained": description.trained, "commit": description.commit, "steps": last["step"]})
+        for name in METRICS:
+            values[name].append(metrics[name])
+        print(seed, {name: round(metrics[name], 4) for name in METRICS}, description.trained, flush=True)
+    result = provenance(["python", "scripts/measure_quick.py", *sys.argv[1:]], torch.device("cpu"))
+    result |= {"track": "reference", "split": "test", "num_images": len(test), "seeds": list(range(options.seeds)), "runs": trained}
+    result |= {"metrics": {name: asdict(estimate(figures)) for name, figures in values.items()}}
+    options.json.write_text(json.dumps(result | {"recipe": settings(RECIPES["quick"])}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
