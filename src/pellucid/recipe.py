@@ -86,10 +86,11 @@ RATES: dict[str, Any] = {"learning_rate": 0.13, "fallback_learning_rate": 0.04, 
 """Each task alone learns best with fast scales and biases and slow last layers (`results/first-trials.md`, third round)."""
 
 RECIPES = {
+    # The best of eight trials at 30 TFLOP, what two cores do in five minutes (`results/search.md`).
     "quick": Recipe(
-        model=_compact(48, 96, 128),
-        objective=ObjectiveConfig(weight=1.0, restoration="psnr"),
-        training=TrainingConfig(epochs=5, learning_rate=0.12, shards=2, max_minutes=5),
+        model=_compact(32, 96, 192, **JOINT_DESIGN),
+        objective=replace(JOINT_OBJECTIVE, weight=1.5),
+        training=TrainingConfig(epochs=5, batch_size=128, shards=2, max_minutes=5, **RATES),
     ),
     "base": Recipe(
         model=_compact(48, 96, 192, context_width=96, **JOINT_DESIGN),
