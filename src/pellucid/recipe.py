@@ -70,9 +70,9 @@ class Recipe:
         return SUITES[self.damage] if isinstance(self.damage, str) else self.damage
 
 
-def _compact(*widths: int, **settings: Any) -> ModelConfig:
-    """A narrow ResNet of one block a stage, on patches of 2 x 2 pixels: made for CPUs."""
-    return ModelConfig(encoder="resnet18", patch=2, widths=widths, depths=(1,) * len(widths), **settings)
+def _compact(*widths: int, depths: tuple[int, ...] = (1, 1, 1), **settings: Any) -> ModelConfig:
+    """A narrow and shallow ResNet of three stages, on patches of 2 x 2 pixels: made for CPUs."""
+    return ModelConfig(encoder="resnet18", patch=2, widths=widths, depths=depths, **settings)
 
 
 JOINT_OBJECTIVE = ObjectiveConfig(weight=4.0, restoration="psnr", label_smoothing=0.05)
@@ -96,6 +96,13 @@ RECIPES = {
         model=_compact(48, 96, 192, context_width=96, **JOINT_DESIGN),
         objective=JOINT_OBJECTIVE,
         training=TrainingConfig(epochs=12, batch_size=128, shards=2, **RATES),
+    ),
+    # What is bundled: one model for clean, noisy, blurred, compressed, small and occluded pictures.
+    "everyday": Recipe(
+        damage="everyday",
+        model=_compact(64, 128, 256, depths=(1, 2, 1), **JOINT_DESIGN),
+        objective=replace(JOINT_OBJECTIVE, weight=3.0),
+        training=TrainingConfig(epochs=40, batch_size=128, crop=4, shards=2, **RATES),
     ),
     "reference": Recipe(
         model=ModelConfig(encoder="resnet18", **JOINT_DESIGN),
