@@ -94,11 +94,13 @@ def orthogonalise(matrices: Tensor) -> Tensor:
         return orthogonalise(matrices.mT).mT
     unit = matrices.float() / matrices.float().norm(dim=(1, 2), keepdim=True).clamp(min=1e-7)
     gram = unit @ unit.mT
-    product = torch.eye(gram.shape[1], device=gram.device).expand_as(gram)
-    for a, b, c in COEFFICIENTS:
+    product = None
+    for index, (a, b, c) in enumerate(COEFFICIENTS):
         step = torch.baddbmm(b * gram, gram, gram, alpha=c)
         step.diagonal(dim1=1, dim2=2).add_(a)
-        product = step @ product
-        gram = step @ gram @ step
+        product = step if product is None else step @ product
+        if index + 1 < len(COEFFICIENTS):
+            gram = step @ gram @ step
+    assert product is not None
     orthogonal: Tensor = (product @ unit).to(matrices.dtype)
     return orthogonal
