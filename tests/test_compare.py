@@ -61,10 +61,17 @@ def test_every_arm_of_every_question_can_be_built(name: str, tiny: Recipe) -> No
         assert output.logits is not None or output.restored is not None
 
 
-def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path) -> None:
+def in_threads(workers: int, **_: object) -> ThreadPoolExecutor:
+    """In the place of a pool of processes, each of which would take seconds to import torch."""
+    return ThreadPoolExecutor(workers)
+
+
+def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = replace(tiny, training=replace(tiny.training, epochs=1))
     comparison = ask("reference", tiny).only(CORE)
-    walk(plan(comparison, [0], tmp_path), device="cpu", workers=2)
+    with monkeypatch.context() as patched:
+        patched.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", in_threads)
+        walk(plan(comparison, [0], tmp_path), device="cpu")
     jobs = plan(comparison, [0, 1], tmp_path)
     assert [bool(finished(job)) for job in jobs] == [True] * 4 + [False] * 4
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob(RESULT)}
@@ -94,7 +101,7 @@ def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path) 
 @pytest.fixture
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs go on in a thread: that they can have processes of their own is the business of the test above."""
-    monkeypatch.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", lambda workers, **_: ThreadPoolExecutor(workers))
+    monkeypatch.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", in_threads)
 
 
 @pytest.mark.usefixtures("in_this_process")
