@@ -21,7 +21,7 @@ RESULTS, TABLE = ROOT / "results" / "search.jsonl", ROOT / "results" / "search.m
 
 VALIDATION, TRAINED_ON = 5_000, 45_000
 
-HEAD = """Every trial changes recipe `base` as `scripts/search.py` says, trains on 45,000 images for as many steps as its budget pays
+HEAD = """Every trial changes recipe `base`, or `quick`, as `scripts/search.py` says, trains on 45,000 images for as many steps as its budget pays
 for, and is measured on the other 5,000, track `reference`. One seed each: differences under about 0.5 points or 0.03 dB are noise.
 
     python scripts/search.py --tflop 30 --jobs 2"""
@@ -55,6 +55,12 @@ TRIALS: dict[str, dict[str, Any]] = {
         "training.learning_rate": 0.1,
         "training.fallback_learning_rate": 0.03,
     },
+    "quick": {"recipe": "quick"},
+    "quick, rate 0.18": {"recipe": "quick", "training.learning_rate": 0.18, "training.fallback_learning_rate": 0.055},
+    "quick, no label smoothing": {"recipe": "quick", "objective.label_smoothing": 0.0},
+    "quick, widths 24, 64, 192": {"recipe": "quick", "model.widths": (24, 64, 192)},
+    "quick, no crop": {"recipe": "quick", "training.crop": 0},
+    "quick, warm-up 0.3": {"recipe": "quick", "training.warmup": 0.3},
     "small images first, 0.5": {"training.small_images": 0.5},
     "whole batches": {"training.shards": 1},
     "warm-up 0.25": {"training.warmup": 0.25},
@@ -65,7 +71,7 @@ TRIALS: dict[str, dict[str, Any]] = {
     "crop 4": {"training.crop": 4},
     "cosine": {"training.schedule": "cosine"},
 }
-"""What each trial changes of recipe `base`."""
+"""What each trial changes of recipe `base`, or of the one that it names."""
 
 
 def main() -> None:
@@ -128,8 +134,9 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
     from pellucid.training.loop import SMALL
 
     torch.set_num_threads(1)
-    recipe = RECIPES["base"]
-    for setting, value in {"data.validation": VALIDATION, "training.seed": seed, **changes}.items():
+    settings = {"data.validation": VALIDATION, "training.seed": seed, "training.max_minutes": 0.0, **changes}
+    recipe = RECIPES[settings.pop("recipe", "base")]
+    for setting, value in settings.items():
         section, _, field = setting.partition(".")
         recipe = replace(recipe, **{section: replace(getattr(recipe, section), **{field: value}) if field else value})
     macs = macs_of(recipe)
