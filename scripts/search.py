@@ -21,7 +21,8 @@ RESULTS, TABLE = ROOT / "results" / "search.jsonl", ROOT / "results" / "search.m
 
 VALIDATION, TRAINED_ON = 5_000, 45_000
 
-HEAD = """Every trial changes recipe `base`, or `quick`, as `scripts/search.py` says, trains on 45,000 images for as many steps as its budget pays
+HEAD = """Every trial changes recipe `base`, or `quick`, as `scripts/search.py` says, trains on 45,000 images for as many steps as its
+budget pays
 for, and is measured on the other 5,000, track `reference`. One seed each: differences under about 0.5 points or 0.03 dB are noise.
 
     python scripts/search.py --tflop 30 --jobs 2"""

@@ -1,34 +1,25 @@
 """Freed memory is kept where glibc is asked to."""
 
-import subprocess
-import sys
+import ctypes
+from types import SimpleNamespace
 
 import pytest
 
 from pellucid.training import memory
 
-PROGRAM = """
-import resource, torch
-from pellucid.training.memory import keep_memory
-if {keep}:
-    keep_memory()
-def step():
-    tensors = [torch.ones(7 << 18) for _ in range(20)]  # 7 MiB each, all freed at the end, as the activations of a step
-step(), step()
-before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-step(), step(), step()
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-"""
-
-
-def page_faults(keep: bool) -> int:
-    printed = subprocess.run([sys.executable, "-c", PROGRAM.format(keep=keep)], capture_output=True, text=True, check=True)
-    return int(printed.stdout)
-
 
 @pytest.mark.skipif(memory.platform.libc_ver()[0] != "glibc", reason="glibc's own settings")
-def test_kept_memory_is_not_mapped_again() -> None:
-    assert page_faults(keep=True) < page_faults(keep=False) / 10
+def test_glibc_takes_every_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    libc, taken = ctypes.CDLL(None), {}
+
+    def mallopt(parameter: int, value: int) -> int:
+        taken[parameter] = libc.mallopt(parameter, value)  # 1 where it is taken, 0 where it is refused, as a threshold above 32 MiB
+        return taken[parameter]
+
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=mallopt))
+    memory.keep_memory()
+    assert taken == {memory.MMAP_THRESHOLD: 1, memory.TRIM_THRESHOLD: 1, memory.TOP_PAD: 1}
+    assert libc.mallopt(memory.MMAP_THRESHOLD, 33 * memory.MEBIBYTE) == 0
 
 
 def test_other_systems_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:

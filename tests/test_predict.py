@@ -369,7 +369,7 @@ class TestPredictFiles:
         assert len(tree(tmp_path / "out")) == 2 + files
 
     def test_damage_and_holes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(Predictor, "load", lambda *_: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
+        monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
         image = np.full((10, 20, 3), 255, np.uint8)
         put(tmp_path / "in" / "a.png", image)
         image[3:5, 4:10] = 0
