@@ -3,7 +3,7 @@
 import ctypes
 import platform
 
-# Parameters of mallopt(3), malloc.h; it refuses a threshold for mmap above 32 MiB.
+# Parameters of mallopt(3), malloc.h; older releases refuse a threshold for mmap above 32 MiB.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 MEBIBYTE = 1 << 20
 
