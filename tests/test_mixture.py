@@ -66,7 +66,7 @@ def test_what_a_mixture_refuses(weights: dict[str, float], sentence: str) -> Non
 
 
 def test_a_region_has_the_area_of_its_square_unless_the_border_cuts_it() -> None:
-    images, side = torch.zeros(4000, 3, 64, 64), torch.full((4000,), 12.0)
+    images, side = torch.zeros(1000, 3, 64, 64), torch.full((1000,), 12.0)
     hole = region_hole(images, side, generator("damage"))[:, 0]
     inside = ~(hole[:, [0, -1]].any(dim=(1, 2)) | hole[:, :, [0, -1]].any(dim=(1, 2)))
     assert inside.float().mean() > 0.4
@@ -75,7 +75,7 @@ def test_a_region_has_the_area_of_its_square_unless_the_border_cuts_it() -> None
     assert (areas - 144).abs().quantile(0.9) < 30
     heights, widths = (hole[inside].any(dim=dim).sum(dim=1) for dim in (2, 1))
     assert (torch.maximum(heights, widths) > 24).float().mean() > 0.1  # strokes among them
-    assert (heights > widths).float().mean().item() == pytest.approx(0.5, abs=0.08)
+    assert (heights > widths).float().mean().item() == pytest.approx(0.5, abs=0.12)
 
 
 def test_every_content_is_shown() -> None:

@@ -32,6 +32,7 @@ def a_batch(num: int) -> Batch:
 
 
 def test_threads_change_no_bit(in_shards: Recipe, tmp_path: Path) -> None:
+    in_shards = replace(in_shards, data=replace(in_shards.data, limit=48), training=replace(in_shards.training, epochs=1))
     for num_threads in (1, 2):
         torch.set_num_threads(num_threads)
         run(in_shards, tmp_path / str(num_threads), device="cpu")
