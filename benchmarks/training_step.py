@@ -24,7 +24,7 @@ from rich.console import Console
 from rich.table import Table
 
 from pellucid.batch import Batch
-from pellucid.experiments.cost import macs_of
+from pellucid.experiments.cost import TRAINING_FLOP_PER_MAC, macs_of
 from pellucid.loader import TrainLoader
 from pellucid.provenance import provenance
 from pellucid.recipe import RECIPES, Recipe
@@ -35,9 +35,6 @@ RESULTS = Path(__file__).parents[1] / "results" / "training-step.json"
 
 SIDE = 2048
 """Of the square matrices whose product is the limit."""
-
-FLOP_PER_MAC = 6
-"""A multiply and an add, in the forward and in either half of the backward."""
 
 WARM_UP = 3
 """Steps that are not counted."""
@@ -87,7 +84,7 @@ def measure(recipe: Recipe, num_steps: int) -> dict[str, Any]:
     milliseconds["backward"] = network - milliseconds["forward"]
     limit_rate = 2e-9 * SIDE**3 / (1e-3 * milliseconds.pop("limit"))
     milliseconds["rest"] = step - network - milliseconds["data"] - milliseconds["optimiser"]
-    flop = FLOP_PER_MAC * macs_of(recipe) * size
+    flop = TRAINING_FLOP_PER_MAC * macs_of(recipe) * size
     rate = flop / (1e-3 * step) / 1e9
     return {
         "images_per_second": round(1e3 * size / step, 1),
@@ -107,7 +104,7 @@ def timers() -> Iterator[Times]:
     times: Times = defaultdict(list)
     square = torch.rand(SIDE, SIDE)
     epoch, train_step, average = TrainLoader.epoch, Trainer._train_step, Trainer._update_average
-    backward, backward_in_shards = Trainer._backward, Trainer._backward_in_shards
+    backward, backward_in_shards, compares = Trainer._backward, Trainer._backward_in_shards, Trainer._compares_gradients
 
     def timed_epoch(self: TrainLoader, *arguments: int) -> Iterator[Batch]:
         batches = epoch(self, *arguments)
@@ -149,7 +146,7 @@ def timers() -> Iterator[Times]:
         yield times
     finally:
         TrainLoader.epoch, Trainer._train_step, Trainer._update_average = epoch, train_step, average
-        Trainer._backward, Trainer._backward_in_shards = backward, backward_in_shards
+        Trainer._backward, Trainer._backward_in_shards, Trainer._compares_gradients = backward, backward_in_shards, compares
 
 
 def timed(function: Callable[..., Any], into: list[float]) -> Callable[..., Any]:

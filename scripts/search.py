@@ -27,9 +27,6 @@ for, and is measured on the other 5,000, track `reference`. One seed each: diffe
 
     python scripts/search.py --tflop 30 --jobs 2"""
 
-FLOP_PER_MAC = 6
-"""A multiply and an add, in the forward and in either half of the backward."""
-
 TRIALS: dict[str, dict[str, Any]] = {
     "base": {},
     "widths 64, 128, 256": {"model.widths": (64, 128, 256), "model.context_width": 128},
@@ -126,7 +123,7 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
 
     from pellucid.evaluation import TRACKS
     from pellucid.evaluation.evaluate import evaluate
-    from pellucid.experiments.cost import macs_of
+    from pellucid.experiments.cost import TRAINING_FLOP_PER_MAC, macs_of
     from pellucid.experiments.matrix import test_images
     from pellucid.provenance import provenance
     from pellucid.recipe import RECIPES
@@ -142,7 +139,7 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
         recipe = replace(recipe, **{section: replace(getattr(recipe, section), **{field: value}) if field else value})
     macs = macs_of(recipe)
     small = recipe.training.small_images
-    epochs = tflop * 1e12 / (FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL**2))
+    epochs = tflop * 1e12 / (TRAINING_FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL**2))
     recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
     with tempfile.TemporaryDirectory() as folder:
         network, description = run(recipe, Path(folder), device="cpu")

@@ -105,7 +105,7 @@ def test_figures_are_float32_whatever_the_network_computes_in(monkeypatch) -> No
     assert all(column.dtype == torch.float32 for column in rounded.per_image["reference"].values())
 
 
-@pytest.mark.parametrize("name", ["abacus", "cpu:0", "cuda:7", "cpu:x", ""])
+@pytest.mark.parametrize("name", ["abacus", "cpu:0", "cuda:7", "cpu:x", "", "xla", "hpu"])
 def test_a_device_that_is_not_there_is_a_sentence(name: str) -> None:
     with pytest.raises(UserError, match="cpu"):
         choose_device(name)

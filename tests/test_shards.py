@@ -90,7 +90,7 @@ def test_buffers_are_the_mean_of_the_parts() -> None:
     assert model[0].num_batches_tracked == 1
 
 
-def test_random_layers_go_in_turn(in_shards: Recipe) -> None:
+def test_random_layers_go_in_turn() -> None:
     assert Shards(nn.Sequential(nn.Dropout(0.5)), 2).pool._max_workers == 1
     torch.set_num_threads(2)
     assert Shards(nn.Sequential(nn.Dropout(0.0)), 2).pool._max_workers == 2

@@ -39,7 +39,7 @@ def choose_device(name: torch.device | str = "auto") -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)  # only use tells whether the device is there
-    except (AssertionError, RuntimeError, NotImplementedError) as error:
+    except (AssertionError, RuntimeError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"Expected a device that torch can use here, found '{name}' ({reason}); choose cpu or auto.") from error
     if device.type == "cpu" and device.index is not None:

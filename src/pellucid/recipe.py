@@ -97,7 +97,7 @@ RECIPES = {
         objective=JOINT_OBJECTIVE,
         training=TrainingConfig(epochs=12, batch_size=128, shards=2, **RATES),
     ),
-    # What is bundled: one model for clean, noisy, blurred, compressed, small and occluded pictures.
+    # One model for clean, noisy, blurred, compressed, small and occluded pictures.
     "everyday": Recipe(
         damage="everyday",
         model=_compact(64, 128, 256, depths=(1, 2, 1), **JOINT_DESIGN),

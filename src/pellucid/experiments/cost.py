@@ -20,6 +20,9 @@ SIDE = 32
 
 NUM_CLASSES = 10
 
+TRAINING_FLOP_PER_MAC = 6
+"""Operations of training for each multiply-accumulate of a forward: two there, and two in either half of the backward."""
+
 MULTIPLE = 8
 """Widths are multiples of it: what vector units and tensor cores like."""
 

@@ -22,7 +22,7 @@ Result = TypeVar("Result")
 class Shards:
     """Replicas of a network, one for each part of a batch, that share its weights but not their gradients and buffers.
 
-    What comes out does not depend on the number of cores, only on the number of parts: each is normalised by itself.
+    The bits that come out are the same whether the parts go in turn or side by side: each is normalised by itself.
 
     Args:
         model: the network; its parameters stay where they are in memory, as under an optimiser.
