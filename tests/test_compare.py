@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 import torch
 
+from pellucid import data
 from pellucid.checkpoint import load_model
-from pellucid.cli import main
+from pellucid.cli import main, parse
 from pellucid.errors import UserError
 from pellucid.experiments.comparison import QUESTIONS, ask
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
 from pellucid.experiments.matrix import RUNS, finished, plan, walk
 from pellucid.experiments.progress import MatrixProgress
 from pellucid.experiments.results import PER_IMAGE, RESULT, Result
+from pellucid.loader import num_batches
 from pellucid.models import ModelConfig
-from pellucid.recipe import RECIPES, Recipe, differences, settings
-from pellucid.run import RECIPE, initialise
+from pellucid.recipe import RECIPES, DataConfig, Recipe, differences, settings
+from pellucid.run import RECIPE, initialise, training_images
 
 CORE = ["classify", "restore", "sequential", "joint"]
 
@@ -51,6 +53,73 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
         recipe = comparison.recipe(arm, 3)
         assert recipe.training == replace(comparison.base.training, seed=3)  # order, crops, damage and steps are shared
         assert (recipe.data, recipe.damage) == (comparison.base.data, comparison.base.damage)
+
+
+def test_an_arm_sets_all_that_it_stands_for_whatever_the_recipe_has() -> None:
+    paper = ask("reference", RECIPES["paper"])
+    assert [paper.recipe(arm, 0).model.arm for arm in ("joint", "joint-plain", "joint-equal")] == ["joint"] * 3
+    odd = replace(RECIPES["base"], model=replace(RECIPES["base"].model, decoded_to_class="on", last_stage="shared"))
+    assert ask("mechanisms", odd).recipe("joint", 0).model == ask("mechanisms", RECIPES["base"]).recipe("joint", 0).model
+
+
+@pytest.mark.parametrize("recipe", ["quick", "base", "everyday", "reference"])
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_no_two_arms_of_a_question_are_the_same(name: str, recipe: str, tmp_path: Path) -> None:
+    comparison = ask(name, steps_alone(RECIPES[recipe]))
+    assert len(plan(comparison, [0], tmp_path)) == len(comparison.arms)
+
+
+def test_two_arms_with_one_recipe_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Expected arms that differ, found 'joint-plain' and 'joint' with the same recipe; leave one out"):
+        plan(ask("reference", RECIPES["paper"]).only(["classify", "joint-plain", "joint"]), [0, 1], tmp_path)
+
+
+def steps_alone(recipe: Recipe) -> Recipe:
+    return replace(recipe, training=replace(recipe.training, max_minutes=0.0))
+
+
+def test_the_clock_decides_in_no_comparison(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="Expected a comparison to count steps, found max_minutes 5"):
+        ask("reference", RECIPES["quick"])
+    _, given = parse(["compare", "reference", "--recipe", "quick"])
+    assert given["recipe"] == steps_alone(RECIPES["quick"])
+    with pytest.raises(SystemExit) as stopped:
+        main(["compare", "reference", "--recipe", "quick", "--training.max_minutes", "2", "--out", str(tmp_path / "out")])
+    assert stopped.value.code == 2
+    assert "count steps, found max_minutes 2" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_arms_are_compared_with_arms_of_their_question(name: str) -> None:
+    comparison = ask(name, RECIPES["base"])
+    assert {baseline for arm in comparison.arms.values() for baseline in arm.baselines} <= comparison.arms.keys()
+    compared = {arm for arm, _ in comparison.pairs}
+    assert compared == comparison.arms.keys() - {"classify", "restore"}
+
+
+def test_mechanisms_are_compared_with_their_controls_and_balancers_with_a_fixed_weight() -> None:
+    mechanisms = ask("mechanisms", RECIPES["base"]).pairs
+    for name in ("joint-decoded-to-class", "joint-class-to-decoder", "joint-damage-to-decoder"):
+        assert {(name, f"{name}-shuffled"), (name, "joint"), (f"{name}-shuffled", "joint")} <= set(mechanisms)
+    assert ("joint-clean-teacher", "joint-degraded-teacher") in mechanisms
+    assert ("joint-pcgrad", "joint") in ask("balancers", RECIPES["base"]).pairs
+    assert ("joint-l1-dwa", "joint-l1") in ask("balancers", RECIPES["base"]).pairs
+    assert ("joint", "joint-labelled-only") in ask("low-label", RECIPES["base"]).pairs
+    assert ask("reference", RECIPES["base"]).only(["joint-plain", "joint"]).pairs == (("joint", "joint-plain"),)
+    assert ask("reference", RECIPES["base"]).only(["joint-plain", "paper-listing"]).pairs == (("paper-listing", "joint-plain"),)
+
+
+@pytest.mark.parametrize(("limit", "labels"), [(2000, 0), (500, 0), (96, 10), (100, 33)])
+def test_arms_with_few_labels_take_as_many_steps(limit: int, labels: int, tiny: Recipe) -> None:
+    comparison = ask("low-label", replace(tiny, data=DataConfig(dataset="shapes", limit=limit, labels=labels)))
+    steps = {}
+    for arm in comparison.arms:
+        recipe = comparison.recipe(arm, 0)
+        num_images = len(training_images(recipe, data.load("shapes").train)[0])
+        steps[arm] = round(recipe.training.epochs * num_batches(num_images, recipe.training.batch_size))
+    assert set(steps.values()) == {3 * num_batches(limit, 16)}
+    assert (comparison.recipe("restore", 0).data.labels, comparison.recipe("joint", 0).data.labels) == (0, labels or limit // 10)
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

@@ -13,6 +13,7 @@ import pytest
 import scipy.stats
 
 from pellucid.experiments.analysis import analyse
+from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.courses import cosine_thirds, course
 from pellucid.experiments.report import Example, comparison_json, markdown, most_different, write_report
 from pellucid.experiments.results import Cost, Result, Results
@@ -35,6 +36,7 @@ def fabricated(
     tracks: Mapping[str, Sequence[str]] | None = None,
     absent: Sequence[tuple[str, int]] = (),
     spread: float = 0.1,
+    pairs: tuple[tuple[str, str], ...] = (),
 ) -> Results:
     """Runs whose figures are known: `arms` plus 10 times what the seed does, and `spread` times a noise of arm and seed.
 
@@ -54,11 +56,18 @@ def fabricated(
         base={"model": {"arm": "joint"}, "training": {"epochs": 3}},
         changes={arm: [] if arm == "joint" else [f"model.arm: joint -> {arm}"] for arm in arms},
         planned=(tuple(arms), tuple(range(seeds))),
+        pairs=pairs or _single_task_pairs(list(arms)),
         tracks=tuple(tracks),
         runs=runs,
         logs={arm: {seed: run.course for seed, run in by_seed.items()} for arm, by_seed in runs.items()},
         provenance={"command": "pellucid compare reference", "commit": "abc1234567", "device": "cpu", "date": "2026-01-02"},
     )
+
+
+def _single_task_pairs(arms: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    single = [name for name in SINGLE if name in arms]
+    named = tuple((arm, baseline) for arm in arms if arm not in SINGLE for baseline in single)
+    return named or tuple((arm, arms[0]) for arm in arms[1:])
 
 
 def _run(arm: str, seed: int, accuracy: float | None, psnr: float | None, tracks: Mapping[str, Sequence[str]], joint: bool) -> Result:
@@ -151,6 +160,23 @@ def test_differences_are_the_arms_minus_their_single_task_arms_seed_by_seed() ->
     psnr = found["joint-restore"]["reference"]["psnr"]
     assert psnr["bootstrap95"] == pytest.approx([0.5, 0.5], abs=1e-4)  # every image gains as much
     assert found["joint-restore"]["reference"]["ssim"]["bootstrap95"] is None
+
+
+def test_arms_are_compared_with_the_baselines_that_they_name() -> None:
+    arms = {**BOTH_GAIN, "joint-told": (92.0, 28.5), "joint-told-shuffled": (91.0, 28.5)}
+    pairs = (("joint", "classify"), ("joint", "restore"), ("joint-told", "joint"), ("joint-told", "joint-told-shuffled"))
+    results = fabricated(arms, pairs=pairs)
+    found = comparison_json(results)
+    assert found["paired"].keys() == {f"{arm}-{baseline}" for arm, baseline in pairs}
+    control = found["paired"]["joint-told-joint-told-shuffled"]["reference"]
+    assert control["accuracy"]["mean"] == pytest.approx(1.0)
+    assert control["accuracy"]["ci95"][0] > 0
+    assert control["accuracy"]["bootstrap95"] is not None
+    main, told = found["verdict"].split("; ")
+    assert main.startswith("with joint, yes")
+    assert told.startswith("joint-told against joint: classification gains, no difference is shown in restoration (+1.00 points")
+    assert ", against joint-told-shuffled: classification gains" in told
+    assert "| joint-told − joint-told-shuffled | accuracy % | 5 |" in markdown(results)
 
 
 def test_the_bootstrap_is_in_the_units_of_its_figure_and_around_it() -> None:

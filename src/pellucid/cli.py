@@ -76,7 +76,7 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
 def compare(
     question: str,
     recipe: Recipe,
-    out: Path,
+    out: Path | None,
     seeds: int,
     arms: list[str] | None,
     tracks: list[str] | None,
@@ -89,6 +89,7 @@ def compare(
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number < 1:
             raise UserError(f"Expected {name} of at least 1, found {number}.")
+    out = out or Path("runs") / "compare" / question
     comparison = ask(question, recipe).only(arms, tracks)
     from pellucid.experiments import compare as experiments  # only now, because it takes a while
 
@@ -246,7 +247,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if "recipe" in values:
         values.pop("config")
         recipe = Recipe(**{field.name: values.pop(field.name) for field in fields(Recipe)})
-        max_minutes = values.pop("max_minutes")
+        max_minutes = values.pop("max_minutes", None)
         values["recipe"] = recipe if max_minutes is None else replace(recipe, training=replace(recipe.training, max_minutes=max_minutes))
     return command, values
 
@@ -271,8 +272,8 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--restorer", type=Path, metavar="MODEL", help="trained restorer whose images an arm 'sequential' reads")
         case "compare":
             add("question", choices=list(QUESTIONS), help="what to ask: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()))
-            _add_recipe(parser, arguments)
-            add("--out", type=Path, default=Path("runs") / "compare", help="folder of the comparison; finished runs in it are kept")
+            _add_recipe(parser, arguments, by_clock=False)
+            add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; finished runs in it are kept")
             add("--seeds", type=int, default=3, metavar="N", help="how many times to train every arm; 2 at least for intervals")
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
@@ -301,14 +302,22 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     return parser
 
 
-def _add_recipe(parser: ArgumentParser, arguments: Sequence[str]) -> str:
-    """Give a parser the settings of a recipe as flags; returns the name of the one that they start from."""
+def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], by_clock: bool = True) -> str:
+    """Give a parser the settings of a recipe as flags; returns the name of the one that they start from.
+
+    by_clock: whether the clock may end a training; a comparison counts steps.
+    """
     recipe = _named_recipe(arguments)
+    start = RECIPES[recipe]
     parser.add_argument("--recipe", choices=list(RECIPES), default=recipe, help="settings to start from")
     parser.add_argument("--config", action="config", help="YAML file of settings, as --print_config shows them; flags go over it")
-    parser.add_argument("--max-minutes", type=float, help="end a training by then, its schedule included: short for --training.max_minutes")
+    if by_clock:
+        minutes = "end a training by then, its schedule included: short for --training.max_minutes"
+        parser.add_argument("--max-minutes", type=float, help=minutes)
+    else:
+        start = replace(start, training=replace(start.training, max_minutes=0.0))
     parser.add_class_arguments(Recipe)
-    parser.set_defaults(settings(RECIPES[recipe]))
+    parser.set_defaults(settings(start))
     return recipe
 
 

@@ -16,6 +16,11 @@ from pellucid.seeding import generator
 Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
 
 
+def num_batches(num_images: int, batch_size: int, world_size: int = 1) -> int:
+    """Batches of one epoch; the last, incomplete one is left out, and fewer images than one batch are one."""
+    return num_images // (min(batch_size, num_images) // world_size * world_size)
+
+
 class TrainLoader:
     """Batches of cropped, flipped and damaged images, made on the device on which the network trains.
 
@@ -54,7 +59,7 @@ class TrainLoader:
         self.scale = 1.0
         """Side of the images as a part of their own, from the next batch on."""
         self.batch_size = min(batch_size, len(self.labels)) // world_size
-        self.num_batches = len(self.labels) // (self.batch_size * world_size)
+        self.num_batches = num_batches(len(self.labels), batch_size, world_size)
         self._kinds = self._by_label(torch.tensor(dataset.labels) != UNLABELLED, labelled_share)
         images = torch.tensor(dataset.images).permute(0, 3, 1, 2)
         self.height, self.width = images.shape[2:]

@@ -8,11 +8,12 @@ from pellucid.degradations import SUITES, Mixture, Pipeline
 from pellucid.errors import UserError
 from pellucid.models import ModelConfig
 from pellucid.objectives import ObjectiveConfig
+from pellucid.settings import Settings, setting
 from pellucid.training import TrainingConfig
 
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(Settings):
     """Which clean images are trained on.
 
     Args:
@@ -28,18 +29,11 @@ class DataConfig:
 
     dataset: str = "cifar10"
     source: Path | None = None
-    validation: int = 0
-    limit: int = 0
-    labels: int = 0
+    validation: int = setting(0, least=0)
+    limit: int = setting(0, least=0)
+    labels: int = setting(0, least=0)
     unlabelled: bool = True
-    labelled_share: float = 0.5
-
-    def __post_init__(self) -> None:
-        for name in ("validation", "limit", "labels"):
-            if getattr(self, name) < 0:
-                raise UserError(f"Expected {name} of at least 0 images, found {getattr(self, name)}.")
-        if not 0 < self.labelled_share <= 1:
-            raise UserError(f"Expected a labelled_share above 0 and at most 1, found {self.labelled_share:g}.")
+    labelled_share: float = setting(0.5, above=0, most=1)
 
 
 @dataclass(frozen=True)

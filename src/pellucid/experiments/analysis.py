@@ -1,7 +1,4 @@
-"""Results -> what follows from them: every figure of every arm with its interval, and every difference that was asked for.
-
-An arm is compared with the single-task arms whose task it shares; where a comparison has neither of these, with its first arm.
-"""
+"""Results -> what follows from them: every figure of every arm with its interval, and every difference that was asked for."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,10 +16,8 @@ from pellucid.experiments.statistics import Estimate, Interval, bootstrap, estim
 METRICS = tuple(name for name in COLUMNS if name != "input_psnr")
 """What an arm is measured by, see `Metrics.compute`; the PSNR of the input is the same for all."""
 
-CLASSIFY, RESTORE = "classify", "restore"
-
-SINGLE = {CLASSIFY: ("accuracy",), RESTORE: ("psnr", "hole_psnr", "ssim")}
-"""The single-task arms, and what is compared with each."""
+COMPARED = ("accuracy", "psnr", "hole_psnr", "ssim")
+"""What two arms are compared in, where both have it."""
 
 PER_IMAGE = {"accuracy": ("correct", 100.0), "psnr": ("psnr", 1.0), "hole_psnr": ("hole_psnr", 1.0)}
 """The column of `Result.per_image` whose mean a figure is, and what it is multiplied by."""
@@ -64,7 +59,7 @@ def analyse(results: Results) -> Analysis:
     """All figures and differences; a comparison that is half done gives half of them."""
     arms, seeds = results.planned
     begun = [arm for arm in arms if results.runs.get(arm)]
-    pairs = {(arm, rival): _differences(results, arm, rival, metrics) for arm, rival, metrics in _rivals(begun, arms)}
+    pairs = {(arm, baseline): _differences(results, arm, baseline) for arm, baseline in results.pairs if arm in begun}
     return Analysis(
         results=results,
         figures={arm: _figures(results, arm) for arm in begun},
@@ -89,8 +84,8 @@ def by_seed(results: Results, arm: str, track: str, metric: str, level: str | No
     return values
 
 
-def differences_of_images(results: Results, arm: str, rival: str, track: str, column: str) -> NDArray[np.float64]:
-    """`arm - rival` of each image in a column of `Result.per_image`, the mean over the seeds and levels that both have: (N,).
+def differences_of_images(results: Results, arm: str, baseline: str, track: str, column: str) -> NDArray[np.float64]:
+    """`arm - baseline` of each image in a column of `Result.per_image`, the mean over the seeds and levels that both have: (N,).
 
     NaN for images without a meaning; empty where the two share no seed with that column.
     """
@@ -100,19 +95,12 @@ def differences_of_images(results: Results, arm: str, rival: str, track: str, co
             for seed, result in results.runs.get(name, {}).items()
             if column in result.per_image.get(track, {})
         }
-        for name in (arm, rival)
+        for name in (arm, baseline)
     )
     if not one.keys() & other.keys():
         return np.empty(0)
     num_images = next(result.metrics[track]["num_images"] for result in results.runs[arm].values())
     return image_differences(one, other, num_images)
-
-
-def _rivals(begun: Sequence[str], planned: Sequence[str]) -> Iterator[tuple[str, str, Sequence[str]]]:
-    """Arm, what it is compared with, and in which figures."""
-    rivals: Mapping[str, Sequence[str]] = {name: metrics for name, metrics in SINGLE.items() if name in planned}
-    for rival, metrics in (rivals or {planned[0]: METRICS}).items():
-        yield from ((arm, rival, metrics) for arm in begun if arm not in (*SINGLE, rival))
 
 
 def _figures(results: Results, arm: str) -> Figures:
@@ -131,23 +119,23 @@ def _lacking(results: Results, arm: str) -> Iterator[str]:
                 yield f"{arm} with seed {seed} has no {COLUMNS[metric][0]} on track “{track}”"
 
 
-def _differences(results: Results, arm: str, rival: str, metrics: Sequence[str]) -> Differences:
+def _differences(results: Results, arm: str, baseline: str) -> Differences:
     found: dict[str, dict[str, Difference]] = {}
     for track in results.tracks:
-        for metric in metrics:
-            over_seeds = paired(by_seed(results, arm, track, metric), by_seed(results, rival, track, metric))
+        for metric in COMPARED:
+            over_seeds = paired(by_seed(results, arm, track, metric), by_seed(results, baseline, track, metric))
             if over_seeds:
-                over_images = _over_images(results, arm, rival, track, metric)
+                over_images = _over_images(results, arm, baseline, track, metric)
                 found.setdefault(track, {})[metric] = Difference(over_seeds, over_images)
     return found
 
 
-def _over_images(results: Results, arm: str, rival: str, track: str, metric: str) -> Interval | None:
+def _over_images(results: Results, arm: str, baseline: str, track: str, metric: str) -> Interval | None:
     if metric not in PER_IMAGE:
         return None
     column, factor = PER_IMAGE[metric]
     # Named by what is measured and not by the arms, so that all pairs are judged on the same draws.
-    return bootstrap(factor * differences_of_images(results, arm, rival, track, column), track, metric)
+    return bootstrap(factor * differences_of_images(results, arm, baseline, track, column), track, metric)
 
 
 def _cost(runs: Sequence[Result]) -> Cost:

@@ -1,26 +1,38 @@
-"""Arms: functions from the recipe that a comparison starts from to the recipe of one contestant."""
+"""The arms of a comparison: each changes the recipe that all of them start from, and names the arms that it is compared with."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
 from pellucid.recipe import DataConfig, Recipe
 
-Arm = Callable[[Recipe], Recipe]
+Change = Callable[[Recipe], Recipe]
 
 
-def change(part: str, **settings: Any) -> Arm:
-    """An arm that changes settings of one part of a recipe, such as `change("model", arm="classify")`."""
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """One contestant.
+
+    change: from the recipe that a comparison starts from to that of this arm; it sets all that the arm stands for, whatever the recipe has.
+    baselines: names of the arms that it is compared with, where they take part.
+    """
+
+    change: Change
+    baselines: tuple[str, ...] = ()
+
+
+def change(part: str, **settings: Any) -> Change:
+    """Changes settings of one part of a recipe, such as `change("model", arm="classify")`."""
     return lambda recipe: replace(recipe, **{part: replace(getattr(recipe, part), **settings)})
 
 
-def chain(*arms: Arm) -> Arm:
-    """One arm after the other."""
+def chain(*changes: Change) -> Change:
+    """One change after the other."""
 
     def chained(recipe: Recipe) -> Recipe:
-        for arm in arms:
-            recipe = arm(recipe)
+        for each in changes:
+            recipe = each(recipe)
         return recipe
 
     return chained
@@ -39,20 +51,21 @@ classify = chain(alone, change("model", arm="classify"))
 restore = chain(alone, change("model", arm="restore"))
 restore_l1 = chain(restore, change("objective", restoration="l1", weight=1.0))
 sequential = chain(alone, change("model", arm="sequential"))
-joint_plain = chain(plain, change("objective", weight=0.1, restoration="l1"))
+joint_plain = chain(plain, change("model", arm="joint"), change("objective", weight=0.1, restoration="l1"))
 paper_listing = chain(plain, change("model", arm="paper-listing"), change("objective", weight=0.1, restoration="l1"))
 
+joint = change("model", arm="joint")
+"""The joint network as the recipe has it."""
 
-def joint(recipe: Recipe) -> Recipe:
-    """The full design, as the recipe has it."""
-    return recipe
+design = chain(alone, change("model", arm="joint", last_stage="read", context_width=0, damage_head=True))
+"""The joint network from which the mechanisms are told apart, one change each."""
 
 
 def joint_equal(recipe: Recipe) -> Recipe:
     """The full design, as wide as the costs of `classify` and `restore` together allow."""
     from pellucid.experiments.cost import macs_of, widen  # needs torch, which the command line does without
 
-    return widen(recipe, macs_of(classify(recipe)) + macs_of(restore(recipe)))
+    return widen(joint(recipe), macs_of(classify(recipe)) + macs_of(restore(recipe)))
 
 
 LABELLED_PART = 10
@@ -64,24 +77,19 @@ def few_labels(recipe: Recipe) -> Recipe:
     return change("data", labels=recipe.data.labels or _num_images(recipe.data) // LABELLED_PART)(recipe)
 
 
-def supervised(recipe: Recipe) -> Recipe:
-    """A classifier of the labelled images alone, with as many steps as the other arms take over all images."""
-    recipe = few_labels(recipe)
-    epochs = round(recipe.training.epochs * _num_images(recipe.data) / recipe.data.labels)
-    return chain(classify, change("data", unlabelled=False), change("training", epochs=epochs))(recipe)
-
-
 def labelled_only(recipe: Recipe) -> Recipe:
-    """The joint network on the labelled images alone, with as many steps: what the unlabelled ones are worth shows against it."""
-    recipe = few_labels(recipe)
-    epochs = round(recipe.training.epochs * _num_images(recipe.data) / recipe.data.labels)
+    """Train on the labelled images alone, for as many steps as the other arms take over all images."""
+    from pellucid.loader import num_batches  # needs torch, like the rest of these
+
+    recipe, size = few_labels(recipe), recipe.training.batch_size
+    epochs = recipe.training.epochs * num_batches(_num_images(recipe.data), size) / num_batches(recipe.data.labels, size)
     return chain(change("data", unlabelled=False), change("training", epochs=epochs))(recipe)
 
 
 @cache
 def _num_images(of: DataConfig) -> int:
     """The images that are trained on, with or without a label."""
-    from pellucid import data  # needs torch, like the rest of these
+    from pellucid import data
     from pellucid.run import training_images
 
     everything = Recipe(data=replace(of, labels=0, unlabelled=True))

@@ -82,6 +82,7 @@ def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], de
         base=settings(comparison.base),
         changes={arm: comparison.changes(arm) for arm in comparison.arms},
         planned=(tuple(comparison.arms), tuple(seeds)),
+        pairs=comparison.pairs,
         tracks=comparison.tracks,
         runs=_timed(runs, jobs, device),
         logs={arm: {seed: result.course for seed, result in by_seed.items()} for arm, by_seed in runs.items()},

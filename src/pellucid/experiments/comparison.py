@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS
@@ -25,16 +26,28 @@ class Comparison:
     def __post_init__(self) -> None:
         if unknown := sorted(set(self.tracks) - set(TRACKS)):
             raise UserError(f"Expected tracks among {', '.join(TRACKS)}, found {', '.join(unknown)}; choose from these.")
+        if self.base.training.max_minutes:
+            raise UserError(
+                f"Expected a comparison to count steps, found max_minutes {self.base.training.max_minutes:g}, by which the clock would "
+                "decide how many each arm gets; set it to 0, and how long to train by training.epochs."
+            )
         if "sequential" in self.arms and "restore" not in self.arms:
             raise UserError("Expected the arm 'restore' beside 'sequential', whose restorer it trains, found none; add it.")
 
     def recipe(self, arm: str, seed: int) -> Recipe:
         """The recipe of one run."""
-        return change("training", seed=seed)(self.arms[arm](self.base))
+        return change("training", seed=seed)(self.arms[arm].change(self.base))
 
     def changes(self, arm: str) -> list[str]:
         """How an arm differs from the base, as `model.arm: joint -> classify`."""
-        return differences(settings(self.base), settings(self.arms[arm](self.base)))
+        return differences(settings(self.base), settings(self.arms[arm].change(self.base)))
+
+    @property
+    def pairs(self) -> tuple[tuple[str, str], ...]:
+        """What is compared: every arm with those of its baselines that take part, or all with the first one where no baseline does."""
+        named = tuple((name, baseline) for name, arm in self.arms.items() for baseline in arm.baselines if baseline in self.arms)
+        first, *others = self.arms
+        return named or tuple((other, first) for other in others)
 
     def only(self, arms: Sequence[str] | None = None, tracks: Sequence[str] | None = None) -> "Comparison":
         """The same question, asked of these arms and on these tracks alone; `None` for all of them."""
@@ -44,63 +57,81 @@ class Comparison:
         return replace(self, arms=chosen, tracks=tuple(tracks or self.tracks))
 
 
+SINGLE = ("classify", "restore")
+"""The single-task arms, which every joint network has to beat."""
+
 REFERENCE: dict[str, Arm] = {
-    "classify": arms.classify,
-    "restore": arms.restore,
-    "restore-l1": arms.restore_l1,
-    "sequential": arms.sequential,
-    "joint-plain": arms.joint_plain,
-    "joint": arms.joint,
-    "joint-equal": arms.joint_equal,
-    "paper-listing": arms.paper_listing,
+    "classify": Arm(arms.classify),
+    "restore": Arm(arms.restore),
+    "restore-l1": Arm(arms.restore_l1, ("restore",)),
+    "sequential": Arm(arms.sequential, SINGLE),
+    "joint-plain": Arm(arms.joint_plain, SINGLE),
+    "joint": Arm(arms.joint, (*SINGLE, "sequential", "joint-plain", "paper-listing")),
+    "joint-equal": Arm(arms.joint_equal, (*SINGLE, "sequential", "joint")),
+    "paper-listing": Arm(arms.paper_listing, SINGLE),
 }
 """The arms of the protocol; `restore` is trained on what it is measured by, like the others, `restore-l1` on the protocol's L1."""
 
 
+def _mechanism(control: str | None = None, **settings: Any) -> Arm:
+    """The joint design with one mechanism more, compared with it as it is, and with the mechanism's control."""
+    return Arm(chain(arms.design, change("model", **settings)), ("joint", control) if control else ("joint",))
+
+
+def _teacher(control: str | None = None, sees: str = "clean") -> Arm:
+    """The joint design with its own averaged weights as a teacher."""
+    taught = change("objective", distillation=1.0, teacher_sees=sees)
+    return Arm(chain(arms.design, taught), ("joint", control) if control else ("joint",))
+
+
 MECHANISMS: dict[str, Arm] = {
-    "classify": arms.classify,
-    "restore": arms.restore,
-    "joint": arms.joint,
-    "joint-last-stage-shared": change("model", last_stage="shared"),
-    "joint-last-stage-private": change("model", last_stage="private"),
-    "joint-without-context": change("model", context_width=0),
-    "joint-without-damage-head": change("model", damage_head=False),
-    "joint-decoded-to-class": change("model", decoded_to_class="on"),
-    "joint-decoded-to-class-shuffled": change("model", decoded_to_class="shuffled"),
-    "joint-class-to-decoder": change("model", class_to_decoder="on"),
-    "joint-class-to-decoder-shuffled": change("model", class_to_decoder="shuffled"),
-    "joint-damage-to-decoder": change("model", damage_head=True, damage_to_decoder="on"),
-    "joint-damage-to-decoder-shuffled": change("model", damage_head=True, damage_to_decoder="shuffled"),
-    "joint-clean-teacher": change("objective", distillation=1.0),
-    "joint-degraded-teacher": change("objective", distillation=1.0, teacher_sees="degraded"),
+    "classify": Arm(chain(arms.design, arms.classify)),
+    "restore": Arm(chain(arms.design, arms.restore)),
+    "joint": Arm(arms.design, SINGLE),
+    "joint-last-stage-shared": _mechanism(last_stage="shared"),
+    "joint-last-stage-private": _mechanism(last_stage="private"),
+    "joint-without-damage-head": _mechanism(damage_head=False),
+    "joint-decoded-to-class": _mechanism("joint-decoded-to-class-shuffled", decoded_to_class="on"),
+    "joint-decoded-to-class-shuffled": _mechanism(decoded_to_class="shuffled"),
+    "joint-class-to-decoder": _mechanism("joint-class-to-decoder-shuffled", class_to_decoder="on"),
+    "joint-class-to-decoder-shuffled": _mechanism(class_to_decoder="shuffled"),
+    "joint-damage-to-decoder": _mechanism("joint-damage-to-decoder-shuffled", damage_to_decoder="on"),
+    "joint-damage-to-decoder-shuffled": _mechanism(damage_to_decoder="shuffled"),
+    "joint-clean-teacher": _teacher("joint-degraded-teacher"),
+    "joint-degraded-teacher": _teacher(sees="degraded"),
 }
 """What one task may tell the other, one mechanism at a time, each beside its control, which is told of another image or of the same."""
 
 
+def _balanced(balance: str, baseline: str = "joint", **objective: Any) -> Arm:
+    """The joint network whose tasks are balanced in another way, compared with that of a fixed weight."""
+    return Arm(chain(arms.joint, change("objective", balance=balance, **objective)), (*SINGLE, baseline))
+
+
 BALANCERS: dict[str, Arm] = {
-    "classify": arms.classify,
-    "restore": arms.restore,
-    "joint": arms.joint,
-    "joint-gradnorm": change("objective", balance="gradnorm", weight=1.0),
-    "joint-pcgrad": change("objective", balance="torchjd:PCGrad"),
-    "joint-mgda": change("objective", balance="torchjd:MGDA"),
-    "joint-imtl-g": change("objective", balance="torchjd:IMTLG"),
-    "joint-aligned-mtl": change("objective", balance="torchjd:AlignedMTL"),
-    "joint-l1": change("objective", restoration="l1", weight=20.0),
-    "joint-l1-uncertainty": change("objective", restoration="l1", weight=20.0, balance="uncertainty"),
-    "joint-l1-dwa": change("objective", restoration="l1", weight=20.0, balance="dwa"),
+    "classify": Arm(arms.classify),
+    "restore": Arm(arms.restore),
+    "joint": Arm(chain(arms.joint, change("objective", balance="fixed")), SINGLE),
+    "joint-gradnorm": _balanced("gradnorm", weight=1.0),
+    "joint-pcgrad": _balanced("torchjd:PCGrad"),
+    "joint-mgda": _balanced("torchjd:MGDA"),
+    "joint-imtl-g": _balanced("torchjd:IMTLG"),
+    "joint-aligned-mtl": _balanced("torchjd:AlignedMTL"),
+    "joint-l1": _balanced("fixed", restoration="l1", weight=20.0),
+    "joint-l1-uncertainty": _balanced("uncertainty", "joint-l1", restoration="l1", weight=20.0),
+    "joint-l1-dwa": _balanced("dwa", "joint-l1", restoration="l1", weight=20.0),
 }
-"""How the gradients of the two tasks meet; uncertainty and DWA need a positive loss of restoration: they have L1, and a control with it."""
+"""How the tasks are balanced; uncertainty and DWA need a positive loss of restoration: they have L1, and a control with it."""
 
 
 LOW_LABEL: dict[str, Arm] = {
-    "classify": arms.supervised,
-    "restore": chain(arms.few_labels, arms.restore),
-    "joint": arms.few_labels,
-    "joint-clean-teacher": chain(arms.few_labels, change("objective", distillation=1.0)),
-    "joint-labelled-only": arms.labelled_only,
+    "classify": Arm(chain(arms.labelled_only, arms.classify)),
+    "restore": Arm(chain(arms.restore, change("data", labels=0))),
+    "joint": Arm(chain(arms.few_labels, arms.joint), (*SINGLE, "joint-labelled-only")),
+    "joint-clean-teacher": Arm(chain(arms.few_labels, arms.joint, change("objective", distillation=1.0)), (*SINGLE, "joint")),
+    "joint-labelled-only": Arm(chain(arms.labelled_only, arms.joint), SINGLE),
 }
-"""One label in ten: does restoring the images without a label help to classify?"""
+"""One label in ten: does restoring the images without a label help to classify? `restore` needs none, and draws all images alike."""
 
 
 QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {

@@ -12,9 +12,9 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from pellucid.errors import UserError
-from pellucid.experiments.analysis import CLASSIFY, RESTORE, Analysis, analyse
+from pellucid.experiments.analysis import Analysis, analyse
 from pellucid.experiments.arms import change
-from pellucid.experiments.comparison import Comparison
+from pellucid.experiments.comparison import SINGLE, Comparison
 from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import Estimate
 from pellucid.experiments.verdict import JOINT, TASKS
@@ -23,7 +23,8 @@ from pellucid.recipe import Recipe
 
 CURVE = "curve"
 
-RIVALS = {"accuracy": CLASSIFY, "psnr": RESTORE}
+RIVALS = dict(zip(TASKS, SINGLE, strict=True))
+"""The single-task arm that is compared with in each figure."""
 
 Point = tuple[str, Estimate]
 """A value of the setting, as it was written, and what was found there."""
@@ -51,9 +52,6 @@ def _set(recipe: Recipe, setting: str, value: str) -> Recipe:
     try:
         parsed = yaml.safe_load(value)
         parsed = tuple(parsed) if isinstance(parsed, list) else parsed
-        former = getattr(section, name)
-        if former is not None and type(parsed) is not type(former) and not (isinstance(former, float) and isinstance(parsed, int)):
-            raise TypeError(type(former).__name__)
         return change(part, **{name: parsed})(recipe)
     except (yaml.YAMLError, TypeError, ValueError) as error:
         raise UserError(f"Expected a value that {setting} can take, found '{value}' ({error}); correct it.") from error

@@ -1,6 +1,7 @@
 """Walks the matrix of a comparison, arms x seeds: trains what is not trained, measures what is not measured, several runs at a time."""
 
 import contextlib
+import json
 import multiprocessing
 import os
 import sys
@@ -59,6 +60,7 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
             recipe, folder = comparison.recipe(arm, seed), out / RUNS / arm / f"seed-{seed}"
             restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.arm == "sequential" else None
             jobs.append(Job(arm, seed, recipe, folder, comparison.tracks, restorer))
+    _refuse_twins(jobs)
     begun = [completed(result.settings) for job in jobs if (result := finished(job))]
     if begun:
         jobs = [replace(job, recipe=as_begun(job.recipe, begun[0])) for job in jobs]
@@ -70,6 +72,15 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
                 "settings, or in a new folder."
             )
     return jobs
+
+
+def _refuse_twins(jobs: Sequence[Job]) -> None:
+    """Raise `UserError` for two arms with one recipe: their difference would say nothing."""
+    arms: dict[str, str] = {}
+    for job in jobs:
+        twin = arms.setdefault(json.dumps(settings(job.recipe), sort_keys=True), job.arm)
+        if twin != job.arm:
+            raise UserError(f"Expected arms that differ, found '{twin}' and '{job.arm}' with the same recipe; leave one out, by --arms.")
 
 
 def finished(job: Job) -> Result | None:

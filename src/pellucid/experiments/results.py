@@ -83,13 +83,15 @@ class Results:
 
     question: in words; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
     such as `model.arm: joint -> classify`, the seed left out; runs: by arm, then by seed, the finished ones; logs: the same, the records of
-    each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; provenance: command, commit, device, date.
+    each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; pairs: arm and baseline, what is compared;
+    provenance: command, commit, device, date.
     """
 
     question: str
     base: dict[str, Any]
     changes: Mapping[str, list[str]]
     planned: tuple[tuple[str, ...], tuple[int, ...]]
+    pairs: tuple[tuple[str, str], ...]
     tracks: tuple[str, ...]
     runs: Mapping[str, Mapping[int, Result]]
     logs: Mapping[str, Mapping[int, list[dict[str, Any]]]]

@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from pellucid.evaluation.evaluate import COLUMNS
-from pellucid.experiments.analysis import CLASSIFY, METRICS, RESTORE, Analysis, Difference, by_seed
+from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
+from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.courses import cosine_thirds, layers
 from pellucid.experiments.statistics import Estimate, Interval, estimate
 from pellucid.experiments.verdict import JOINT
@@ -73,9 +74,9 @@ def differences_table(analysis: Analysis, track: str) -> Table | None:
 def cost_table(analysis: Analysis) -> Table:
     """What the networks cost; beside it, over what the two single-task networks cost together, and over the joint one's training."""
     costs = analysis.costs
-    both = costs[CLASSIFY].macs + costs[RESTORE].macs if {CLASSIFY, RESTORE} <= costs.keys() else None
+    both = sum(costs[name].macs for name in SINGLE) if costs.keys() >= set(SINGLE) else None
     joint = costs[JOINT].training_seconds if JOINT in costs else None
-    head = ["arm", "parameters", "MACs", f"of {CLASSIFY} + {RESTORE}", f"training, of {JOINT}’s", "ms an image"]
+    head = ["arm", "parameters", "MACs", f"of {' + '.join(SINGLE)}", f"training, of {JOINT}’s", "ms an image"]
     rows = [
         [
             arm,

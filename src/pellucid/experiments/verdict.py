@@ -6,7 +6,8 @@ interval over images is not asked: it says nothing of how seeds vary.
 
 from collections.abc import Mapping
 
-from pellucid.experiments.analysis import SINGLE, Analysis
+from pellucid.experiments.analysis import Analysis
+from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.statistics import Estimate
 
 TASKS = {"accuracy": ("classification", "points"), "psnr": ("restoration", "dB")}
@@ -26,39 +27,39 @@ def verdict(analysis: Analysis) -> str:
 def verdicts(analysis: Analysis) -> dict[str, str]:
     """By arm that is judged, what is found of it; the main one first."""
     arms, _ = analysis.results.planned
-    rivals = [name for name in SINGLE if name in arms]
-    if not rivals:
-        return _against_first(analysis)
-    others = [arm for arm in arms if arm not in SINGLE]
-    judged = [arm for arm in others if arm.startswith(JOINT)] or others
+    compared = [arm for arm, _ in analysis.results.pairs]
+    judged = list(dict.fromkeys(arm for arm in compared if arm.startswith(JOINT))) or list(dict.fromkeys(compared))
     if not judged:
         return {"": "nothing to compare: no arm beside the single-task arms"}
     judged.sort(key=lambda arm: arm != JOINT)
-    found = {arm: f"with {arm}, {': '.join(_found(analysis, arm, rivals))}" for arm in judged}
-    if absent := [name for name in SINGLE if name not in rivals]:
+    found = {arm: _clause(analysis, arm) for arm in judged}
+    present = [name for name in SINGLE if name in arms]
+    if present and (absent := [name for name in SINGLE if name not in arms]):
         found[judged[0]] += f", and {absent[0]} is not there to compare with"
     return found
 
 
-def _against_first(analysis: Analysis) -> dict[str, str]:
-    first, *others = analysis.results.planned[0]
-    if not others:
-        return {first: f"nothing to compare: {first} is the only arm"}
-    return {arm: f"{arm} against {first}: {_found(analysis, arm, [first])[1]}" for arm in others}
+def _clause(analysis: Analysis, arm: str) -> str:
+    """What is found of an arm: against the single-task arms, yes or no; against each other baseline, who gains."""
+    baselines = [baseline for name, baseline in analysis.results.pairs if name == arm]
+    single = [name for name in SINGLE if name in baselines]
+    parts = [f"with {arm}, {': '.join(_found(analysis, arm, single))}"] if single else []
+    parts += [f"against {name}: {_found(analysis, arm, [name])[1]}" for name in baselines if name not in single]
+    return ("" if single else f"{arm} ") + ", ".join(parts)
 
 
-def _found(analysis: Analysis, arm: str, rivals: list[str]) -> tuple[str, str]:
+def _found(analysis: Analysis, arm: str, baselines: list[str]) -> tuple[str, str]:
     """Yes or no, and what was found."""
     track = analysis.results.tracks[0]
-    by_rival = {rival: analysis.paired.get((arm, rival), {}).get(track, {}) for rival in rivals}
-    found = {metric: pairs[metric].over_seeds for metric in TASKS for pairs in by_rival.values() if metric in pairs}
+    by_baseline = [analysis.paired.get((arm, baseline), {}).get(track, {}) for baseline in baselines]
+    found = {metric: pairs[metric].over_seeds for metric in TASKS for pairs in by_baseline if metric in pairs}
     if not found:
         return "not known yet", "no seed is finished in both arms"
     figures = f"({', '.join(_figure(metric, difference) for metric, difference in found.items())})"
     if any(difference.interval is None for difference in found.values()):
         return "not known", f"{ONE_SEED} {figures}"
     measured = analysis.figures[arm].get(track, {})
-    asked = {metric for rival in rivals for metric in SINGLE.get(rival, ()) if metric in TASKS and metric in measured}
+    asked = {metric for metric, single in zip(TASKS, SINGLE, strict=True) if single in baselines and metric in measured}
     if waiting := [TASKS[metric][0] for metric in TASKS if metric in asked - found.keys()]:
         return "not known yet", f"{_told(found)} {figures}, {waiting[0]} waits for its single-task arm"
     signs = {difference.sign for difference in found.values()}

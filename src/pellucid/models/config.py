@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pellucid.errors import UserError
+from pellucid.settings import Settings, setting
 
 Arm = Literal["joint", "classify", "restore", "sequential", "paper-listing"]
 Stem = Literal["standard", "small"]
@@ -12,7 +13,7 @@ Guidance = Literal["off", "on", "shuffled"]
 
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(Settings):
     """One network, from its encoder to its heads.
 
     Args:
@@ -40,25 +41,20 @@ class ModelConfig:
     encoder: str = "resnet18"
     pretrained: bool = False
     stem: Stem = "small"
-    patch: int = 1
-    widths: tuple[int, ...] | None = None
-    depths: tuple[int, ...] | None = None
+    patch: int = setting(1, least=1)
+    widths: tuple[int, ...] | None = setting(None, least=1)
+    depths: tuple[int, ...] | None = setting(None, least=1)
     last_stage: Literal["shared", "read", "private"] = "shared"
-    context_width: int = 0
-    decoder_blocks: int = 0
-    detail_width: int = 8
+    context_width: int = setting(0, least=0)
+    decoder_blocks: int = setting(0, least=0)
+    detail_width: int = setting(8, least=1)
     decoded_to_class: Guidance = "off"
     class_to_decoder: Guidance = "off"
     damage_head: bool = False
     damage_to_decoder: Guidance = "off"
 
     def __post_init__(self) -> None:
-        for name, least in (("patch", 1), ("context_width", 0), ("decoder_blocks", 0), ("detail_width", 1)):
-            if getattr(self, name) < least:
-                raise UserError(f"Expected {name} of at least {least}, found {getattr(self, name)}.")
-        for name, values in (("widths", self.widths), ("depths", self.depths)):
-            if values is not None and (not values or min(values) < 1):
-                raise UserError(f"Expected {name} of positive whole numbers, one for each stage, found {values}.")
+        super().__post_init__()
         if self.damage_to_decoder != "off" and not self.damage_head:
             raise UserError("Expected a damage_head where damage_to_decoder is on, found none; set damage_head to true.")
         if self.widths and self.depths and len(self.widths) != len(self.depths):

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pellucid.errors import UserError
+from pellucid.settings import Settings, setting
 
 RestorationLoss = Literal["l1", "l2", "charbonnier", "psnr"]
 
@@ -15,7 +16,7 @@ TORCHJD = "torchjd:"
 
 
 @dataclass(frozen=True)
-class ObjectiveConfig:
+class ObjectiveConfig(Settings):
     """Equation (1) of the paper: L = CE + weight * L_restoration.
 
     Args:
@@ -32,22 +33,16 @@ class ObjectiveConfig:
         teacher_sees: the images that the averaged network is shown for that; `degraded` is the control.
     """
 
-    weight: float = 0.1
+    weight: float = setting(0.1, least=0)
     restoration: RestorationLoss = "l1"
-    label_smoothing: float = 0.0
+    label_smoothing: float = setting(0.0, least=0, below=1)
     balance: str = "fixed"
-    damage_weight: float = 0.1
-    distillation: float = 0.0
+    damage_weight: float = setting(0.1, least=0)
+    distillation: float = setting(0.0, least=0)
     teacher_sees: Literal["clean", "degraded"] = "clean"
 
     def __post_init__(self) -> None:
-        if not self.weight >= 0:
-            raise UserError(f"Expected a weight (lambda) of at least 0, found {self.weight}.")
-        if not 0 <= self.label_smoothing < 1:
-            raise UserError(f"Expected label_smoothing in [0, 1), found {self.label_smoothing}.")
-        for name in ("damage_weight", "distillation"):
-            if not getattr(self, name) >= 0:
-                raise UserError(f"Expected {name} of at least 0, found {getattr(self, name)}.")
+        super().__post_init__()
         self._check_balance()
 
     def _check_balance(self) -> None:

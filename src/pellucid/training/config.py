@@ -4,13 +4,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pellucid.errors import UserError
-
-PRECISIONS = ("auto", "bf16-mixed", "32-true")
-"""What a network may compute in: Fabric's names, and `auto`."""
+from pellucid.settings import Settings, setting
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(Settings):
     """How long, how fast and how exactly a network is trained.
 
     Args:
@@ -40,42 +38,32 @@ class TrainingConfig:
         seed: of the weights, the order, the crops and the damage.
     """
 
-    epochs: float = 30
-    batch_size: int = 256
+    epochs: float = setting(30, above=0)
+    batch_size: int = setting(256, above=0)
     optimizer: Literal["muon", "adamw", "adam"] = "muon"
-    learning_rate: float = 0.12
-    fallback_learning_rate: float | None = None
-    head_learning_rate: float | None = None
-    weight_decay: float = 0.0
+    learning_rate: float = setting(0.12, above=0)
+    fallback_learning_rate: float | None = setting(None, above=0)
+    head_learning_rate: float | None = setting(None, above=0)
+    weight_decay: float = setting(0.0, least=0)
     schedule: Literal["cosine", "linear", "constant"] = "linear"
-    warmup: float = 0.15
-    clip_norm: float = 10.0
-    average: float = 0.02
-    crop: int = 2
-    small_images: float = 0.0
+    warmup: float = setting(0.15, least=0, below=1)
+    clip_norm: float = setting(10.0, least=0)
+    average: float = setting(0.02, least=0, below=1)
+    crop: int = setting(2, least=0)
+    small_images: float = setting(0.0, least=0, below=1)
     flip: Literal["random", "alternate", "none"] = "alternate"
     precision: Literal["auto", "bf16-mixed", "32-true"] = "auto"
-    shards: int = 1
+    shards: int = setting(1, above=0)
     compile: bool = False
     start: str | None = None
-    max_minutes: float = 0.0
-    save_minutes: float = 1.0
+    max_minutes: float = setting(0.0, least=0)
+    save_minutes: float = setting(1.0, least=0)
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "shards", "learning_rate", "fallback_learning_rate", "head_learning_rate"):
-            if (value := getattr(self, name)) is not None and not value > 0:
-                raise UserError(f"Expected {name} above 0, found {value}.")
-        for name in ("weight_decay", "clip_norm", "crop", "max_minutes", "save_minutes"):
-            if not getattr(self, name) >= 0:
-                raise UserError(f"Expected {name} of at least 0, found {getattr(self, name)}.")
-        for name in ("warmup", "average", "small_images"):
-            if not 0 <= getattr(self, name) < 1:
-                raise UserError(f"Expected {name} as a part of the training in [0, 1), found {getattr(self, name)}.")
+        super().__post_init__()
         for name in ("fallback_learning_rate", "head_learning_rate"):
             if self.optimizer != "muon" and getattr(self, name) is not None:
                 raise UserError(f"Expected {name} with muon alone, found it with {self.optimizer}; leave it out.")
-        if self.precision not in PRECISIONS:
-            raise UserError(f"Expected a precision among {', '.join(PRECISIONS)}, found '{self.precision}'; choose one of these.")
         if self.optimizer == "adam" and self.weight_decay:
             raise UserError("Expected no weight_decay with adam, which has none here; use adamw, or set it to 0.")

@@ -1,0 +1,78 @@
+"""How settings are checked where they are made: types, choices and ranges, by what their class declares.
+
+>>> @dataclass(frozen=True)
+... class Example(Settings):
+...     optimizer: Literal["muon", "adam"] = "muon"
+...     rate: float = setting(0.1, above=0)
+>>> Example(optimizer="sgd")
+Traceback (most recent call last):
+...
+pellucid.errors.UserError: Expected optimizer among muon, adam, found 'sgd'; choose one of these.
+>>> Example(rate=-1.0)
+Traceback (most recent call last):
+...
+pellucid.errors.UserError: Expected rate above 0, found -1.0.
+"""
+
+import math
+import types
+from dataclasses import Field, dataclass, field, fields
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from pellucid.errors import UserError
+
+NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+def setting(default: Any, *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, most: float = math.inf) -> Any:
+    """A field of a `Settings` class with a range, that of every element where it is a tuple; above, below: exclusive; least, most: not."""
+    return field(default=default, metadata={"above": above, "least": least, "below": below, "most": most})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Base of the classes that hold settings: a value of another type, out of its choices or its range, is a `UserError`.
+
+    Where settings depend on one another, a class checks that in a `__post_init__` of its own, after this one.
+    """
+
+    def __post_init__(self) -> None:
+        kinds = get_type_hints(type(self))
+        for each in fields(self):
+            check(each, kinds[each.name], getattr(self, each.name))
+
+
+def check(declared: "Field[Any]", kind: Any, value: Any) -> None:
+    """Raise `UserError` where a value is not of a kind, a type hint, or not in the declared range."""
+    name, options = declared.name, get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    if value is None and type(None) in options:
+        return
+    choices = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
+    if choices and value not in choices:
+        raise UserError(f"Expected {name} among {', '.join(map(str, choices))}, found {value!r}; choose one of these.")
+    plain = [option for option in options if option in NAMES]
+    if plain and not choices and len(plain) == len(options) - (type(None) in options) and not any(_is(value, option) for option in plain):
+        raise UserError(f"Expected {name} as {' or '.join(NAMES[option] for option in plain)}, found {value!r}.")
+    elements = [get_args(option)[0] for option in options if get_origin(option) is tuple]
+    numbers = value if isinstance(value, tuple) else (value,)
+    if elements and not (isinstance(value, tuple) and value and all(_is(number, elements[0]) for number in numbers)):
+        raise UserError(f"Expected {name} as a list, {NAMES[elements[0]]} for each, found {value!r}.")
+    if declared.metadata and not all(_in_range(number, **declared.metadata) for number in numbers):
+        raise UserError(f"Expected {name} {_range(**declared.metadata)}, found {value}.")
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value has a type; whole numbers are numbers, and truth values neither."""
+    return type(value) is kind or (kind is float and type(value) is int)
+
+
+def _in_range(number: Any, above: float, least: float, below: float, most: float) -> bool:
+    return bool(above < number < below and least <= number <= most)  # not for NaN
+
+
+def _range(above: float, least: float, below: float, most: float) -> str:
+    """A range in words: `above 0`, `of at least 1`, `in [0, 1)`."""
+    low, high = max(above, least), min(below, most)
+    if math.isinf(high):
+        return f"above {low:g}" if above > least else f"of at least {low:g}"
+    return f"in {'(' if above > least else '['}{low:g}, {high:g}{')' if below < most else ']'}"
