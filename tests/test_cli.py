@@ -1,6 +1,8 @@
 """The command line as a user meets it."""
 
+import csv
 import json
+import shlex
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from pellucid import data
-from pellucid.cli import COMMANDS, main
+from pellucid.cli import COMMANDS, EXAMPLES, main, parse
 from pellucid.pictures import write
 from pellucid.recipe import Recipe, settings
 from pellucid.run import run
@@ -35,9 +37,10 @@ def test_train_evaluate_predict(tiny: Recipe, tmp_path: Path, capsys: pytest.Cap
     config.write_text(json.dumps(settings(tiny)))
     folder, figures, out = tmp_path / "run", tmp_path / "figures.json", tmp_path / "out"
     assert call("train", "--config", config, "--out", folder, "--device", "cpu", "--data.validation", 16) == 0
-    assert "reference, 16 images" in capsys.readouterr().out
+    assert "reference, 16 validation images of shapes" in capsys.readouterr().out
 
-    assert call("evaluate", folder, "--dataset", "shapes", "--track", "noise", "--json", figures, "--limit", 20) == 0
+    table = tmp_path / "figures.csv"
+    assert call("evaluate", folder, "--track", "noise", "--json", figures, "--csv", table, "--limit", 20) == 0
     measured = json.loads(figures.read_text())
     assert measured.keys() >= {"track", "num_images", "accuracy", "psnr", "ssim", "ece", "input_psnr", "levels"}
     assert measured["num_images"] == 20
@@ -45,11 +48,69 @@ def test_train_evaluate_predict(tiny: Recipe, tmp_path: Path, capsys: pytest.Cap
     assert measured["training"]["recipe"] == json.loads((folder / "recipe.json").read_text())
     assert list(measured["levels"]) == ["sigma=0.04", "sigma=0.06", "sigma=0.08", "sigma=0.09", "sigma=0.1"]
 
+    with table.open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["level"] for row in rows] == [*measured["levels"], "mean"]
+    assert float(rows[-1]["psnr"]) == pytest.approx(measured["psnr"])
+
     picture = tmp_path / "picture.png"
     write(picture, data.load("shapes").test.images[0])
     assert call("predict", picture, "--out", out, "--model", folder) == 0
     (line,) = (out / "predictions.jsonl").read_text().splitlines()
-    assert json.loads(line)["label"] in data.load("shapes").test.classes
+    label = json.loads(line)["label"]
+    assert label in data.load("shapes").test.classes
+    assert f"{picture}: {label} " in capsys.readouterr().out
+    (tmp_path / "no.png").write_text("no picture")
+    assert call("predict", picture, tmp_path / "no.png", "--out", tmp_path / "some", "--model", folder) == 1
+    assert call("predict", tmp_path / "no.png", "--out", tmp_path / "none", "--model", folder) == 1
+    assert call("predict", picture, tmp_path / "no.png", "--out", tmp_path / "some", "--model", folder) == 2
+    write(tmp_path / "no.png", data.load("shapes").test.images[1])
+    assert call("predict", picture, tmp_path / "no.png", "--out", tmp_path / "some", "--model", folder, "--resume") == 0
+
+
+def test_a_table_keeps_all_its_digits_however_narrow_the_terminal(
+    trained: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert call("evaluate", trained, "--limit", 20) == 0
+    said = capsys.readouterr().out
+    assert "…" not in said
+    assert "ECE: expected calibration error" in said
+    assert "hole PSNR: over the lost pixels alone" in said
+
+
+def test_short_flags_are_the_settings_of_the_training() -> None:
+    _, values = parse(["train", "--epochs", "2.5", "--batch-size", "64", "--seed", "7", "--max-minutes", "3"])
+    training = values["recipe"].training
+    assert (training.epochs, training.batch_size, training.seed, training.max_minutes) == (2.5, 64, 7, 3)
+    _, values = parse(["compare", "reference", "--epochs", "2", "--batch-size", "32"])
+    assert (values["recipe"].training.epochs, values["recipe"].training.batch_size) == (2, 32)
+    assert values["out"] is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "meant"),
+    [
+        (["train", "--rec", "base"], "--recipe"),
+        (["train", "--conf", "recipe.yaml"], "--config"),
+        (["train", "--training.epoch", "3"], "--training.epochs"),
+        (["evalute", "bundled"], "evaluate"),
+        (["evaluate", "bundled", "--track", "nois"], "noise"),
+    ],
+)
+def test_nothing_is_abbreviated_and_what_was_meant_is_asked(arguments: list[str], meant: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert call(*arguments) == 2
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_example_of_every_command_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert parse(shlex.split(EXAMPLES[command]))[0] == command
+    assert call(command, "--help") == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"example: pellucid {EXAMPLES[command]}" in said
+    for internal in ("typing", "Literal[", "<class"):
+        assert internal not in said
 
 
 def test_a_run_is_not_overwritten_and_can_be_resumed(tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,13 +138,22 @@ WRONG = {
     "a crop of the whole image": (["train", "--data.dataset", "shapes", "--training.crop", "32", "--out", "{new}"], "32 x 32"),
     "an unknown device": (["evaluate", "{run}", "--device", "abacus"], "device"),
     "an unknown device to train on": (["train", "--data.dataset", "shapes", "--out", "{new}", "--device", "abacus"], "device"),
-    "a word for a number": (["train", "--training.epochs", "many"], "float"),
+    "a word for a number": (["train", "--training.epochs", "many"], "Expected a number. Got value: many"),
+    "a number for settings": (["train", "--config", "{number}"], "settings by their names under 'training'"),
+    "nothing for settings": (["train", "--config", "{nothing}"], "settings by their names under 'model'"),
+    "an unknown degradation": (["train", "--config", "{nope}"], "Expected a degradation out of gaussian_noise"),
+    "an impossible strength": (["train", "--config", "{strong}"], "Expected strengths of gaussian_noise"),
+    "no devices": (["train", "--devices", "0", "--out", "{new}"], "devices of at least 1"),
+    "a report of nothing": (["compare", "reference", "--recipe", "base", "--report-only", "--out", "{new}"], "Expected finished runs"),
+    "a misspelt choice": (["train", "--training.optimizer", "sgd"], "Expected one of muon, adamw, adam. Got value: sgd"),
+    "a loss out of all bounds": (["train", "--data.dataset", "shapes", "--objective.weight", "1e38", "--out", "{new}"], "diverged"),
+    "figures into a folder": (["evaluate", "{run}", "--json", "{empty}"], "add a name"),
     "a configuration that is missing": (["train", "--config", "{new}"], "new"),
     "a configuration that is no YAML": (["train", "--config", "{broken}"], "parsing"),
     "a configuration with an unknown setting": (["train", "--config", "{unknown}"], "colour"),
     "a model that is missing": (["evaluate", "{new}"], "no such folder"),
     "a model folder that is empty": (["evaluate", "{empty}"], "config.json"),
-    "no classes in common": (["evaluate", "{run}"], "--dataset"),
+    "no classes in common": (["evaluate", "bundled", "--dataset", "shapes"], "--dataset"),
     "a limit of nothing": (["evaluate", "{run}", "--dataset", "shapes", "--limit", "0"], "limit"),
     "an output folder in use": (["predict", "{run}/recipe.json", "--out", "{run}", "--model", "{run}"], "--force"),
     "an output folder that is a file": (["train", "--data.dataset", "shapes", "--out", "{run}/recipe.json/x"], "Not a directory"),
@@ -98,7 +168,12 @@ def test_a_mistake_is_a_sentence_and_status_2(
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").write_text("training: [")
     (tmp_path / "unknown").write_text("colour: red")
-    places = {name: tmp_path / name for name in ("new", "empty", "broken", "unknown")} | {"run": trained}
+    (tmp_path / "number").write_text("training: 3")
+    (tmp_path / "nothing").write_text("model: null")
+    (tmp_path / "nope").write_text("damage: {steps: [{name: nope, low: 0.1}]}")
+    (tmp_path / "strong").write_text("damage: {steps: [{name: gaussian_noise, low: 7}]}")
+    names = ("new", "empty", "broken", "unknown", "number", "nothing", "nope", "strong")
+    places = {name: tmp_path / name for name in names} | {"run": trained}
     capsys.readouterr()
     assert call(*(argument.format(**places) for argument in arguments)) == 2
     said = capsys.readouterr().err

@@ -1,6 +1,10 @@
 """`pellucid compare`: its arms, its matrix of runs, and what it refuses."""
 
 import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,16 +15,21 @@ import torch
 from pellucid import data
 from pellucid.checkpoint import load_model
 from pellucid.cli import main, parse
-from pellucid.errors import UserError
+from pellucid.errors import DivergenceError, UserError
+from pellucid.experiments.compare import gather
 from pellucid.experiments.comparison import QUESTIONS, ask
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
-from pellucid.experiments.matrix import RUNS, finished, plan, walk
+from pellucid.experiments.matrix import RUNS, failure, finished, plan, walk
 from pellucid.experiments.progress import MatrixProgress
+from pellucid.experiments.report import comparison_json, markdown
 from pellucid.experiments.results import PER_IMAGE, RESULT, Result
+from pellucid.files import locked
 from pellucid.loader import num_batches
 from pellucid.models import ModelConfig
 from pellucid.recipe import RECIPES, DataConfig, Recipe, differences, settings
-from pellucid.run import RECIPE, initialise, training_images
+from pellucid.run import LOG, RECIPE, STATE, initialise, run, training_images
+from pellucid.training.log import read_log
+from pellucid.training.loop import Trainer
 
 CORE = ["classify", "restore", "sequential", "joint"]
 
@@ -43,6 +52,15 @@ def test_a_network_that_can_not_grow_says_so() -> None:
     recipe = RECIPES["quick"]
     with pytest.raises(UserError, match="room to widen"):
         widen(recipe, macs_of(recipe) // 2)
+
+
+@pytest.mark.parametrize("model", [ModelConfig(stem="standard"), ModelConfig(stem="standard", patch=2, depths=(1, 1, 1))])
+def test_a_standard_stem_is_widened_too(model: ModelConfig) -> None:
+    recipe = Recipe(model=model)
+    macs = macs_of(recipe)
+    wider = widen(recipe, 2 * macs)
+    assert len(wider.model.widths) == len(model.depths or range(4))
+    assert 1.7 * macs < macs_of(wider) <= 2 * macs
 
 
 def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
@@ -190,6 +208,89 @@ def test_runs_of_another_recipe_are_refused_not_mixed_in(tiny: Recipe, tmp_path:
 
 
 @pytest.mark.usefixtures("in_this_process")
+def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_again(
+    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison = ask("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["restore", "sequential", "classify"])
+    jobs = plan(comparison, [0], tmp_path)
+
+    def failing(recipe: Recipe, *arguments: object, **settings: object) -> object:
+        if recipe.model.arm == "restore":
+            raise DivergenceError("Expected finite gradients in step 3 of 6, found others.")
+        return run(recipe, *arguments, **settings)
+
+    with monkeypatch.context() as patched:
+        patched.setattr("pellucid.experiments.matrix.run", failing)
+        walk(jobs, device="cpu")
+    found = {job.arm: (bool(finished(job)), failure(job)) for job in jobs}
+    assert found["classify"] == (True, None)
+    assert found["restore"] == (False, "Expected finite gradients in step 3 of 6, found others.")
+    assert "builds on the run in" in found["sequential"][1]
+    results = gather(comparison, [0], jobs, "cpu")
+    assert "restore failed with seed 0: Expected finite gradients in step 3 of 6, found others." in markdown(results)
+    assert {"arm": "restore", "seed": 0, "reason": found["restore"][1]} in comparison_json(results)["missing"]
+
+    walk(jobs, device="cpu")
+    assert all(finished(job) and failure(job) is None for job in jobs)
+    restore, sequential = (finished(job) for job in jobs if job.arm in ("restore", "sequential"))
+    own = read_log(next(job.folder for job in jobs if job.arm == "sequential") / LOG)[-1]["seconds"]
+    assert sequential.cost.training_seconds == pytest.approx(own + restore.cost.training_seconds)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_more_tracks_are_measured_without_training_and_beside_the_others(
+    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison = ask("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["joint"])
+    (job,) = plan(comparison, [0], tmp_path)
+    walk([job], device="cpu")
+    first = finished(job)
+    (job.folder / STATE).unlink()
+    monkeypatch.setattr(Trainer, "fit", lambda _: pytest.fail("trained"))
+    (job,) = plan(comparison.only(tracks=["clean", "occlusion"]), [0], tmp_path)
+    walk([job], device="cpu")
+    result = finished(job)
+    assert list(result.metrics) == ["reference", "clean", "occlusion"]
+    assert result.metrics["reference"] == first.metrics["reference"]
+    assert result.per_image.keys() == result.metrics.keys()
+    assert result.cost == first.cost
+
+
+def test_workers_end_with_the_process_that_started_them(tiny: Recipe, tmp_path: Path) -> None:
+    config, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    config.write_text(json.dumps(settings(replace(tiny, training=replace(tiny.training, epochs=1_000_000.0)))))
+    arguments = ["compare", "reference", "--config", config, "--arms", "joint", "--seeds", "1", "--out", out, "--device", "cpu"]
+    command = [sys.executable, "-c", "from pellucid.cli import main; main()", *map(str, arguments)]
+    parent = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    folder = out / RUNS / "joint" / "seed-0"
+    try:
+        assert within(60, lambda: len(read_log(folder / LOG)) > 0)
+        assert not not_locked(folder)
+    finally:
+        parent.kill()
+        parent.wait()
+    assert within(30, lambda: not_locked(folder))
+    assert (folder / STATE).exists()
+
+
+def not_locked(folder: Path) -> bool:
+    try:
+        with locked(folder):
+            return True
+    except UserError:
+        return False
+
+
+def within(seconds: float, true: Callable[[], bool]) -> bool:
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> None:
     comparison = ask("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["restore"])
     (job,) = plan(comparison, [0], tmp_path)
@@ -200,6 +301,13 @@ def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> N
     assert (tmp_path / "again" / PER_IMAGE).stat().st_size < 20_000
     assert json.loads((job.folder / RECIPE).read_text()) == result.settings
     assert differences(result.settings, settings(job.recipe)) == []
+
+
+def test_figures_that_are_not_whole_name_their_folder(tmp_path: Path) -> None:
+    for content in ('{"arm": ', '{"arm": "joint"}'):
+        (tmp_path / RESULT).write_text(content)
+        with pytest.raises(UserError, match=rf"finished run in {tmp_path}.*remove {RESULT}"):
+            Result.load(tmp_path)
 
 
 def test_unknown_arms_and_tracks_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -82,7 +82,7 @@ def _run(arm: str, seed: int, accuracy: float | None, psnr: float | None, tracks
     metrics: dict[str, dict[str, Any]] = {}
     per_image: dict[str, dict[str, np.ndarray]] = {}
     for track, levels in tracks.items():
-        metrics[track] = {"track": track, "num_images": NUM_IMAGES, **scores}
+        metrics[track] = {"track": track, "dataset": "waves", "split": "validation", "num_images": NUM_IMAGES, "broken": 0, **scores}
         if levels:
             metrics[track]["levels"] = dict.fromkeys(levels, scores)
         random = np.random.default_rng(seed_of("images", track))  # images are hard or easy for all arms alike
@@ -258,6 +258,29 @@ def test_a_run_without_a_figure_is_named() -> None:
     results = fabricated(BOTH_GAIN)
     results.runs["joint"][2].metrics["reference"]["psnr"] = None  # its restored images were not numbers
     assert "joint with seed 2 has no PSNR dB on track “reference”." in markdown(results)
+
+
+def test_outputs_that_are_not_finite_are_named_and_marked() -> None:
+    results = fabricated(BOTH_GAIN)
+    results.runs["joint"][2].metrics["reference"]["broken"] = 7
+    text = markdown(results)
+    assert "joint with seed 2 has 7 outputs on track “reference” that are not finite and count in accuracy alone." in text
+    assert "| joint* | 5 |" in text
+    assert "| joint-equal | 5 |" in text
+    assert "*: some outputs are not finite" in text
+    assert "not finite" not in markdown(fabricated(BOTH_GAIN))
+
+
+def test_every_table_says_what_was_measured(tmp_path: Path) -> None:
+    results = fabricated(BOTH_GAIN, tracks={"reference": (), "noise": ("sigma 0.04", "sigma 0.10")})
+    text = markdown(results)
+    for track in ("reference", "noise"):
+        assert text.count(f"Track “{track}”, 60 validation images of waves") == (2 if track == "reference" else 4)
+    page = write_report(tmp_path, results).read_text()
+    assert "60 validation images of waves" in page
+    assert "test pictures" not in page + text
+    assert "test images" not in page + text
+    assert comparison_json(results)["measured"]["noise"] == {"dataset": "waves", "split": "validation", "num_images": 60}
 
 
 def test_tracks_with_levels_show_each_level(tmp_path: Path) -> None:

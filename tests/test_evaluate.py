@@ -9,7 +9,9 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
+from pellucid import data
 from pellucid.batch import Batch, Output
+from pellucid.data import hold_out
 from pellucid.data.dataset import Dataset
 from pellucid.degradations import Pipeline, Step
 from pellucid.errors import UserError
@@ -27,7 +29,7 @@ def dataset() -> Dataset:
     """Smooth pictures, brighter from image to image."""
     index, row, column, channel = np.meshgrid(*(np.arange(length) for length in (NUM, 32, 32, 3)), indexing="ij")
     images = (128 + (5 * index) + 40 * np.sin(row / 6 + channel) + 30 * np.cos(column / 5 - index)).astype(np.uint8)
-    return Dataset(images, np.arange(NUM, dtype=np.int64) % 3, ("a", "b", "c"))
+    return Dataset(images, np.arange(NUM, dtype=np.int64) % 3, ("a", "b", "c"), "waves", "test")
 
 
 def do_nothing(degraded: Tensor) -> Output:
@@ -65,6 +67,48 @@ def test_json(track: Track, dataset: Dataset) -> None:
         assert list(found["levels"]) == [level.name for level in track.levels]
         for name in ("accuracy", "psnr", "ssim", "input_psnr"):
             assert found[name] == pytest.approx(np.mean([scores[name] for scores in found["levels"].values()]))
+
+
+def shown(evaluation: Evaluation) -> str:
+    console = Console(file=io.StringIO(), width=200)
+    console.print(evaluation.table())
+    return console.file.getvalue()
+
+
+def test_data_set_split_and_number_of_images_are_named(dataset: Dataset) -> None:
+    validation = hold_out(data.load("shapes").train, 40)[1]
+    evaluation = evaluate(lambda images: Output(restored=images), validation, TRACKS["clean"], limit=30)
+    assert evaluation.images == "30 validation images of shapes"
+    assert "clean, 30 validation images of shapes" in shown(evaluation)
+    assert {"dataset": "shapes", "split": "validation", "num_images": 30}.items() <= evaluation.to_json().items()
+    assert evaluate(do_nothing, dataset, TRACKS["clean"]).images == f"{NUM} test images of waves"
+    assert (data.load("shapes").train.split, data.keep_labels(data.load("shapes").test, 4).split) == ("train", "test")
+
+
+def test_outputs_that_are_no_numbers_are_counted_shown_and_named_wrong(dataset: Dataset) -> None:
+    def sometimes(degraded: Tensor) -> Output:
+        logits = torch.tensor([[2.0, 0.0, 0.0]]).repeat(len(degraded), 1)
+        restored = degraded.clone()
+        logits[0], restored[3, 0, 5, 5] = torch.nan, torch.inf  # the first image is of the first class
+        return Output(logits, restored)
+
+    broken, whole = (evaluate(model, dataset, TRACKS["reference"]) for model in (sometimes, do_nothing))
+    assert (broken.metrics["broken"], whole.metrics["broken"]) == (2, 0)
+    assert broken.to_json()["broken"] == 2
+    assert broken.metrics["accuracy"] == pytest.approx(whole.metrics["accuracy"] - 100 / NUM)
+    kept = [place for place in range(NUM) if place not in (0, 3)]
+    assert broken.metrics["psnr"] == pytest.approx(whole.per_image["reference"]["psnr"][kept].mean().item())
+    assert broken.metrics["ece"] is not None
+    text = shown(broken)
+    assert f"{broken.metrics['psnr']:.2f}*" in text
+    assert "*: 2 outputs are not finite" in broken.notes
+    assert "*" not in shown(whole)
+
+    never = evaluate(lambda images: Output(torch.full((len(images), 3), torch.nan), images * torch.nan), dataset, TRACKS["noise"])
+    assert never.metrics["broken"] == 5 * NUM
+    assert never.metrics["accuracy"] == 0
+    assert never.metrics["psnr"] is None
+    assert never.metrics["ece"] is None
 
 
 def test_a_figure_that_a_level_lacks_is_not_averaged(dataset: Dataset) -> None:
@@ -134,21 +178,14 @@ def test_no_images(limit: int, dataset: Dataset) -> None:
         evaluate(do_nothing, dataset, TRACKS["clean"], limit=limit)
 
 
-def shown(evaluation: Evaluation) -> str:
-    console = Console(file=io.StringIO(), width=160)
-    console.print(evaluation.table())
-    assert isinstance(console.file, io.StringIO)
-    return console.file.getvalue()
-
-
 def test_table(dataset: Dataset) -> None:
     text = shown(evaluate(do_nothing, dataset, TRACKS["occlusion"]))
     for level in TRACKS["occlusion"].levels:
         assert level.name in text
     assert "mean" in text
-    assert "hole PSNR" in text
+    assert "hole" in text
     text = shown(evaluate(do_nothing, dataset, TRACKS["clean"]))
-    assert "hole PSNR" not in text
+    assert "hole" not in text
     assert "mean" not in text
     assert "100.00" in text
 
@@ -171,7 +208,7 @@ def test_damage_is_measured_on_what_a_model_knows(dataset: Dataset) -> None:
     assert scores["hole_iou"] == pytest.approx(1)
     assert evaluation.per_image["reference"]["damage_correct"].tolist() == [1] * NUM
     for heading in ("damage accuracy %", "strength error", "hole IoU"):
-        assert heading in shown(evaluation)
+        assert all(word in shown(evaluation) for word in heading.split())
 
 
 def test_damage_is_averaged_over_the_levels_that_have_it(dataset: Dataset) -> None:

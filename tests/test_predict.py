@@ -1,7 +1,9 @@
 """Pictures in, predictions out: `Predictor` on arrays, `predict_files` on files and folders."""
 
+import errno
 import io
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -20,7 +22,7 @@ from pellucid.batch import Output
 from pellucid.checkpoint import CONFIG, WEIGHTS, Description, load_model, save_model
 from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
-from pellucid.inference import Found, Prediction, Predictor, choose_device, predict_files, sheet
+from pellucid.inference import Found, Predictor, choose_device, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import inputs, png
 from pellucid.models import ModelConfig, build_model
@@ -377,7 +379,9 @@ class TestPredictFiles:
         predict_files([tmp_path / "in"], tmp_path / "out", device="cpu")
         whole, holed = lines(tmp_path / "out")
         assert (whole["hole"], whole["hole_mask"]) == (0, None)
-        assert whole["damage"] == {kind: {"probability": pytest.approx(0.993307), "strength": 100} for kind in DAMAGES}
+        assert whole["damage"] == {
+            kind: {"probability": pytest.approx(0.993307), "strength": 100, "unit": DEGRADATIONS[kind].unit} for kind in DAMAGES
+        }
         assert holed["hole"] == pytest.approx(12 / 200)
         assert holed["hole_mask"] == "holes/deep/b.tif.png"
         np.testing.assert_array_equal(pictures.read(tmp_path / "out" / holed["hole_mask"]), np.where(image == 0, 255, 0))
@@ -394,7 +398,11 @@ class TestPredictFiles:
         (expected,) = Predictor(saved, CLASSES, damages=DAMAGES).predict(picture())
         assert expected.damage is not None
         assert line["damage"] == {
-            kind: {"probability": pytest.approx(found["probability"], abs=1e-6), "strength": pytest.approx(found["strength"], abs=1e-6)}
+            kind: {
+                "probability": pytest.approx(found["probability"], abs=1e-6),
+                "strength": pytest.approx(found["strength"], abs=1e-6),
+                "unit": found["unit"],
+            }
             for kind, found in expected.damage.items()
         }
 
@@ -406,13 +414,92 @@ class TestPredictFiles:
         assert (summary.num_pictures, summary.num_failed) == (2, 1)
         assert "Expected to write" in lines(tmp_path / "out")[0]["error"]
 
-    def test_a_stop_leaves_no_half_list(self, tmp_path: Path, model: Path) -> None:
+    def test_a_stop_keeps_what_is_done_and_resume_does_the_rest(self, tmp_path: Path, model: Path) -> None:
+        for number in range(6):
+            put(tmp_path / "in" / f"{number}.png", picture(4, 4, number))
+        (tmp_path / "in" / "1.png").write_bytes(b"broken")
+
         def stop(done: int, total: int) -> None:
-            raise KeyboardInterrupt
+            if done == 3:
+                raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            predict_files([put(tmp_path / "a.png")], tmp_path / "out", model, "cpu", progress=stop)
-        assert tree(tmp_path / "out") == ["restored/a.png"]
+            predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", progress=stop)
+        assert [Path(line["path"]).name for line in lines(tmp_path / "out")] == ["0.png", "1.png", "2.png"]
+        with (tmp_path / "out" / "predictions.jsonl").open("a") as file:
+            file.write('{"path": "cut o')  # by a kill
+        put(tmp_path / "in" / "1.png")  # mended
+        told: list[str] = []
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, tell=told.append)
+        assert (summary.num_pictures, summary.num_failed) == (6, 0)
+        assert sorted(Path(line["path"]).name for line in lines(tmp_path / "out")) == [f"{number}.png" for number in range(6)]
+        assert sorted(Path(line.split(":")[0]).name for line in told) == ["1.png", "3.png", "4.png", "5.png"]
+        assert tree(tmp_path / "out") == ["contact-sheet.png", "predictions.jsonl", *(f"restored/{number}.png" for number in range(6))]
+        assert predict_files([tmp_path / "in"], tmp_path / "new", model, "cpu", resume=True).num_pictures == 6  # nothing to go on with
+
+    def test_every_picture_has_a_line_of_words(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
+        source, told = put(tmp_path / "a.png", np.full((10, 20, 3), 255, np.uint8)), []
+        (tmp_path / "b.png").write_bytes(b"")
+        predict_files([source, tmp_path / "b.png"], tmp_path / "out", device="cpu", tell=told.append)
+        assert told[0] == f"{source}: gaussian noise 100, jpeg 100 -> restored/a.png"
+        assert told[1].startswith(f"{tmp_path / 'b.png'}: Expected a picture")
+
+    def test_outputs_that_are_not_finite_are_failures(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Sometimes(Bright):
+            def forward(self, images: Tensor) -> Output:
+                output = super().forward(images)
+                output.restored[images.mean(dim=(1, 2, 3)) < 0.1] = torch.nan
+                return output
+
+        monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Sometimes().eval(), CLASSES))
+        dark, bright = put(tmp_path / "in" / "dark.png", 0 * picture()), put(tmp_path / "in" / "light.png", 0 * picture() + 200)
+        summary = predict_files([bright, dark], tmp_path / "out", device="cpu")
+        assert (summary.num_pictures, summary.num_failed) == (2, 1)
+        good, failed = lines(tmp_path / "out")
+        assert good["restored"] == "restored/light.png"
+        assert failed == {"path": str(dark), "error": failed["error"]}
+        assert "finite" in failed["error"]
+        assert "NaN" not in (tmp_path / "out" / "predictions.jsonl").read_text()
+
+    def test_too_little_memory_for_one_picture_fails_that_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        class Hungry(Bright):
+            def forward(self, images: Tensor) -> Output:
+                if images.any() and (len(images) > 1 or images.shape[2] > 20):
+                    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")
+                return super().forward(images)
+
+        monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Hungry().eval(), CLASSES))
+        for name, height in (("a.png", 12), ("b.png", 12), ("c.png", 30)):
+            put(tmp_path / "in" / name, picture(height))
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu")
+        assert (summary.num_pictures, summary.num_failed) == (3, 1)
+        assert "Expected memory for a picture of 20 x 30 pixels" in lines(tmp_path / "out")[2]["error"]
+
+    def test_a_full_disk_stops_all(self, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        tried = []
+
+        def full(path: Path, _image: NDArray[np.uint8]) -> None:
+            tried.append(path)
+            raise UserError("Expected to write, found no space.") from OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(pictures, "write", full)
+        with pytest.raises(UserError, match="no space"):
+            predict_files([put(tmp_path / "in" / "a.png").parent, put(tmp_path / "b.png")], tmp_path / "out", model, "cpu")
+        assert len(tried) == 1
+
+    def test_pipes_are_not_waited_for(self, tmp_path: Path, model: Path) -> None:
+        put(tmp_path / "in" / "a.png")
+        os.mkfifo(tmp_path / "in" / "b.png")
+        assert predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu").num_pictures == 1
+        with pytest.raises(UserError, match="found a pipe"):
+            predict_files([tmp_path / "in" / "b.png"], tmp_path / "other", model, "cpu")
+
+    def test_settings_without_a_meaning_are_refused(self) -> None:
+        with pytest.raises(UserError, match="batch_size of at least 1, found 0"):
+            Predictor(Bright().eval(), CLASSES, batch_size=0)
+        with pytest.raises(UserError, match="every class once"):
+            Predictor(Bright().eval(), ("cat", "dog", "cat"))
 
 
 class TestOutputFolder:
@@ -420,7 +507,7 @@ class TestOutputFolder:
         kept = put(tmp_path / "out" / "mine.png")
         before = kept.read_bytes()
         source = put(tmp_path / "a.png")
-        with pytest.raises(UserError, match=r"Expected a new or an empty folder .*out; choose another, or --force"):
+        with pytest.raises(UserError, match=r"Expected a new or an empty folder .*out; choose another, --force"):
             predict_files([source], tmp_path / "out", model, "cpu")
         assert tree(tmp_path / "out") == ["mine.png"]
         predict_files([source], tmp_path / "out", model, "cpu", force=True)
@@ -513,7 +600,7 @@ class TestSheet:
     @staticmethod
     def cells(*shapes: tuple[int, int], name: str = "name.png") -> list[sheet.Cell]:
         answers = Predictor(Bright().eval(), CLASSES).predict([picture(*shape) for shape in shapes])
-        return [sheet.cell(name, picture(*shape), answer) for shape, answer in zip(shapes, answers, strict=True)]
+        return [sheet.cell(name, "cat 93 %", "", [picture(*shape), answer.restored]) for shape, answer in zip(shapes, answers, strict=True)]
 
     @pytest.mark.parametrize("shape", [(1, 1), (32, 32), (95, 40), (96, 97), (192, 10), (1, 3000), (500, 333)])
     def test_pictures_are_readable_and_fit(self, shape: tuple[int, int]) -> None:
@@ -548,8 +635,8 @@ class TestSheet:
             kind: Found(probability=probability, strength=strength, unit="")
             for kind, probability, strength in zip(DAMAGES, probabilities, strengths, strict=True)
         }
-        hole = np.arange(200).reshape(10, 20) < lost
-        assert sheet.damage(Prediction(None, None, None, None, found, hole)) == short
+        assert sheet.damage(found, lost / 200) == short
+        assert sheet.damage(None, lost / 200) == ""
 
     def test_damage_has_a_line_of_its_own(self) -> None:
         (plain,) = self.cells((96, 96))

@@ -77,12 +77,18 @@ def test_what_has_no_meaning_is_refused() -> None:
         DataConfig(validation=-1)
 
 
-def test_settings_of_an_older_version_are_completed_by_defaults() -> None:
+def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they_existed() -> None:
     recipe = RECIPES["base"]
     older = settings(recipe)
-    del older["model"]["last_stage"], older["data"]
+    del older["model"]["last_stage"], older["training"]["shards"]
     assert completed(older)["model"] == settings(recipe)["model"] | {"last_stage": "shared"}
-    assert completed(older)["data"] == settings(recipe)["data"]
+    assert completed(older)["training"] == settings(recipe)["training"] | {"shards": 1}
     assert completed(settings(recipe)) == settings(recipe)
+    del older["training"]["schedule"]  # there from the first day on: today's default says nothing of what was done then
+    assert differences(completed(older), settings(recipe)) == [
+        "model.last_stage: shared -> read",
+        "training.schedule: None -> linear",
+        "training.shards: 1 -> 2",
+    ]
     mixture = settings(replace(recipe, damage=SUITES["mixed"]))
     assert completed(mixture)["damage"] == mixture["damage"]

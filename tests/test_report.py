@@ -68,7 +68,7 @@ class Page(HTMLParser):
         return next(cells for cells in self.cells if cells[0].startswith(start))
 
 
-DATASET = shapes(10, num_classes=3).train
+DATASET = replace(shapes(10, num_classes=3).train, name="shapes", split="test")
 
 
 def network(arm: str = "joint") -> tuple[nn.Module, Description]:
@@ -222,7 +222,7 @@ def test_without_damage_nothing_is_restored(tmp_path: Path) -> None:
 
 def test_other_sizes_and_pictures_without_labels(tmp_path: Path) -> None:
     images = np.random.default_rng(0).integers(0, 256, (2, 40, 2 * MAX_SIDE, 3), dtype=np.uint8)
-    page, _ = report(tmp_path, dataset=Dataset(images, np.full(2, UNLABELLED), ("a", "b", "c")))
+    page, _ = report(tmp_path, dataset=Dataset(images, np.full(2, UNLABELLED), ("a", "b", "c"), "shapes", "test"))
     assert {(attributes["width"], attributes["class"]) for attributes in page.all("img")} == {(str(MAX_SIDE), "large")}
     assert "true class: not known" in page.text
     assert "✓" not in page.text

@@ -2,11 +2,13 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,7 +17,8 @@ from torch import nn
 from pellucid import data
 from pellucid.batch import Batch
 from pellucid.checkpoint import load_model
-from pellucid.errors import UserError
+from pellucid.errors import DivergenceError, UserError
+from pellucid.files import LOCK, locked
 from pellucid.models import build_model
 from pellucid.recipe import RECIPES, DataConfig, Recipe, settings
 from pellucid.run import run
@@ -155,13 +158,101 @@ def test_a_used_folder_is_not_overwritten(tiny: Recipe, tmp_path: Path) -> None:
     for resume in (False, True):
         with pytest.raises(UserError, match="new or empty"):
             run(tiny, tmp_path, resume=resume, device="cpu")
-    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+    assert [path.name for path in tmp_path.iterdir() if path.name != LOCK] == ["precious.txt"]
+
+
+def test_two_processes_do_not_train_in_one_folder(tiny: Recipe, tmp_path: Path) -> None:
+    with locked(tmp_path / "run"), pytest.raises(UserError, match="no other process works in, found"):
+        run(tiny, tmp_path / "run", device="cpu")
+    run(tiny, tmp_path / "run", device="cpu")
+    with locked(tmp_path / "run"), pytest.raises(UserError, match="in use"):
+        run(tiny, tmp_path / "run", resume=True, device="cpu")
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(tiny: Recipe, tmp_path: Path, monkeypatch) -> None:
+    first, _ = run(tiny, tmp_path / "run", device="cpu")
+    (tmp_path / "run" / "state.ckpt").unlink()
+    monkeypatch.setattr(Trainer, "fit", lambda _: pytest.fail("trained"))
+    second, description = run(tiny, tmp_path / "run", resume=True, device="cpu")
+    assert description.recipe == settings(tiny)
+    for name, value in first.state_dict().items():
+        assert torch.equal(second.state_dict()[name], value)
+
+
+def test_what_changes_no_bit_does_not_keep_a_run_from_going_on(tiny: Recipe, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "run", device="cpu")
+    other = replace(tiny, training=replace(tiny.training, save_minutes=7.0), data=replace(tiny.data, source=Path("elsewhere")))
+    run(other, tmp_path / "run", resume=True, device="cpu")
+
+
+def test_training_leaves_the_callers_random_numbers_alone(tiny: Recipe, tmp_path: Path) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    run(tiny, tmp_path / "run", device="cpu")
+    assert torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("clip_norm", [10.0, 0.0])
+def test_a_training_that_diverges_stops_and_keeps_its_last_good_state(tiny: Recipe, tmp_path: Path, monkeypatch, clip_norm: float) -> None:
+    recipe = replace(tiny, training=replace(tiny.training, clip_norm=clip_norm, save_minutes=0))
+    step = Trainer._train_step
+
+    def spoil(self: Trainer, batch: Batch, progress: float) -> None:
+        if self.step == 4:
+            batch.clean.fill_(torch.nan)
+        step(self, batch, progress)
+
+    monkeypatch.setattr(Trainer, "_train_step", spoil)
+    with pytest.raises(
+        DivergenceError, match=r"finite losses and gradients in step 5 of 18.*restoration loss nan.*lower training\.learning_rate"
+    ):
+        run(recipe, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "model").exists()
+    state = torch.load(tmp_path / "run" / "state.ckpt", weights_only=True)
+    assert state["step"] == 4
+    assert all(value.isfinite().all() for value in state["model"].values())
+
+
+def test_weights_that_are_not_finite_are_no_model(tiny: Recipe, tmp_path: Path, monkeypatch) -> None:
+    update = Trainer._update_average
+
+    def spoil(self: Trainer, advance: float) -> None:
+        update(self, advance)
+        next(self.average.parameters()).data.fill_(torch.inf)
+
+    monkeypatch.setattr(Trainer, "_update_average", spoil)
+    with pytest.raises(DivergenceError, match="finite weights"):
+        run(tiny, tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.parametrize(("others", "agreed"), [((0.0, 0.0), False), ((0.0, 1.0), True)])
+def test_no_process_saves_or_stops_alone(others: tuple[float, ...], agreed: bool) -> None:
+    trainer = Trainer.__new__(Trainer)
+    trainer.fabric = SimpleNamespace(
+        world_size=3, device=torch.device("cpu"), all_reduce=lambda mine, reduce_op: mine + sum(others) if reduce_op == "sum" else None
+    )
+    assert trainer._any(False) is agreed
+    assert trainer._any(True) is True
 
 
 def test_a_damaged_state_is_said(tiny: Recipe, tmp_path: Path) -> None:
     run(tiny, tmp_path / "run", device="cpu")
-    (tmp_path / "run" / "state.ckpt").write_bytes(b"PK not a state")
+    shutil.rmtree(tmp_path / "run" / "model")  # not finished
+    state = tmp_path / "run" / "state.ckpt"
+    state.write_bytes(b"PK not a state")
+    with pytest.raises(UserError, match=r"state\.ckpt.*remove it"):
+        run(tiny, tmp_path / "run", resume=True, device="cpu")
+    torch.save([1, 2], state)
     with pytest.raises(UserError, match=r"state\.ckpt"):
+        run(tiny, tmp_path / "run", resume=True, device="cpu")
+    state.unlink()
+    state.mkdir()
+    with pytest.raises(UserError, match=r"state\.ckpt"):
+        run(tiny, tmp_path / "run", resume=True, device="cpu")
+    (tmp_path / "run" / "recipe.json").write_text('{"model": ')
+    with pytest.raises(UserError, match=r"recipe\.json"):
         run(tiny, tmp_path / "run", resume=True, device="cpu")
 
 

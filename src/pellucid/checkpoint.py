@@ -79,7 +79,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
             damages=tuple(config.get("damages", ())),
             **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
         )
-        network = build_model(replace(description.model, pretrained=False), len(description.classes), description.damages)
+        network = _untrained(description)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except UserError:
         raise
@@ -87,6 +87,12 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
         raise UserError(f"Expected a whole model in {folder} ({WEIGHTS}, {CONFIG}), found one that can't be read: {reason}") from error
     return network.to(target).eval(), description
+
+
+def _untrained(description: Description) -> nn.Module:
+    """The network of a description, whose first weights don't matter; the caller's random numbers are left alone."""
+    with torch.random.fork_rng(devices=[]):
+        return build_model(replace(description.model, pretrained=False), len(description.classes), description.damages)
 
 
 def _find(source: str | Path | None) -> Path:
@@ -115,8 +121,9 @@ def _find(source: str | Path | None) -> Path:
 
 def model_card(description: Description) -> str:
     """The card of a model, in Markdown with the hub's metadata."""
-    network = build_model(replace(description.model, pretrained=False), len(description.classes), description.damages)
+    network = _untrained(description)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
+    measured = sorted({f"{each['split']} images of {each['dataset']}" for each in description.figures.values() if "split" in each})
     rows = "\n".join(_row(*row) for track, figures in description.figures.items() for row in _parts(track, figures))
     return f"""---
 license: apache-2.0
@@ -134,6 +141,8 @@ One network that restores a damaged image and says what is in it, in one pass.
 - **Source**: Pellucid {version("pellucid")}, commit {description.commit or "not stated"}
 
 ## Figures
+
+{f"Measured on {', '.join(measured)}." if measured else "Of each track, the first so many images."}
 
 | track | images | accuracy % | PSNR dB | PSNR in the hole dB | SSIM | ECE | PSNR of the input dB |
 | --- | --- | --- | --- | --- | --- | --- | --- |

@@ -1,16 +1,19 @@
 """The command line: typed functions in one dict, their docstrings the help. Torch is imported when a command runs, not before."""
 
 import argparse
+import difflib
+import errno
 import os
+import re
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from jsonargparse import ArgumentParser
+from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from pellucid.data import Dataset
     from pellucid.evaluation.evaluate import Evaluation
 
-DEFAULT_RECIPE = "quick"
+DEFAULT_RECIPE, DATASET = "quick", "cifar10"
 
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -48,7 +51,7 @@ def demo(out: Path, resume: bool, device: str) -> None:
     others = {"references": {name: other.to_json() for name, other in references.items()}}
     _write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, description))
     report = write_report(out, network, description, test, evaluation, references)
-    _print(evaluation.table())
+    _show(evaluation)
     if warning := shortfall(evaluation, references):
         _print(warning)
     _print(
@@ -61,6 +64,8 @@ def demo(out: Path, resume: bool, device: str) -> None:
 
 def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> None:
     """Train a network by a recipe; a flag or a YAML file changes any setting of it."""
+    if devices < 1:
+        raise UserError(f"Expected devices of at least 1, found {devices}.")
     from pellucid import data
     from pellucid.run import run, training_images
 
@@ -69,7 +74,7 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
         return  # one of several processes speaks for all
     _, held_out = training_images(recipe, data.load(recipe.data.dataset, recipe.data.source).train)
     if held_out is not None:
-        _print(_measure(network, description, held_out, "reference").table())
+        _show(_measure(network, description, held_out, "reference"))
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track reference")
 
 
@@ -102,22 +107,41 @@ def compare(
         results = experiments.compare(comparison, range(seeds), out, device=device, workers=workers)
         _print(experiments.summary(results))
         _print(f"The report: {out / experiments.REPORT}")
+        if results.failures:
+            failed = "; ".join(f"{arm} with seed {seed}: {reason}" for (arm, seed), reason in results.failures.items())
+            print(f"pellucid: {len(results.failures)} runs failed ({failed}); the same command tries them again.", file=sys.stderr)
+            sys.exit(1)
 
 
 def evaluate(
-    model: str, track: str, json: Path | None, dataset: str, source: Path | None, limit: int | None, mirror: bool, device: str
+    model: str,
+    track: str,
+    json: Path | None,
+    csv: Path | None,
+    dataset: str | None,
+    source: Path | None,
+    limit: int | None,
+    mirror: bool,
+    device: str,
 ) -> None:
     """Measure a model on a track of the protocol, on the test images of a data set."""
+    if limit is not None and limit < 1:
+        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     from pellucid import data
     from pellucid.checkpoint import load_model
     from pellucid.files import folder
     from pellucid.models.mirrored import Mirrored
 
-    if limit is not None and limit < 1:
-        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
-    if json is not None:
-        folder(json.parent)  # a place that can't be written should be known before the measuring
+    for file in (json, csv):  # a place that can't be written should be known before the measuring
+        if file is not None:
+            folder(file.parent)
+            if file.is_dir():
+                raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
     network, description = load_model(model, device)
+    own = description.recipe.get("data", {})
+    dataset = dataset or own.get("dataset", DATASET)
+    if source is None and dataset == own.get("dataset") and own.get("source"):
+        source = Path(own["source"])
     test = data.load(dataset, source).test
     if test.classes != description.classes:
         raise UserError(
@@ -127,18 +151,23 @@ def evaluate(
     if mirror:
         network = Mirrored(network)
     evaluation = _measure(network, description, test, track, limit)
-    _print(evaluation.table())
+    _show(evaluation)
     if json is not None:
         _write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, description))
+    if csv is not None:
+        _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 
 
-def predict(paths: list[Path], out: Path, model: str, force: bool, mirror: bool, device: str) -> None:
+def predict(paths: list[Path], out: Path, model: str, force: bool, resume: bool, mirror: bool, device: str) -> None:
     """Restore pictures and name what is in them."""
     from pellucid.inference import predict_files
+    from pellucid.progress import ProgressBar
 
-    with _progress("pictures") as progress:
-        summary = predict_files(paths, out, model, device, force, progress, mirror)
+    with ProgressBar("pictures") as progress:
+        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print)
     _print(str(summary))
+    if summary.num_failed:
+        sys.exit(1)
 
 
 def data(dataset: str, source: Path | None) -> None:
@@ -152,9 +181,10 @@ def data(dataset: str, source: Path | None) -> None:
 def _measure(network: "nn.Module", description: "Description", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
     """Evaluate with a progress bar."""
     from pellucid.evaluation.evaluate import evaluate
+    from pellucid.progress import ProgressBar
 
     device = next(network.parameters()).device
-    with _progress(f"track {track}") as progress:
+    with ProgressBar(f"track {track}") as progress:
         return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, damages=description.damages)
 
 
@@ -167,14 +197,15 @@ def _origin(network: "nn.Module", description: "Description") -> dict[str, Any]:
     return provenance(["pellucid", *sys.argv[1:]], device) | {"protocol_seed": PROTOCOL_SEED, "training": training}
 
 
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar, and what moves it: a function of how many are done and how many there are."""
-    from rich.progress import Progress
+def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
+    import csv
 
-    with Progress() as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    from pellucid.files import write_aside
+
+    with write_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:
@@ -186,10 +217,20 @@ def _write_json(path: Path, value: dict[str, Any]) -> None:
         aside.write_text(json.dumps(value, indent=1) + "\n")
 
 
+def _show(evaluation: "Evaluation") -> None:
+    _print(evaluation.table())
+    _print(evaluation.notes)
+
+
 def _print(shown: "RenderableType") -> None:
     from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
 
-    Console(soft_wrap=True, markup=False, highlight=False).print(shown)
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    if isinstance(shown, Table):  # figures without their last digits would be worse than lines that are too long
+        console.width = max(console.width, Measurement.get(console, console.options.update(max_width=1_000), shown).maximum)
+    console.print(shown)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -204,8 +245,29 @@ COMMANDS: dict[str, Callable[..., None]] = {
 
 MIRROR = "average over each image and its mirror image: a little better, for twice the time"
 
-RESUMABLE = {"demo": "the same command with --resume", "train": "the same command with --resume", "compare": "the same command"}
+RESUMABLE = dict.fromkeys(("demo", "train", "predict"), "the same command with --resume") | {"compare": "the same command"}
 """How commands that can be stopped go on."""
+
+KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+"""What the parser's types are called."""
+
+SHORT: dict[str, tuple[type, str]] = {
+    "epochs": (float, "passes over the training images: short for --training.epochs"),
+    "batch_size": (int, "images of one step: short for --training.batch_size"),
+    "seed": (int, "of the weights, the order, the crops and the damage: short for --training.seed"),
+    "max_minutes": (float, "end a training by then, its schedule included: short for --training.max_minutes"),
+}
+"""Settings of the training with a short flag: type and help."""
+
+EXAMPLES = {
+    "demo": "demo --out runs/demo",
+    "train": "train --recipe base --epochs 8 --seed 1 --out runs/mine",
+    "compare": "compare reference --recipe base --epochs 4 --arms classify restore joint --seeds 3 --jobs 2",
+    "evaluate": "evaluate runs/mine --track noise --json noise.json",
+    "predict": "predict photos/ scan.png --out restored --model runs/mine",
+    "data": "data cifar10",
+}
+"""A call of each that works, once there is what it names."""
 
 USAGE = {
     "demo": "demo [options]",
@@ -227,6 +289,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"pellucid: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"pellucid: Expected room on the disk, found none ({error.filename or error}); make room, and go on.", file=sys.stderr)
+        sys.exit(2)
     except KeyboardInterrupt:
         again = RESUMABLE.get(arguments[0])
         advice = f"; {again} goes on from here" if again else ""
@@ -236,25 +303,72 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """The command that the arguments name, and what it is called with."""
-    parser = ArgumentParser(prog="pellucid", description="Restore damaged images and say what is in them: one network, one pass.")
+    parser = _Parser(prog="pellucid", description="Restore damaged images and say what is in them: one network, one pass.")
     parser.add_argument("--version", action="version", version=f"pellucid {version('pellucid')}")
     subcommands = parser.add_subcommands(required=True, metavar="COMMAND")
     for name in COMMANDS:
         subcommands.add_subcommand(name, _command_parser(name, arguments), help=_summary(name))
     namespace = parser.parse_args(arguments)
     command: str = namespace.subcommand
-    values = parser.instantiate(namespace)[command].as_dict()
+    for part in ("data", "model", "objective", "training") if "recipe" in namespace[command] else ():
+        if not isinstance(namespace[command][part], Namespace):
+            found = namespace[command][part]
+            raise UserError(f"Expected settings by their names under '{part}', such as training: {{epochs: 3}}, found {found!r}.")
+    try:
+        values = parser.instantiate(namespace)[command].as_dict()
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:  # jsonargparse lists what each type of a setting says
+        lines = [line.strip().removeprefix("- ") for line in str(error).splitlines()]
+        told = [line for line in lines if line.startswith("Expected ") and "<class" not in line]
+        raise UserError(
+            told[0] if told else f"Expected settings that make a recipe, found others: {' '.join(str(error).split())}"
+        ) from error
     if "recipe" in values:
         values.pop("config")
         recipe = Recipe(**{field.name: values.pop(field.name) for field in fields(Recipe)})
-        max_minutes = values.pop("max_minutes", None)
-        values["recipe"] = recipe if max_minutes is None else replace(recipe, training=replace(recipe.training, max_minutes=max_minutes))
+        short = {name: value for name in SHORT if (value := values.pop(name, None)) is not None}
+        values["recipe"] = replace(recipe, training=replace(recipe.training, **short))
     return command, values
+
+
+class _Help(DefaultHelpFormatter):
+    """Help that leaves out types which metavars or defaults show already."""
+
+    def _get_help_string(self, action: argparse.Action) -> str:
+        text = str(super()._get_help_string(action))
+        if str(self._get_type_str(action)).startswith(("Optional[tuple", "tuple")):
+            return text
+        return text.replace("type: %(type)s, ", "").replace(", type: %(type)s", "").replace(" (type: %(type)s)", "")
+
+
+class _Parser(ArgumentParser):
+    """No abbreviations; a mistake is one sentence that names what was perhaps meant."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(allow_abbrev=False, formatter_class=_Help, **settings)
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        """Print the sentence and exit with status 2."""
+        parser = getattr(ex, "subcommand_parser", None) or self
+        flags = [option for action in parser._actions for option in action.option_strings]
+        message = re.sub(r"a (?:typing\.)?Literal\[(.*?)\]", lambda found: f"one of {found[1].replace(chr(39), '')}", message)
+        message = re.sub(r"an? <class '(\w+)'>", lambda found: KINDS.get(found[1], found[1]), message)
+        for command in COMMANDS:
+            message = message.replace(f" {command}.", " ")
+        for word in re.findall(r"(?<![\w-])--[\w.-]+|(?<=invalid choice: ')[^']+", message):
+            known = flags if word.startswith("--") else re.findall(r"'([^']+)'", message.partition("choose from")[2])
+            if word not in known and (close := difflib.get_close_matches(word, known, 1)):
+                message += f"; did you mean {close[0]}?"
+        parser.print_usage(sys.stderr)
+        program = parser.prog.replace(" [options]", "")
+        print(f"pellucid: {' '.join(message.split())} ({program} --help shows what there is)", file=sys.stderr)
+        sys.exit(2)
 
 
 def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     """The parser of one command; its flags are the parameters of the command's function."""
-    parser = ArgumentParser(description=_summary(command), usage=f"pellucid {USAGE[command]}")
+    parser = _Parser(description=_summary(command), usage=f"pellucid {USAGE[command]}", epilog=f"example: pellucid {EXAMPLES[command]}")
     if command not in arguments:
         return parser  # named in the overview, and never parsed: its flags would only cost time
     from pellucid.data import DATASETS
@@ -265,14 +379,14 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--out", type=Path, default=Path("runs/demo"), help="folder of the run; must be new or empty")
             add("--resume", action="store_true", help="go on with a demo that was stopped")
         case "train":
-            recipe = _add_recipe(parser, arguments)
+            recipe = _add_recipe(parser, arguments, list(SHORT))
             add("--out", type=Path, default=Path("runs") / recipe, help="folder of the run; must be new or empty unless resumed")
             add("--resume", action="store_true", help="go on where a stopped run of the same recipe in this folder was")
             add("--devices", type=int, default=1, help="how many devices to train on")
             add("--restorer", type=Path, metavar="MODEL", help="trained restorer whose images an arm 'sequential' reads")
         case "compare":
             add("question", choices=list(QUESTIONS), help="what to ask: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()))
-            _add_recipe(parser, arguments, by_clock=False)
+            _add_recipe(parser, arguments, ["epochs", "batch_size"])
             add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; finished runs in it are kept")
             add("--seeds", type=int, default=3, metavar="N", help="how many times to train every arm; 2 at least for intervals")
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
@@ -283,8 +397,9 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
         case "evaluate":
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
             add("--track", choices=list(TRACKS), default="reference", help="the damage; see the protocol")
-            add("--json", type=Path, metavar="FILE", help="file to write the figures to")
-            add("--dataset", choices=list(DATASETS), default="cifar10", help="whose test images")
+            add("--json", type=Path, metavar="FILE", help="file to write the figures to, with where they come from")
+            add("--csv", type=Path, metavar="FILE", help="file to write the table to, a row for each level of the damage")
+            add("--dataset", choices=list(DATASETS), help="whose test images; those of the model's own data set by default")
             add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
             add("--mirror", action="store_true", help=MIRROR)
@@ -293,6 +408,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--out", type=Path, required=True, metavar="DIR", help="folder for the restored pictures, predictions.jsonl, contact sheet")
             add("--model", default="bundled", help="folder of a model or of a run, name on the Hugging Face hub, or 'bundled'")
             add("--force", action="store_true", help="write into a folder that has files in it")
+            add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
             add("--mirror", action="store_true", help=MIRROR)
         case "data":
             add("dataset", choices=list(DATASETS), help="what to get; 'shapes' is drawn, the rest is downloaded")
@@ -302,23 +418,23 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     return parser
 
 
-def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], by_clock: bool = True) -> str:
-    """Give a parser the settings of a recipe as flags; returns the name of the one that they start from.
+def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequence[str]) -> str:
+    """Give a parser the settings of a recipe as flags, some of them with a short one; returns the name of the one that they start from.
 
-    by_clock: whether the clock may end a training; a comparison counts steps.
+    Without `max_minutes` among the short ones, the clock of the recipe is left out: what counts steps can't go by it.
     """
-    recipe = _named_recipe(arguments)
-    start = RECIPES[recipe]
-    parser.add_argument("--recipe", choices=list(RECIPES), default=recipe, help="settings to start from")
+    name = _named_recipe(arguments)
+    recipe = RECIPES[name]
+    parser.add_argument("--recipe", choices=list(RECIPES), default=name, help="settings to start from")
     parser.add_argument("--config", action="config", help="YAML file of settings, as --print_config shows them; flags go over it")
-    if by_clock:
-        minutes = "end a training by then, its schedule included: short for --training.max_minutes"
-        parser.add_argument("--max-minutes", type=float, help=minutes)
-    else:
-        start = replace(start, training=replace(start.training, max_minutes=0.0))
+    for setting in short:
+        kind, told = SHORT[setting]
+        parser.add_argument(f"--{setting.replace('_', '-')}", type=kind, metavar="N", help=told)
+    if "max_minutes" not in short:
+        recipe = replace(recipe, training=replace(recipe.training, max_minutes=0.0))
     parser.add_class_arguments(Recipe)
-    parser.set_defaults(settings(start))
-    return recipe
+    parser.set_defaults(settings(recipe))
+    return name
 
 
 def _named_recipe(arguments: Sequence[str]) -> str:

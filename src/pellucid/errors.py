@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises."""
+"""What goes wrong without being a defect of Pellucid: each is told in one sentence."""
 
 
 class UserError(ValueError):
@@ -6,3 +6,7 @@ class UserError(ValueError):
 
     The command line prints the sentence and exits with status 2; every other exception is a defect of Pellucid and keeps its traceback.
     """
+
+
+class DivergenceError(UserError):
+    """A training whose loss, gradient or weights stopped being finite numbers."""

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
 from pellucid.errors import UserError
+
+LOCK = ".lock"
+"""File by which a process says that it works in a folder."""
 
 
 def home() -> Path:
@@ -24,6 +29,20 @@ def folder(path: Path) -> Path:
     if not os.access(path, os.W_OK | os.X_OK):
         raise UserError(f"Expected to write into {path}, found a folder without permission to; choose another place.")
     return path
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Within it, no other process has the folder `path`; raises `UserError` where one has it. The system lets go when a process dies."""
+    lock = FileLock(folder(path) / LOCK, blocking=False)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UserError(f"Expected a folder that no other process works in, found {path} in use; wait for it, or choose another.") from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

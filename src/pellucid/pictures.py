@@ -50,12 +50,14 @@ _pillow_limit = threading.Lock()
 def find(paths: Sequence[Path]) -> Iterator[Path]:
     """The pictures among `paths`: a file as it is; of a folder all files in and below it, sorted, whose ending is a picture's.
 
-    Hidden files, and links to folders, are left out. Every path is looked at before the first picture comes, so that a mistake in the last
-    one does not cost the work on the others.
+    Hidden files, pipes, devices and links to folders are left out. Every path is looked at before the first picture comes, so that a
+    mistake in the last one does not cost the work on the others.
     """
     for path in paths:
         if not path.exists():
             raise UserError(f"Expected a picture or a folder at {path}, found nothing there; check the path.")
+        if not (path.is_file() or path.is_dir()):
+            raise UserError(f"Expected a picture or a folder at {path}, found a pipe or a device; choose files.")
         if path.is_dir() and next(_walk(path), None) is None:
             raise UserError(
                 f"Expected pictures ({' '.join(sorted(ENDINGS))}) in the folder {path}, found none; choose one that holds some."
@@ -120,8 +122,9 @@ def _walk(folder: Path) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, onerror=_unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if not name.startswith(".") and Path(name).suffix.lower() in ENDINGS:
-                yield Path(parent, name)
+            path = Path(parent, name)
+            if not name.startswith(".") and path.suffix.lower() in ENDINGS and path.is_file():  # not a pipe, which would be waited for
+                yield path
 
 
 def _unreadable(error: OSError) -> None:

@@ -131,9 +131,38 @@ def settings(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
+BEFORE: dict[str, Any] = {
+    "data.labels": 0,
+    "data.unlabelled": True,
+    "data.labelled_share": 0.5,
+    "model.last_stage": "shared",
+    "model.context_width": 0,
+    "model.decoded_to_class": "off",
+    "model.class_to_decoder": "off",
+    "model.damage_head": False,
+    "model.damage_to_decoder": "off",
+    "objective.balance": "fixed",
+    "objective.damage_weight": 0.1,
+    "objective.distillation": 0.0,
+    "objective.teacher_sees": "clean",
+    "training.head_learning_rate": None,
+    "training.small_images": 0.0,
+    "training.shards": 1,
+    "training.start": None,
+}
+"""Settings that recipes have not always had, and what was done before there was a choice. Whoever adds a setting adds it here."""
+
+WITHOUT_EFFECT = ("data.source", "training.save_minutes")
+"""Settings that change nothing of what a run computes."""
+
+
 def completed(older: dict[str, Any]) -> dict[str, Any]:
-    """Settings that were written before some of today's existed, those at their defaults, which is what they were without being named."""
-    return _over(settings(Recipe()), older)
+    """Settings as they were written, with what was done before some of today's existed; others that are missing stay missing."""
+    filled: dict[str, Any] = {name: dict(value) if isinstance(value, dict) else value for name, value in older.items()}
+    for name, value in BEFORE.items():
+        part, _, setting = name.partition(".")
+        filled.setdefault(part, {}).setdefault(setting, value)
+    return filled
 
 
 def as_begun(recipe: Recipe, older: dict[str, Any]) -> Recipe:
@@ -143,24 +172,14 @@ def as_begun(recipe: Recipe, older: dict[str, Any]) -> Recipe:
     return replace(recipe, training=replace(recipe.training, precision=older["training"]["precision"]))
 
 
-def _over(under: dict[str, Any], upper: dict[str, Any]) -> dict[str, Any]:
-    """Two trees of settings, the second one's values over the first one's."""
-    both = {name: _over(under[name], value) if _trees(under.get(name), value) else value for name, value in upper.items()}
-    return under | both
-
-
-def _trees(*values: Any) -> bool:
-    return all(isinstance(value, dict) for value in values)
-
-
 def differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
-    """Which settings differ, as `training.epochs: 6 -> 12`."""
+    """Which settings that change what a run computes differ, as `training.epochs: 6 -> 12`."""
     lines = []
     for name in sorted(one.keys() | other.keys()):
         before, after = one.get(name), other.get(name)
         if isinstance(before, dict) and isinstance(after, dict):
             lines += differences(before, after, f"{prefix}{name}.")
-        elif before != after:
+        elif before != after and prefix + name not in WITHOUT_EFFECT:
             lines.append(f"{prefix}{name}: {before} -> {after}")
     return lines
 

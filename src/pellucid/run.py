@@ -5,6 +5,8 @@ A folder holds `recipe.json`, `log.jsonl` and TensorBoard events during the trai
 
 import json
 import logging
+import os
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -18,8 +20,7 @@ from pellucid.batch import Batch
 from pellucid.checkpoint import Description, load_model, save_model
 from pellucid.device import choose_device, describe, resolve_precision
 from pellucid.errors import UserError
-from pellucid.files import folder as writable_folder
-from pellucid.files import write_aside
+from pellucid.files import LOCK, locked, write_aside
 from pellucid.labels import UNLABELLED
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
@@ -41,8 +42,15 @@ def run(
 
     resume: go on where a former run of the same recipe in that folder stopped, or start if there is none; device: `auto`, `cpu`, `cuda` or
     `mps`; devices: how many of them; restorer: the trained model (arm `restore`, the same anatomy) whose images a `sequential` one reads.
-    Raises `UserError` for a folder that is in use, and for a resumed run whose recipe was changed.
+    Raises `UserError` for a folder that is in use, and for a resumed run whose recipe was changed, and `DivergenceError`. A run that is
+    finished is loaded and not trained again.
     """
+    # Other processes of the same training share the folder of the first one.
+    with nullcontext() if int(os.environ.get("LOCAL_RANK", 0)) else locked(folder):
+        return _run(recipe, folder, resume, device, devices, restorer)
+
+
+def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> tuple[nn.Module, Description]:
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
@@ -50,6 +58,8 @@ def run(
         logging.getLogger(name).setLevel(logging.WARNING)  # they tell the precision of every run
     chosen = choose_device(device)
     recipe = _check(recipe, folder, resume)
+    if resume and (folder / MODEL).exists():
+        return load_model(folder / MODEL, chosen)
     precision = resolve_precision(recipe.training.precision, chosen)
     recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
     commit = source_commit()  # now: by the end of a long training the source may have moved on
@@ -97,7 +107,7 @@ def run(
         f"{precision}",
         commit=commit,
     )
-    if fabric.is_global_zero and not (folder / MODEL).exists():
+    if fabric.is_global_zero:
         save_model(folder / MODEL, network, description)
     return network, description
 
@@ -140,10 +150,14 @@ def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> None:
 
 
 def _check(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
-    """See that the folder can be written, and is new or that of a run of this very recipe; returns the recipe as that run began."""
-    writable_folder(folder)
+    """See that the folder is new or that of a run of this very recipe; returns the recipe as that run began."""
     if resume and (folder / RECIPE).exists():
-        older = completed(json.loads((folder / RECIPE).read_text()))
+        try:
+            older = completed(json.loads((folder / RECIPE).read_text()))
+        except (ValueError, AttributeError) as error:
+            raise UserError(
+                f"Expected the recipe of a run in {folder / RECIPE}, found a file that can't be read; remove the folder."
+            ) from error
         recipe = as_begun(recipe, older)
         changed = differences(older, settings(recipe))
         if changed:
@@ -151,7 +165,7 @@ def _check(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
                 f"Expected the recipe that {folder} was started with, found changes ({'; '.join(changed)}); resume with the same settings, "
                 "or train in a new folder."
             )
-    elif any(folder.iterdir()):
+    elif any(path.name != LOCK for path in folder.iterdir()):
         advice = "there is no run in it to resume" if resume else "go on with it by --resume"
         raise UserError(f"Expected a new or empty folder for the run, found {folder} with files in it; {advice}, or choose another one.")
     return recipe

@@ -11,6 +11,7 @@ Every data set is a row of `DATASETS` and comes as `Splits`: a training and a te
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from pellucid.data import cifar10, synthetic
@@ -30,4 +31,5 @@ def load(name: str, source: Path | None = None) -> Splits:
     """The data set of that name; `source` is where its files lie, for those that have files and where they are not to be downloaded."""
     if name not in DATASETS:
         raise UserError(f"Expected a data set among {', '.join(DATASETS)}, found {name!r}; choose one of these.")
-    return DATASETS[name](source)
+    splits = DATASETS[name](source)
+    return Splits(replace(splits.train, name=name, split="train"), replace(splits.test, name=name, split="test"))

@@ -1,7 +1,7 @@
 """What a data set is to the rest of Pellucid: clean images, labels, and the names of the classes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -15,12 +15,14 @@ class Dataset:
     """Images of one size, their labels, and what the labels mean.
 
     images: (N, H, W, 3) uint8, RGB, possibly a read-only memory map; labels: (N,) int64, indices into `classes`, `UNLABELLED` where
-    unknown; classes: the name of each class.
+    unknown; classes: the name of each class; name: of the whole data set; split: `train`, `validation` or `test`.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
+    name: str = "own data"
+    split: str = "given"
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -44,7 +46,7 @@ class Dataset:
 
     def subset(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> Self:
         """The images at `indices`, in that order; a slice keeps a memory map mapped, anything else copies."""
-        return type(self)(self.images[indices], self.labels[indices], self.classes)
+        return replace(self, images=self.images[indices], labels=self.labels[indices])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

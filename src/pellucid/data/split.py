@@ -1,5 +1,7 @@
 """Taking a validation set off a data set, and labels off its images."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from pellucid.data.dataset import Dataset
@@ -27,7 +29,7 @@ def hold_out(dataset: Dataset, num_images: int) -> tuple[Dataset, Dataset]:
     last = [np.flatnonzero(strata == stratum)[size - quota :] for stratum, (size, quota) in enumerate(zip(sizes, quotas, strict=True))]
     held = np.zeros(len(dataset), bool)
     held[np.concatenate(last)] = True
-    return dataset.subset(np.flatnonzero(~held)), dataset.subset(np.flatnonzero(held))
+    return dataset.subset(np.flatnonzero(~held)), replace(dataset.subset(np.flatnonzero(held)), split="validation")
 
 
 def keep_labels(dataset: Dataset, num_labels: int) -> Dataset:
@@ -46,4 +48,4 @@ def keep_labels(dataset: Dataset, num_labels: int) -> Dataset:
     order = labelled[by_class[np.argsort(turns, kind="stable")]]
     labels = np.full_like(dataset.labels, UNLABELLED)
     labels[order[:num_labels]] = dataset.labels[order[:num_labels]]
-    return Dataset(dataset.images, labels, dataset.classes)
+    return replace(dataset, labels=labels)

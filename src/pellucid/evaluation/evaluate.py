@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from rich import box
 from rich.table import Table
 from torch import Tensor, nn
 
@@ -31,39 +32,78 @@ COLUMNS = {
     "hole_iou": ("hole IoU", ".3f"),
 }
 
+NOTES = {
+    "ece": "ECE: expected calibration error, how far confidence is from the part that is right",
+    "psnr": "100 dB stands for identical images",
+    "hole_psnr": "hole PSNR: over the lost pixels alone",
+}
+"""What is said below the table where it has the column."""
+
+
+BROKEN = "*"
+"""Marks figures of a model some of whose outputs are not finite."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
     """The figures of one model on one track; units as in `Metrics.compute`.
 
-    metrics: means over the levels; levels: the figures of each level of a track with several; kinds: the figures of the images that have
+    dataset, split: which images were measured, see `Dataset`; num_images: the first so many of them; metrics: means over the levels, but
+    for `broken`, their sum; levels: the figures of each level of a track with several; kinds: the figures of the images that have
     each kind of damage, where the track draws it for each image; per_image: for every level, the columns
     of `Metrics.per_image`, in the order of the data set, for paired tests.
     """
 
     track: str
+    dataset: str
+    split: str
     num_images: int
     metrics: Scores
     levels: dict[str, Scores]
     per_image: dict[str, dict[str, Tensor]] = field(repr=False, compare=False)
     kinds: dict[str, Scores] = field(default_factory=dict)
 
+    @property
+    def images(self) -> str:
+        """What was measured, in words: `10,000 test images of cifar10`."""
+        return f"{self.num_images:,} {self.split} images of {self.dataset}"
+
     def to_json(self) -> dict[str, Any]:
         """What the command line writes; a figure without a meaning is null, and only a track with several levels has `levels`."""
         parts = {name: part for name, part in (("levels", self.levels), ("kinds", self.kinds)) if part}
-        return {"track": self.track, "num_images": self.num_images, **self.metrics, **parts}
+        measured = {"track": self.track, "dataset": self.dataset, "split": self.split, "num_images": self.num_images}
+        return {**measured, **self.metrics, **parts}
+
+    def rows(self) -> dict[str, Scores]:
+        """The figures of each level or kind of damage by its name, and at the end those of the track."""
+        kinds = {f"{kind.replace('_', ' ')} ({scores['num_images']:,})": scores for kind, scores in self.kinds.items()}
+        return {**self.levels, **kinds, "mean" if self.levels or kinds else self.track: self.metrics}
+
+    @property
+    def shown(self) -> dict[str, tuple[str, str]]:
+        """The columns of the table: those of `COLUMNS` that have a meaning."""
+        return {name: column for name, column in COLUMNS.items() if self.metrics[name] is not None}
+
+    @property
+    def notes(self) -> str:
+        """What the columns mean, and what is wrong with them, to stand below the table."""
+        notes = [note for name, note in NOTES.items() if name in self.shown]
+        if self.metrics["broken"]:
+            notes.append(f"{BROKEN}: {self.metrics['broken']:,} outputs are not finite, and count in accuracy alone")
+        return "; ".join(notes)
 
     def table(self) -> Table:
-        """A row for each level or kind of damage, and one for the track."""
-        shown = {name: column for name, column in COLUMNS.items() if self.metrics[name] is not None}
-        table = Table(title=f"{self.track}, {self.num_images:,} images", caption="100 dB stands for identical images")
+        """What `rows` has, as far as it has a meaning."""
+        shown = self.shown
+        title = f"{self.track}, {self.images}"
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False, min_width=len(title) + 1)
         table.add_column("level")
         for heading, _ in shown.values():
-            table.add_column(heading, justify="right")
-        kinds = {f"{kind.replace('_', ' ')} ({scores['num_images']:,})": scores for kind, scores in self.kinds.items()}
-        for level, scores in {**self.levels, **kinds, "mean" if self.levels or kinds else self.track: self.metrics}.items():
+            table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
+        for level, scores in self.rows().items():
             figures = [(scores[name], spec) for name, (_, spec) in shown.items()]
-            table.add_row(level, *("-" if figure is None else format(figure, spec) for figure, spec in figures))
+            mark = BROKEN if scores["broken"] else ""
+            table.add_row(level, *("-" if figure is None else format(figure, spec) + mark for figure, spec in figures))
         return table
 
 
@@ -128,6 +168,8 @@ def measure(
     levels = {name: metrics.compute() for name, metrics in accumulators.items()}
     return Evaluation(
         track=track.name,
+        dataset=dataset.name,
+        split=dataset.split,
         num_images=num_images,
         metrics=_mean_over(list(levels.values())),
         levels=levels if len(levels) > 1 else {},
@@ -152,7 +194,7 @@ def batches(
 
 def _mean_over(levels: list[Scores]) -> Scores:
     """The mean of each figure over the levels that have it; all have the same images."""
-    means = dict(levels[0])  # keeps num_images a whole number
+    means = dict(levels[0]) | {"broken": sum(scores["broken"] or 0 for scores in levels)}  # keeps num_images a whole number
     for name in COLUMNS:
         known = [figure for scores in levels if (figure := scores[name]) is not None]
         means[name] = sum(known) / len(known) if known else None

@@ -1,7 +1,7 @@
 """Results -> what follows from them: every figure of every arm with its interval, and every difference that was asked for."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -44,7 +44,7 @@ class Analysis:
 
     figures: of the arms that have a finished run; costs: of these, means over their seeds; paired: by two arms, the first minus the second,
     where both have a finished run of one seed; missing: planned runs that are not finished, arm and seed; lacking: finished runs without a
-    figure that their arm has with other seeds, in words, such as those whose training broke down.
+    figure that their arm has with other seeds, or with outputs that are not finite, in words; broken: arm and track of these last.
     """
 
     results: Results
@@ -53,6 +53,7 @@ class Analysis:
     paired: Mapping[tuple[str, str], Differences]
     missing: Sequence[tuple[str, int]]
     lacking: Sequence[str]
+    broken: Set[tuple[str, str]]
 
 
 def analyse(results: Results) -> Analysis:
@@ -67,6 +68,13 @@ def analyse(results: Results) -> Analysis:
         paired={pair: by_track for pair, by_track in pairs.items() if by_track},
         missing=[(arm, seed) for seed in seeds for arm in arms if seed not in results.runs.get(arm, {})],
         lacking=[lack for arm in begun for lack in _lacking(results, arm)],
+        broken={
+            (arm, track)
+            for arm in begun
+            for run in results.runs[arm].values()
+            for track, metrics in run.metrics.items()
+            if metrics.get("broken")
+        },
     )
 
 
@@ -117,6 +125,9 @@ def _lacking(results: Results, arm: str) -> Iterator[str]:
             values = by_seed(results, arm, track, metric)
             for seed in results.runs[arm].keys() - values.keys() if values else ():
                 yield f"{arm} with seed {seed} has no {COLUMNS[metric][0]} on track “{track}”"
+        for seed, run in results.runs[arm].items():
+            if broken := run.metrics.get(track, {}).get("broken"):
+                yield f"{arm} with seed {seed} has {broken:,} outputs on track “{track}” that are not finite and count in accuracy alone"
 
 
 def _differences(results: Results, arm: str, baseline: str) -> Differences:

@@ -9,10 +9,10 @@ from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import Comparison
-from pellucid.experiments.cost import NUM_CLASSES, seconds_per_image
+from pellucid.experiments.cost import seconds_per_image
 from pellucid.experiments.curve import CURVE, at_values, write_curve
 from pellucid.experiments.examples import examples
-from pellucid.experiments.matrix import Job, finished, plan, walk
+from pellucid.experiments.matrix import Job, failure, finished, plan, test_images, walk
 from pellucid.experiments.report import REPORT, write_report
 from pellucid.experiments.results import Result, Results
 from pellucid.experiments.verdict import verdict
@@ -41,6 +41,8 @@ def compare(
         walk(jobs, device=device, workers=workers)
     finally:
         results = gather(comparison, seeds, jobs, device)
+        if not workers and not any(results.runs.values()):
+            raise UserError(f"Expected finished runs to report in {out}, found none; train some first, or name their folder by --out.")
         if any(results.runs.values()):
             write_report(out, results, examples(results, jobs))
     return results
@@ -87,14 +89,18 @@ def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], de
         runs=_timed(runs, jobs, device),
         logs={arm: {seed: result.course for seed, result in by_seed.items()} for arm, by_seed in runs.items()},
         provenance=provenance(["pellucid", *sys.argv[1:]], choose_device(device)),
+        failures={(job.arm, job.seed): reason for job in jobs if (reason := failure(job))},
     )
 
 
 def _timed(runs: Mapping[str, Mapping[int, Result]], jobs: Sequence[Job], device: str) -> dict[str, dict[int, Result]]:
     """The same results with the time of a forward, measured here and now for all arms in turns."""
     recipes = {job.arm: job.recipe for job in jobs if runs[job.arm]}
-    networks = {arm: initialise(recipe, NUM_CLASSES).eval().to(choose_device(device)) for arm, recipe in recipes.items()}
-    seconds = seconds_per_image(networks)
+    if not recipes:
+        return {arm: {} for arm in runs}
+    images = test_images(next(iter(recipes.values())))
+    networks = {arm: initialise(recipe, len(images.classes)).eval().to(choose_device(device)) for arm, recipe in recipes.items()}
+    seconds = seconds_per_image(networks, side=images.images.shape[1])
     return {
         arm: {seed: replace(result, cost=replace(result.cost, seconds_per_image=seconds[arm])) for seed, result in by_seed.items()}
         for arm, by_seed in runs.items()

@@ -26,6 +26,9 @@ TRAINING_FLOP_PER_MAC = 6
 MULTIPLE = 8
 """Widths are multiples of it: what vector units and tensor cores like."""
 
+STAGES = range(4)
+"""Of ResNets and ConvNeXts as timm builds them."""
+
 FINENESS, MOST = 0.01, 4.0
 """Steps of the factor by which a network is widened, and the greatest one that is tried, less 1."""
 
@@ -49,7 +52,8 @@ def widen(recipe: Recipe, macs: int) -> Recipe:
 
     Raises `UserError` where that is not even the present width, or the encoder's widths can't be set.
     """
-    widths = recipe.model.widths or tuple(Encoder(recipe.model).channels)
+    num_stages = len(recipe.model.depths or STAGES)
+    widths = recipe.model.widths or tuple(Encoder(recipe.model).channels[-num_stages:])  # a standard stem's own map comes before them
 
     def stretched(steps: int) -> Recipe:
         wider = tuple(max(MULTIPLE, round(width * (1 + steps * FINENESS) / MULTIPLE) * MULTIPLE) for width in widths)
@@ -65,7 +69,7 @@ def widen(recipe: Recipe, macs: int) -> Recipe:
 
 
 def seconds_per_image(networks: Mapping[str, nn.Module], side: int = SIDE, batch_size: int = 64, rounds: int = 15) -> dict[str, float]:
-    """Time of one forward by network, measured in turns, so that whatever else the machine does slows all of them alike."""
+    """Time of one forward of an image of side x side pixels by network, measured in turns: what else the machine does slows all alike."""
     times: dict[str, list[float]] = {name: [] for name in networks}
     with torch.inference_mode():
         for turn in range(rounds + 2):
@@ -74,8 +78,8 @@ def seconds_per_image(networks: Mapping[str, nn.Module], side: int = SIDE, batch
                 images = torch.zeros(batch_size, 3, side, side, device=device)
                 started = time.perf_counter()
                 network(images)
-                if device.type == "cuda":
-                    torch.cuda.synchronize(device)
+                if device.type != "cpu":
+                    torch.accelerator.synchronize(device)
                 if turn >= 2:  # the first ones warm up
                     times[name].append((time.perf_counter() - started) / batch_size)
     return {name: median(measured) for name, measured in times.items()}

@@ -1,4 +1,4 @@
-"""Pictures to look at: the test images on which two arms differ most, as each of them answers."""
+"""Pictures to look at: the measured images on which two arms differ most, as each of them answers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -42,7 +42,7 @@ def examples(results: Results, jobs: Sequence[Job], joint: str = "joint") -> lis
 
 @torch.inference_mode()
 def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, place: int) -> Example:
-    """One test image, clean, damaged, and as the networks answer."""
+    """One image, clean, damaged, and as the networks answer."""
     level = TRACKS[track].levels[0]
     clean = torch.tensor(images.images[place]).permute(2, 0, 1)[None].float() / 255
     degraded, _ = damage(TRACKS[track], level, clean, [place])
@@ -56,7 +56,9 @@ def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, place: 
         if answer.restored is not None:
             said.append(f"{psnr_of(answer.restored, clean).item():.1f} dB")
         shown.append((f"{arm}: {', '.join(said)}", _pixels(degraded if answer.restored is None else answer.restored)))
-    return Example(f"test image {place:,}, {images.classes[images.labels[place]] if images.labels[place] >= 0 else 'no label'}", shown)
+    return Example(
+        f"{images.split} image {place:,}, {images.classes[images.labels[place]] if images.labels[place] >= 0 else 'no label'}", shown
+    )
 
 
 def _pixels(image: Tensor) -> NDArray[np.uint8]:

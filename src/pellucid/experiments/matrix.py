@@ -4,33 +4,43 @@ import contextlib
 import json
 import multiprocessing
 import os
+import signal
 import sys
+import textwrap
+import threading
+import traceback
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
+from rich import get_console
 from rich.console import Console
 from rich.live import Live
 
 from pellucid import data
 from pellucid.data import Dataset
 from pellucid.device import choose_device
-from pellucid.errors import UserError
+from pellucid.errors import DivergenceError, UserError
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.experiments.comparison import Comparison
 from pellucid.experiments.cost import count_macs
 from pellucid.experiments.progress import MatrixProgress
 from pellucid.experiments.results import COLUMNS, RESULT, Cost, Result
+from pellucid.files import write_aside
+from pellucid.progress import Heartbeat
 from pellucid.provenance import provenance
 from pellucid.recipe import Recipe, as_begun, completed, differences, settings
 from pellucid.run import LOG, MODEL, run, training_images
 from pellucid.training.log import read_log
 
-RUNS = "runs"
+RUNS, FAILURE = "runs", "failure.json"
 
 PATIENCE = 0.5
 """Seconds between two looks at how far the runs are."""
@@ -94,8 +104,9 @@ def finished(job: Job) -> Result | None:
 def walk(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
     """Do all jobs that are not done, `workers` of them at a time (0 for none), in as many processes with their share of the cores.
 
-    What a run prints goes to a text file beside its folder. Raises `UserError` where the weights are gone that a run builds on. A run that
-    fails stops the others after what they are doing, and is raised.
+    What a run prints goes to a text file beside its folder. A run that fails, such as one that diverges, leaves `failure.json` there, and
+    the others go on; the next call tries it again. A user's mistake stops all and is raised, such as weights that are gone on which a run
+    builds.
     """
     waiting = [job for job in jobs if not finished(job)]
     if not waiting or not workers:
@@ -109,31 +120,76 @@ def walk(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console
     choose_device(device)
     threads = max(1, (os.cpu_count() or 1) // workers)
     progress = MatrixProgress([(job.arm, job.seed, job.folder / LOG) for job in jobs], {(job.arm, job.seed) for job in waiting})
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=spawn) as pool, Live(progress, console=console) as live:
+    with ExitStack() as stack:
+        pool = stack.enter_context(_pool(workers))
+        console = console or get_console()
+        live = stack.enter_context(Live(progress, console=console)) if console.is_terminal else None
+        heartbeat = Heartbeat(console)
         running: dict[Future[None], Job] = {}
-        try:
-            while waiting or running:
-                for job in [job for job in waiting if _ready(job)][: workers - len(running)]:
-                    waiting.remove(job)
-                    running[pool.submit(_execute, job, device, threads)] = job
-                    progress.start(job.arm, job.seed)
-                done, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
-                for future in done:
-                    job = running.pop(future)
-                    future.result()
+        while waiting or running:
+            for job in [job for job in waiting if _ready(job)][: workers - len(running)]:
+                waiting.remove(job)
+                running[pool.submit(_execute, job, device, threads, workers)] = job
+                progress.start(job.arm, job.seed)
+            done, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+            for future in done:
+                job = running.pop(future)
+                if error := future.exception():
+                    _note(job, error)
+                    progress.fail(job.arm, job.seed)
+                else:
                     progress.finish(job.arm, job.seed)
+                heartbeat.say(f"{job.arm}, seed {job.seed}: {progress.state(job.arm, job.seed)}")
+            if any(isinstance(future.exception(), BrokenProcessPool) for future in done) and not running:
+                pool = stack.enter_context(_pool(workers))
+            if not running and not any(_ready(job) for job in waiting):
+                for job in waiting:
+                    _note(job, RuntimeError(f"it builds on the run in {job.restorer}, which is not finished"))
+                    progress.fail(job.arm, job.seed)
+                waiting.clear()
+            if live:
                 live.refresh()
-        except BaseException:
-            waiting.clear()
-            raise
+            heartbeat.beat(progress.line)
+
+
+def _pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"), initializer=_end_with_parent)
+
+
+def _end_with_parent() -> None:
+    """Have this process asked to stop when the one that started it is gone: what it trains is saved, and no one else trains beside it."""
+    if parent := multiprocessing.parent_process():
+
+        def watch() -> None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        threading.Thread(target=watch, daemon=True).start()
 
 
 def _ready(job: Job) -> bool:
     return job.restorer is None or (job.restorer / RESULT).exists()
 
 
-def _execute(job: Job, device: str, threads: int) -> None:
+def _note(job: Job, error: BaseException) -> None:
+    """Keep the reason why a run failed beside its folder; what is no failure of one run is raised."""
+    if not isinstance(error, Exception) or (isinstance(error, UserError) and not isinstance(error, DivergenceError)):
+        raise error
+    told = (
+        "its process was killed, perhaps for want of memory" if isinstance(error, BrokenProcessPool) else textwrap.shorten(str(error), 400)
+    )
+    reason = told if isinstance(error, DivergenceError | BrokenProcessPool) else f"{type(error).__name__}: {told}"
+    with write_aside(job.folder / FAILURE) as path:
+        path.write_text(json.dumps({"reason": reason, "date": date.today().isoformat()}) + "\n")
+
+
+def failure(job: Job) -> str | None:
+    """Why a run failed when it was tried last; `None` where it did not."""
+    path = job.folder / FAILURE
+    return str(json.loads(path.read_text())["reason"]) if path.exists() and not finished(job) else None
+
+
+def _execute(job: Job, device: str, threads: int, workers: int) -> None:
     """One run, in a process of the pool."""
     torch.set_num_threads(threads)
     job.folder.mkdir(parents=True, exist_ok=True)
@@ -142,15 +198,26 @@ def _execute(job: Job, device: str, threads: int) -> None:
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):
-        _train_and_measure(job, device)
+        (job.folder / FAILURE).unlink(missing_ok=True)
+        try:
+            _train_and_measure(job, device, workers)
+        except Exception:
+            traceback.print_exc()
+            raise
 
 
-def _train_and_measure(job: Job, device: str) -> None:
+def _train_and_measure(job: Job, device: str, workers: int) -> None:
+    """Train what is not trained, and measure the tracks that are not measured."""
     network, description = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
+    older = Result.load(job.folder) if (job.folder / RESULT).exists() else None
     images = test_images(job.recipe)
     chosen, damages = choose_device(device), description.damages
-    evaluations = {track: evaluate(network, images, TRACKS[track], device=chosen, damages=damages) for track in job.tracks}
+    tracks = [track for track in job.tracks if older is None or track not in older.metrics]
+    evaluations = {track: evaluate(network, images, TRACKS[track], device=chosen, damages=damages) for track in tracks}
     records = read_log(job.folder / LOG)
+    seconds = older.cost.training_seconds if older else records[-1]["seconds"]
+    if job.restorer and not older:
+        seconds += Result.load(job.restorer).cost.training_seconds
     Result(
         arm=job.arm,
         seed=job.seed,
@@ -158,11 +225,13 @@ def _train_and_measure(job: Job, device: str) -> None:
         cost=Cost(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             macs=count_macs(network, images.images.shape[1]),
-            training_seconds=records[-1]["seconds"],
+            training_seconds=seconds,
         ),
-        metrics={track: evaluation.to_json() for track, evaluation in evaluations.items()},
-        provenance=provenance(["pellucid", *sys.argv[1:]], chosen) | {"trained": description.trained, "trained_commit": description.commit},
-        per_image={
+        metrics=(older.metrics if older else {}) | {track: evaluation.to_json() for track, evaluation in evaluations.items()},
+        provenance=provenance(["pellucid", *sys.argv[1:]], chosen)
+        | {"trained": description.trained, "trained_commit": description.commit, "runs_at_a_time": workers},
+        per_image=(older.per_image if older else {})
+        | {
             track: {
                 name: torch.cat([columns[name] for columns in evaluation.per_image.values()]).numpy()
                 for name in COLUMNS
@@ -170,7 +239,7 @@ def _train_and_measure(job: Job, device: str) -> None:
             }
             for track, evaluation in evaluations.items()
         },
-        course=_course(records),
+        course=older.course if older else _course(records),
     ).save(job.folder)
 
 

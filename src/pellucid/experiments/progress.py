@@ -23,6 +23,7 @@ class MatrixProgress:
         self.logs = {(arm, seed): log for arm, seed, log in runs}
         self.unfinished = set(unfinished)
         self.running: set[tuple[str, int]] = set()
+        self.failed: set[tuple[str, int]] = set()
         self.before = {run: self._progress(run) for run in unfinished}
         self.started = time.monotonic()
 
@@ -35,6 +36,11 @@ class MatrixProgress:
         self.running.discard((arm, seed))
         self.unfinished.discard((arm, seed))
 
+    def fail(self, arm: str, seed: int) -> None:
+        """A run has failed; it counts as no work that is left."""
+        self.finish(arm, seed)
+        self.failed.add((arm, seed))
+
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, and a line with the time that has gone by and that is left."""
         seeds = sorted({seed for _, seed in self.logs})
@@ -42,13 +48,25 @@ class MatrixProgress:
         for arm in dict.fromkeys(arm for arm, _ in self.logs):
             table.add_row(arm, *(self._cell((arm, seed)) for seed in seeds))
         yield table
+        yield Text(self.line())
+
+    def line(self) -> str:
+        """How many runs are done, and the time that has gone by and that is left."""
         passed = time.monotonic() - self.started
         left = self.seconds_left(passed)
-        yield Text(f"{_clock(passed)} gone, {_clock(left) + ' left' if left is not None else 'time left not known yet'}")
+        done = len(self.logs) - len(self.unfinished)
+        gone = f"{_clock(passed)} gone, {_clock(left) + ' left' if left is not None else 'time left not known yet'}"
+        return f"{done} of {len(self.logs)} runs done, {gone}"
+
+    def state(self, arm: str, seed: int) -> str:
+        """What a run is at, in a word."""
+        return Text.from_markup(self._cell((arm, seed))).plain
 
     def _cell(self, run: tuple[str, int]) -> str:
         if run not in self.logs:
             return ""
+        if run in self.failed:
+            return "[red]failed[/]"
         if run not in self.unfinished:
             return "[green]done[/]"
         progress = self._progress(run)

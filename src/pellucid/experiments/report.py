@@ -27,10 +27,10 @@ COMPARISON, MARKDOWN, REPORT = "comparison.json", "report.md", "report.html"
 def comparison_json(results: Results) -> dict[str, Any]:
     """Everything that was found, in plain values.
 
-    question, command, commit, device, date; seeds; arms: by arm, then by track and metric, mean, ci95 and values; cost beside the tracks,
-    means over seeds; paired: by `"ARM-RIVAL"`, then by track and metric, the same of ARM minus RIVAL, and bootstrap95; verdict; missing:
-    arm and seed of runs. values are those of the finished seeds in the order of `seeds`, in %, dB or fractions, see `Metrics.compute`; ci95
-    is null for one seed, bootstrap95 where no images were kept.
+    question, command, commit, device, date; seeds; measured: by track, data set, split and number of images; arms: by arm, then by track
+    and metric, mean, ci95 and values; cost beside the tracks, means over seeds; paired: by `"ARM-BASELINE"`, then by track and metric, the
+    same of ARM minus BASELINE, and bootstrap95; verdict; missing: arm and seed of runs. values are those of the finished seeds in the order
+    of `seeds`, in %, dB or fractions, see `Metrics.compute`; ci95 is null for one seed, bootstrap95 where no images were kept.
     """
     return _plain(analyse(results))
 
@@ -78,6 +78,7 @@ def _plain(analysis: Analysis) -> dict[str, Any]:
         "question": results.question,
         **{name: results.provenance.get(name) for name in ("command", "commit", "device", "date")},
         "seeds": list(results.planned[1]),
+        "measured": {track: _measured(results, track) for track in results.tracks},
         "arms": {
             arm: {
                 **{track: {metric: _estimate(figure) for metric, figure in figures.items()} for track, figures in by_track.items()},
@@ -95,8 +96,16 @@ def _plain(analysis: Analysis) -> dict[str, Any]:
             for (arm, rival), by_track in analysis.paired.items()
         },
         "verdict": verdict(analysis),
-        "missing": [{"arm": arm, "seed": seed} for arm, seed in analysis.missing],
+        "missing": [
+            {"arm": arm, "seed": seed, "reason": results.failures.get((arm, seed), "not finished")} for arm, seed in analysis.missing
+        ],
     }
+
+
+def _measured(results: Results, track: str) -> dict[str, Any]:
+    """Data set, split and number of images behind a track's figures; empty where no run is finished."""
+    scores = (run.metrics[track] for runs in results.runs.values() for run in runs.values() if track in run.metrics)
+    return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}
 
 
 def _estimate(figure: Estimate) -> dict[str, Any]:

@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.errors import UserError
 from pellucid.files import write_aside
 
 RESULT, PER_IMAGE = "result.json", "per-image.npz"
@@ -67,14 +69,20 @@ class Result:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The result in the folder of a finished run."""
-        plain = json.loads((folder / RESULT).read_text())
+        """The result in the folder of a finished run; `UserError` where its files are not whole."""
         per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
-        with np.load(folder / PER_IMAGE, allow_pickle=False) as columns:
-            for key in columns.files:
-                track, name = key.split("/")
-                per_image.setdefault(track, {})[name] = columns[key].astype(np.float32)
-        return cls(**(plain | {"cost": Cost(**plain["cost"])}), per_image=per_image)
+        try:
+            plain = json.loads((folder / RESULT).read_text())
+            with np.load(folder / PER_IMAGE, allow_pickle=False) as columns:
+                for key in columns.files:
+                    track, name = key.split("/")
+                    per_image.setdefault(track, {})[name] = columns[key].astype(np.float32)
+            return cls(**(plain | {"cost": Cost(**plain["cost"])}), per_image=per_image)
+        except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:
+            raise UserError(
+                f"Expected the figures of a finished run in {folder}, found files that can't be read ({type(error).__name__}); remove "
+                f"{RESULT} there, and it is measured again."
+            ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ class Results:
     question: in words; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
     such as `model.arm: joint -> classify`, the seed left out; runs: by arm, then by seed, the finished ones; logs: the same, the records of
     each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; pairs: arm and baseline, what is compared;
-    provenance: command, commit, device, date.
+    provenance: command, commit, device, date; failures: by arm and seed, why a run failed.
     """
 
     question: str
@@ -96,3 +104,4 @@ class Results:
     runs: Mapping[str, Mapping[int, Result]]
     logs: Mapping[str, Mapping[int, list[dict[str, Any]]]]
     provenance: dict[str, Any]
+    failures: Mapping[tuple[str, int], str] = field(default_factory=dict)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from pellucid.evaluation.evaluate import COLUMNS
+from pellucid.evaluation.evaluate import BROKEN, COLUMNS
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
 from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.courses import cosine_thirds, layers
@@ -33,13 +33,25 @@ def figures_table(analysis: Analysis, track: str) -> Table:
     by_arm = {arm: by_track.get(track, {}) for arm, by_track in analysis.figures.items()}
     metrics = [metric for metric in METRICS if any(metric in figures for figures in by_arm.values())]
     return Table(
-        f"Track “{track}”: mean over seeds ± half of the 95 % interval (Student’s t)",
+        f"Track “{track}”{measured_on(analysis, track)}: mean over seeds ± half of the 95 % interval (Student’s t)"
+        + ("; *: some outputs are not finite" if any(broken == track for _, broken in analysis.broken) else ""),
         ["arm", "seeds", *(COLUMNS[metric][0] for metric in metrics)],
         [
-            [arm, str(len(analysis.results.runs[arm])), *(spread(figures.get(metric), COLUMNS[metric][1]) for metric in metrics)]
+            [
+                arm + (BROKEN if (arm, track) in analysis.broken else ""),
+                str(len(analysis.results.runs[arm])),
+                *(spread(figures.get(metric), COLUMNS[metric][1]) for metric in metrics),
+            ]
             for arm, figures in by_arm.items()
         ],
     )
+
+
+def measured_on(analysis: Analysis, track: str) -> str:
+    """Which images a track's figures are of: `, 10,000 test images of cifar10`."""
+    scores = [run.metrics[track] for runs in analysis.results.runs.values() for run in runs.values() if track in run.metrics]
+    found = sorted({f"{each['num_images']:,} {each['split']} images of {each['dataset']}" for each in scores if "split" in each})
+    return f", {'; '.join(found)}" if found else ""
 
 
 def level_tables(analysis: Analysis, track: str) -> list[Table]:
@@ -56,7 +68,7 @@ def level_tables(analysis: Analysis, track: str) -> list[Table]:
                 found = [list(by_seed(results, arm, track, metric, level).values()) for level in levels]
                 rows.append([arm, *(spread(estimate(values) if values else None, spec) for values in found)])
         if levels and rows:
-            tables.append(Table(f"Track “{track}”, {heading} at each level", ["arm", *levels], rows))
+            tables.append(Table(f"Track “{track}”{measured_on(analysis, track)}, {heading} at each level", ["arm", *levels], rows))
     return tables
 
 
@@ -68,7 +80,8 @@ def differences_table(analysis: Analysis, track: str) -> Table | None:
         for metric, difference in by_track.get(track, {}).items()
     ]
     head = ["difference", "of", "seeds", "mean", "95 % over seeds", "95 % over images"]
-    return Table(f"Track “{track}”: differences paired by seed, and by image", head, rows) if rows else None
+    caption = f"Track “{track}”{measured_on(analysis, track)}: differences paired by seed, and by image"
+    return Table(caption, head, rows) if rows else None
 
 
 def cost_table(analysis: Analysis) -> Table:
@@ -89,8 +102,10 @@ def cost_table(analysis: Analysis) -> Table:
         for arm, cost in costs.items()
     ]
     known = [any(cell != NOTHING for cell in column) for column in zip(*rows, strict=True)]
+    together = max((run.provenance.get("runs_at_a_time", 1) for runs in analysis.results.runs.values() for run in runs.values()), default=1)
+    shared = f"; up to {together} runs shared the machine, so compare times of training with care" if together > 1 else ""
     return Table(
-        "Cost of one network, and of one forward of one image",
+        f"Cost of one network, and of one forward of one image{shared}",
         [name for name, shown in zip(head, known, strict=True) if shown],
         [[cell for cell, shown in zip(row, known, strict=True) if shown] for row in rows],
     )

@@ -88,7 +88,7 @@ def _examples(examples: Sequence[Example]) -> Html:
         )
         for example in examples
     )
-    told = "These are the test pictures on which two arms differ most, so they show how arms differ and not how often."
+    told = "These are the measured pictures on which two arms differ most, so they show how arms differ and not how often."
     return section("Where they differ most", paragraph(told), html('<ul class="rows">{rows}</ul>', rows=join(rows))) if examples else Html()
 
 

@@ -4,10 +4,13 @@ and a contact sheet.
 Pictures stream through in chunks, so that memory doesn't grow with their number.
 """
 
+import errno
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -46,14 +49,16 @@ def predict_files(
     force: bool = False,
     progress: Callable[[int, int], None] | None = None,
     mirror: bool = False,
+    resume: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> Summary:
     """Restore and classify the pictures in files and folders.
 
     Writes `restored/`, named by `inputs`; `holes/`, under the same names, for pictures in which a hole was found, its pixels white;
-    `predictions.jsonl`, a line for each picture in their order; and `contact-sheet.png`. A line has path, label, confidence, probabilities,
-    restored and hole_mask (files relative to `out`), damage (by kind: probability, and strength in the unit of that degradation) and hole
-    (the part of the picture that it covers), null where the model has no such task, or path and error. A picture that can't be read, or is
-    too large to go through the network whole, is such an error and stops nothing.
+    `predictions.jsonl`, a line for each picture as soon as it is done; and `contact-sheet.png`. A line has path, label, confidence,
+    probabilities, restored and hole_mask (files relative to `out`), damage (by kind: probability, strength and its unit) and hole (the part
+    of the picture that it covers), null where the model has no such task, or path and error. A picture that can't be read, is too large for
+    the memory, or gets an output that is not finite is such an error and stops nothing; a full disk stops all.
 
     Args:
         paths: files, and folders that are searched through.
@@ -63,29 +68,57 @@ def predict_files(
         force: write into a folder that holds files already; those with other names stay as they are.
         progress: is told after each picture how many are done, and how many there are.
         mirror: average over each picture and its mirror image, for twice the time.
+        resume: keep what a stopped call with the same folder has done, and do the rest; pictures that failed are tried again.
+        tell: is told each picture's prediction in a line of words.
     """
-    if out.exists() and any(files.folder(out).iterdir()) and not force:
-        raise UserError(f"Expected a new or an empty folder for the results, found files in {out}; choose another, or --force this one.")
+    if out.exists() and any(files.folder(out).iterdir()) and not (force or resume):
+        raise UserError(
+            f"Expected a new or an empty folder for the results, found files in {out}; choose another, --force this one, or go on by "
+            "--resume."
+        )
     made = [out / RESTORED, out / HOLES, out / SHEET]
     total = sum(1 for _ in inputs(paths, made))
     if not total:
         raise UserError(f"Expected pictures, found only the results of an earlier run in {out}; choose another folder to read from.")
+    kept = _done(out / PREDICTIONS) if resume else []
+    known = {line["path"] for line in kept}
+    waiting = [(path, place) for path, place in inputs(paths, made) if str(path) not in known]
     predictor = Predictor.load(model, device, mirror=mirror)
-    cells: list[sheet.Cell] = []
+    with files.write_aside(out / PREDICTIONS) as aside:
+        aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
+    shown: list[dict[str, Any]] = []
     done = num_failed = 0
-    with files.write_aside(out / PREDICTIONS) as aside, aside.open("w", encoding="utf-8") as lines:
-        for answer in stream(inputs(paths, made), predictor):
-            line = _save(answer, out)
-            lines.write(json.dumps(line) + "\n")
-            if isinstance(answer, Failure) or "error" in line:
+    with (out / PREDICTIONS).open("a", encoding="utf-8", buffering=1) as file:
+        for line in chain(kept, _predicted(waiting, predictor, out)):
+            if done >= len(kept):
+                file.write(json.dumps(line) + "\n")
+                if tell is not None:
+                    tell(_words(line))
+            if "error" in line:
                 num_failed += 1
-            elif len(cells) < sheet.MOST and len(cells) * total <= done * sheet.MOST:  # from all over: neighbours tend to be alike
-                cells.append(sheet.cell(answer.path.name, answer.picture, answer.prediction))
+            elif len(shown) < sheet.MOST and len(shown) * total <= done * sheet.MOST:  # from all over: neighbours tend to be alike
+                shown.append(line)
             done += 1
             if progress is not None:
                 progress(done, total)
-    pictures.write(out / SHEET, sheet.draw(cells, (f"{len(cells)} of " if len(cells) < done else "") + _pictures(done)))
+    heading = (f"{len(shown)} of " if len(shown) < done else "") + _pictures(done)
+    pictures.write(out / SHEET, sheet.draw([_cell(line, out) for line in shown], heading))
     return Summary(out, done, num_failed)
+
+
+def _predicted(waiting: Sequence[tuple[Path, PurePosixPath]], predictor: Predictor, out: Path) -> Iterator[dict[str, Any]]:
+    """The lines of pictures that are not done, their files written."""
+    for answer in stream(waiting, predictor):
+        yield _save(answer, out)
+
+
+def _done(path: Path) -> list[dict[str, Any]]:
+    """The lines of an earlier call that went well; the last one may have been cut off."""
+    lines = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.exists() else []:
+        with suppress(json.JSONDecodeError):
+            lines.append(json.loads(line))
+    return [line for line in lines if "error" not in line]
 
 
 def _save(answer: Answer | Failure, out: Path) -> dict[str, Any]:
@@ -94,6 +127,11 @@ def _save(answer: Answer | Failure, out: Path) -> dict[str, Any]:
     if isinstance(answer, Failure):
         return {"path": path, "error": str(answer.error)}
     said, restored, hole_mask = answer.prediction, None, None
+    if said.broken:
+        return {
+            "path": path,
+            "error": "Expected finite outputs of the model, found others; its training may have diverged: train it again.",
+        }
     try:
         if said.restored is not None:
             restored = f"{RESTORED}/{answer.place}"
@@ -102,6 +140,8 @@ def _save(answer: Answer | Failure, out: Path) -> dict[str, Any]:
             hole_mask = f"{HOLES}/{answer.place}"
             pictures.write(out / hole_mask, np.uint8(255) * said.hole[:, :, None].repeat(3, axis=2))
     except UserError as error:  # such as a name too long for the file system: the others may still go well
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
         return {"path": path, "error": str(error)}
     return {
         "path": path,
@@ -111,12 +151,29 @@ def _save(answer: Answer | Failure, out: Path) -> dict[str, Any]:
         "restored": restored,
         "damage": said.damage
         and {
-            kind: {"probability": round(found["probability"], 6), "strength": round(found["strength"], 6)}
+            kind: {"probability": round(found["probability"], 6), "strength": round(found["strength"], 6), "unit": found["unit"]}
             for kind, found in said.damage.items()
         },
         "hole": None if said.hole is None else round(float(said.hole.mean()), 6),
         "hole_mask": hole_mask,
     }
+
+
+def _words(line: dict[str, Any]) -> str:
+    """A line of `predictions.jsonl` for people: `x.png: cat 93 %, gaussian noise 0.05, hole 6 % -> restored/x.png`."""
+    if "error" in line:
+        return f"{line['path']}: {line['error']}"
+    parts = [f"{line['label']} {100 * line['confidence']:.0f} %"] if line["label"] is not None else []
+    if damage := sheet.damage(line["damage"], line["hole"]):
+        parts.append(damage)
+    return f"{line['path']}: {', '.join(parts)}" + (f" -> {line['restored']}" if line["restored"] else "")
+
+
+def _cell(line: dict[str, Any], out: Path) -> sheet.Cell:
+    """A line of `predictions.jsonl` on the contact sheet."""
+    caption = "" if line["confidence"] is None else f"{line['label']}  {100 * line['confidence']:.0f} %"
+    paths = [Path(line["path"])] + ([out / line["restored"]] if line["restored"] else [])
+    return sheet.cell(Path(line["path"]).name, caption, sheet.damage(line["damage"], line["hole"]), [pictures.read(path) for path in paths])
 
 
 def _pictures(number: int) -> str:

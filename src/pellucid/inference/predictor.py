@@ -39,7 +39,8 @@ class Prediction:
     """What a model says of one picture; `None` for what it has no head for.
 
     label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) uint8, RGB;
-    damage: by kind of damage, in the model's order; hole: (H, W) bool, true where the pixels are thought to be destroyed.
+    damage: by kind of damage, in the model's order; hole: (H, W) bool, true where the pixels are thought to be destroyed; broken: the
+    model's output is not finite, and all else is `None`.
     """
 
     label: str | None
@@ -48,6 +49,10 @@ class Prediction:
     restored: NDArray[np.uint8] | None
     damage: dict[str, Found] | None = None
     hole: NDArray[np.bool_] | None = None
+    broken: bool = False
+
+
+BROKEN = Prediction(None, None, None, None, broken=True)
 
 
 class Predictor:
@@ -69,6 +74,10 @@ class Predictor:
         batch_size: int = 64,
         damages: Sequence[str] = (),
     ) -> None:
+        if batch_size < 1:
+            raise UserError(f"Expected a batch_size of at least 1, found {batch_size}.")
+        if len(set(classes)) < len(classes):
+            raise UserError(f"Expected every class once, found {', '.join(classes)}; rename those that are called alike.")
         if network.training:
             raise ValueError("Expected a network in evaluation mode, found it in training mode; call network.eval() first.")
         self.device = choose_device(device)
@@ -132,9 +141,11 @@ class Predictor:
         with inference_autocast(self.device):
             output: Output = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images).float()
         nothing = [None] * num_pictures
+        finite = torch.stack([part.flatten(1).isfinite().all(dim=1) for part in output if part is not None]).all(dim=0).tolist()
         return [
-            Prediction(*answer)
-            for answer in zip(
+            Prediction(*answer) if whole else BROKEN
+            for whole, *answer in zip(
+                finite,
                 *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
                 nothing if output.restored is None else _pixels(output.restored[..., :height, :width]),
                 nothing if output.presence is None or output.strength is None else self._damages(output.presence, output.strength),

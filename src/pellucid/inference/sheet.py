@@ -1,16 +1,15 @@
 """The contact sheet: pictures beside their restored ones, with what the model says of them, on one page to look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pellucid.degradations import DEGRADATIONS
-from pellucid.inference.predictor import Prediction
 
 MOST = 24
 """Pictures of a full sheet."""
@@ -30,22 +29,23 @@ class Cell(NamedTuple):
     images: tuple[Image.Image, ...]
 
 
-def cell(name: str, image: NDArray[np.uint8], prediction: Prediction) -> Cell:
-    """The picture `image`, (H, W, 3) uint8, called `name`, and its restored one beside it if there is one."""
-    pair = [image] if prediction.restored is None else [image, prediction.restored]
-    caption = "" if prediction.confidence is None else f"{prediction.label}  {100 * prediction.confidence:.0f} %"
-    return Cell(name, caption, damage(prediction), tuple(map(fit, pair)))
+def cell(name: str, caption: str, damaged: str, images: Sequence[NDArray[np.uint8]]) -> Cell:
+    """The picture called `name`, (H, W, 3) uint8, and its restored one beside it if there is one."""
+    return Cell(name, caption, damaged, tuple(map(fit, images)))
 
 
-def damage(prediction: Prediction) -> str:
-    """What was done to a picture, in short, such as `gaussian noise 0.05, hole 6 %`; nothing for a model that doesn't say."""
-    if prediction.damage is None or prediction.hole is None:
+def damage(found: Mapping[str, Mapping[str, Any]] | None, hole: float | None) -> str:
+    """What was done to a picture, in short, such as `gaussian noise 0.05, hole 6 %`; nothing for a model that doesn't say.
+
+    found: by kind, its probability and strength; hole: the part of the picture that is lost.
+    """
+    if found is None or hole is None:
         return ""
-    likely = {kind: found["strength"] for kind, found in prediction.damage.items() if found["probability"] > 0.5}
+    likely = {kind: each["strength"] for kind, each in found.items() if each["probability"] > 0.5}
     parts = [  # the mask says more of lost pixels than the kind does
         f"{kind.replace('_', ' ')} {float(f'{strength:.2g}'):g}" for kind, strength in likely.items() if DEGRADATIONS[kind].hole is None
     ]
-    share = round(100 * float(prediction.hole.mean()))
+    share = round(100 * hole)
     return ", ".join([*parts, *([f"hole {share} %"] if share else [])]) or "no damage found"
 
 

@@ -1,10 +1,11 @@
 """Pictures on their way through a model, however many: read, predicted and handed on in bounded chunks, in their order."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from pellucid import pictures
@@ -37,9 +38,29 @@ class _Picture(NamedTuple):
 def stream(asked: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor) -> Iterator[Answer | Failure]:
     """An answer or a failure for each picture that is `asked` for, by its path and place."""
     for chunk in _chunks((_read(path, place, predictor.max_pixels) for path, place in asked), predictor):
-        predictions = iter(predictor.predict([picture.pixels for picture in chunk if isinstance(picture, _Picture)]))
+        predictions = _predictions([picture for picture in chunk if isinstance(picture, _Picture)], predictor)
         for picture in chunk:
-            yield Answer(*picture, next(predictions)) if isinstance(picture, _Picture) else picture
+            yield next(predictions) if isinstance(picture, _Picture) else picture
+
+
+def _predictions(chunk: Sequence[_Picture], predictor: Predictor) -> Iterator[Answer | Failure]:
+    """Of all at once or, where the memory is not enough for that, one by one."""
+    try:
+        predictions = predictor.predict([picture.pixels for picture in chunk])
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error)):
+            raise
+        if len(chunk) > 1:
+            for picture in chunk:
+                yield from _predictions([picture], predictor)
+            return
+        height, width, _ = chunk[0].pixels.shape
+        yield Failure(
+            chunk[0].path, UserError(f"Expected memory for a picture of {width:,} x {height:,} pixels, found too little; scale it down.")
+        )
+        return
+    for picture, prediction in zip(chunk, predictions, strict=True):
+        yield Answer(*picture, prediction)
 
 
 def _read(path: Path, place: PurePosixPath, max_pixels: int) -> _Picture | Failure:

@@ -13,7 +13,15 @@ from pellucid.metrics.damage import damage_correct, hole_iou, known, strength_er
 from pellucid.metrics.psnr import hole_psnr, input_psnr, psnr
 from pellucid.metrics.ssim import ssim
 
+
+def broken(output: Output, _batch: Batch) -> Tensor:
+    """1 where anything that the model says of an image is not a finite number, 0 elsewhere: (B,) float32."""
+    parts = [part.flatten(1).isfinite().all(dim=1) for part in output if part is not None]
+    return (~torch.stack(parts).all(dim=0)).float()
+
+
 PER_IMAGE = {
+    "broken": broken,
     "predicted": predicted,
     "correct": correct,
     "confidence": confidence,
@@ -48,7 +56,7 @@ class Metrics:
     >>> metrics = Metrics()
     >>> metrics.update(Output(logits=torch.tensor([[0.0, 9.0], [9.0, 0.0]]), restored=images + 0.1), batch)
     >>> {name: round(figure, 3) for name, figure in metrics.compute().items() if figure is not None}
-    {'num_images': 2, 'accuracy': 100.0, 'ece': 0.0, 'psnr': 20.0, 'ssim': 0.984, 'input_psnr': 100.0}
+    {'num_images': 2, 'broken': 0, 'accuracy': 100.0, 'ece': 0.0, 'psnr': 20.0, 'ssim': 0.984, 'input_psnr': 100.0}
     """
 
     def __init__(self, damages: Sequence[str] = ()) -> None:
@@ -69,10 +77,12 @@ class Metrics:
             self._kinds.setdefault(kind, []).append(~strength.isnan().cpu())
         batch = replace(batch, damage=known(batch.damage, self.damages))
         self._num_images += len(batch)
+        unusable = broken(output, batch) > 0
         for name, measure in PER_IMAGE.items():
             values = measure(output, batch)
             if values is not None:
-                self._columns[name].append(values.cpu())
+                kept = values if name in ("broken", "correct") else values.masked_fill(unusable, torch.nan)
+                self._columns[name].append(kept.cpu())
 
     def per_image(self) -> dict[str, Tensor]:
         """The columns of `PER_IMAGE` that were measured, each (N,) float32 on the CPU, images in the order in which they came."""
@@ -84,7 +94,8 @@ class Metrics:
         accuracy: top-1, %; ece: expected calibration error, a fraction from 0 to 1; psnr, hole_psnr, input_psnr: dB; ssim: at most 1;
         damage_correct: images of which every kind of damage is rightly said to be there or not, %; strength_error: of the kinds that are
         there, relative to the true strength, a fraction; hole_iou: destroyed pixels found over those destroyed or found, a fraction.
-        Unlabelled images count in neither accuracy nor ece.
+        Unlabelled images count in neither accuracy nor ece. broken: how many outputs have a number in them that is not finite; those
+        images are named wrong, and no other figure has them.
         """
         return _scores(self.per_image(), self._num_images)
 
@@ -106,6 +117,7 @@ def _scores(columns: dict[str, Tensor], num_images: int) -> Scores:
     means = {name: _mean(columns.get(name)) for name in PER_IMAGE}
     return {
         "num_images": num_images,
+        "broken": int(columns["broken"].sum()) if "broken" in columns else 0,
         "accuracy": _percent(means["correct"]),
         "ece": _calibration_error(columns),
         **{name: means[name] for name in ("psnr", "ssim", "hole_psnr", "input_psnr")},
@@ -128,7 +140,7 @@ def _calibration_error(columns: dict[str, Tensor]) -> float | None:
     """That of the most probable class: torchmetrics' binary form, for the event that the class is right."""
     if "correct" not in columns:
         return None
-    labelled = ~columns["correct"].isnan()
+    labelled = ~columns["correct"].isnan() & ~columns["confidence"].isnan()
     if not labelled.any():
         return None
     right, sure = columns["correct"][labelled].long(), columns["confidence"][labelled]

@@ -8,16 +8,19 @@ from pellucid.labels import UNLABELLED
 
 
 def predicted(output: Output, _batch: Batch) -> Tensor | None:
-    """The index of the most probable class, labelled or not: (B,) float32, whole numbers; `None` without logits."""
-    return None if output.logits is None else output.logits.argmax(dim=1).float()
+    """The index of the most probable class, labelled or not, NaN where logits are no numbers: (B,) float32; `None` without logits."""
+    if output.logits is None:
+        return None
+    return output.logits.argmax(dim=1).float().masked_fill(output.logits.isnan().any(dim=1), torch.nan)
 
 
 def correct(output: Output, batch: Batch) -> Tensor | None:
-    """1 where the most probable class is the label, 0 where not, NaN for unlabelled images: (B,) float32; `None` without logits."""
+    """1 where the most probable class is the label, 0 where not or where logits are no numbers, NaN for unlabelled images: (B,) float32;
+    `None` without logits."""
     if output.logits is None:
         return None
-    right = (output.logits.argmax(dim=1) == batch.labels).float()
-    return right.masked_fill(batch.labels == UNLABELLED, torch.nan)
+    right = (output.logits.argmax(dim=1) == batch.labels) & ~output.logits.isnan().any(dim=1)
+    return right.float().masked_fill(batch.labels == UNLABELLED, torch.nan)
 
 
 def confidence(output: Output, _batch: Batch) -> Tensor | None:

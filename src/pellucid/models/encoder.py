@@ -1,5 +1,6 @@
 """The shared feature extractor: any timm encoder, with a stem that suits the size of the images."""
 
+import textwrap
 from typing import Any
 
 import timm
@@ -40,9 +41,15 @@ class Encoder(nn.Module):
         stages = len(config.widths or config.depths or (0,) * 4)
         if family == CONVNEXT and stages != 4:
             raise UserError(f"Expected widths and depths for the four stages of {config.encoder}, found {stages}.")
-        self.network = timm.create_model(
-            config.encoder, pretrained=config.pretrained, features_only=True, in_chans=3 * config.patch**2, **_options(config, family)
-        )
+        try:
+            self.network = timm.create_model(
+                config.encoder, pretrained=config.pretrained, features_only=True, in_chans=3 * config.patch**2, **_options(config, family)
+            )
+        except (RuntimeError, ValueError, ArithmeticError, AssertionError, MemoryError) as error:
+            raise UserError(
+                f"Expected widths and depths that {config.encoder} can have, found widths {config.widths} and depths {config.depths} "
+                f"({textwrap.shorten(str(error), 120)}); choose others, such as {' '.join(map(str, (48, 96, 192)))}."
+            ) from error
         reductions = self.network.feature_info.reduction()
         if family == RESNET and config.stem == "small":
             _keep_resolution(self.network)
@@ -80,7 +87,7 @@ def _options(config: ModelConfig, family: str) -> dict[str, Any]:
             options["channels"] = config.widths
             if config.stem == "small":
                 # timm fixes a plain stem at 64 channels; a deep one has twice its `stem_width`, and is made plain again later.
-                options |= {"stem_type": "deep", "stem_width": config.widths[0] // 2}
+                options |= {"stem_type": "deep", "stem_width": max(1, config.widths[0] // 2)}
         if config.depths:
             options["layers"] = config.depths
         if stages := config.widths or config.depths:

@@ -39,9 +39,9 @@ CURVES = {
 """What is drawn of a training, by its name in the records."""
 
 
-def curves(records: Sequence[Mapping[str, Any]], tests: Mapping[str, float | None]) -> Html:
-    """A chart for each quantity that was recorded; tests: what the test pictures gave for some of them, a dashed line."""
-    charts = (_chart(name, points, tests.get(name)) for name, points in _recorded(records))
+def curves(records: Sequence[Mapping[str, Any]], reached: Mapping[str, float | None], split: str) -> Html:
+    """A chart for each quantity that was recorded; reached: what the pictures of a split gave for some of them, a dashed line."""
+    charts = (_chart(name, points, reached.get(name), split) for name, points in _recorded(records))
     return html('<div class="curves">{charts}</div>\n', charts=join(charts))
 
 
@@ -59,7 +59,7 @@ def _recorded(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[
             yield name, points
 
 
-def _chart(name: str, points: Sequence[tuple[int, float]], test: float | None) -> Html:
+def _chart(name: str, points: Sequence[tuple[int, float]], reached: float | None, split: str) -> Html:
     curve = CURVES[name]
     steps, values = np.array(points).T
     window = 1 if name == "learning_rate_factor" else smoothing(len(values))
@@ -70,11 +70,11 @@ def _chart(name: str, points: Sequence[tuple[int, float]], test: float | None) -
         if window > 1:
             axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.3)
         axes.plot(steps, smoothed(values, window), color=colour, linewidth=1.8, marker="o" if len(values) == 1 else "")
-        if test is not None:
-            axes.axhline(test, color=colour, linewidth=1, linestyle=(0, (4, 3)))
+        if reached is not None:
+            axes.axhline(reached, color=colour, linewidth=1, linestyle=(0, (4, 3)))
             axes.annotate(
-                f"test {test:.1f}",
-                (0.01, test),
+                f"{split} {reached:.1f}",
+                (0.01, reached),
                 (0, 3),
                 xycoords=("axes fraction", "data"),
                 textcoords="offset points",

@@ -28,7 +28,7 @@ def facts(network: nn.Module, description: Description, dataset: Dataset, num_im
     entries = {
         "Network": f"{model.arm}, encoder {model.encoder}, {num_parameters:,} parameters",
         "Trained on": description.training_data or "not stated",
-        "Measured on": f"{num_images:,} test images of {width} × {height} pixels",
+        "Measured on": f"{num_images:,} {dataset.split} images of {dataset.name}, {width} × {height} pixels",
         "Classes": _classes(description.classes),
         "Training": f"{duration(records[-1]['seconds'])}, {records[-1]['step']:,} steps" if records else "not recorded",
         "Trained": description.trained or "not stated",

@@ -28,7 +28,7 @@ MAX_SIDE = 256
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A test picture and what the network makes of it; `None` for what it doesn't answer, and for what nobody knows.
+    """A measured picture and what the network makes of it; `None` for what it doesn't answer, and for what nobody knows.
 
     place: in the data set; level: of the track's damage, if it has several; clean, damaged, restored: (H, W, 3) uint8; input_psnr, psnr:
     of damaged and restored, in dB; truth, answer: names of classes; confidence: the probability of the answer; right: whether it is true.
@@ -92,7 +92,7 @@ def _card(example: Example) -> Html:
     return html(
         '<figure class="{verdict}"><div class="views">{views}</div><figcaption>{said}<small>{measured}</small></figcaption></figure>',
         verdict=_VERDICTS[example.right],
-        views=join(view(picture, name, f"test picture {example.place}, {name}") for name, picture in views.items() if picture is not None),
+        views=join(view(picture, name, f"picture {example.place}, {name}") for name, picture in views.items() if picture is not None),
         said=_said(example),
         measured=_measured(example),
     )

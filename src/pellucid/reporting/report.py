@@ -76,7 +76,7 @@ def _sample(network: nn.Module, description: Description, dataset: Dataset, eval
         "They are enlarged without smoothing." if side <= SMALL else "",
         f"They are shown at {MAX_SIDE} of their {side} pixels." if side > MAX_SIDE else "",
     ]
-    return section("A sample of the test pictures", paragraph(" ".join(filter(None, told))), gallery(shown))
+    return section(f"A sample of the {dataset.split} pictures", paragraph(" ".join(filter(None, told))), gallery(shown))
 
 
 def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Html:
@@ -87,9 +87,9 @@ def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Htm
     told = [
         "Losses, accuracy and PSNR are those of single batches of damaged training pictures while the network learns.",
         f"Thin: every record; thick: the mean over {window} records around it." if window > 1 else "",
-        f"Dashed: what the finished network reached on the test pictures (track “{evaluation.track}”).",
+        f"Dashed: what the finished network reached on the {evaluation.split} pictures (track “{evaluation.track}”).",
     ]
-    return section(heading, paragraph(" ".join(filter(None, told))), curves(records, evaluation.metrics))
+    return section(heading, paragraph(" ".join(filter(None, told))), curves(records, evaluation.metrics, evaluation.split))
 
 
 def _next_steps(folder: Path, description: Description, evaluation: Evaluation) -> Html:

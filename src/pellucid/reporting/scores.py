@@ -39,7 +39,7 @@ def result(evaluation: Evaluation, references: Mapping[str, Evaluation] | None =
     """The sentence that says it all, and a second one where a method without training restores better."""
     accuracy, psnr, before = (evaluation.metrics[name] for name in ("accuracy", "psnr", "input_psnr"))
     damaged = before is not None and before < IDENTICAL
-    pictures = f"{'damaged' if damaged else 'undamaged'} test pictures"
+    pictures = f"{'damaged' if damaged else 'undamaged'} {evaluation.split} pictures"
     said = []
     if accuracy is not None:
         share = html('<strong class="naming">{share} %</strong>', share=f"{accuracy:.1f}")
@@ -53,7 +53,7 @@ def result(evaluation: Evaluation, references: Mapping[str, Evaluation] | None =
             way = f"{'restores' if psnr > before else 'worsens'} {pictures} from {before:.1f} to"
         said.append(html("{way} {after}", way=way, after=after))
     if not said:
-        return html("The test pictures have no labels to measure this network by.")
+        return html("The {split} pictures have no labels to measure this network by.", split=evaluation.split)
     sentence = html("This network {said}.", said=Html(" and ".join(said)))
     warning = shortfall(evaluation, references or {})
     return html("{sentence} {warning}", sentence=sentence, warning=warning) if warning else sentence
@@ -89,8 +89,10 @@ def figures(description: Description, dataset: Dataset, evaluation: Evaluation, 
         if any(scores.get(column) is not None for column in columns)
     }
     part = "all" if num_images == len(dataset) else "the first"
+    broken = evaluation.metrics["broken"]
     content = [
-        paragraph(f"Measured on {part} {num_images:,} test pictures on track “{evaluation.track}”: {_damage(evaluation.track)}."),
+        paragraph(f"Measured on {part} {evaluation.images}, track “{evaluation.track}”: {_damage(evaluation.track)}."),
+        paragraph(f"{broken:,} outputs are not finite: they count as named wrong, and in no other figure.") if broken else Html(),
         _table("This network, and what it must beat", columns, compared, kind="figures lead"),
     ]
     if evaluation.levels:

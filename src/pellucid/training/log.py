@@ -8,13 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from rich import get_console
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from pellucid.batch import Batch, Output
+from pellucid.files import write_aside
 from pellucid.labels import UNLABELLED
 from pellucid.objectives.joint import Losses
+from pellucid.progress import Heartbeat
 from pellucid.training.gradients import Gradients
 
 if TYPE_CHECKING:
@@ -57,8 +60,10 @@ class TrainingLog:
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
             console=console,
-            disable=not fabric.is_global_zero,
+            disable=not (fabric.is_global_zero and (console or get_console()).is_terminal),
         )
+        self.heartbeat = Heartbeat(self.progress.console)
+        self._figures = ""
         self._every = 1
 
     @contextmanager
@@ -67,7 +72,8 @@ class TrainingLog:
         self._every = max(1, num_steps // NUM_RECORDS)
         if self.fabric.is_global_zero:
             records = [record for record in read_log(self.path) if record["step"] <= step]
-            self.path.write_text("".join(json.dumps(record) + "\n" for record in [self.header, *records]))
+            with write_aside(self.path) as path:
+                path.write_text("".join(json.dumps(record) + "\n" for record in [self.header, *records]))
             for name, value in self.header.items():
                 self.progress.console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
         self._task = self.progress.add_task("training", total=1.0, figures="")
@@ -78,6 +84,8 @@ class TrainingLog:
     def advance(self, progress: float) -> None:
         """Show how much of the training is done."""
         self.progress.update(self._task, completed=progress)
+        if self.fabric.is_global_zero:
+            self.heartbeat.beat(lambda: f"training: {progress:.1%} done  {self._figures}")
 
     def step(
         self,
@@ -111,7 +119,8 @@ class TrainingLog:
             {f"{name}/{layer}": value for name, by_layer in compared.items() for layer, value in by_layer.items()}, step=step
         )
         shown = [f"{record[name]:.1f} {unit}" for name, unit in (("accuracy", "%"), ("psnr", "dB")) if name in record]
-        self.progress.update(self._task, figures="  ".join(shown))
+        self._figures = "  ".join(shown)
+        self.progress.update(self._task, figures=self._figures)
 
     def epoch(self, step: int, model: nn.Module) -> None:
         """Show the examples clean, damaged and restored by the present weights."""

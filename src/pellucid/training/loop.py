@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pellucid.batch import Batch, Output
-from pellucid.errors import UserError
+from pellucid.errors import DivergenceError, UserError
 from pellucid.files import write_aside
 from pellucid.loader import TrainLoader
 from pellucid.objectives import ObjectiveConfig
@@ -85,8 +85,13 @@ class Trainer:
     def fit(self) -> nn.Module:
         """Train to the end and return the averaged network in evaluation mode.
 
-        Raises `KeyboardInterrupt`, the state saved, when the process was asked to stop.
+        Raises `KeyboardInterrupt`, the state saved, when a process was asked to stop, and `DivergenceError`, the last state that was saved
+        left as it is, when gradients or weights are not finite.
         """
+        with torch.random.fork_rng(self._cuda_devices()):  # every step seeds torch's own generators
+            return self._fit()
+
+    def _fit(self) -> nn.Module:
         self.model.train()
         started = time.monotonic() - self.seconds
         saved = self.seconds
@@ -101,14 +106,17 @@ class Trainer:
                     self._choose_size(progress)
                     self._update_average(progress - before)
                     self.log.advance(progress)
-                    if stop.requested or self.seconds - saved > 60 * self.config.save_minutes:
+                    asked = self._any(stop.requested)
+                    if asked or self._any(self.seconds - saved > 60 * self.config.save_minutes):
                         self.save()
                         saved = self.seconds
-                    if stop.requested:
+                    if asked:
                         raise KeyboardInterrupt
                     if progress >= 1:
                         break
                 self.log.epoch(self.step, self.raw_model)
+        if not all(bool(tensor.isfinite().all()) for tensor in self.average.module.state_dict().values()):
+            self._diverged("weights", None)
         self.save()
         return self.average.module.eval()
 
@@ -121,6 +129,25 @@ class Trainer:
         by_clock = self.seconds / (60 * self.config.max_minutes)
         hastened: float = self.fabric.broadcast(max(by_steps, (by_clock - TIME_SLACK) / (1 - TIME_SLACK)))
         return hastened
+
+    def _any(self, mine: bool) -> bool:
+        """Whether any of the processes says so; all of them call this at the same steps, so that none saves or stops alone."""
+        if self.fabric.world_size == 1:
+            return mine
+        asked: Tensor = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="sum")
+        return bool(asked > 0)
+
+    def _cuda_devices(self) -> list[int]:
+        return [self.fabric.device.index or 0] if self.fabric.device.type == "cuda" else []
+
+    def _diverged(self, what: str, losses: Losses | None) -> NoReturn:
+        named = {} if losses is None else {"classification": losses.classification, "restoration": losses.restoration}
+        told = ", ".join(f"{name} loss {float(value.detach()):.3g}" for name, value in named.items() if value is not None)
+        kept = f"the state of an earlier step is in {self.state_path}" if self.state_path.exists() else "no state of it was saved"
+        raise DivergenceError(
+            f"Expected finite {what} in step {self.step + 1:,} of {self.num_steps:,}, found others{f' ({told})' if told else ''}: the "
+            f"training diverged; {kept}; train in a new folder with a lower training.learning_rate, or a lower objective.weight."
+        )
 
     def _choose_size(self, progress: float) -> None:
         """Have the next batch made in the size that suits the progress."""
@@ -137,8 +164,12 @@ class Trainer:
             output, losses, gradients = self._backward(batch, progress, self.shared)
         else:
             output, losses, gradients = self._backward_in_shards(self.shards, batch, progress, self.shared)
+        finite = losses.total.detach()  # that of the gradients is known only where they are clipped
         if self.config.clip_norm:
-            self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.clip_norm)
+            norm = self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.clip_norm, error_if_nonfinite=False)
+            finite = finite + norm
+        if self._any(not bool(finite.isfinite())):
+            self._diverged("losses and gradients", losses)
         self.optimizer.step()
         self.step += 1
         self.log.step(self.step, progress, factor, self.seconds, batch, output, losses, self.balancer.weight, gradients)
@@ -210,10 +241,10 @@ class Trainer:
             rest = self.fabric.load(self.state_path, self._modules(), weights_only=True)
             self.average.load_state_dict(rest["average"])
             self.balancer.load_state_dict(rest["balancer"])
-        except (RuntimeError, EOFError, KeyError, ValueError, UnpicklingError) as error:
+        except (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError, UnpicklingError) as error:
             raise UserError(
-                f"Expected the state of a run in {self.state_path}, found a file that can't be read ({type(error).__name__}); "
-                "train in a new folder."
+                f"Expected the state of a run in {self.state_path}, found what can't be read ({type(error).__name__}); remove it to train "
+                "from the start."
             ) from error
         self.step, self.seconds = rest["step"], rest["seconds"]
 

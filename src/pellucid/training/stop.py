@@ -4,9 +4,11 @@ import signal
 import threading
 from typing import Any, Self
 
+SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+
 
 class StopSignal:
-    """Within it, the first Ctrl-C or SIGTERM only sets `requested`; the second one acts as ever.
+    """Within it, the first Ctrl-C, SIGTERM or SIGHUP (a terminal that is gone) only sets `requested`; the second one acts as ever.
 
     Outside the main thread, where Python allows no signal handlers, it leaves them alone.
     """
@@ -17,7 +19,7 @@ class StopSignal:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._request) for number in (signal.SIGINT, signal.SIGTERM)}
+            self._former = {number: signal.signal(number, self._request) for number in SIGNALS}
         return self
 
     def _request(self, *_: object) -> None:

@@ -1,0 +1,66 @@
+"""How far a long work is: a bar on a terminal, and a plain line every half minute elsewhere, such as in a log file."""
+
+import time
+from collections.abc import Callable
+from typing import Self
+
+from rich.console import Console
+from rich.progress import Progress
+
+INTERVAL = 30.0
+"""Seconds between two plain lines."""
+
+
+class Heartbeat:
+    """Prints a line now and then where no bar can move.
+
+    Args:
+        console: nothing is printed on a terminal.
+        interval: seconds between two lines.
+    """
+
+    def __init__(self, console: Console, interval: float = INTERVAL) -> None:
+        self.console, self.interval = console, interval
+        self.last = time.monotonic()
+
+    def beat(self, line: Callable[[], str]) -> None:
+        """Print the line if it is time to."""
+        if time.monotonic() - self.last >= self.interval:
+            self.say(line())
+
+    def say(self, line: str) -> None:
+        """Print the line at once."""
+        if not self.console.is_terminal:
+            self.last = time.monotonic()
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class ProgressBar:
+    """A bar for so many images or pictures; call it with how many are done and how many there are.
+
+    Args:
+        what: the work, in words.
+    """
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+        self.console = Console(soft_wrap=True)
+        self.progress = Progress(console=self.console, disable=not self.console.is_terminal)
+        self.heartbeat = Heartbeat(self.console)
+        self.task = self.progress.add_task(what, total=None)
+
+    def __enter__(self) -> Self:
+        self.progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.progress.stop()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Move the bar."""
+        self.progress.update(self.task, completed=done, total=total)
+        self.heartbeat.beat(lambda: f"{self.what}: {done:,} of {total:,}")
+
+    def print(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -1,0 +1,29 @@
+"""A bar on a terminal, lines elsewhere."""
+
+import io
+
+import pytest
+from rich.console import Console
+
+from pellucid.progress import Heartbeat, ProgressBar
+
+
+@pytest.mark.parametrize(("terminal", "expected"), [(False, ["first", "last"]), (True, [])])
+def test_lines_come_now_and_then_and_never_on_a_terminal(terminal: bool, expected: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("pellucid.progress.time.monotonic", lambda: now[0])
+    console = Console(file=io.StringIO(), force_terminal=terminal)
+    heartbeat = Heartbeat(console, interval=30)
+    for seconds, line in ((10, "too early"), (35, "first"), (50, "too early"), (64, "too early")):
+        now[0] = 100.0 + seconds
+        heartbeat.beat(lambda line=line: line)
+    heartbeat.say("last")
+    assert console.file.getvalue().splitlines() == expected
+
+
+def test_a_bar_that_is_no_terminals_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar("pictures") as bar:
+        bar.heartbeat.interval = 0
+        bar(3, 1000)
+        bar.print("x.png: cat")
+    assert capsys.readouterr().out.splitlines() == ["pictures: 3 of 1,000", "x.png: cat"]
