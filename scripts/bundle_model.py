@@ -30,20 +30,20 @@ def main() -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run")
     run = parser.parse_args().run
     test = data.load("cifar10").test
-    network, description = load_model(run, "cpu")
+    network, metadata = load_model(run, "cpu")
     with tempfile.TemporaryDirectory() as folder:
         stored = Path(folder) / "model"
-        save_model(stored, network, description, torch.float16)
+        save_model(stored, network, metadata, torch.float16)
         network, _ = load_model(stored, "cpu")  # what is measured is what is shipped
-    evaluations = [evaluate(network, test, TRACKS[name], damages=description.damages) for name in TRACKS_OF_CARD]
-    description = replace(description, figures={evaluation.track: evaluation.to_json() for evaluation in evaluations})
+    evaluations = [evaluate(network, test, TRACKS[name], damages=metadata.damages) for name in TRACKS_OF_CARD]
+    metadata = replace(metadata, figures={evaluation.track: evaluation.to_json() for evaluation in evaluations})
     shutil.rmtree(BUNDLED, ignore_errors=True)
-    save_model(BUNDLED, network, description, torch.float16)
+    save_model(BUNDLED, network, metadata, torch.float16)
     for evaluation in evaluations:
         Console().print(evaluation.table())
     result = provenance(["python", "scripts/bundle_model.py", str(run)], torch.device("cpu"))
-    result |= {"trained": description.trained, "trained_at_commit": description.commit, "seeds": [description.recipe["training"]["seed"]]}
-    result |= {"recipe": description.recipe, "tracks": description.figures}
+    result |= {"trained": metadata.trained, "trained_at_commit": metadata.commit, "seeds": [metadata.recipe["training"]["seed"]]}
+    result |= {"recipe": metadata.recipe, "tracks": metadata.figures}
     (ROOT / "results" / "bundled.json").write_text(json.dumps(result, indent=1) + "\n")
 
 

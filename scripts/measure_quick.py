@@ -43,13 +43,13 @@ def main() -> None:
         recipe = replace(recipe, training=replace(recipe.training, seed=seed))
         folder = options.out / f"quick-{seed}"
         run(recipe, folder, resume=True, device="cpu")
-        network, description = load_model(folder, "cpu")
-        metrics = evaluate(network, test, TRACKS["reference"], damages=description.damages).metrics
+        network, metadata = load_model(folder, "cpu")
+        metrics = evaluate(network, test, TRACKS["reference"], damages=metadata.damages).metrics
         last = read_log(folder / LOG)[-1]
-        trained.append({"seed": seed, "trained": description.trained, "commit": description.commit, "steps": last["step"]})
+        trained.append({"seed": seed, "trained": metadata.trained, "commit": metadata.commit, "steps": last["step"]})
         for name in METRICS:
             values[name].append(metrics[name])
-        print(seed, {name: round(metrics[name], 4) for name in METRICS}, description.trained, flush=True)
+        print(seed, {name: round(metrics[name], 4) for name in METRICS}, metadata.trained, flush=True)
     result = provenance(["python", "scripts/measure_quick.py", *sys.argv[1:]], torch.device("cpu"))
     result |= {"track": "reference", "split": "test", "num_images": len(test), "seeds": list(range(options.seeds)), "runs": trained}
     result |= {"metrics": {name: asdict(estimate(figures)) for name, figures in values.items()}}

@@ -156,9 +156,9 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
     epochs = tflop * 1e12 / (TRAINING_FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL**2))
     recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
     with tempfile.TemporaryDirectory() as folder:
-        network, description = run(recipe, Path(folder), device="cpu")
+        network, metadata = run(recipe, Path(folder), device="cpu")
         seconds = read_log(Path(folder) / "log.jsonl")[-1]["seconds"]
-    metrics = evaluate(network, test_images(recipe), TRACKS["reference"], damages=description.damages).metrics
+    metrics = evaluate(network, test_images(recipe), TRACKS["reference"], damages=metadata.damages).metrics
     return {
         "name": name,
         "tflop": tflop,

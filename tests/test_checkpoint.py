@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from pellucid.checkpoint import CARD, CONFIG, WEIGHTS, Description, load_model, save_model
+from pellucid.checkpoint import CONFIG, README, WEIGHTS, ModelMetadata, load_model, save_model
 from pellucid.errors import UserError
 from pellucid.models import ModelConfig, build_model
 from pellucid.provenance import source_commit
 
-DESCRIPTION = Description(
+DESCRIPTION = ModelMetadata(
     model=ModelConfig(patch=2, widths=(8, 16), depths=(1, 1)),
     classes=("cat", "dog", "<b>&"),
     recipe={"training": {"epochs": 3}},
@@ -35,8 +35,8 @@ def saved(network: torch.nn.Module, tmp_path: Path) -> Path:
 
 
 def test_a_model_loads_as_it_was(network: torch.nn.Module, saved: Path) -> None:
-    loaded, description = load_model(saved, "cpu")
-    assert description == DESCRIPTION
+    loaded, metadata = load_model(saved, "cpu")
+    assert metadata == DESCRIPTION
     assert not loaded.training
     images = torch.rand(2, 3, 20, 20)
     ours, theirs = network(images), loaded(images)
@@ -54,7 +54,7 @@ def test_half_precision_takes_half_the_space_and_loads_as_float32(network: torch
 
 
 def test_the_card_says_what_it_is(saved: Path) -> None:
-    card = (saved / CARD).read_text()
+    card = (saved / README).read_text()
     for words in ("license: apache-2.0", "cat, dog", "100 images of pets", "0123456789", "2026-11-01", "| `clean` | 10 | 50.00 | - |"):
         assert words in card
 

@@ -15,18 +15,20 @@ import torch
 from pellucid import data
 from pellucid.checkpoint import load_model
 from pellucid.cli import main, parse
+from pellucid.compare import gather
 from pellucid.errors import DivergenceError, UserError
-from pellucid.experiments.compare import gather
-from pellucid.experiments.comparison import QUESTIONS, ask
+from pellucid.experiments.analysis import analyse
+from pellucid.experiments.comparison import QUESTIONS, build_comparison
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
-from pellucid.experiments.matrix import RUNS, failure, finished, plan, walk
-from pellucid.experiments.progress import MatrixProgress
-from pellucid.experiments.report import comparison_json, markdown
+from pellucid.experiments.matrix import RUNS, failure, finished, plan, run_jobs
+from pellucid.experiments.matrix_progress import MatrixProgress
 from pellucid.experiments.results import PER_IMAGE, RESULT, Result
 from pellucid.files import locked
 from pellucid.loader import num_batches
 from pellucid.models import ModelConfig
 from pellucid.recipe import RECIPES, DataConfig, Recipe, differences, settings
+from pellucid.reporting.comparison_report import comparison_json, comparison_report
+from pellucid.reporting.render import markdown
 from pellucid.run import LOG, RECIPE, STATE, initialise, run, training_images
 from pellucid.training.log import read_log
 from pellucid.training.loop import Trainer
@@ -41,7 +43,7 @@ def test_macs_are_counted_by_hand() -> None:
 
 @pytest.mark.parametrize("name", ["base", "reference"])
 def test_joint_equal_costs_what_the_two_cost_together(name: str) -> None:
-    comparison = ask("reference", RECIPES[name])
+    comparison = build_comparison("reference", RECIPES[name])
     macs = {arm: macs_of(comparison.recipe(arm, 0)) for arm in ("classify", "restore", "joint", "joint-equal")}
     both = macs["classify"] + macs["restore"]
     assert macs["joint"] <= 0.65 * both
@@ -64,7 +66,7 @@ def test_a_standard_stem_is_widened_too(model: ModelConfig) -> None:
 
 
 def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
-    comparison = ask("reference", RECIPES["base"])
+    comparison = build_comparison("reference", RECIPES["base"])
     assert comparison.changes("joint") == []
     assert "model.arm: joint -> classify" in comparison.changes("classify")
     for arm in comparison.arms:
@@ -74,22 +76,25 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
 
 
 def test_an_arm_sets_all_that_it_stands_for_whatever_the_recipe_has() -> None:
-    paper = ask("reference", RECIPES["paper"])
+    paper = build_comparison("reference", RECIPES["paper"])
     assert [paper.recipe(arm, 0).model.arm for arm in ("joint", "joint-plain", "joint-equal")] == ["joint"] * 3
     odd = replace(RECIPES["base"], model=replace(RECIPES["base"].model, decoded_to_class="on", last_stage="shared"))
-    assert ask("mechanisms", odd).recipe("joint", 0).model == ask("mechanisms", RECIPES["base"]).recipe("joint", 0).model
+    assert (
+        build_comparison("mechanisms", odd).recipe("joint", 0).model
+        == build_comparison("mechanisms", RECIPES["base"]).recipe("joint", 0).model
+    )
 
 
 @pytest.mark.parametrize("recipe", ["quick", "base", "everyday", "reference"])
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_no_two_arms_of_a_question_are_the_same(name: str, recipe: str, tmp_path: Path) -> None:
-    comparison = ask(name, steps_alone(RECIPES[recipe]))
+    comparison = build_comparison(name, steps_alone(RECIPES[recipe]))
     assert len(plan(comparison, [0], tmp_path)) == len(comparison.arms)
 
 
 def test_two_arms_with_one_recipe_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Expected arms that differ, found 'joint-plain' and 'joint' with the same recipe; leave one out"):
-        plan(ask("reference", RECIPES["paper"]).only(["classify", "joint-plain", "joint"]), [0, 1], tmp_path)
+        plan(build_comparison("reference", RECIPES["paper"]).only(["classify", "joint-plain", "joint"]), [0, 1], tmp_path)
 
 
 def steps_alone(recipe: Recipe) -> Recipe:
@@ -98,7 +103,7 @@ def steps_alone(recipe: Recipe) -> Recipe:
 
 def test_the_clock_decides_in_no_comparison(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(UserError, match="Expected a comparison to count steps, found max_minutes 5"):
-        ask("reference", RECIPES["quick"])
+        build_comparison("reference", RECIPES["quick"])
     _, given = parse(["compare", "reference", "--recipe", "quick"])
     assert given["recipe"] == steps_alone(RECIPES["quick"])
     with pytest.raises(SystemExit) as stopped:
@@ -110,27 +115,29 @@ def test_the_clock_decides_in_no_comparison(capsys: pytest.CaptureFixture[str], 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_arms_are_compared_with_arms_of_their_question(name: str) -> None:
-    comparison = ask(name, RECIPES["base"])
+    comparison = build_comparison(name, RECIPES["base"])
     assert {baseline for arm in comparison.arms.values() for baseline in arm.baselines} <= comparison.arms.keys()
     compared = {arm for arm, _ in comparison.pairs}
     assert compared == comparison.arms.keys() - {"classify", "restore"}
 
 
 def test_mechanisms_are_compared_with_their_controls_and_balancers_with_a_fixed_weight() -> None:
-    mechanisms = ask("mechanisms", RECIPES["base"]).pairs
+    mechanisms = build_comparison("mechanisms", RECIPES["base"]).pairs
     for name in ("joint-decoded-to-class", "joint-class-to-decoder", "joint-damage-to-decoder"):
         assert {(name, f"{name}-shuffled"), (name, "joint"), (f"{name}-shuffled", "joint")} <= set(mechanisms)
     assert ("joint-clean-teacher", "joint-degraded-teacher") in mechanisms
-    assert ("joint-pcgrad", "joint") in ask("balancers", RECIPES["base"]).pairs
-    assert ("joint-l1-dwa", "joint-l1") in ask("balancers", RECIPES["base"]).pairs
-    assert ("joint", "joint-labelled-only") in ask("low-label", RECIPES["base"]).pairs
-    assert ask("reference", RECIPES["base"]).only(["joint-plain", "joint"]).pairs == (("joint", "joint-plain"),)
-    assert ask("reference", RECIPES["base"]).only(["joint-plain", "paper-listing"]).pairs == (("paper-listing", "joint-plain"),)
+    assert ("joint-pcgrad", "joint") in build_comparison("balancers", RECIPES["base"]).pairs
+    assert ("joint-l1-dwa", "joint-l1") in build_comparison("balancers", RECIPES["base"]).pairs
+    assert ("joint", "joint-labelled-only") in build_comparison("low-label", RECIPES["base"]).pairs
+    assert build_comparison("reference", RECIPES["base"]).only(["joint-plain", "joint"]).pairs == (("joint", "joint-plain"),)
+    assert build_comparison("reference", RECIPES["base"]).only(["joint-plain", "paper-listing"]).pairs == (
+        ("paper-listing", "joint-plain"),
+    )
 
 
 @pytest.mark.parametrize(("limit", "labels"), [(2000, 0), (500, 0), (96, 10), (100, 33)])
 def test_arms_with_few_labels_take_as_many_steps(limit: int, labels: int, tiny: Recipe) -> None:
-    comparison = ask("low-label", replace(tiny, data=DataConfig(dataset="shapes", limit=limit, labels=labels)))
+    comparison = build_comparison("low-label", replace(tiny, data=DataConfig(dataset="shapes", limit=limit, labels=labels)))
     steps = {}
     for arm in comparison.arms:
         recipe = comparison.recipe(arm, 0)
@@ -142,7 +149,7 @@ def test_arms_with_few_labels_take_as_many_steps(limit: int, labels: int, tiny: 
 
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_every_arm_of_every_question_can_be_built(name: str, tiny: Recipe) -> None:
-    comparison = ask(name, tiny)
+    comparison = build_comparison(name, tiny)
     for arm in comparison.arms:
         output = initialise(comparison.recipe(arm, 0), 4).eval()(torch.rand(2, 3, 32, 32))
         assert output.logits is not None or output.restored is not None
@@ -155,16 +162,16 @@ def in_threads(workers: int, **_: object) -> ThreadPoolExecutor:
 
 def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny = replace(tiny, training=replace(tiny.training, epochs=1))
-    comparison = ask("reference", tiny).only(CORE)
+    comparison = build_comparison("reference", tiny).only(CORE)
     with monkeypatch.context() as patched:
         patched.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", in_threads)
         patched.setattr("os.cpu_count", lambda: 1)
-        walk(plan(comparison, [0], tmp_path), device="cpu")
+        run_jobs(plan(comparison, [0], tmp_path), device="cpu")
     jobs = plan(comparison, [0, 1], tmp_path)
     assert [bool(finished(job)) for job in jobs] == [True] * 4 + [False] * 4
     written = {path: path.stat().st_mtime_ns for path in tmp_path.rglob(RESULT)}
 
-    walk(jobs, device="cpu", workers=2)
+    run_jobs(jobs, device="cpu", workers=2)
     assert all(finished(job) for job in jobs)
     assert {path: path.stat().st_mtime_ns for path in written} == written  # what was finished was left alone
 
@@ -196,22 +203,24 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("in_this_process")
 def test_runs_of_another_recipe_are_refused_not_mixed_in(tiny: Recipe, tmp_path: Path) -> None:
     tiny = replace(tiny, training=replace(tiny.training, epochs=1))
-    comparison = ask("reference", tiny).only(["classify"])
-    walk(plan(comparison, [0], tmp_path), device="cpu")
-    other = ask("reference", replace(tiny, training=replace(tiny.training, batch_size=8))).only(["classify"])
+    comparison = build_comparison("reference", tiny).only(["classify"])
+    run_jobs(plan(comparison, [0], tmp_path), device="cpu")
+    other = build_comparison("reference", replace(tiny, training=replace(tiny.training, batch_size=8))).only(["classify"])
     with pytest.raises(UserError, match=r"training\.batch_size: 16 -> 8"):
         plan(other, [0], tmp_path)
     begun = tmp_path / RUNS / "classify" / "seed-0"
     (begun / RESULT).unlink()  # begun, not finished
     with pytest.raises(UserError, match=r"training\.batch_size: 16 -> 8"):
-        walk(plan(other, [0], tmp_path), device="cpu")
+        run_jobs(plan(other, [0], tmp_path), device="cpu")
 
 
 @pytest.mark.usefixtures("in_this_process")
 def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_again(
     tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    comparison = ask("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["restore", "sequential", "classify"])
+    comparison = build_comparison("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(
+        ["restore", "sequential", "classify"]
+    )
     jobs = plan(comparison, [0], tmp_path)
 
     def failing(recipe: Recipe, *arguments: object, **settings: object) -> object:
@@ -221,16 +230,18 @@ def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_a
 
     with monkeypatch.context() as patched:
         patched.setattr("pellucid.experiments.matrix.run", failing)
-        walk(jobs, device="cpu")
+        run_jobs(jobs, device="cpu")
     found = {job.arm: (bool(finished(job)), failure(job)) for job in jobs}
     assert found["classify"] == (True, None)
     assert found["restore"] == (False, "Expected finite gradients in step 3 of 6, found others.")
     assert "builds on the run in" in found["sequential"][1]
     results = gather(comparison, [0], jobs, "cpu")
-    assert "restore failed with seed 0: Expected finite gradients in step 3 of 6, found others." in markdown(results)
-    assert {"arm": "restore", "seed": 0, "reason": found["restore"][1]} in comparison_json(results)["missing"]
+    assert "restore failed with seed 0: Expected finite gradients in step 3 of 6, found others." in markdown(
+        comparison_report(analyse(results))
+    )
+    assert {"arm": "restore", "seed": 0, "reason": found["restore"][1]} in comparison_json(analyse(results))["missing"]
 
-    walk(jobs, device="cpu")
+    run_jobs(jobs, device="cpu")
     assert all(finished(job) and failure(job) is None for job in jobs)
     restore, sequential = (finished(job) for job in jobs if job.arm in ("restore", "sequential"))
     own = read_log(next(job.folder for job in jobs if job.arm == "sequential") / LOG)[-1]["seconds"]
@@ -241,14 +252,14 @@ def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_a
 def test_more_tracks_are_measured_without_training_and_beside_the_others(
     tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    comparison = ask("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["joint"])
+    comparison = build_comparison("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["joint"])
     (job,) = plan(comparison, [0], tmp_path)
-    walk([job], device="cpu")
+    run_jobs([job], device="cpu")
     first = finished(job)
     (job.folder / STATE).unlink()
     monkeypatch.setattr(Trainer, "fit", lambda _: pytest.fail("trained"))
     (job,) = plan(comparison.only(tracks=["clean", "occlusion"]), [0], tmp_path)
-    walk([job], device="cpu")
+    run_jobs([job], device="cpu")
     result = finished(job)
     assert list(result.metrics) == ["reference", "clean", "occlusion"]
     assert result.metrics["reference"] == first.metrics["reference"]
@@ -292,9 +303,9 @@ def within(seconds: float, true: Callable[[], bool]) -> bool:
 
 @pytest.mark.usefixtures("in_this_process")
 def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> None:
-    comparison = ask("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["restore"])
+    comparison = build_comparison("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["restore"])
     (job,) = plan(comparison, [0], tmp_path)
-    walk([job], device="cpu")
+    run_jobs([job], device="cpu")
     result = finished(job)
     result.save(tmp_path / "again")
     assert Result.load(tmp_path / "again") == result

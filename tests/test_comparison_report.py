@@ -14,10 +14,14 @@ import scipy.stats
 
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import SINGLE
-from pellucid.experiments.courses import cosine_thirds, course
-from pellucid.experiments.report import Example, comparison_json, markdown, most_different, write_report
 from pellucid.experiments.results import Cost, Result, Results
 from pellucid.experiments.verdict import verdict
+from pellucid.reporting import render
+from pellucid.reporting.comparison_courses import cosine_thirds, course
+from pellucid.reporting.comparison_examples import Example, most_different
+from pellucid.reporting.comparison_report import comparison_json as json_of
+from pellucid.reporting.comparison_report import comparison_report
+from pellucid.reporting.comparison_report import write_comparison_report as write_report
 from pellucid.seeding import seed_of
 
 NUM_IMAGES = 60
@@ -119,6 +123,14 @@ def _course(accuracy: float | None, psnr: float | None, joint: bool) -> list[dic
             record["gradient_cosine"] = {"encoder.stem": 0.3 - 0.6 * done, "encoder.stages.0": 0.1, "all": 0.2 - 0.2 * done}
         records.append(record)
     return records
+
+
+def comparison_json(results: Results) -> dict[str, Any]:
+    return json_of(analyse(results))
+
+
+def markdown(results: Results) -> str:
+    return render.markdown(comparison_report(analyse(results)))
 
 
 BOTH_GAIN: Arms = {"classify": (90.0, None), "restore": (None, 28.0), "joint": (91.0, 28.5), "joint-equal": (92.0, 28.0)}
@@ -295,13 +307,13 @@ def test_tracks_with_levels_show_each_level(tmp_path: Path) -> None:
 def test_the_markdown_has_what_the_protocol_asks_for() -> None:
     text = markdown(fabricated(BOTH_GAIN))
     rows = {cells[0]: cells[1:] for line in text.splitlines() if line.startswith("| ") for cells in [line.strip("| ").split(" | ")]}
-    table = text[text.index("## Figures") : text.index("## Differences")]
+    table = text[text.index("## The figures") : text.index("## The differences")]
     assert re.search(r"^\| joint \| 5 \| 91\.00 ± 2\.\d\d \| 0\.0300 ± 0\.0000 \| 28\.50 ± 0\.\d\d \|", table, flags=re.MULTILINE)
-    assert "`classify`: model.arm: joint -> classify" in text
-    assert "`joint`: nothing, the recipe as it is" in text
+    assert "- classify: model.arm: joint -> classify" in text
+    assert "- joint: nothing, the recipe as it is" in text
     assert re.search(r"\| joint − classify \| accuracy % \| 5 \| \*\*\+1\.00\*\* \| \*\*\[\+0\.9\d, \+1\.0\d\]\*\* \| \[", text)
     assert re.search(r"\| joint-equal − restore \| PSNR dB \| 5 \| 0\.00 \| \[(-0\.0\d|0\.00), (\+0\.0\d|0\.00)\] \| \[", text)  # not bold
-    cost = text[text.index("## Cost") :]
+    cost = text[text.index("## What they cost") :]
     assert "| joint | 1,000,000 | 40 M | 0.67 | 1.00 |" in cost
     assert rows["joint, encoder.stem"] == ["0.210 ± 0.000", "-0.210 ± 0.000"]  # 0.3 - 0.6 t over 0, .05 ... .3 and over .7 ... 1
     for fact in ("pellucid compare reference", "abc1234567", "abc1234566", "2026-01-02", "0, 1, 2, 3, 4", "20 of 20 finished"):

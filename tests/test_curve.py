@@ -7,19 +7,19 @@ import pytest
 from test_comparison_report import fabricated
 
 from pellucid.errors import UserError
-from pellucid.experiments.comparison import ask
-from pellucid.experiments.curve import at_values, write_curve
+from pellucid.experiments.comparison import at_values, build_comparison
 from pellucid.pictures import read
 from pellucid.recipe import RECIPES
+from pellucid.reporting.comparison_curve import write_curve
 
 
 def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
-    varied = at_values(ask("reference", RECIPES["base"]), "training.epochs", ["2", "8"])
+    varied = at_values(build_comparison("reference", RECIPES["base"]), "training.epochs", ["2", "8"])
     assert [comparison.base.training.epochs for comparison in varied.values()] == [2, 8]
     assert varied["8"].recipe("classify", 3).training.epochs == 8
-    (wide,) = at_values(ask("reference", RECIPES["base"]), "model.widths", ["[16, 32, 64]"]).values()
+    (wide,) = at_values(build_comparison("reference", RECIPES["base"]), "model.widths", ["[16, 32, 64]"]).values()
     assert wide.base.model.widths == (16, 32, 64)
-    (weighted,) = at_values(ask("reference", RECIPES["base"]), "objective.weight", ["3"]).values()
+    (weighted,) = at_values(build_comparison("reference", RECIPES["base"]), "objective.weight", ["3"]).values()
     assert weighted.base.objective.weight == 3
 
 
@@ -36,7 +36,7 @@ def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
 )
 def test_what_recipes_do_not_have_is_refused(setting: str, values: list[str], said: str) -> None:
     with pytest.raises(UserError, match=said):
-        at_values(ask("reference", RECIPES["base"]), setting, values)
+        at_values(build_comparison("reference", RECIPES["base"]), setting, values)
 
 
 def test_the_curve_has_the_paired_differences(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ def random_images(*shape: int, dtype: torch.dtype = torch.float32, device: str =
 
 def ladder(degradation: Degradation, num: int) -> Tensor:
     """Strengths from mild to severe."""
-    return torch.linspace(*degradation.practical, num)
+    return torch.linspace(*degradation.typical_range, num)
 
 
 @every_degradation
@@ -65,7 +65,7 @@ def test_memory_layout_does_not_matter(degradation: Degradation) -> None:
 @every_degradation
 def test_extreme_strengths(degradation: Degradation) -> None:
     images = random_images(2, 3, 9, 6)
-    strength = torch.tensor([max(-1e4, min(1e4, end)) for end in degradation.legal])
+    strength = torch.tensor([max(-1e4, min(1e4, end)) for end in degradation.valid_range])
     result = degradation.function(images, strength, generator("damage"))
     assert ((result >= 0) & (result <= 1)).all()
 
@@ -73,7 +73,7 @@ def test_extreme_strengths(degradation: Degradation) -> None:
 @every_degradation
 def test_an_image_does_not_depend_on_its_neighbours_strengths(degradation: Degradation) -> None:
     images = random_images(3, 3, 20, 20)
-    mild, severe = degradation.practical
+    mild, severe = degradation.typical_range
     among_mild = degradation.function(images, torch.tensor([mild, severe, mild]), generator("damage"))
     among_severe = degradation.function(images, torch.tensor([severe, severe, severe]), generator("damage"))
     torch.testing.assert_close(among_mild[1], among_severe[1], rtol=0, atol=1e-6)
@@ -91,8 +91,8 @@ def test_a_greater_strength_harms_more(degradation: Degradation) -> None:
 
 @every_degradation
 def test_row(degradation: Degradation) -> None:
-    least, greatest = degradation.legal
-    assert all(least <= strength <= greatest for strength in degradation.practical)
+    least, greatest = degradation.valid_range
+    assert all(least <= strength <= greatest for strength in degradation.typical_range)
     assert degradation.unit
     assert degradation.source
 

@@ -77,15 +77,15 @@ def test_what_a_run_began_with_it_keeps(tiny: Recipe, tmp_path: Path, monkeypatc
 
     recipe = replace(tiny, training=replace(tiny.training, precision="auto", epochs=1))
     pretend_cpu(monkeypatch)
-    _, description = run(recipe, tmp_path / "run", device="cpu")
-    assert description.recipe["training"]["precision"] == "32-true"
-    assert "float32 (no AVX512_BF16 or AMX)" in description.trained
+    _, metadata = run(recipe, tmp_path / "run", device="cpu")
+    assert metadata.recipe["training"]["precision"] == "32-true"
+    assert "float32 (no AVX512_BF16 or AMX)" in metadata.trained
     assert capsys.readouterr().out.count("precision: float32 (no AVX512_BF16 or AMX)") == 1
     assert "float32" in (tmp_path / "run" / "log.jsonl").read_text().splitlines()[0]
 
     pretend_cpu(monkeypatch, bf16=True)  # the folder moves to another machine
-    _, description = run(recipe, tmp_path / "run", resume=True, device="cpu")
-    assert description.recipe["training"]["precision"] == "32-true"
+    _, metadata = run(recipe, tmp_path / "run", resume=True, device="cpu")
+    assert metadata.recipe["training"]["precision"] == "32-true"
     other = replace(recipe, training=replace(recipe.training, precision="bf16-mixed"))
     with pytest.raises(UserError, match=r"training\.precision: 32-true -> bf16-mixed"):
         run(other, tmp_path / "run", resume=True, device="cpu")

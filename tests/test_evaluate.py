@@ -19,7 +19,7 @@ from pellucid.evaluation import TRACKS, Level, Track
 from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
 from pellucid.evaluation.evaluate import Evaluation, batches, evaluate, measure
 from pellucid.evaluation.tracks import damage
-from pellucid.metrics import IDENTICAL, psnr_of
+from pellucid.metrics import MAX_PSNR, psnr_of
 
 NUM = 11
 
@@ -48,7 +48,7 @@ def test_doing_nothing(dataset: Dataset) -> None:
 
 def test_clean_images_are_untouched(dataset: Dataset) -> None:
     evaluation = evaluate(do_nothing, dataset, TRACKS["clean"])
-    assert evaluation.metrics["psnr"] == evaluation.metrics["input_psnr"] == IDENTICAL
+    assert evaluation.metrics["psnr"] == evaluation.metrics["input_psnr"] == MAX_PSNR
     assert evaluation.metrics["ssim"] == pytest.approx(1)
     assert evaluation.metrics["hole_psnr"] is None
 

@@ -18,7 +18,7 @@ def test_a_file_appears_at_the_end_and_replaces_the_old_one(tmp_path: Path) -> N
     path = tmp_path / "new" / "folder" / "file.txt"
     for content in ("first", "second"):
         before = path.read_text() if path.exists() else None
-        with files.write_aside(path) as aside:
+        with files.atomic_write(path) as aside:
             assert aside.suffix == path.suffix
             aside.write_text(content)
             assert (path.read_text() if path.exists() else None) == before
@@ -29,7 +29,7 @@ def test_a_file_appears_at_the_end_and_replaces_the_old_one(tmp_path: Path) -> N
 def test_what_is_written_follows_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        with files.write_aside(tmp_path / "file") as aside:
+        with files.atomic_write(tmp_path / "file") as aside:
             aside.write_text("")
     finally:
         os.umask(before)
@@ -40,7 +40,7 @@ def test_what_is_written_follows_the_umask(tmp_path: Path) -> None:
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_an_error_leaves_things_as_they_were(tmp_path: Path, error: type[BaseException], is_folder: bool) -> None:
     def write() -> None:
-        with files.write_aside(path) as aside:
+        with files.atomic_write(path) as aside:
             if is_folder:
                 aside.mkdir()
             (aside / "part" if is_folder else aside).write_text("half")
@@ -56,7 +56,7 @@ def test_an_error_leaves_things_as_they_were(tmp_path: Path, error: type[BaseExc
 
 def test_a_folder_appears_whole_and_never_replaces_a_full_one(tmp_path: Path) -> None:
     def write(content: str) -> None:
-        with files.write_aside(tmp_path / "model") as aside:
+        with files.atomic_write(tmp_path / "model") as aside:
             aside.mkdir()
             (aside / "config.json").write_text(content)
 
@@ -69,7 +69,7 @@ def test_a_folder_appears_whole_and_never_replaces_a_full_one(tmp_path: Path) ->
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
     def write() -> None:
-        with files.write_aside(tmp_path / "file") as aside:
+        with files.atomic_write(tmp_path / "file") as aside:
             aside.write_text("half")
             raise OSError(28, "No space left on device")
 
@@ -81,7 +81,7 @@ def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("place", ["file/model", "/proc/model/model"])
 def test_a_place_that_cannot_be_written_is_a_sentence(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="Expected to write"), files.write_aside(tmp_path / place):
+    with pytest.raises(UserError, match="Expected to write"), files.atomic_write(tmp_path / place):
         pytest.fail("the body should not run")
 
 

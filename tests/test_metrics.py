@@ -12,7 +12,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 from torchmetrics.functional.image import structural_similarity_index_measure
 
 from pellucid.batch import Batch, Damage, Output
-from pellucid.metrics import IDENTICAL, PER_IMAGE, Metrics, psnr_of, ssim_of
+from pellucid.metrics import MAX_PSNR, PER_IMAGE, Metrics, psnr_of, ssim_of
 from pellucid.seeding import generator
 
 scikit_image: Any = skimage_metrics  # which has no types
@@ -58,7 +58,7 @@ def test_psnr_is_scikit_images(shape: tuple[int, int]) -> None:
 def test_psnr_of_a_known_error() -> None:
     clean = torch.full((3, 3, 8, 8), 0.5)
     images = clean + torch.tensor([0.1, 0.01, 0.0]).view(-1, 1, 1, 1)
-    assert psnr_of(images, clean).tolist() == pytest.approx([20, 40, IDENTICAL], abs=1e-3)
+    assert psnr_of(images, clean).tolist() == pytest.approx([20, 40, MAX_PSNR], abs=1e-3)
 
 
 def test_psnr_of_some_pixels() -> None:
@@ -214,7 +214,7 @@ def test_figures_are_valid_json_even_for_equal_images() -> None:
     same = Batch(batch.clean, batch.clean, batch.labels, Damage({}, torch.zeros_like(batch.damage.hole)))
     scores = compute(Output(restored=batch.clean), same)
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
-    assert scores["psnr"] == scores["input_psnr"] == IDENTICAL
+    assert scores["psnr"] == scores["input_psnr"] == MAX_PSNR
     assert scores["hole_psnr"] is None
 
 

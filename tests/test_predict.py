@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from pellucid import pictures
 from pellucid.batch import Output
-from pellucid.checkpoint import CONFIG, WEIGHTS, Description, load_model, save_model
+from pellucid.checkpoint import CONFIG, WEIGHTS, ModelMetadata, load_model, save_model
 from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
 from pellucid.inference import Found, Predictor, choose_device, predict_files, sheet
@@ -40,7 +40,7 @@ def network(config: ModelConfig = CONFIG_OF_ALL) -> nn.Module:
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"
-    save_model(folder, network(), Description(CONFIG_OF_ALL, CLASSES))
+    save_model(folder, network(), ModelMetadata(CONFIG_OF_ALL, CLASSES))
     return folder
 
 
@@ -246,7 +246,7 @@ class TestLoad:
         ids=["no config", "no weights", "half a config", "half the weights", "format", "classes", "unknown setting", "encoder"],
     )
     def test_what_is_no_whole_model_is_a_sentence(self, tmp_path: Path, spoil: Callable[[Path], None], found: str) -> None:
-        save_model(tmp_path / "model", network(), Description(CONFIG_OF_ALL, CLASSES))
+        save_model(tmp_path / "model", network(), ModelMetadata(CONFIG_OF_ALL, CLASSES))
         spoil(tmp_path / "model")
         with pytest.raises(UserError, match=f"Expected .*{found}"):
             load_model(tmp_path / "model")
@@ -362,7 +362,7 @@ class TestPredictFiles:
     @pytest.mark.parametrize(("arm", "files"), [("classify", 0), ("restore", 1)])
     def test_a_single_task_leaves_null(self, tmp_path: Path, arm: Any, files: int) -> None:
         config = replace(CONFIG_OF_ALL, arm=arm)
-        save_model(tmp_path / "model", network(config), Description(config, CLASSES))
+        save_model(tmp_path / "model", network(config), ModelMetadata(config, CLASSES))
         predict_files([put(tmp_path / "a.png")], tmp_path / "out", tmp_path / "model", "cpu")
         (line,) = lines(tmp_path / "out")
         said = (line["label"], line["confidence"], line["probabilities"])
@@ -392,7 +392,7 @@ class TestPredictFiles:
     def test_a_saved_model_knows_the_names_of_its_damage(self, tmp_path: Path) -> None:
         config = replace(CONFIG_OF_ALL, damage_head=True)
         saved = build_model(config, len(CLASSES), DAMAGES).eval()
-        save_model(tmp_path / "model", saved, Description(config, CLASSES, DAMAGES))
+        save_model(tmp_path / "model", saved, ModelMetadata(config, CLASSES, DAMAGES))
         predict_files([put(tmp_path / "a.png")], tmp_path / "out", tmp_path / "model", "cpu")
         (line,) = lines(tmp_path / "out")
         (expected,) = Predictor(saved, CLASSES, damages=DAMAGES).predict(picture())

@@ -90,5 +90,8 @@ def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they
         "training.schedule: None -> linear",
         "training.shards: 1 -> 2",
     ]
+    older = settings(recipe)
+    older["training"]["average"] = older["training"].pop("ema_horizon")
+    assert completed(older) == settings(recipe)
     mixture = settings(replace(recipe, damage=SUITES["mixed"]))
     assert completed(mixture)["damage"] == mixture["damage"]

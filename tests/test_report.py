@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import nn
 
-from pellucid.checkpoint import Description
+from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
 from pellucid.data.synthetic import shapes
 from pellucid.evaluation import TRACKS
@@ -20,7 +20,7 @@ from pellucid.models import ModelConfig, build_model
 from pellucid.reporting import write_report
 from pellucid.reporting.facts import duration
 from pellucid.reporting.gallery import MAX_SIDE, examples
-from pellucid.reporting.page import html
+from pellucid.reporting.render import html
 from pellucid.run import LOG
 from pellucid.seeding import seed_of
 
@@ -71,10 +71,10 @@ class Page(HTMLParser):
 DATASET = replace(shapes(10, num_classes=3).train, name="shapes", split="test")
 
 
-def network(arm: str = "joint") -> tuple[nn.Module, Description]:
+def network(arm: str = "joint") -> tuple[nn.Module, ModelMetadata]:
     torch.manual_seed(seed_of("report"))
     config = ModelConfig(arm=arm, encoder="resnet18", patch=2, widths=(8, 8), depths=(1, 1))  # type: ignore[arg-type]
-    return build_model(config, 3).eval(), Description(config, DATASET.classes, recipe={"damage": "reference", "training": {"epochs": 6}})
+    return build_model(config, 3).eval(), ModelMetadata(config, DATASET.classes, recipe={"damage": "reference", "training": {"epochs": 6}})
 
 
 def write_log(folder: Path, num_records: int = 60, **figures: float) -> None:
@@ -87,9 +87,9 @@ def write_log(folder: Path, num_records: int = 60, **figures: float) -> None:
 
 
 def report(folder: Path, arm: str = "joint", track: str = "reference", dataset: Dataset = DATASET, **more: Any) -> tuple[Page, Evaluation]:
-    model, description = network(arm)
+    model, metadata = network(arm)
     evaluation = evaluate(model, dataset, TRACKS[track])
-    path = write_report(folder, model, replace(description, classes=dataset.classes), dataset, evaluation, **more)
+    path = write_report(folder, model, replace(metadata, classes=dataset.classes), dataset, evaluation, **more)
     assert path == folder / "report.html"
     return Page(path), evaluation
 
@@ -125,9 +125,9 @@ def test_every_name_is_used_once_and_every_reference_has_its_target(joint: tuple
 def test_the_figures_are_those_of_the_evaluation(joint: tuple[Page, Evaluation]) -> None:
     page, evaluation = joint
     metrics = {name: figure or 0.0 for name, figure in evaluation.metrics.items()}
-    shown = {"accuracy": ".2f", "psnr": ".2f", "ssim": ".4f", "hole_psnr": ".2f", "ece": ".4f"}
+    shown = {"accuracy": ".2f", "ece": ".4f", "psnr": ".2f", "hole_psnr": ".2f", "ssim": ".4f"}
     assert page.row("this network")[1:] == [format(metrics[name], spec) for name, spec in shown.items()]
-    assert page.row("damaged image")[2] == f"{metrics['input_psnr']:.2f}"
+    assert page.row("damaged image")[3] == f"{metrics['input_psnr']:.2f}"
     assert "first 4 pictures only" in page.row("inpainting")[0]
     verb = "restores" if metrics["psnr"] > metrics["input_psnr"] else "worsens"
     assert (
@@ -149,8 +149,8 @@ def test_the_sample_agrees_with_the_evaluation(joint: tuple[Page, Evaluation]) -
 
 
 def test_the_sample_follows_a_fixed_rule() -> None:
-    model, description = network()
-    pictures = examples(model, description.classes, DATASET, TRACKS["noise"], range(7), torch.device("cpu"))
+    model, metadata = network()
+    pictures = examples(model, metadata.classes, DATASET, TRACKS["noise"], range(7), torch.device("cpu"))
     assert [picture.level for picture in pictures[:2]] == ["sigma=0.04", "sigma=0.06"]
     assert pictures[0].level == pictures[5].level
     np.testing.assert_array_equal(pictures[3].clean, DATASET.images[3])
@@ -211,7 +211,7 @@ def test_a_log_that_is_missing_or_cut(tmp_path: Path, log: str | None, num_chart
 def test_levels_have_rows_of_their_own(tmp_path: Path) -> None:
     page, evaluation = report(tmp_path, track="lowres")
     for level, scores in evaluation.levels.items():
-        assert page.row(level)[2] == f"{scores['psnr']:.2f}"
+        assert page.row(level)[3] == f"{scores['psnr']:.2f}"
 
 
 def test_without_damage_nothing_is_restored(tmp_path: Path) -> None:
@@ -236,5 +236,5 @@ def test_a_second_report_takes_the_place_of_the_first(tmp_path: Path) -> None:
 
 
 def test_pieces() -> None:
-    assert html("{a}{b}", a="<", b=html("<i>{c}</i>", c='"&')) == "&lt;<i>&quot;&amp;</i>"
+    assert html("{a}{b}", a="<", b=html("<i>{c}</i>", c='"&')) == "&lt;<i>&#34;&amp;</i>"
     assert [duration(seconds) for seconds in (0.4, 59.6, 3600)] == ["0 s", "1 min 0 s", "1 h 0 min"]

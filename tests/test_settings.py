@@ -4,8 +4,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import pytest
 
 from pellucid.errors import UserError
-from pellucid.experiments.comparison import ask
-from pellucid.experiments.curve import at_values
+from pellucid.experiments.comparison import at_values, build_comparison
 from pellucid.models import ModelConfig
 from pellucid.objectives import ObjectiveConfig
 from pellucid.recipe import RECIPES, DataConfig
@@ -74,4 +73,4 @@ def test_whole_numbers_are_numbers_and_what_may_be_left_out_is_none():
 
 def test_a_comparison_does_not_vary_a_setting_to_a_value_that_it_cannot_take():
     with pytest.raises(UserError, match="Expected last_stage among shared, read, private, found 'privat'"):
-        at_values(ask("reference", RECIPES["base"]), "model.last_stage", ["shared", "privat"])
+        at_values(build_comparison("reference", RECIPES["base"]), "model.last_stage", ["shared", "privat"])

@@ -125,7 +125,7 @@ def test_small_images_come_first(tiny: Recipe, tmp_path: Path, monkeypatch) -> N
 
 def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None:
     run(tiny, tmp_path / "first", device="cpu")
-    frozen = replace(tiny.training, start=str(tmp_path / "first"), epochs=1, learning_rate=1e-9, average=0)
+    frozen = replace(tiny.training, start=str(tmp_path / "first"), epochs=1, learning_rate=1e-9, ema_horizon=0)
     run(replace(tiny, training=frozen), tmp_path / "second", device="cpu")
     first, second = weights(tmp_path / "first"), weights(tmp_path / "second")
     for name in first:
@@ -173,8 +173,8 @@ def test_a_finished_run_is_loaded_and_not_trained_again(tiny: Recipe, tmp_path: 
     first, _ = run(tiny, tmp_path / "run", device="cpu")
     (tmp_path / "run" / "state.ckpt").unlink()
     monkeypatch.setattr(Trainer, "fit", lambda _: pytest.fail("trained"))
-    second, description = run(tiny, tmp_path / "run", resume=True, device="cpu")
-    assert description.recipe == settings(tiny)
+    second, metadata = run(tiny, tmp_path / "run", resume=True, device="cpu")
+    assert metadata.recipe == settings(tiny)
     for name, value in first.state_dict().items():
         assert torch.equal(second.state_dict()[name], value)
 
@@ -265,9 +265,9 @@ def test_every_arm_trains_with_every_optimizer(tiny: Recipe, tmp_path: Path, opt
         model=replace(tiny.model, arm=arm, patch=1),
         training=replace(tiny.training, optimizer=optimizer, epochs=1),
     )
-    network, description = run(recipe, tmp_path / "run", device="cpu")
+    network, metadata = run(recipe, tmp_path / "run", device="cpu")
     assert not network.training
-    assert description.classes == data.load("shapes").train.classes
+    assert metadata.classes == data.load("shapes").train.classes
     record = read_log(tmp_path / "run" / "log.jsonl")[-1]
     assert ("accuracy" in record) == (arm != "restore")
     assert ("psnr" in record) == (arm != "classify")

@@ -20,17 +20,21 @@ from torch import nn
 
 from pellucid.device import choose_device
 from pellucid.errors import UserError
-from pellucid.files import write_aside
+from pellucid.files import atomic_write
+from pellucid.metrics import FIGURES
 from pellucid.models import ModelConfig, build_model
 
 FORMAT = 1
 """Raised when a saved model means something else than before."""
 
-WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
+WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
+
+CARD = {name: figure for name, figure in FIGURES.items() if figure.card}
+"""The columns of a model card."""
 
 
 @dataclass(frozen=True)
-class Description:
+class ModelMetadata:
     """What a saved model says of itself.
 
     model: its architecture; classes: their names, in the order of the logits; damages: the
@@ -49,20 +53,20 @@ class Description:
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
-def save_model(folder: Path, network: nn.Module, description: Description, dtype: torch.dtype = torch.float32) -> None:
+def save_model(folder: Path, network: nn.Module, metadata: ModelMetadata, dtype: torch.dtype = torch.float32) -> None:
     """Write a model whole or not at all; in float16 it takes half the space and loads as float32."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    config = {"format": FORMAT, "pellucid": version("pellucid"), **asdict(description)}
-    with write_aside(folder) as path:
+    config = {"format": FORMAT, "pellucid": version("pellucid"), **asdict(metadata)}
+    with atomic_write(folder) as path:
         path.mkdir()
         (path / WEIGHTS).write_bytes(save(tensors))  # safetensors' own writer hides the file from everyone but its owner
         (path / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
-        (path / CARD).write_text(model_card(description))
+        (path / README).write_text(model_card(metadata))
 
 
-def load_model(source: str | Path | None = None, device: torch.device | str = "auto") -> tuple[nn.Module, Description]:
-    """The network in evaluation mode on `device`, and its description. Raises `UserError` for what is no whole model."""
+def load_model(source: str | Path | None = None, device: torch.device | str = "auto") -> tuple[nn.Module, ModelMetadata]:
+    """The network in evaluation mode on `device`, and its metadata. Raises `UserError` for what is no whole model."""
     folder = _find(source)
     target = choose_device(device)
     try:
@@ -73,26 +77,26 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
                 f"{config.get('pellucid', 'unknown')}); use that version of Pellucid, or train again."
             )
         settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()}
-        description = Description(
+        metadata = ModelMetadata(
             model=ModelConfig(**settings),
             classes=tuple(config["classes"]),
             damages=tuple(config.get("damages", ())),
             **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
         )
-        network = _untrained(description)
+        network = _untrained(metadata)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except UserError:
         raise
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
         raise UserError(f"Expected a whole model in {folder} ({WEIGHTS}, {CONFIG}), found one that can't be read: {reason}") from error
-    return network.to(target).eval(), description
+    return network.to(target).eval(), metadata
 
 
-def _untrained(description: Description) -> nn.Module:
-    """The network of a description, whose first weights don't matter; the caller's random numbers are left alone."""
+def _untrained(metadata: ModelMetadata) -> nn.Module:
+    """The network that metadata describe, whose first weights don't matter; the caller's random numbers are left alone."""
     with torch.random.fork_rng(devices=[]):
-        return build_model(replace(description.model, pretrained=False), len(description.classes), description.damages)
+        return build_model(replace(metadata.model, pretrained=False), len(metadata.classes), metadata.damages)
 
 
 def _find(source: str | Path | None) -> Path:
@@ -119,12 +123,12 @@ def _find(source: str | Path | None) -> Path:
         ) from None
 
 
-def model_card(description: Description) -> str:
+def model_card(metadata: ModelMetadata) -> str:
     """The card of a model, in Markdown with the hub's metadata."""
-    network = _untrained(description)
+    network = _untrained(metadata)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    measured = sorted({f"{each['split']} images of {each['dataset']}" for each in description.figures.values() if "split" in each})
-    rows = "\n".join(_row(*row) for track, figures in description.figures.items() for row in _parts(track, figures))
+    measured = sorted({f"{each['split']} images of {each['dataset']}" for each in metadata.figures.values() if "split" in each})
+    rows = "\n".join(_row(*row) for track, figures in metadata.figures.items() for row in _parts(track, figures))
     return f"""---
 license: apache-2.0
 library_name: pellucid
@@ -134,19 +138,21 @@ tags: [image-restoration, image-classification, multi-task-learning]
 
 One network that restores a damaged image and says what is in it, in one pass.
 
-- **Architecture**: {description.model.arm}, encoder {description.model.encoder}, {num_parameters:,} parameters
-- **Classes**: {", ".join(description.classes)}
-- **Training data**: {description.training_data or "not stated"}
-- **Trained**: {description.trained or "not stated"}
-- **Source**: Pellucid {version("pellucid")}, commit {description.commit or "not stated"}
+- **Architecture**: {metadata.model.arm}, encoder {metadata.model.encoder}, {num_parameters:,} parameters
+- **Classes**: {", ".join(metadata.classes)}
+- **Training data**: {metadata.training_data or "not stated"}
+- **Trained**: {metadata.trained or "not stated"}
+- **Source**: Pellucid {version("pellucid")}, commit {metadata.commit or "not stated"}
 
 ## Figures
 
 {f"Measured on {', '.join(measured)}." if measured else "Of each track, the first so many images."}
 
-| track | images | accuracy % | PSNR dB | PSNR in the hole dB | SSIM | ECE | PSNR of the input dB |
-| --- | --- | --- | --- | --- | --- | --- | --- |
-{rows or "| none measured | | | | | | | |"}
+| track | images | {" | ".join(figure.heading for figure in CARD.values())} |
+| --- | --- |{" --- |" * len(CARD)}
+{rows or f"| none measured |{' |' * (1 + len(CARD))}"}
+
+{" ".join(f"{figure.heading}: {figure.meaning}" for figure in CARD.values() if figure.explained)}
 
 Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images.
 The damage of each track is fixed: `pellucid evaluate MODEL --track NAME` measures the same figures again.
@@ -159,7 +165,7 @@ its classes; what it fills into a hole is a guess. Don't take a restored picture
 ## Recipe
 
 ```json
-{json.dumps(description.recipe, indent=1)}
+{json.dumps(metadata.recipe, indent=1)}
 ```
 """
 
@@ -172,10 +178,9 @@ def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str,
 
 
 def _row(name: str, figures: dict[str, Any]) -> str:
-    columns = {"accuracy": ".2f", "psnr": ".2f", "hole_psnr": ".2f", "ssim": ".4f", "ece": ".4f", "input_psnr": ".2f"}
-    cells = " | ".join(_cell(figures, column, spec) for column, spec in columns.items())
+    cells = " | ".join(_cell(figures.get(column), figure.spec) for column, figure in CARD.items())
     return f"| {name} | {figures['num_images']:,} | {cells} |"
 
 
-def _cell(figures: dict[str, Any], name: str, spec: str) -> str:
-    return "-" if figures.get(name) is None else format(figures[name], spec)
+def _cell(value: float | None, spec: str) -> str:
+    return "-" if value is None else format(value, spec)

@@ -17,14 +17,14 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
-from pellucid.experiments.comparison import QUESTIONS, ask
+from pellucid.experiments.comparison import QUESTIONS, build_comparison
 from pellucid.recipe import RECIPES, Recipe, settings
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
     from torch import nn
 
-    from pellucid.checkpoint import Description
+    from pellucid.checkpoint import ModelMetadata
     from pellucid.data import Dataset
     from pellucid.evaluation.evaluate import Evaluation
 
@@ -43,14 +43,14 @@ def demo(out: Path, resume: bool, device: str) -> None:
     from pellucid.reporting.scores import shortfall
     from pellucid.run import run
 
-    network, description = run(RECIPES["quick"], out, resume=resume, device=device)
+    network, metadata = run(RECIPES["quick"], out, resume=resume, device=device)
     test = data.load("cifar10").test
-    evaluation = _measure(network, description, test, "reference")
+    evaluation = _measure(network, metadata, test, "reference")
     best_untrained = "inpainting, then means"
     references = {best_untrained: measure(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000)}
     others = {"references": {name: other.to_json() for name, other in references.items()}}
-    _write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, description))
-    report = write_report(out, network, description, test, evaluation, references)
+    _write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
+    report = write_report(out, network, metadata, test, evaluation, references)
     _show(evaluation)
     if warning := shortfall(evaluation, references):
         _print(warning)
@@ -69,12 +69,12 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
     from pellucid import data
     from pellucid.run import run, training_images
 
-    network, description = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
+    network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if int(os.environ.get("LOCAL_RANK", 0)):
         return  # one of several processes speaks for all
     _, held_out = training_images(recipe, data.load(recipe.data.dataset, recipe.data.source).train)
     if held_out is not None:
-        _show(_measure(network, description, held_out, "reference"))
+        _show(_measure(network, metadata, held_out, "reference"))
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track reference")
 
 
@@ -95,18 +95,18 @@ def compare(
         if number < 1:
             raise UserError(f"Expected {name} of at least 1, found {number}.")
     out = out or Path("runs") / "compare" / question
-    comparison = ask(question, recipe).only(arms, tracks)
-    from pellucid.experiments import compare as experiments  # only now, because it takes a while
+    comparison = build_comparison(question, recipe).only(arms, tracks)
+    from pellucid import compare as comparing  # only now, because it takes a while
 
     workers = 0 if report_only else jobs
     if vary:
         setting, *values = vary
-        curve = experiments.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
+        curve = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
         _print(f"The curve: {curve}")
     else:
-        results = experiments.compare(comparison, range(seeds), out, device=device, workers=workers)
-        _print(experiments.summary(results))
-        _print(f"The report: {out / experiments.REPORT}")
+        results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers)
+        _print(comparing.summary(results))
+        _print(f"The report: {out / comparing.REPORT}")
         if results.failures:
             failed = "; ".join(f"{arm} with seed {seed}: {reason}" for (arm, seed), reason in results.failures.items())
             print(f"pellucid: {len(results.failures)} runs failed ({failed}); the same command tries them again.", file=sys.stderr)
@@ -137,23 +137,23 @@ def evaluate(
             folder(file.parent)
             if file.is_dir():
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
-    network, description = load_model(model, device)
-    own = description.recipe.get("data", {})
+    network, metadata = load_model(model, device)
+    own = metadata.recipe.get("data", {})
     dataset = dataset or own.get("dataset", DATASET)
     if source is None and dataset == own.get("dataset") and own.get("source"):
         source = Path(own["source"])
     test = data.load(dataset, source).test
-    if test.classes != description.classes:
+    if test.classes != metadata.classes:
         raise UserError(
-            f"Expected images of the classes that the model knows ({', '.join(description.classes)}), found those of {dataset} "
+            f"Expected images of the classes that the model knows ({', '.join(metadata.classes)}), found those of {dataset} "
             f"({', '.join(test.classes)}); choose its own data set by --dataset."
         )
     if mirror:
         network = Mirrored(network)
-    evaluation = _measure(network, description, test, track, limit)
+    evaluation = _measure(network, metadata, test, track, limit)
     _show(evaluation)
     if json is not None:
-        _write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, description))
+        _write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, metadata))
     if csv is not None:
         _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 
@@ -178,21 +178,21 @@ def data(dataset: str, source: Path | None) -> None:
     _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
 
 
-def _measure(network: "nn.Module", description: "Description", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
+def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
     """Evaluate with a progress bar."""
     from pellucid.evaluation.evaluate import evaluate
     from pellucid.progress import ProgressBar
 
     device = next(network.parameters()).device
     with ProgressBar(f"track {track}") as progress:
-        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, damages=description.damages)
+        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, damages=metadata.damages)
 
 
-def _origin(network: "nn.Module", description: "Description") -> dict[str, Any]:
+def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
     """What is written beside the figures of a network: how they were measured, and how it was trained."""
     from pellucid.provenance import provenance
 
-    training = {"trained": description.trained, "commit": description.commit, "recipe": description.recipe}
+    training = {"trained": metadata.trained, "commit": metadata.commit, "recipe": metadata.recipe}
     device = next(network.parameters()).device
     return provenance(["pellucid", *sys.argv[1:]], device) | {"protocol_seed": PROTOCOL_SEED, "training": training}
 
@@ -200,9 +200,9 @@ def _origin(network: "nn.Module", description: "Description") -> dict[str, Any]:
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     import csv
 
-    from pellucid.files import write_aside
+    from pellucid.files import atomic_write
 
-    with write_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
@@ -211,9 +211,9 @@ def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 def _write_json(path: Path, value: dict[str, Any]) -> None:
     import json
 
-    from pellucid.files import write_aside
+    from pellucid.files import atomic_write
 
-    with write_aside(path) as aside:
+    with atomic_write(path) as aside:
         aside.write_text(json.dumps(value, indent=1) + "\n")
 
 

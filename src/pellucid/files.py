@@ -46,7 +46,7 @@ def locked(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def write_aside(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write to; it takes the name `path` on success and is removed on any error, Ctrl-C included.
 
     The sibling ends like `path`, for writers that choose a format by the ending, and may be written as a file or made as a folder. A file

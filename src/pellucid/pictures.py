@@ -6,13 +6,14 @@ Whatever a file holds, what comes out is uint8 RGB, upright: the rest of Pelluci
 import os
 import threading
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from pellucid import files
 from pellucid.errors import UserError
@@ -40,9 +41,6 @@ WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
     ".jpeg": ("JPEG", {"quality": 95}),
     ".webp": ("WEBP", {"lossless": True}),
 }  # fmt: skip
-
-# EXIF orientation -> how many quarter turns to the left make it upright, and whether to mirror it left to right after that
-TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
 
 _pillow_limit = threading.Lock()
 
@@ -98,9 +96,7 @@ def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> NDArra
         pixels = _rgb(image)
     except Exception as error:
         raise UserError(f"Expected a whole picture in {name}, found one that is cut short or damaged ({error}); copy it again.") from error
-    turns, mirrored = TURNS.get(_orientation(image), (0, False))
-    upright = np.rot90(pixels, turns)
-    return np.ascontiguousarray(upright[:, ::-1] if mirrored else upright)
+    return np.ascontiguousarray(pixels)
 
 
 def write(path: str | Path, image: NDArray[np.uint8]) -> None:
@@ -111,7 +107,7 @@ def write(path: str | Path, image: NDArray[np.uint8]) -> None:
     if path.suffix.lower() not in WRITTEN:
         raise UserError(f"Expected a picture's name to end in {' '.join(filter(None, WRITTEN))}, found {path}; choose one of these.")
     form, options = WRITTEN[path.suffix.lower()]
-    with files.write_aside(path) as aside:
+    with files.atomic_write(path) as aside:
         try:
             Image.fromarray(image).save(aside, form, **options)
         except ValueError as error:  # a WebP of more than 16,383 pixels a side
@@ -144,8 +140,10 @@ def _open(stream: IO[bytes]) -> Image.Image:
 
 
 def _rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """The pixels of `image` as they lie in the file: (H, W, 3)."""
-    image.load()
+    """The pixels of `image`, upright: (H, W, 3)."""
+    image.load()  # a PNG may have its EXIF block at its end
+    with suppress(Exception):  # a picture whose EXIF block is damaged is still a picture
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith("I"):
         grey = (np.asarray(image) >> 8).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
@@ -153,11 +151,3 @@ def _rgb(image: Image.Image) -> NDArray[np.uint8]:
         colours = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), colours)
     return np.asarray(image.convert("RGB"))
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, known only once the pixels are read: a PNG may have it at its end, and a TIFF is turned by Pillow."""
-    try:
-        return int(image.getexif().get(0x0112, 1))
-    except Exception:  # a picture whose EXIF block is damaged is still a picture
-        return 1

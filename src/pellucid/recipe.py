@@ -115,7 +115,7 @@ RECIPES = {
             schedule="constant",
             warmup=0,
             clip_norm=0,
-            average=0,
+            ema_horizon=0,
             crop=4,
             flip="random",
             precision="32-true",
@@ -152,20 +152,27 @@ BEFORE: dict[str, Any] = {
 }
 """Settings that recipes have not always had, and what was done before there was a choice. Whoever adds a setting adds it here."""
 
+RENAMED = {"training.average": "training.ema_horizon"}
+"""Settings that were called otherwise."""
+
 WITHOUT_EFFECT = ("data.source", "training.save_minutes")
 """Settings that change nothing of what a run computes."""
 
 
 def completed(older: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they were written, with what was done before some of today's existed; others that are missing stay missing."""
+    """Settings as they were written, by today's names, and what was done before some of today's existed; others stay missing."""
     filled: dict[str, Any] = {name: dict(value) if isinstance(value, dict) else value for name, value in older.items()}
+    for old, new in RENAMED.items():
+        part, _, setting = old.partition(".")
+        if setting in filled.get(part, {}):
+            filled[part][new.partition(".")[2]] = filled[part].pop(setting)
     for name, value in BEFORE.items():
         part, _, setting = name.partition(".")
         filled.setdefault(part, {}).setdefault(setting, value)
     return filled
 
 
-def as_begun(recipe: Recipe, older: dict[str, Any]) -> Recipe:
+def as_started(recipe: Recipe, older: dict[str, Any]) -> Recipe:
     """The recipe with what a run of it settled when it began, `older` its settings: the precision, where the recipe leaves it open."""
     if recipe.training.precision != "auto":
         return recipe

@@ -17,16 +17,16 @@ from torch import nn
 
 from pellucid import data
 from pellucid.batch import Batch
-from pellucid.checkpoint import Description, load_model, save_model
+from pellucid.checkpoint import ModelMetadata, load_model, save_model
 from pellucid.device import choose_device, describe, resolve_precision
 from pellucid.errors import UserError
-from pellucid.files import LOCK, locked, write_aside
+from pellucid.files import LOCK, atomic_write, locked
 from pellucid.labels import UNLABELLED
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
 from pellucid.models.sequential import Sequential
 from pellucid.provenance import source_commit
-from pellucid.recipe import Recipe, as_begun, completed, differences, settings
+from pellucid.recipe import Recipe, as_started, completed, differences, settings
 from pellucid.seeding import seed_of
 from pellucid.training.log import TrainingLog
 from pellucid.training.loop import Trainer
@@ -37,8 +37,8 @@ RECIPE, STATE, LOG, MODEL = "recipe.json", "state.ckpt", "log.jsonl", "model"
 
 def run(
     recipe: Recipe, folder: Path, *, resume: bool = False, device: str = "auto", devices: int = 1, restorer: Path | None = None
-) -> tuple[nn.Module, Description]:
-    """Train a recipe in `folder` and return the averaged network in evaluation mode, and its description.
+) -> tuple[nn.Module, ModelMetadata]:
+    """Train a recipe in `folder` and return the averaged network in evaluation mode, and its metadata.
 
     resume: go on where a former run of the same recipe in that folder stopped, or start if there is none; device: `auto`, `cpu`, `cuda` or
     `mps`; devices: how many of them; restorer: the trained model (arm `restore`, the same anatomy) whose images a `sequential` one reads.
@@ -50,7 +50,7 @@ def run(
         return _run(recipe, folder, resume, device, devices, restorer)
 
 
-def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> tuple[nn.Module, Description]:
+def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> tuple[nn.Module, ModelMetadata]:
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
@@ -92,12 +92,12 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device), header={"precision": str(precision)})
     trainer = Trainer(fabric, model, loader, recipe.objective, config, log, folder / STATE)
     if fabric.is_global_zero:
-        with write_aside(folder / RECIPE) as path:  # only now: a recipe that can't be built leaves nothing behind
+        with atomic_write(folder / RECIPE) as path:  # only now: a recipe that can't be built leaves nothing behind
             path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
     if resume:
         trainer.load()
     network = trainer.fit()
-    description = Description(
+    metadata = ModelMetadata(
         model=recipe.model,
         classes=clean.classes,
         damages=recipe.pipeline.kinds,
@@ -108,8 +108,8 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
         commit=commit,
     )
     if fabric.is_global_zero:
-        save_model(folder / MODEL, network, description)
-    return network, description
+        save_model(folder / MODEL, network, metadata)
+    return network, metadata
 
 
 def training_images(recipe: Recipe, train: data.Dataset) -> tuple[data.Dataset, data.Dataset | None]:
@@ -158,7 +158,7 @@ def _check(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
             raise UserError(
                 f"Expected the recipe of a run in {folder / RECIPE}, found a file that can't be read; remove the folder."
             ) from error
-        recipe = as_begun(recipe, older)
+        recipe = as_started(recipe, older)
         changed = differences(older, settings(recipe))
         if changed:
             raise UserError(

@@ -45,7 +45,7 @@ def load(source: Path | None = None) -> Splits:
         return cached
     files.folder(_cache())  # a place that can't be written should be known before minutes of download
     for name, array in (_from_source(source) if source else _from_remotes()).items():
-        with files.write_aside(_cache() / f"{name}.npy") as aside, aside.open("wb") as stream:
+        with files.atomic_write(_cache() / f"{name}.npy") as aside, aside.open("wb") as stream:
             np.save(stream, array)
     stored = _cached()
     assert stored is not None

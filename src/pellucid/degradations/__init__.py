@@ -39,7 +39,7 @@ __all__ = ["DEGRADATIONS", "FILL", "SUITES", "Degradation", "Mixture", "Pipeline
 # Pathak et al. 2016: context encoders, regions of any shape.
 # fmt: off
 DEGRADATIONS = {
-    #                             function        unit                         legal     practical    source
+    #                             function        unit                         valid_range     typical_range    source
     "gaussian_noise": Degradation(gaussian_noise, "sigma on the [0, 1] scale", (0, 1),   (0.02, 0.2), "CIFAR-10-C, 0.04 to 0.10"),
     "occlusion":      Degradation(occlusion,      "side in pixels",            (0, inf), (4, 16),     "Cutout, 16", hole=square_hole),
     "low_resolution": Degradation(low_resolution, "factor a side shrinks by",  (1, inf), (1.5, 4),    "Keys 1981, x2 and x4"),

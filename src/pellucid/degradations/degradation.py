@@ -24,17 +24,17 @@ if TYPE_CHECKING:
 class Degradation:
     """One row of the table.
 
-    function: see above; unit: of the strength, in words; legal: the least and the greatest strength that means anything; practical: a
-    mild and a severe strength in that order, for grids, sliders and tests; source: the paper, table or program that the strengths are
-    known from; hole: for a degradation that destroys pixels, the function with the same arguments that says which, (B, 1, H, W) bool; a
-    `Pipeline` calls it in the place of `function`, so that the mask is recorded; fill: what those pixels then show, from images and a
-    generator, (B, 3, H, W); `FILL` without it; kind: the row under whose name the damage is recorded, where that is another one.
+    function: see above; unit: of the strength, in words; valid_range: the least and the greatest strength that means anything;
+    typical_range: a mild and a severe strength in that order, for grids, sliders and tests; source: the paper, table or program that the
+    strengths are known from; hole: for a degradation that destroys pixels, the function with the same arguments that says which, (B, 1, H,
+    W) bool; a `Pipeline` calls it in the place of `function`, so that the mask is recorded; fill: what those pixels then show, from images
+    and a generator, (B, 3, H, W); `FILL` without it; kind: the row under whose name the damage is recorded, where that is another one.
     """
 
     function: DegradationFunction
     unit: str
-    legal: tuple[float, float]
-    practical: tuple[float, float]
+    valid_range: tuple[float, float]
+    typical_range: tuple[float, float]
     source: str
     hole: DegradationFunction | None = None
     fill: FillFunction | None = None

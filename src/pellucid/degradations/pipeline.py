@@ -36,7 +36,7 @@ class Step:
     probability: float = 1.0
 
     def __post_init__(self) -> None:
-        least, greatest = self.degradation.legal
+        least, greatest = self.degradation.valid_range
         if not least <= self.low <= self.highest <= greatest:
             raise UserError(
                 f"Expected strengths of {self.name} with {least:g} <= low <= high <= {greatest:g} ({self.degradation.unit}), "

@@ -14,31 +14,10 @@ from pellucid.data.dataset import Dataset
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
 from pellucid.evaluation.tracks import Level, Track, damage
-from pellucid.metrics import Metrics, Scores
+from pellucid.metrics import FIGURES, Figure, Metrics, Scores
 
 Progress = Callable[[int, int], None]
 """Is told after each batch how many images are done, over all levels, and how many there are."""
-
-# Columns of the table: heading and format.
-COLUMNS = {
-    "accuracy": ("accuracy %", ".2f"),
-    "ece": ("ECE", ".4f"),
-    "psnr": ("PSNR dB", ".2f"),
-    "hole_psnr": ("hole PSNR", ".2f"),
-    "ssim": ("SSIM", ".4f"),
-    "input_psnr": ("input PSNR", ".2f"),
-    "damage_correct": ("damage accuracy %", ".2f"),
-    "strength_error": ("strength error", ".3f"),
-    "hole_iou": ("hole IoU", ".3f"),
-}
-
-NOTES = {
-    "ece": "ECE: expected calibration error, how far confidence is from the part that is right",
-    "psnr": "100 dB stands for identical images",
-    "hole_psnr": "hole PSNR: over the lost pixels alone",
-}
-"""What is said below the table where it has the column."""
-
 
 BROKEN = "*"
 """Marks figures of a model some of whose outputs are not finite."""
@@ -80,17 +59,17 @@ class Evaluation:
         return {**self.levels, **kinds, "mean" if self.levels or kinds else self.track: self.metrics}
 
     @property
-    def shown(self) -> dict[str, tuple[str, str]]:
-        """The columns of the table: those of `COLUMNS` that have a meaning."""
-        return {name: column for name, column in COLUMNS.items() if self.metrics[name] is not None}
+    def shown(self) -> dict[str, Figure]:
+        """The columns of the table: figures that have a meaning."""
+        return {name: figure for name, figure in FIGURES.items() if self.metrics[name] is not None}
 
     @property
     def notes(self) -> str:
-        """What the columns mean, and what is wrong with them, to stand below the table."""
-        notes = [note for name, note in NOTES.items() if name in self.shown]
+        """What the columns mean, and what is wrong with them, a line each, to stand below the table."""
+        notes = [f"{figure.heading}: {figure.meaning}" for figure in self.shown.values() if figure.explained]
         if self.metrics["broken"]:
-            notes.append(f"{BROKEN}: {self.metrics['broken']:,} outputs are not finite, and count in accuracy alone")
-        return "; ".join(notes)
+            notes.append(f"{BROKEN}: {self.metrics['broken']:,} outputs are not finite, and count in accuracy alone.")
+        return "\n".join(notes)
 
     def table(self) -> Table:
         """What `rows` has, as far as it has a meaning."""
@@ -98,12 +77,12 @@ class Evaluation:
         title = f"{self.track}, {self.images}"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False, min_width=len(title) + 1)
         table.add_column("level")
-        for heading, _ in shown.values():
-            table.add_column(heading.replace(" ", "\n"), justify="right", no_wrap=True)
+        for figure in shown.values():
+            table.add_column(figure.heading.replace(" ", "\n"), justify="right", no_wrap=True)
         for level, scores in self.rows().items():
-            figures = [(scores[name], spec) for name, (_, spec) in shown.items()]
+            values = [(scores[name], figure.spec) for name, figure in shown.items()]
             mark = BROKEN if scores["broken"] else ""
-            table.add_row(level, *("-" if figure is None else format(figure, spec) + mark for figure, spec in figures))
+            table.add_row(level, *("-" if value is None else format(value, spec) + mark for value, spec in values))
         return table
 
 
@@ -120,7 +99,7 @@ def evaluate(
 ) -> Evaluation:
     """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
 
-    limit: only the first so many images; damages: the kinds of damage that the model tells apart, `Description.damages`. The damage of an
+    limit: only the first so many images; damages: the kinds of damage that the model tells apart, `ModelMetadata.damages`. The damage of an
     image depends on its place in `dataset`; see `damage`. The network computes in the
     precision of `choose_precision`, the metrics in float32. Raises `UserError` if there is no image to measure on.
     """
@@ -195,7 +174,7 @@ def batches(
 def _mean_over(levels: list[Scores]) -> Scores:
     """The mean of each figure over the levels that have it; all have the same images."""
     means = dict(levels[0]) | {"broken": sum(scores["broken"] or 0 for scores in levels)}  # keeps num_images a whole number
-    for name in COLUMNS:
+    for name in FIGURES:
         known = [figure for scores in levels if (figure := scores[name]) is not None]
         means[name] = sum(known) / len(known) if known else None
     return means

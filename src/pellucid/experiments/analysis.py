@@ -9,18 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.evaluation.evaluate import COLUMNS
 from pellucid.experiments.results import Cost, Result, Results
 from pellucid.experiments.statistics import Estimate, Interval, bootstrap, estimate, image_differences, paired
+from pellucid.metrics import FIGURES
 
-METRICS = tuple(name for name in COLUMNS if name != "input_psnr")
-"""What an arm is measured by, see `Metrics.compute`; the PSNR of the input is the same for all."""
-
-COMPARED = ("accuracy", "psnr", "hole_psnr", "ssim")
-"""What two arms are compared in, where both have it."""
-
-PER_IMAGE = {"accuracy": ("correct", 100.0), "psnr": ("psnr", 1.0), "hole_psnr": ("hole_psnr", 1.0)}
-"""The column of `Result.per_image` whose mean a figure is, and what it is multiplied by."""
+METRICS = [name for name in FIGURES if name != "input_psnr"]
+"""What an arm is measured by; the PSNR of the input is the same for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +37,8 @@ class Analysis:
     """What follows from `results`.
 
     figures: of the arms that have a finished run; costs: of these, means over their seeds; paired: by two arms, the first minus the second,
-    where both have a finished run of one seed; missing: planned runs that are not finished, arm and seed; lacking: finished runs without a
-    figure that their arm has with other seeds, or with outputs that are not finite, in words; broken: arm and track of these last.
+    where both have a finished run of one seed; missing: planned runs that are not finished, arm and seed; incomplete: finished runs without
+    a figure that their arm has with other seeds, or with outputs that are not finite, in words; broken: arm and track of these last.
     """
 
     results: Results
@@ -52,25 +46,25 @@ class Analysis:
     costs: Mapping[str, Cost]
     paired: Mapping[tuple[str, str], Differences]
     missing: Sequence[tuple[str, int]]
-    lacking: Sequence[str]
+    incomplete: Sequence[str]
     broken: Set[tuple[str, str]]
 
 
 def analyse(results: Results) -> Analysis:
     """All figures and differences; a comparison that is half done gives half of them."""
     arms, seeds = results.planned
-    begun = [arm for arm in arms if results.runs.get(arm)]
-    pairs = {(arm, baseline): _differences(results, arm, baseline) for arm, baseline in results.pairs if arm in begun}
+    started = [arm for arm in arms if results.runs.get(arm)]
+    pairs = {(arm, baseline): _differences(results, arm, baseline) for arm, baseline in results.pairs if arm in started}
     return Analysis(
         results=results,
-        figures={arm: _figures(results, arm) for arm in begun},
-        costs={arm: _cost(list(results.runs[arm].values())) for arm in begun},
+        figures={arm: _figures(results, arm) for arm in started},
+        costs={arm: _cost(list(results.runs[arm].values())) for arm in started},
         paired={pair: by_track for pair, by_track in pairs.items() if by_track},
         missing=[(arm, seed) for seed in seeds for arm in arms if seed not in results.runs.get(arm, {})],
-        lacking=[lack for arm in begun for lack in _lacking(results, arm)],
+        incomplete=[line for arm in started for line in _incomplete(results, arm)],
         broken={
             (arm, track)
-            for arm in begun
+            for arm in started
             for run in results.runs[arm].values()
             for track, metrics in run.metrics.items()
             if metrics.get("broken")
@@ -119,12 +113,12 @@ def _figures(results: Results, arm: str) -> Figures:
     }
 
 
-def _lacking(results: Results, arm: str) -> Iterator[str]:
+def _incomplete(results: Results, arm: str) -> Iterator[str]:
     for track in results.tracks:
         for metric in METRICS:
             values = by_seed(results, arm, track, metric)
             for seed in results.runs[arm].keys() - values.keys() if values else ():
-                yield f"{arm} with seed {seed} has no {COLUMNS[metric][0]} on track “{track}”"
+                yield f"{arm} with seed {seed} has no {FIGURES[metric].heading} on track “{track}”"
         for seed, run in results.runs[arm].items():
             if broken := run.metrics.get(track, {}).get("broken"):
                 yield f"{arm} with seed {seed} has {broken:,} outputs on track “{track}” that are not finite and count in accuracy alone"
@@ -133,7 +127,7 @@ def _lacking(results: Results, arm: str) -> Iterator[str]:
 def _differences(results: Results, arm: str, baseline: str) -> Differences:
     found: dict[str, dict[str, Difference]] = {}
     for track in results.tracks:
-        for metric in COMPARED:
+        for metric in (name for name, figure in FIGURES.items() if figure.compared):
             over_seeds = paired(by_seed(results, arm, track, metric), by_seed(results, baseline, track, metric))
             if over_seeds:
                 over_images = _over_images(results, arm, baseline, track, metric)
@@ -142,11 +136,11 @@ def _differences(results: Results, arm: str, baseline: str) -> Differences:
 
 
 def _over_images(results: Results, arm: str, baseline: str, track: str, metric: str) -> Interval | None:
-    if metric not in PER_IMAGE:
+    figure = FIGURES[metric]
+    if not figure.paired:
         return None
-    column, factor = PER_IMAGE[metric]
     # Named by what is measured and not by the arms, so that all pairs are judged on the same draws.
-    return bootstrap(factor * differences_of_images(results, arm, baseline, track, column), track, metric)
+    return bootstrap(figure.scale * differences_of_images(results, arm, baseline, track, figure.column), track, metric)
 
 
 def _cost(runs: Sequence[Result]) -> Cost:

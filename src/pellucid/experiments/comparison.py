@@ -1,7 +1,7 @@
 """A comparison is a value: a question, the recipe that all arms start from, the arms, and the tracks on which they are measured."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any
 
 from pellucid.errors import UserError
@@ -143,7 +143,34 @@ QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
 """By name: the question, its arms, its tracks."""
 
 
-def ask(name: str, base: Recipe) -> Comparison:
+def build_comparison(name: str, base: Recipe) -> Comparison:
     """The comparison of that name, starting from a recipe."""
     question, its_arms, tracks = QUESTIONS[name]
     return Comparison(question, base, its_arms, tracks)
+
+
+def at_values(comparison: Comparison, setting: str, values: Sequence[str]) -> dict[str, Comparison]:
+    """The comparison with each value of a setting such as `training.epochs`, by the value as it was written.
+
+    Raises `UserError` for a setting that recipes don't have, for a value that it can't take, and for a value that is there twice.
+    """
+    if len(set(values)) < len(values):
+        raise UserError(f"Expected every value of {setting} once, found {' '.join(values)}; leave out the others.")
+    return {value: replace(comparison, base=_set(comparison.base, setting, value)) for value in values}
+
+
+def _set(recipe: Recipe, setting: str, value: str) -> Recipe:
+    import yaml
+
+    part, _, name = setting.partition(".")
+    section = getattr(recipe, part, None)
+    if not is_dataclass(section) or isinstance(section, type) or name not in {field.name for field in fields(section)}:
+        raise UserError(
+            f"Expected a setting of a recipe such as training.epochs, found '{setting}'; pellucid train --print_config shows all."
+        )
+    try:
+        parsed = yaml.safe_load(value)
+        parsed = tuple(parsed) if isinstance(parsed, list) else parsed
+        return change(part, **{name: parsed})(recipe)
+    except (yaml.YAMLError, TypeError, ValueError) as error:
+        raise UserError(f"Expected a value that {setting} can take, found '{value}' ({error}); correct it.") from error

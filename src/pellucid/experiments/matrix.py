@@ -31,12 +31,13 @@ from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.experiments.comparison import Comparison
 from pellucid.experiments.cost import count_macs
-from pellucid.experiments.progress import MatrixProgress
-from pellucid.experiments.results import COLUMNS, RESULT, Cost, Result
-from pellucid.files import write_aside
+from pellucid.experiments.matrix_progress import MatrixProgress
+from pellucid.experiments.results import RESULT, Cost, Result
+from pellucid.files import atomic_write
+from pellucid.metrics import FIGURES
 from pellucid.progress import Heartbeat
 from pellucid.provenance import provenance
-from pellucid.recipe import Recipe, as_begun, completed, differences, settings
+from pellucid.recipe import Recipe, as_started, completed, differences, settings
 from pellucid.run import LOG, MODEL, run, training_images
 from pellucid.training.log import read_log
 
@@ -62,7 +63,7 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
     """All runs, the first seed of every arm first.
 
     Where the recipe leaves the precision open, all runs have that of the runs which are finished. Raises `UserError` for a run that was
-    begun with another recipe or precision: the figures of two don't belong into one table.
+    started with another recipe or precision: the figures of two don't belong into one table.
     """
     jobs = []
     for seed in seeds:
@@ -71,9 +72,9 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
             restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.arm == "sequential" else None
             jobs.append(Job(arm, seed, recipe, folder, comparison.tracks, restorer))
     _refuse_twins(jobs)
-    begun = [completed(result.settings) for job in jobs if (result := finished(job))]
-    if begun:
-        jobs = [replace(job, recipe=as_begun(job.recipe, begun[0])) for job in jobs]
+    started = [completed(result.settings) for job in jobs if (result := finished(job))]
+    if started:
+        jobs = [replace(job, recipe=as_started(job.recipe, started[0])) for job in jobs]
     for job in jobs:
         result = finished(job)
         if result and (changed := differences(completed(result.settings), settings(job.recipe))):
@@ -101,7 +102,7 @@ def finished(job: Job) -> Result | None:
     return result if set(job.tracks) <= result.metrics.keys() else None
 
 
-def walk(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
+def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
     """Do all jobs that are not done, `workers` of them at a time (0 for none), in as many processes with their share of the cores.
 
     What a run prints goes to a text file beside its folder. A run that fails, such as one that diverges, leaves `failure.json` there, and
@@ -179,7 +180,7 @@ def _note(job: Job, error: BaseException) -> None:
         "its process was killed, perhaps for want of memory" if isinstance(error, BrokenProcessPool) else textwrap.shorten(str(error), 400)
     )
     reason = told if isinstance(error, DivergenceError | BrokenProcessPool) else f"{type(error).__name__}: {told}"
-    with write_aside(job.folder / FAILURE) as path:
+    with atomic_write(job.folder / FAILURE) as path:
         path.write_text(json.dumps({"reason": reason, "date": date.today().isoformat()}) + "\n")
 
 
@@ -208,10 +209,10 @@ def _execute(job: Job, device: str, threads: int, workers: int) -> None:
 
 def _train_and_measure(job: Job, device: str, workers: int) -> None:
     """Train what is not trained, and measure the tracks that are not measured."""
-    network, description = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
+    network, metadata = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
     older = Result.load(job.folder) if (job.folder / RESULT).exists() else None
     images = test_images(job.recipe)
-    chosen, damages = choose_device(device), description.damages
+    chosen, damages = choose_device(device), metadata.damages
     tracks = [track for track in job.tracks if older is None or track not in older.metrics]
     evaluations = {track: evaluate(network, images, TRACKS[track], device=chosen, damages=damages) for track in tracks}
     records = read_log(job.folder / LOG)
@@ -221,7 +222,7 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
     Result(
         arm=job.arm,
         seed=job.seed,
-        settings=description.recipe,
+        settings=metadata.recipe,
         cost=Cost(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
             macs=count_macs(network, images.images.shape[1]),
@@ -229,12 +230,12 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
         ),
         metrics=(older.metrics if older else {}) | {track: evaluation.to_json() for track, evaluation in evaluations.items()},
         provenance=provenance(["pellucid", *sys.argv[1:]], chosen)
-        | {"trained": description.trained, "trained_commit": description.commit, "runs_at_a_time": workers},
+        | {"trained": metadata.trained, "trained_commit": metadata.commit, "runs_at_a_time": workers},
         per_image=(older.per_image if older else {})
         | {
             track: {
                 name: torch.cat([columns[name] for columns in evaluation.per_image.values()]).numpy()
-                for name in COLUMNS
+                for name in (figure.column for figure in FIGURES.values() if figure.paired)
                 if all(name in columns for columns in evaluation.per_image.values())
             }
             for track, evaluation in evaluations.items()

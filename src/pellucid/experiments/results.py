@@ -15,12 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import UserError
-from pellucid.files import write_aside
+from pellucid.files import atomic_write
 
 RESULT, PER_IMAGE = "result.json", "per-image.npz"
-
-COLUMNS = ("correct", "psnr", "hole_psnr")
-"""What is kept of each image, for paired tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,8 @@ class Result:
     """The figures of one arm with one seed.
 
     settings: of its recipe, see `pellucid.recipe.settings`; metrics: by track, see `Evaluation.to_json`; per_image: by track, then by
-    column of `COLUMNS`, (levels * images,) float32, NaN where a figure has no meaning, and without the columns of a task the arm lacks;
-    provenance: command, commit, device, date of the measuring; course: records of the training's `log.jsonl`.
+    column of a figure that is `paired`, (levels * images,) float32, NaN where a figure has no meaning, and without the columns of a task
+    the arm lacks; provenance: command, commit, device, date of the measuring; course: records of the training's `log.jsonl`.
     """
 
     arm: str
@@ -61,10 +58,10 @@ class Result:
             for track, by_name in self.per_image.items()
             for name, column in by_name.items()
         }
-        with write_aside(folder / PER_IMAGE) as path, path.open("wb") as file:
+        with atomic_write(folder / PER_IMAGE) as path, path.open("wb") as file:
             np.savez_compressed(file, **columns)  # type: ignore[arg-type]
         plain = {name: value for name, value in asdict(self).items() if name != "per_image"}
-        with write_aside(folder / RESULT) as path:
+        with atomic_write(folder / RESULT) as path:
             path.write_text(json.dumps(plain, indent=1) + "\n")
 
     @classmethod

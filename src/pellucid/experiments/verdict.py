@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from pellucid.experiments.analysis import Analysis
 from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.statistics import Estimate
-
-TASKS = {"accuracy": ("classification", "points"), "psnr": ("restoration", "dB")}
-"""The figure that a task is judged by: the task, and the unit of a difference."""
+from pellucid.metrics import FIGURES, TASKS
 
 JOINT = "joint"
 """The arm that the question is about, and how the names of its variants begin."""
@@ -52,15 +50,15 @@ def _found(analysis: Analysis, arm: str, baselines: list[str]) -> tuple[str, str
     """Yes or no, and what was found."""
     track = analysis.results.tracks[0]
     by_baseline = [analysis.paired.get((arm, baseline), {}).get(track, {}) for baseline in baselines]
-    found = {metric: pairs[metric].over_seeds for metric in TASKS for pairs in by_baseline if metric in pairs}
+    found = {metric: pairs[metric].over_seeds for metric in TASKS.values() for pairs in by_baseline if metric in pairs}
     if not found:
         return "not known yet", "no seed is finished in both arms"
     figures = f"({', '.join(_figure(metric, difference) for metric, difference in found.items())})"
     if any(difference.interval is None for difference in found.values()):
         return "not known", f"{ONE_SEED} {figures}"
     measured = analysis.figures[arm].get(track, {})
-    asked = {metric for metric, single in zip(TASKS, SINGLE, strict=True) if single in baselines and metric in measured}
-    if waiting := [TASKS[metric][0] for metric in TASKS if metric in asked - found.keys()]:
+    asked = {metric for metric, single in zip(TASKS.values(), SINGLE, strict=True) if single in baselines and metric in measured}
+    if waiting := [task for task, metric in TASKS.items() if metric in asked - found.keys()]:
         return "not known yet", f"{_told(found)} {figures}, {waiting[0]} waits for its single-task arm"
     signs = {difference.sign for difference in found.values()}
     word = "no" if -1 in signs else "not shown" if signs == {0} else "in part" if 0 in signs else "yes"
@@ -70,7 +68,7 @@ def _found(analysis: Analysis, arm: str, baselines: list[str]) -> tuple[str, str
 def _told(found: Mapping[str, Estimate]) -> str:
     """Who gains and who loses, in words."""
     gaining, undecided, losing = (
-        [TASKS[metric][0] for metric, difference in found.items() if difference.sign == sign] for sign in (1, 0, -1)
+        [task for task, metric in TASKS.items() if metric in found and found[metric].sign == sign] for sign in (1, 0, -1)
     )
     if len(undecided) == len(found):
         return "both intervals include 0" if len(found) > 1 else f"the interval of {undecided[0]} includes 0"
@@ -84,4 +82,4 @@ def _told(found: Mapping[str, Estimate]) -> str:
 
 def _figure(metric: str, difference: Estimate) -> str:
     interval = "" if difference.interval is None else " [{:+.2f}, {:+.2f}]".format(*difference.interval)
-    return f"{difference.mean:+.2f} {TASKS[metric][1]}{interval}"
+    return f"{difference.mean:+.2f} {FIGURES[metric].difference}{interval}"

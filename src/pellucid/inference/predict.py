@@ -84,7 +84,7 @@ def predict_files(
     known = {line["path"] for line in kept}
     waiting = [(path, place) for path, place in inputs(paths, made) if str(path) not in known]
     predictor = Predictor.load(model, device, mirror=mirror)
-    with files.write_aside(out / PREDICTIONS) as aside:
+    with files.atomic_write(out / PREDICTIONS) as aside:
         aside.write_text("".join(json.dumps(line) + "\n" for line in kept), encoding="utf-8")
     shown: list[dict[str, Any]] = []
     done = num_failed = 0

@@ -95,10 +95,10 @@ class Predictor:
         mirror: average over each picture and its mirror image, for twice the time.
         """
         chosen = choose_device(device)
-        network, description = load_model(source, chosen)
+        network, metadata = load_model(source, chosen)
         if mirror:
             network = Mirrored(network)
-        return cls(network, description.classes, chosen, batch_size, description.damages)
+        return cls(network, metadata.classes, chosen, batch_size, metadata.damages)
 
     def predict(self, images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> list[Prediction]:
         """One picture (H, W, 3), uint8, RGB, or several of any sizes -> a prediction for each, in their order.

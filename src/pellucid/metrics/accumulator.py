@@ -5,13 +5,11 @@ from dataclasses import replace
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error
 
 from pellucid.batch import Batch, Output
-from pellucid.metrics.classification import confidence, correct, predicted
-from pellucid.metrics.damage import damage_correct, hole_iou, known, strength_error
-from pellucid.metrics.psnr import hole_psnr, input_psnr, psnr
-from pellucid.metrics.ssim import ssim
+from pellucid.metrics.classification import confidence, predicted
+from pellucid.metrics.damage import known
+from pellucid.metrics.figures import FIGURES, Columns
 
 
 def broken(output: Output, _batch: Batch) -> Tensor:
@@ -23,22 +21,12 @@ def broken(output: Output, _batch: Batch) -> Tensor:
 PER_IMAGE = {
     "broken": broken,
     "predicted": predicted,
-    "correct": correct,
     "confidence": confidence,
-    "psnr": psnr,
-    "ssim": ssim,
-    "hole_psnr": hole_psnr,
-    "input_psnr": input_psnr,
-    "damage_correct": damage_correct,
-    "strength_error": strength_error,
-    "hole_iou": hole_iou,
+    **{figure.column: figure.measure for figure in FIGURES.values() if figure.measure is not None},
 }
 """What is measured of each image: functions (output, batch) -> (B,) float32, NaN where it has no meaning, `None` where nothing can have.
 
 The strengths of the batch are those of the kinds of damage that the model knows, in the order of its output."""
-
-NUM_BINS = 15
-"""Bins of equal width of the expected calibration error."""
 
 Scores = dict[str, float | None]
 
@@ -113,35 +101,6 @@ class Metrics:
         }
 
 
-def _scores(columns: dict[str, Tensor], num_images: int) -> Scores:
-    means = {name: _mean(columns.get(name)) for name in PER_IMAGE}
-    return {
-        "num_images": num_images,
-        "broken": int(columns["broken"].sum()) if "broken" in columns else 0,
-        "accuracy": _percent(means["correct"]),
-        "ece": _calibration_error(columns),
-        **{name: means[name] for name in ("psnr", "ssim", "hole_psnr", "input_psnr")},
-        "damage_correct": _percent(means["damage_correct"]),
-        **{name: means[name] for name in ("strength_error", "hole_iou")},
-    }
-
-
-def _mean(column: Tensor | None) -> float | None:
-    """Mean in float64 over what isn't NaN."""
-    known = torch.empty(0) if column is None else column[~column.isnan()]
-    return known.double().mean().item() if len(known) else None
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else 100 * fraction
-
-
-def _calibration_error(columns: dict[str, Tensor]) -> float | None:
-    """That of the most probable class: torchmetrics' binary form, for the event that the class is right."""
-    if "correct" not in columns:
-        return None
-    labelled = ~columns["correct"].isnan() & ~columns["confidence"].isnan()
-    if not labelled.any():
-        return None
-    right, sure = columns["correct"][labelled].long(), columns["confidence"][labelled]
-    return float(binary_calibration_error(sure, right, n_bins=NUM_BINS, norm="l1"))
+def _scores(columns: Columns, num_images: int) -> Scores:
+    num_broken = int(columns["broken"].sum()) if "broken" in columns else 0
+    return {"num_images": num_images, "broken": num_broken, **{name: figure.of(columns) for name, figure in FIGURES.items()}}

@@ -5,19 +5,19 @@ from torch import Tensor
 
 from pellucid.batch import Batch, Output
 
-IDENTICAL = 100.0
+MAX_PSNR = 100.0
 """The PSNR in dB at which it is cut off, that of an error of 1e-5: two equal images have an infinite one, which no mean survives."""
 
 
 def psnr_of(images: Tensor, clean: Tensor, where: Tensor | None = None) -> Tensor:
-    """10 log10(1 / MSE) in dB of each image over all pixels and channels, at most `IDENTICAL`.
+    """10 log10(1 / MSE) in dB of each image over all pixels and channels, at most `MAX_PSNR`.
 
     images, clean: (B, 3, H, W); where: (B, 1, H, W) bool, the pixels to count, all by default; an image without any gets NaN.
     """
     errors = (images.float().clamp(0, 1) - clean.float()).square().mean(dim=1, keepdim=True)
     weights = torch.ones_like(errors) if where is None else where.float()
     mse = (errors * weights).sum(dim=(1, 2, 3)) / weights.sum(dim=(1, 2, 3))
-    return (-10 * mse.log10()).clamp(max=IDENTICAL)
+    return (-10 * mse.log10()).clamp(max=MAX_PSNR)
 
 
 def psnr(output: Output, batch: Batch) -> Tensor | None:

@@ -52,6 +52,8 @@ class Modulations(nn.ModuleList):
 class Modulation(nn.Module):
     """Feature-wise linear modulation (Perez et al. 2018, FiLM), by place: features * (1 + scale) + shift. Starts as the identity."""
 
+    output_layers = ("linear",)
+
     def __init__(self, condition: int, channels: int) -> None:
         super().__init__()
         self.linear = nn.Conv2d(condition, 2 * channels, 1)

@@ -1,4 +1,7 @@
-"""What the network says: a class from the coarsest features, an image from the decoded ones."""
+"""The output heads: a class from the coarsest features, an image from the decoded ones, the damage from the finest ones.
+
+Modules name their `output_layers`, which an optimiser may treat otherwise than the hidden ones.
+"""
 
 from collections.abc import Sequence
 
@@ -9,6 +12,8 @@ from torch import Tensor, nn
 
 class ClassHead(nn.Module):
     """Global average pooling and one linear layer, as in the paper's listing: (B, C, H, W) -> logits (B, num_classes)."""
+
+    output_layers = ("linear",)
 
     def __init__(self, channels: int, num_classes: int) -> None:
         super().__init__()
@@ -26,6 +31,8 @@ class RestorationHead(nn.Module):
     The features are enlarged to full resolution by a pixel shuffle (Shi et al. 2016) and joined by a shallow look at the image itself:
     without it, fine detail has to pass through the extractor's coarser maps (1.1 dB lost with `patch` 2 in short trials).
     """
+
+    output_layers = ("residual",)
 
     def __init__(self, channels: int, reduction: int, width: int) -> None:
         super().__init__()
@@ -68,6 +75,8 @@ class DamageHead(nn.Module):
 
     A few maps are made of the features: kind and strength are read off their mean and deviation over the image, the hole off each place.
     """
+
+    output_layers = ("linear", "last")
 
     def __init__(self, channels: int, reduction: int, num_damages: int, width: int = 16) -> None:
         super().__init__()

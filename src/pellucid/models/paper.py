@@ -38,6 +38,8 @@ class PaperListing(nn.Module):
 class UNet(nn.Module):
     """Image in [-1, 1] -> image in [-1, 1], (B, channels, H, W), H and W multiples of 2 ** (len(widths) - 1)."""
 
+    output_layers = ("last",)
+
     def __init__(self, widths: list[int], channels: int = 3) -> None:
         super().__init__()
         self.down = nn.ModuleList(

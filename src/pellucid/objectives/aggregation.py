@@ -12,10 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.errors import UserError
-from pellucid.objectives.balancing import Balancer
+from pellucid.objectives.balancer import Balancer, Step
 from pellucid.objectives.config import TORCHJD, ObjectiveConfig
-from pellucid.objectives.joint import Losses
-from pellucid.objectives.shared import Backward, take_gradients
+from pellucid.objectives.shared import take_gradients
 
 
 class Aggregation(Balancer):
@@ -31,19 +30,20 @@ class Aggregation(Balancer):
         super().__init__(config, num_batches)
         self.aggregator = load_aggregator(config.balance.removeprefix(TORCHJD))
 
-    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:  # noqa: ARG002
+    def descend(self, step: Step) -> None:
         """A backward pass of each task's loss."""
+        losses, shared = step.losses, step.shared
         if not shared:
-            backward(losses.total)
+            step.backward(losses.total)
             return
-        classification, restoration = tasks[0], self.config.weight * tasks[1]
+        classification, restoration = step.tasks[0], self.config.weight * step.tasks[1]
         if losses.distillation is not None:
             classification = classification + losses.distillation
         if losses.damage is not None:
             restoration = restoration + losses.damage
-        backward(classification, retain_graph=True)
+        step.backward(classification, retain_graph=True)
         rows = [_row(shared)]
-        backward(restoration)
+        step.backward(restoration)
         jacobian = torch.stack([*rows, _row(shared)])
         meet = bool(jacobian.any(1).all())
         for parameter, part in zip(shared, _split(self.aggregator(jacobian) if meet else jacobian.sum(0), shared), strict=True):

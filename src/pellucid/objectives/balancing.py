@@ -6,54 +6,23 @@ as `Fixed`.
 """
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from pellucid.errors import UserError
+from pellucid.objectives.aggregation import Aggregation
+from pellucid.objectives.balancer import Balancer, Step
 from pellucid.objectives.config import TORCHJD, ObjectiveConfig
-from pellucid.objectives.joint import Losses
-from pellucid.objectives.shared import Backward, gradients_at
-
-
-class Balancer(nn.Module, ABC):
-    """Turns the losses of a batch into gradients; what it remembers of former batches is its `state_dict`.
-
-    Args:
-        config: the objective.
-        num_batches: of an epoch.
-    """
-
-    def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
-        super().__init__()
-        self.config, self.num_batches = config, num_batches
-
-    def backward(self, losses: Losses, shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:
-        """Write `.grad`, which is empty before; shared: the parameters that both tasks depend on; step: batches before this one."""
-        tasks = losses.tasks()
-        if tasks is None:
-            backward(losses.total)
-        else:
-            self.descend(losses, tasks, shared, step, backward)
-
-    @abstractmethod
-    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:
-        """The same for a batch with the losses of both tasks: classification, restoration."""
-
-    @property
-    @abstractmethod
-    def weight(self) -> Tensor | float:
-        """The present weight of the restoration's loss over the classification's; where there is none, lambda."""
+from pellucid.objectives.shared import gradients_at
 
 
 class Fixed(Balancer):
     """Equation (1) as it stands."""
 
-    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:  # noqa: ARG002
+    def descend(self, step: Step) -> None:
         """One backward pass of the total."""
-        backward(losses.total)
+        step.backward(step.losses.total)
 
     @property
     def weight(self) -> float:
@@ -73,11 +42,11 @@ class Uncertainty(Balancer):
         super().__init__(config, num_batches)
         self.log_variances = nn.Parameter(torch.tensor([0.0, -math.log(config.weight)]))
 
-    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:  # noqa: ARG002
+    def descend(self, step: Step) -> None:
         """One backward pass, which reaches the log-variances too."""
         classification, restoration = self.log_variances.neg().exp().unbind()
-        known = torch.stack(tasks).detach() > 0
-        backward(losses.weighted(classification, restoration) + (self.log_variances * known).sum() / 2)
+        known = torch.stack(step.tasks).detach() > 0
+        step.backward(step.losses.weighted(classification, restoration) + (self.log_variances * known).sum() / 2)
 
     @property
     def weight(self) -> Tensor:
@@ -105,14 +74,14 @@ class DWA(Balancer):
         self.register_buffer("sums", torch.zeros(2))
         self.register_buffer("counts", torch.zeros(2))
 
-    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:  # noqa: ARG002
+    def descend(self, step: Step) -> None:
         """One backward pass; the losses go into the means of the epoch."""
         classification, restoration = self.weights().unbind()
-        backward(losses.weighted(classification, self.config.weight * restoration))
-        values = torch.stack(tasks).detach()
+        step.backward(step.losses.weighted(classification, self.config.weight * restoration))
+        values = torch.stack(step.tasks).detach()
         self.sums += values
         self.counts += values > 0
-        if (step + 1) % self.num_batches == 0:
+        if (step.index + 1) % self.num_batches == 0:
             self.means = torch.stack([self.means[1], self.sums / self.counts])
             self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
 
@@ -146,14 +115,14 @@ class GradNorm(Balancer):
         super().__init__(config, num_batches)
         self.register_buffer("norms", torch.full((2,), math.nan))
 
-    def descend(self, losses: Losses, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:
+    def descend(self, step: Step) -> None:
         """One backward pass at the weight that the norms ask for; now and then, they are measured before."""
-        if shared and step % self.EVERY == 0:
-            self._measure(tasks, shared, backward)
-        backward(losses.weighted(1.0, self.weight))
+        if step.shared and step.index % self.EVERY == 0:
+            self._measure(step)
+        step.backward(step.losses.weighted(1.0, self.weight))
 
-    def _measure(self, tasks: tuple[Tensor, Tensor], shared: Sequence[nn.Parameter], backward: Backward) -> None:
-        found = torch.stack([nn.utils.get_total_norm(gradients_at(shared, task, backward)) for task in tasks])
+    def _measure(self, step: Step) -> None:
+        found = torch.stack([nn.utils.get_total_norm(gradients_at(step.shared, task, step.backward)) for task in step.tasks])
         smooth = torch.where(self.norms.isnan(), found, self.norms.lerp(found, 1 - self.DECAY))
         self.norms = torch.where((found > 0).all() & found.isfinite().all(), smooth, self.norms)
 
@@ -183,7 +152,5 @@ def build_balancer(config: ObjectiveConfig, num_batches: int, num_processes: int
             "'fixed'."
         )
     if config.balance.startswith(TORCHJD):
-        from pellucid.objectives.aggregation import Aggregation  # builds on this module
-
         return Aggregation(config, num_batches)
     return BALANCERS[config.balance](config, num_batches)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from pellucid.reporting.drawing import STAND_INS, draw
-from pellucid.reporting.page import Html, html, join
+from pellucid.reporting.render import html
 
 NUM_WINDOWS = 25
 """A noisy curve is smoothed by the mean over one in so many of its records; one of fewer than twice as many is shown as it is."""
@@ -39,10 +40,10 @@ CURVES = {
 """What is drawn of a training, by its name in the records."""
 
 
-def curves(records: Sequence[Mapping[str, Any]], reached: Mapping[str, float | None], split: str) -> Html:
+def curves(records: Sequence[Mapping[str, Any]], reached: Mapping[str, float | None], split: str) -> Markup:
     """A chart for each quantity that was recorded; reached: what the pictures of a split gave for some of them, a dashed line."""
     charts = (_chart(name, points, reached.get(name), split) for name, points in _recorded(records))
-    return html('<div class="curves">{charts}</div>\n', charts=join(charts))
+    return html('<div class="curves">{charts}</div>\n', charts=Markup().join(charts))
 
 
 def smoothing(num_records: int) -> int:
@@ -59,7 +60,7 @@ def _recorded(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[
             yield name, points
 
 
-def _chart(name: str, points: Sequence[tuple[int, float]], reached: float | None, split: str) -> Html:
+def _chart(name: str, points: Sequence[tuple[int, float]], reached: float | None, split: str) -> Markup:
     curve = CURVES[name]
     steps, values = np.array(points).T
     window = 1 if name == "learning_rate_factor" else smoothing(len(values))

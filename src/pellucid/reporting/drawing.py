@@ -5,9 +5,10 @@ import re
 from collections.abc import Callable
 
 import matplotlib
+from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from pellucid.reporting.page import Html, html
+from pellucid.reporting.render import html
 
 NUM_LINES = 8
 """Colours that the style sheet has for lines which stand for different things; past them they come again, dashed."""
@@ -40,7 +41,7 @@ RC = {
 """What matplotlib is told for a chart, and for no one else's."""
 
 
-def draw(plot: Callable[[Figure], None], label: str, size: tuple[float, float] = (5.0, 2.5), salt: str = "") -> Html:
+def draw(plot: Callable[[Figure], None], label: str, size: tuple[float, float] = (5.0, 2.5), salt: str = "") -> Markup:
     """What `plot` puts into a figure, as SVG in the page's colours and font.
 
     label: what a reader who can't see it is told; size: width and height in inches, of which the page keeps but the ratio; salt: makes the
@@ -54,7 +55,7 @@ def draw(plot: Callable[[Figure], None], label: str, size: tuple[float, float] =
     return _inline(stream.getvalue(), label)
 
 
-def _inline(drawing: str, label: str) -> Html:
+def _inline(drawing: str, label: str) -> Markup:
     """A drawing of matplotlib's as part of a page: as wide as there is room, in its colours and font, and with nothing of a file's own."""
     drawing = drawing[drawing.index("<svg") :]
     for unwanted in (
@@ -68,4 +69,4 @@ def _inline(drawing: str, label: str) -> Html:
     drawing = re.sub(r'<svg width="[^"]*" height="[^"]*"', "<svg", drawing, count=1)
     for name, colour in STAND_INS.items():
         drawing = drawing.replace(colour, f"var(--{name})")
-    return Html(drawing.replace("<svg", html('<svg role="img" aria-label="{label}"', label=label), 1))
+    return Markup(drawing.replace("<svg", html('<svg role="img" aria-label="{label}"', label=label), 1))

@@ -8,36 +8,38 @@ from importlib.metadata import version
 from typing import Any
 
 import torch
+from markupsafe import Markup
 from torch import nn
 
-from pellucid.checkpoint import Description
+from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
 from pellucid.device import choose_precision, describe
-from pellucid.reporting.page import Html, collapsed, html, join, section, terms
+from pellucid.reporting.blocks import Picture, Section, Terms
+from pellucid.reporting.render import html
 
 NUM_CLASSES = 20
 """Names of classes that are listed; the rest is counted."""
 
 
-def facts(network: nn.Module, description: Description, dataset: Dataset, num_images: int, records: Sequence[Mapping[str, Any]]) -> Html:
+def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_images: int, records: Sequence[Mapping[str, Any]]) -> Section:
     """The section of the facts; num_images: how many of the data set were measured; records: those of the training."""
-    model = description.model
+    model = metadata.model
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     _, height, width, _ = dataset.images.shape
     device = next(network.parameters()).device
     entries = {
         "Network": f"{model.arm}, encoder {model.encoder}, {num_parameters:,} parameters",
-        "Trained on": description.training_data or "not stated",
+        "Trained on": metadata.training_data or "not stated",
         "Measured on": f"{num_images:,} {dataset.split} images of {dataset.name}, {width} × {height} pixels",
-        "Classes": _classes(description.classes),
+        "Classes": _classes(metadata.classes),
         "Training": f"{duration(records[-1]['seconds'])}, {records[-1]['step']:,} steps" if records else "not recorded",
-        "Trained": description.trained or "not stated",
-        "Source": _source(description.commit),
+        "Trained": metadata.trained or "not stated",
+        "Source": _source(metadata.commit),
         "Measured by": f"{describe(device)}, {choose_precision(device)}",
         "Software": f"Pellucid {version('pellucid')}, PyTorch {torch.__version__}, Python {platform.python_version()}",
         "Written": _today(),
     }
-    return section("What was run", terms(entries), all_settings(description.recipe))
+    return Section("What was run", [Terms(entries), all_settings(metadata.recipe)])
 
 
 def duration(seconds: float) -> str:
@@ -70,10 +72,11 @@ def _today() -> str:
     return f"{today.day} {today:%B %Y}"
 
 
-def all_settings(recipe: Mapping[str, Any]) -> Html:
-    """All settings by the names that they have on the command line; nothing where the model does not tell."""
-    rows = join(html("<li><span>{name}</span> {value}</li>", name=name, value=value) for name, value in _flat(recipe))
-    return collapsed("All settings of the recipe", html('<ul class="settings">{rows}</ul>', rows=rows)) if rows else Html()
+def all_settings(recipe: Mapping[str, Any]) -> Picture:
+    """All settings by the names that they have on the command line, shown on demand; nothing where the model does not tell."""
+    rows = Markup().join(html("<li><span>{name}</span> {value}</li>", name=name, value=value) for name, value in _flat(recipe))
+    listed = html('<details><summary>All settings of the recipe</summary><ul class="settings">{rows}</ul></details>', rows=rows)
+    return Picture(listed if rows else Markup())
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import torch
+from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
@@ -16,8 +17,8 @@ from pellucid.batch import Output
 from pellucid.data import Dataset
 from pellucid.evaluation.tracks import Track, damage
 from pellucid.labels import UNLABELLED
-from pellucid.metrics.psnr import IDENTICAL, psnr_of
-from pellucid.reporting.page import Html, html, join
+from pellucid.metrics.psnr import MAX_PSNR, psnr_of
+from pellucid.reporting.render import html
 
 SMALL = 96
 """Pictures up to this many pixels a side are enlarged as sharp squares: what the network saw, and no guess of the browser's."""
@@ -82,23 +83,27 @@ def examples(
     return shown
 
 
-def gallery(shown: Iterable[Example]) -> Html:
+def gallery(shown: Iterable[Example]) -> Markup:
     """A card for each picture; whether its class is right is told by a word, a sign and a border, and by colour besides."""
-    return html('<ul class="pictures">{cards}</ul>\n', cards=join(html("<li>{card}</li>\n", card=_card(example)) for example in shown))
+    return html(
+        '<ul class="pictures">{cards}</ul>\n', cards=Markup().join(html("<li>{card}</li>\n", card=_card(example)) for example in shown)
+    )
 
 
-def _card(example: Example) -> Html:
+def _card(example: Example) -> Markup:
     views = {"clean": example.clean, "damaged": example.damaged, "restored": example.restored}
     return html(
         '<figure class="{verdict}"><div class="views">{views}</div><figcaption>{said}<small>{measured}</small></figcaption></figure>',
         verdict=_VERDICTS[example.right],
-        views=join(view(picture, name, f"picture {example.place}, {name}") for name, picture in views.items() if picture is not None),
+        views=Markup().join(
+            view(picture, name, f"picture {example.place}, {name}") for name, picture in views.items() if picture is not None
+        ),
         said=_said(example),
         measured=_measured(example),
     )
 
 
-def view(picture: NDArray[np.uint8], caption: str, description: str) -> Html:
+def view(picture: NDArray[np.uint8], caption: str, description: str) -> Markup:
     """A picture (H, W, 3) over its caption; description: what a reader who can't see it is told."""
     shown = _shrunk(picture)
     return html(
@@ -112,7 +117,7 @@ def view(picture: NDArray[np.uint8], caption: str, description: str) -> Html:
     )
 
 
-def _said(example: Example) -> Html:
+def _said(example: Example) -> Markup:
     """The answer, the truth, and whether they are the same."""
     truth = html("<span>true class: <b>{truth}</b></span>", truth="not known" if example.truth is None else example.truth)
     if example.answer is None or example.confidence is None:
@@ -123,12 +128,12 @@ def _said(example: Example) -> Html:
         sure=f"{100 * example.confidence:.0f}",
     )
     sign, verdict = "✓" if example.right else "✗", _VERDICTS[example.right]
-    mark = html('<span class="mark {verdict}">{sign} {verdict}</span>', verdict=verdict, sign=sign) if verdict else Html()
+    mark = html('<span class="mark {verdict}">{sign} {verdict}</span>', verdict=verdict, sign=sign) if verdict else Markup()
     return html("{answer}{mark}{truth}", answer=answer, mark=mark, truth=truth)
 
 
 def _measured(example: Example) -> str:
-    decibels = ["identical" if psnr >= IDENTICAL else f"{psnr:.1f} dB" for psnr in (example.input_psnr, example.psnr) if psnr is not None]
+    decibels = ["identical" if psnr >= MAX_PSNR else f"{psnr:.1f} dB" for psnr in (example.input_psnr, example.psnr) if psnr is not None]
     return " · ".join(filter(None, (f"no. {example.place:,}", example.level, " → ".join(decibels))))
 
 

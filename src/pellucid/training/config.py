@@ -23,7 +23,7 @@ class TrainingConfig(Settings):
         schedule: after the warm-up, the learning rate falls to 0 along a `cosine` or a `linear` line, or stays `constant`.
         warmup: part of the training in which the learning rate rises from 0.
         clip_norm: largest norm of the gradient; 0 for no clipping.
-        average: horizon of the averaged weights (EMA), as a part of the training; 0 keeps the last weights.
+        ema_horizon: of the averaged weights, as a part of the training; 0 keeps the last weights.
         crop: pixels by which a crop may shift, over mirrored borders; 0 for none.
         small_images: part of the training, at its start, that sees the images at three quarters of their side: more of them for the time.
         flip: mirror half of the images at `random`, or every image in `alternate` epochs (Jordan 2024, airbench), or `none`.
@@ -48,7 +48,7 @@ class TrainingConfig(Settings):
     schedule: Literal["cosine", "linear", "constant"] = "linear"
     warmup: float = setting(0.15, least=0, below=1)
     clip_norm: float = setting(10.0, least=0)
-    average: float = setting(0.02, least=0, below=1)
+    ema_horizon: float = setting(0.02, least=0, below=1)
     crop: int = setting(2, least=0)
     small_images: float = setting(0.0, least=0, below=1)
     flip: Literal["random", "alternate", "none"] = "alternate"

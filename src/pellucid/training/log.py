@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from torch import Tensor, nn
 
 from pellucid.batch import Batch, Output
-from pellucid.files import write_aside
+from pellucid.files import atomic_write
 from pellucid.labels import UNLABELLED
 from pellucid.objectives.joint import Losses
 from pellucid.progress import Heartbeat
@@ -72,7 +72,7 @@ class TrainingLog:
         self._every = max(1, num_steps // NUM_RECORDS)
         if self.fabric.is_global_zero:
             records = [record for record in read_log(self.path) if record["step"] <= step]
-            with write_aside(self.path) as path:
+            with atomic_write(self.path) as path:
                 path.write_text("".join(json.dumps(record) + "\n" for record in [self.header, *records]))
             for name, value in self.header.items():
                 self.progress.console.print(f"{name}: {value}", highlight=False, soft_wrap=True)

@@ -14,7 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pellucid.batch import Batch, Output
 from pellucid.errors import DivergenceError, UserError
-from pellucid.files import write_aside
+from pellucid.files import atomic_write
 from pellucid.loader import TrainLoader
 from pellucid.objectives import ObjectiveConfig
 from pellucid.objectives.balancing import build_balancer
@@ -224,13 +224,13 @@ class Trainer:
 
     def _update_average(self, advance: float) -> None:
         """Move the averaged weights toward the present ones; their horizon is a part of the whole training, however long that is."""
-        decay = math.exp(-advance / self.config.average) if self.config.average else 0.0
+        decay = math.exp(-advance / self.config.ema_horizon) if self.config.ema_horizon else 0.0
         self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         self.average.update_parameters(self.raw_model)
 
     def save(self) -> None:
         """Write the state, whole or not at all; every process calls this, and the first one writes."""
-        with write_aside(self.state_path) if self.fabric.is_global_zero else nullcontext(self.state_path) as path:
+        with atomic_write(self.state_path) if self.fabric.is_global_zero else nullcontext(self.state_path) as path:
             self.fabric.save(path, self._state())
 
     def load(self) -> None:

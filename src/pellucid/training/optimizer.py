@@ -1,7 +1,7 @@
 """Which optimiser moves which parameter, and how fast at which point of the training."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -23,9 +23,9 @@ def build_optimizer(model: nn.Module, config: TrainingConfig, others: Iterable[n
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
     # Orthogonal updates suit hidden layers; the last layer of each task is left to AdamW (Jordan et al. 2024, "Muon").
-    last = [parameter for name, parameter in named if name.rpartition(".")[0].endswith((".linear", ".residual", ".last"))]
-    last_ids = {id(parameter) for parameter in last}
-    inner = [parameter for _, parameter in named if id(parameter) not in last_ids]
+    output_ids = {id(parameter) for layer in _output_layers(model) for parameter in layer.parameters()}
+    last = [parameter for _, parameter in named if id(parameter) in output_ids]
+    inner = [parameter for _, parameter in named if id(parameter) not in output_ids]
     fallback_rate = config.learning_rate / 10 if config.fallback_learning_rate is None else config.fallback_learning_rate
     head_rate = fallback_rate if config.head_learning_rate is None else config.head_learning_rate
     decay = config.weight_decay
@@ -40,6 +40,12 @@ def build_optimizer(model: nn.Module, config: TrainingConfig, others: Iterable[n
         {"params": [each for each in last if each.ndim < 2], **head, "weight_decay": 0.0},
     ]
     return Muon([group for group in groups if group["params"]])
+
+
+def _output_layers(model: nn.Module) -> Iterator[nn.Module]:
+    """The layers that modules name as their `output_layers`."""
+    for module in model.modules():
+        yield from (getattr(module, name) for name in getattr(module, "output_layers", ()))
 
 
 def learning_rate_factor(progress: float, config: TrainingConfig) -> float:

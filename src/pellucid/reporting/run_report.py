@@ -7,16 +7,17 @@ from typing import Any
 
 from torch import nn
 
-from pellucid.checkpoint import Description
+from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import Evaluation
-from pellucid.files import write_aside
+from pellucid.files import atomic_write
 from pellucid.recipe import DataConfig
+from pellucid.reporting.blocks import Picture, Report, Section, Steps, Text
 from pellucid.reporting.curves import curves, smoothing
 from pellucid.reporting.facts import facts
 from pellucid.reporting.gallery import MAX_SIDE, SMALL, examples, gallery
-from pellucid.reporting.page import Html, html, join, page, paragraph, section
+from pellucid.reporting.render import html, page
 from pellucid.reporting.scores import figures, result
 from pellucid.run import LOG
 from pellucid.training.log import read_log
@@ -30,41 +31,37 @@ NUM_EXAMPLES = 18
 def write_report(
     folder: Path,
     network: nn.Module,
-    description: Description,
+    metadata: ModelMetadata,
     dataset: Dataset,
     evaluation: Evaluation,
     references: Mapping[str, Evaluation] | None = None,
 ) -> Path:
     """Write `report.html` into the folder of a run, in the place of an older one, and return its path.
 
-    network, description: as `run` or `load_model` gives them; dataset: what the evaluation was made on; references: evaluations of other
+    network, metadata: as `run` or `load_model` gives them; dataset: what the evaluation was made on; references: evaluations of other
     methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`.
     """
     name = folder.resolve().name
     records = read_log(folder / LOG)
-    content = (
-        html(
-            '<header><h1>Pellucid · report of the run <b>{name}</b></h1><p class="lede">{result}</p></header>\n',
-            name=name,
-            result=result(evaluation, references),
-        ),
-        figures(description, dataset, evaluation, references or {}),
-        _sample(network, description, dataset, evaluation),
+    sections = [
+        figures(metadata, dataset, evaluation, references or {}),
+        _sample(network, metadata, dataset, evaluation),
         _course(records, evaluation),
-        facts(network, description, dataset, evaluation.num_images, records),
-        _next_steps(folder, description, evaluation),
-    )
-    with write_aside(folder / REPORT) as path:
-        path.write_text(page(f"Run {name} · Pellucid", *content), encoding="utf-8")
+        facts(network, metadata, dataset, evaluation.num_images, records),
+        _next_steps(folder, metadata, evaluation),
+    ]
+    report = Report(f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, references), sections)
+    with atomic_write(folder / REPORT) as path:
+        path.write_text(page(report), encoding="utf-8")
     return folder / REPORT
 
 
-def _sample(network: nn.Module, description: Description, dataset: Dataset, evaluation: Evaluation) -> Html:
+def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation) -> Section:
     """Pictures by a rule that knows nothing of them, so that no one could have chosen the best."""
     num_images = evaluation.num_images
     places = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
     device = next(network.parameters()).device
-    shown = examples(network, description.classes, dataset, TRACKS[evaluation.track], places, device)
+    shown = examples(network, metadata.classes, dataset, TRACKS[evaluation.track], places, device)
     side = max(dataset.images.shape[1:3])
     known = [example.right for example in shown if example.right is not None]
     told = [
@@ -76,24 +73,24 @@ def _sample(network: nn.Module, description: Description, dataset: Dataset, eval
         "They are enlarged without smoothing." if side <= SMALL else "",
         f"They are shown at {MAX_SIDE} of their {side} pixels." if side > MAX_SIDE else "",
     ]
-    return section(f"A sample of the {dataset.split} pictures", paragraph(" ".join(filter(None, told))), gallery(shown))
+    return Section(f"A sample of the {dataset.split} pictures", [Text(" ".join(filter(None, told))), Picture(gallery(shown))])
 
 
-def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Html:
+def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Section:
     heading = "The training"
     if not records:
-        return section(heading, paragraph(f"The folder of this run has no records of its training ({LOG}), so there are no curves."))
+        return Section(heading, [Text(f"The folder of this run has no records of its training ({LOG}), so there are no curves.")])
     window = smoothing(len(records))
     told = [
         "Losses, accuracy and PSNR are those of single batches of damaged training pictures while the network learns.",
         f"Thin: every record; thick: the mean over {window} records around it." if window > 1 else "",
         f"Dashed: what the finished network reached on the {evaluation.split} pictures (track “{evaluation.track}”).",
     ]
-    return section(heading, paragraph(" ".join(filter(None, told))), curves(records, evaluation.metrics, evaluation.split))
+    return Section(heading, [Text(" ".join(filter(None, told))), Picture(curves(records, evaluation.metrics, evaluation.split))])
 
 
-def _next_steps(folder: Path, description: Description, evaluation: Evaluation) -> Html:
-    run, dataset = shlex.quote(str(folder)), description.recipe.get("data", {}).get("dataset", DataConfig.dataset)
+def _next_steps(folder: Path, metadata: ModelMetadata, evaluation: Evaluation) -> Section:
+    run, dataset = shlex.quote(str(folder)), metadata.recipe.get("data", {}).get("dataset", DataConfig.dataset)
     other = "" if dataset == DataConfig.dataset else f"dataset {shlex.quote(dataset)}"
     steps = {
         "Restore and name pictures of your own:": f"pellucid predict PICTURES... --out restored --model {run}",
@@ -101,5 +98,4 @@ def _next_steps(folder: Path, description: Description, evaluation: Evaluation) 
         + (other and f" --{other}"),
         "Train longer, for a better network:": "pellucid train --recipe base" + (other and f" --data.{other}"),
     }
-    rows = (html("<li>{what}<pre><code>{command}</code></pre></li>", what=what, command=command) for what, command in steps.items())
-    return section("What to do next", html('<ul class="steps">{rows}</ul>', rows=join(rows)))
+    return Section("What to do next", [Steps(steps)])

@@ -4,21 +4,22 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from pellucid.evaluation.evaluate import COLUMNS
 from pellucid.experiments.analysis import Analysis
-from pellucid.experiments.courses import Course, cosine_course, course, layers
 from pellucid.experiments.statistics import Estimate, Interval
-from pellucid.experiments.tables import spread
+from pellucid.metrics import FIGURES, TASKS
+from pellucid.reporting.comparison_courses import Course, cosine_course, course, layers
+from pellucid.reporting.comparison_tables import spread
 from pellucid.reporting.curves import CURVES
 from pellucid.reporting.drawing import LINES, STAND_INS, draw
-from pellucid.reporting.page import Html, html, join
+from pellucid.reporting.render import html
 from pellucid.training.gradients import ALL
 
-JUDGED = {"accuracy": ("Accuracy", "%", "points", "naming"), "psnr": ("PSNR", "dB", "dB", "restoring")}
-"""Figures that are drawn: their name, their unit, that of their differences, their colour."""
+COLOURS = {"classification": "naming", "restoration": "restoring"}
+"""By task; the figure that it is judged by is drawn."""
 
 COURSES = ("accuracy", "psnr", "classification_loss")
 """What is drawn of the trainings; arms may differ in their loss of restoration, and then it can't be compared."""
@@ -36,35 +37,33 @@ DASHES: Sequence[Any] = ("solid", (0, (5, 2)), (0, (1, 1.5)))
 """Lines that share a colour differ in these."""
 
 
-def figure_charts(analysis: Analysis, track: str) -> Html:
+def figure_charts(analysis: Analysis, track: str) -> Markup:
     """Accuracy and PSNR of every arm on a track: seeds, their mean, its interval."""
     charts = []
-    for metric, (title, unit, _, colour) in JUDGED.items():
+    for task, metric in TASKS.items():
         figures = {arm: by_track[track][metric] for arm, by_track in analysis.figures.items() if metric in by_track.get(track, {})}
         if figures:
-            charts.append(
-                _dots(f"{title}, track “{track}”", unit, {arm: (figure, None) for arm, figure in figures.items()}, colour, metric)
-            )
+            charts.append(_dots(metric, f"track “{track}”", "", {arm: (figure, None) for arm, figure in figures.items()}, COLOURS[task]))
     return _grid(charts)
 
 
-def difference_charts(analysis: Analysis, track: str) -> Html:
+def difference_charts(analysis: Analysis, track: str) -> Markup:
     """The differences in accuracy and PSNR on a track, with both of their intervals and the line of no difference."""
     charts = []
-    for metric, (title, _, unit, colour) in JUDGED.items():
+    for task, metric in TASKS.items():
         rows = {
-            f"{arm} − {rival}": (by_track[track][metric].over_seeds, by_track[track][metric].over_images)
-            for (arm, rival), by_track in analysis.paired.items()
+            f"{arm} − {baseline}": (by_track[track][metric].over_seeds, by_track[track][metric].over_images)
+            for (arm, baseline), by_track in analysis.paired.items()
             if metric in by_track.get(track, {})
         }
         if rows:
-            charts.append(_dots(f"{title}, difference, track “{track}”", unit, rows, colour, metric, zero=True))
+            charts.append(_dots(metric, f"difference, track “{track}”", FIGURES[metric].difference, rows, COLOURS[task], zero=True))
     return _grid(charts)
 
 
-def course_charts(analysis: Analysis) -> Html:
+def course_charts(analysis: Analysis) -> Markup:
     """What single batches of the trainings gave, a line for each arm; nothing where no log is left."""
-    charts: list[Html] = []
+    charts: list[Markup] = []
     drawn: set[str] = set()
     for name in COURSES:
         lines = {arm: found for arm, logs in analysis.results.logs.items() if (found := course(logs, name))}
@@ -72,10 +71,10 @@ def course_charts(analysis: Analysis) -> Html:
         if lines:
             charts.append(_lines(CURVES[name].title, CURVES[name].unit, lines, _looks(analysis.results.planned[0])))
     shown = {arm: look for arm, look in _looks(analysis.results.planned[0]).items() if arm in drawn}
-    return html("{legend}{charts}", legend=_legend(shown), charts=_grid(charts)) if charts else Html()
+    return html("{legend}{charts}", legend=_legend(shown), charts=_grid(charts)) if charts else Markup()
 
 
-def gradient_charts(analysis: Analysis) -> Html:
+def gradient_charts(analysis: Analysis) -> Markup:
     """The cosine between the gradients of the two tasks, a line for each layer and a chart for each arm; nothing where it is not known."""
     logs = {arm: by_seed for arm, by_seed in analysis.results.logs.items() if layers(by_seed)}
     looks = _looks([layer for layer in dict.fromkeys(layer for by_seed in logs.values() for layer in layers(by_seed)) if layer != ALL])
@@ -84,7 +83,7 @@ def gradient_charts(analysis: Analysis) -> Html:
     for arm, by_seed in logs.items():
         lines = {layer: found for layer in layers(by_seed) if (found := cosine_course(by_seed, layer))}
         charts.append(_lines(arm, "cosine by layer", lines, looks, zero=True))
-    return html("{legend}{charts}", legend=_legend(looks), charts=_grid(charts)) if charts else Html()
+    return html("{legend}{charts}", legend=_legend(looks), charts=_grid(charts)) if charts else Markup()
 
 
 Rows = Mapping[str, tuple[Estimate, Interval | None]]
@@ -98,7 +97,7 @@ def _looks(names: Sequence[str]) -> dict[str, Look]:
     return {name: (LINES[place % len(LINES)], DASHES[place // len(LINES) % len(DASHES)]) for place, name in enumerate(names)}
 
 
-def _legend(looks: Mapping[str, Look]) -> Html:
+def _legend(looks: Mapping[str, Look]) -> Markup:
     entries = (
         html(
             '<li><svg viewBox="0 0 28 8" aria-hidden="true"><path d="M0 4H28" style="stroke: var(--{colour}); stroke-width: 3; '
@@ -109,10 +108,10 @@ def _legend(looks: Mapping[str, Look]) -> Html:
         )
         for name, (colour, dashes) in looks.items()
     )
-    return html('<ul class="legend">{entries}</ul>\n', entries=join(entries))
+    return html('<ul class="legend">{entries}</ul>\n', entries=Markup().join(entries))
 
 
-def _dots(title: str, unit: str, rows: Rows, colour: str, metric: str, zero: bool = False) -> Html:
+def _dots(metric: str, what: str, unit: str, rows: Rows, colour: str, zero: bool = False) -> Markup:
     """A row for each name: pale dots for seeds, a dot for the mean, a line for the interval over seeds, a thin one for that over images."""
     paint, soft = STAND_INS[colour], STAND_INS["soft"]
 
@@ -143,7 +142,7 @@ def _dots(title: str, unit: str, rows: Rows, colour: str, metric: str, zero: boo
         axes.set_xlim(_limits(rows.values(), [0.0] if zero else []))
         axes.xaxis.set_major_locator(MaxNLocator(5))
 
-    spec = COLUMNS[metric][1]
+    title, spec = f"{FIGURES[metric].heading}, {what}", FIGURES[metric].spec
     told = "; ".join(f"{name} {spread(over_seeds, spec)}" for name, (over_seeds, _) in rows.items())
     return _figure(title, unit, draw(plot, f"{title}: {told}", (5.0, MARGIN + ROW * len(rows))))
 
@@ -162,7 +161,7 @@ def _limits(rows: Collection[tuple[Estimate, Interval | None]], shown: Sequence[
     return low - margin, high + margin
 
 
-def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[str, Look], zero: bool = False) -> Html:
+def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[str, Look], zero: bool = False) -> Markup:
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
         if zero:
@@ -184,11 +183,11 @@ def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[st
     return _figure(title, unit, draw(plot, f"{title}: {told}"))
 
 
-def _figure(title: str, unit: str, drawing: Html) -> Html:
+def _figure(title: str, unit: str, drawing: Markup) -> Markup:
     return html(
         "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n", title=title, unit=unit, drawing=drawing
     )
 
 
-def _grid(charts: Sequence[Html]) -> Html:
-    return html('<div class="curves">{charts}</div>\n', charts=join(charts)) if charts else Html()
+def _grid(charts: Sequence[Markup]) -> Markup:
+    return html('<div class="curves">{charts}</div>\n', charts=Markup().join(charts)) if charts else Markup()

@@ -1,71 +1,41 @@
 """A comparison at several values of one setting -> curves: from which length, width or amount of data on does learning together pay?
 
-Each value has a folder of its own with a whole comparison in it; `curve.json`, `curve.md` and `curve.png` beside them draw it together.
+`curve.json`, `curve.md` and `curve.png` beside the folders of the single comparisons draw them together.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from matplotlib.figure import Figure
 
-from pellucid.errors import UserError
 from pellucid.experiments.analysis import Analysis, analyse
-from pellucid.experiments.arms import change
-from pellucid.experiments.comparison import SINGLE, Comparison
+from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import Estimate
-from pellucid.experiments.verdict import JOINT, TASKS
-from pellucid.files import write_aside
-from pellucid.recipe import Recipe
+from pellucid.experiments.verdict import JOINT
+from pellucid.files import atomic_write
+from pellucid.metrics import FIGURES, TASKS
 
 CURVE = "curve"
 
-RIVALS = dict(zip(TASKS, SINGLE, strict=True))
+BASELINES = dict(zip(TASKS.values(), SINGLE, strict=True))
 """The single-task arm that is compared with in each figure."""
 
 Point = tuple[str, Estimate]
 """A value of the setting, as it was written, and what was found there."""
 
 
-def at_values(comparison: Comparison, setting: str, values: Sequence[str]) -> dict[str, Comparison]:
-    """The comparison with each value of a setting such as `training.epochs`, by the value as it was written.
-
-    Raises `UserError` for a setting that recipes don't have, for a value that it can't take, and for a value that is there twice.
-    """
-    if len(set(values)) < len(values):
-        raise UserError(f"Expected every value of {setting} once, found {' '.join(values)}; leave out the others.")
-    return {value: replace(comparison, base=_set(comparison.base, setting, value)) for value in values}
-
-
-def _set(recipe: Recipe, setting: str, value: str) -> Recipe:
-    import yaml
-
-    part, _, name = setting.partition(".")
-    section = getattr(recipe, part, None)
-    if not is_dataclass(section) or isinstance(section, type) or name not in {field.name for field in fields(section)}:
-        raise UserError(
-            f"Expected a setting of a recipe such as training.epochs, found '{setting}'; pellucid train --print_config shows all."
-        )
-    try:
-        parsed = yaml.safe_load(value)
-        parsed = tuple(parsed) if isinstance(parsed, list) else parsed
-        return change(part, **{name: parsed})(recipe)
-    except (yaml.YAMLError, TypeError, ValueError) as error:
-        raise UserError(f"Expected a value that {setting} can take, found '{value}' ({error}); correct it.") from error
-
-
 def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Path:
     """Write the three files of a curve into `out`, in the place of older ones, and return the path of the picture."""
     analyses = {value: analyse(results) for value, results in by_value.items()}
-    curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS} for arm in _joint_arms(analyses)}
-    with write_aside(out / f"{CURVE}.json") as path:
+    curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS.values()} for arm in _joint_arms(analyses)}
+    with atomic_write(out / f"{CURVE}.json") as path:
         path.write_text(json.dumps(_plain(setting, by_value, curves), indent=1) + "\n")
-    with write_aside(out / f"{CURVE}.md") as path:
+    with atomic_write(out / f"{CURVE}.md") as path:
         path.write_text(_table(setting, list(by_value), curves))
-    with write_aside(out / f"{CURVE}.png") as path:
+    with atomic_write(out / f"{CURVE}.png") as path:
         _draw(setting, list(by_value), curves).savefig(path, dpi=150)
     return out / f"{CURVE}.png"
 
@@ -81,7 +51,7 @@ def _joint_arms(analyses: Mapping[str, Analysis]) -> list[str]:
 def _points(analyses: Mapping[str, Analysis], arm: str, metric: str) -> list[Point]:
     found = []
     for value, analysis in analyses.items():
-        by_metric = analysis.paired.get((arm, RIVALS[metric]), {}).get(analysis.results.tracks[0], {})
+        by_metric = analysis.paired.get((arm, BASELINES[metric]), {}).get(analysis.results.tracks[0], {})
         if metric in by_metric:
             found.append((value, by_metric[metric].over_seeds))
     return found
@@ -95,7 +65,7 @@ def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dic
         "setting": setting,
         "seeds": list(first.planned[1]),
         "paired": {
-            f"{arm}-{RIVALS[metric]}": {
+            f"{arm}-{BASELINES[metric]}": {
                 value: {"mean": point.mean, "ci95": point.interval and list(point.interval), "values": list(point.values)}
                 for value, point in points
             }
@@ -108,7 +78,7 @@ def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dic
 def _table(setting: str, values: Sequence[str], curves: Curves) -> str:
     """Differences to the single-task arms, a row for each value."""
     columns = [(arm, metric) for arm, by_metric in curves.items() for metric in by_metric]
-    head = [setting, *(f"{arm} − {RIVALS[metric]}, {TASKS[metric][1]}" for arm, metric in columns)]
+    head = [setting, *(f"{arm} − {BASELINES[metric]}, {FIGURES[metric].difference}" for arm, metric in columns)]
     rows = [[value, *(_cell(dict(curves[arm][metric]).get(value)) for arm, metric in columns)] for value in values]
     lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
     return "\n".join(["Paired differences by seed, mean and 95 % interval.", "", *lines]) + "\n"
@@ -123,7 +93,7 @@ def _cell(point: Estimate | None) -> str:
 def _draw(setting: str, values: Sequence[str], curves: Curves) -> Figure:
     """A chart for each task: the difference over the values of the setting, with its interval."""
     figure = Figure(figsize=(9, 3.4), layout="constrained")
-    for axes, (metric, (task, unit)) in zip(figure.subplots(1, len(TASKS)), TASKS.items(), strict=True):
+    for axes, (task, metric) in zip(figure.subplots(1, len(TASKS)), TASKS.items(), strict=True):
         axes.axhline(0, color="grey", linewidth=1, linestyle=(0, (4, 3)))
         for number, (arm, by_metric) in enumerate(curves.items()):
             places = [values.index(value) + 0.06 * number for value, _ in by_metric[metric]]
@@ -134,7 +104,7 @@ def _draw(setting: str, values: Sequence[str], curves: Curves) -> Figure:
                     axes.plot([place] * 2, point.interval, color=f"C{number}", linewidth=1.5)
         axes.set_xticks(range(len(values)), values)
         axes.set_xlabel(setting)
-        axes.set_title(f"{task}: difference to {RIVALS[metric]}, {unit}", fontsize=10)
+        axes.set_title(f"{task}: difference to {BASELINES[metric]}, {FIGURES[metric].difference}", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
     figure.axes[0].legend(frameon=False, fontsize=9)
     return figure

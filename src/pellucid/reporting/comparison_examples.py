@@ -1,9 +1,11 @@
 """Pictures to look at: the measured images on which two arms differ most, as each of them answers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
+from markupsafe import Markup
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -12,10 +14,12 @@ from pellucid.checkpoint import load_model
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.tracks import damage
+from pellucid.experiments.analysis import differences_of_images
 from pellucid.experiments.matrix import Job, test_images
-from pellucid.experiments.report import Example, most_different
 from pellucid.experiments.results import Results
 from pellucid.metrics.psnr import psnr_of
+from pellucid.reporting.gallery import view
+from pellucid.reporting.render import html
 from pellucid.run import MODEL
 
 QUESTIONS = (("restore", "psnr"), ("classify", "correct"))
@@ -25,19 +29,56 @@ PER_QUESTION = 4
 """Images that are shown of each comparison, one half where the joint arm is ahead."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Example:
+    """A row of pictures: text: what is to be seen; pictures: a caption and (H, W, 3) uint8 each."""
+
+    text: str
+    pictures: Sequence[tuple[str, NDArray[np.uint8]]]
+
+
+def gallery(shown: Sequence[Example]) -> Markup:
+    """The rows, one below the other, and how they were chosen."""
+    rows = (
+        html(
+            '<li><figure><figcaption>{text}</figcaption><div class="views">{views}</div></figure></li>\n',
+            text=example.text,
+            views=Markup().join(view(picture, caption, f"{example.text}: {caption}") for caption, picture in example.pictures),
+        )
+        for example in shown
+    )
+    told = "These are the measured pictures on which two arms differ most, so they show how arms differ and not how often."
+    return html('<p>{told}</p><ul class="rows">{rows}</ul>', told=told, rows=Markup().join(rows))
+
+
 def examples(results: Results, jobs: Sequence[Job], joint: str = "joint") -> list[Example]:
     """Rows of pictures for the report, by the models of the first seed; none where their weights are gone."""
     track = results.tracks[0]
     rows = []
-    for rival, column in QUESTIONS:
-        seeds = [seed for seed in results.planned[1] if all(seed in results.runs.get(arm, {}) for arm in (joint, rival))]
-        folders = {job.arm: job.folder for job in jobs if job.arm in (joint, rival) and seeds and job.seed == seeds[0]}
+    for baseline, column in QUESTIONS:
+        seeds = [seed for seed in results.planned[1] if all(seed in results.runs.get(arm, {}) for arm in (joint, baseline))]
+        folders = {job.arm: job.folder for job in jobs if job.arm in (joint, baseline) and seeds and job.seed == seeds[0]}
         if len(folders) == 2 and all((folder / MODEL).exists() for folder in folders.values()):
             networks = {arm: load_model(folder, "cpu")[0] for arm, folder in folders.items()}
             images = test_images(next(job.recipe for job in jobs if job.arm == joint))
-            places = most_different(results, joint, rival, track, column, PER_QUESTION)
+            places = most_different(results, joint, baseline, track, column, PER_QUESTION)
             rows += [_row(networks, images, track, place) for place in places]
     return rows
+
+
+def most_different(results: Results, arm_a: str, arm_b: str, track: str, metric: str, num: int) -> list[int]:
+    """Indices in the data set of at most `num` images on which two arms differ most, in the mean over the seeds and levels that both have.
+
+    metric: a column of `Result.per_image`. The first half are those where `arm_a` is ahead, for `psnr` its largest gains, for `correct`
+    those that it names right and `arm_b` wrong; then those where it is behind. Where one side has too few, the other fills in; images on
+    which the two do not differ are never among them.
+    """
+    differences = np.nan_to_num(differences_of_images(results, arm_a, arm_b, track, metric))
+    order = np.argsort(-differences, kind="stable")
+    ahead = [int(index) for index in order if differences[index] > 0]
+    behind = [int(index) for index in np.argsort(differences, kind="stable") if differences[index] < 0]
+    num_behind = min(len(behind), max(num // 2, num - len(ahead)))
+    return ahead[: num - num_behind] + behind[:num_behind]
 
 
 @torch.inference_mode()

@@ -8,16 +8,16 @@ from pathlib import Path
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.experiments.analysis import analyse
-from pellucid.experiments.comparison import Comparison
+from pellucid.experiments.comparison import Comparison, at_values
 from pellucid.experiments.cost import seconds_per_image
-from pellucid.experiments.curve import CURVE, at_values, write_curve
-from pellucid.experiments.examples import examples
-from pellucid.experiments.matrix import Job, failure, finished, plan, test_images, walk
-from pellucid.experiments.report import REPORT, write_report
+from pellucid.experiments.matrix import Job, failure, finished, plan, run_jobs, test_images
 from pellucid.experiments.results import Result, Results
 from pellucid.experiments.verdict import verdict
 from pellucid.provenance import provenance
 from pellucid.recipe import settings
+from pellucid.reporting.comparison_curve import CURVE, write_curve
+from pellucid.reporting.comparison_examples import examples
+from pellucid.reporting.comparison_report import REPORT, write_comparison_report
 from pellucid.run import initialise
 
 __all__ = ["REPORT", "compare", "compare_at_values", "gather", "summary"]
@@ -33,18 +33,18 @@ def compare(
 ) -> Results:
     """Train and measure every arm with every seed in `out`, go on where an earlier call stopped, and write the report there.
 
-    workers: runs at a time. The report is written when all is done, and also when the walk is stopped, of what is there by then. Raises
+    workers: runs at a time. The report is written when all is done, and also when the jobs are stopped, of what is there by then. Raises
     `UserError` for runs that were begun with other recipes.
     """
     jobs = plan(comparison, seeds, out)
     try:
-        walk(jobs, device=device, workers=workers)
+        run_jobs(jobs, device=device, workers=workers)
     finally:
         results = gather(comparison, seeds, jobs, device)
         if not workers and not any(results.runs.values()):
             raise UserError(f"Expected finished runs to report in {out}, found none; train some first, or name their folder by --out.")
         if any(results.runs.values()):
-            write_report(out, results, examples(results, jobs))
+            write_comparison_report(out, results, examples(results, jobs))
     return results
 
 

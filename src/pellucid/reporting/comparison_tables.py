@@ -1,31 +1,17 @@
-"""Analysis -> the tables of a report, as text that Markdown and HTML share."""
+"""Analysis -> the tables of a comparison's report."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
-from pellucid.evaluation.evaluate import BROKEN, COLUMNS
+from pellucid.evaluation.evaluate import BROKEN
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
 from pellucid.experiments.comparison import SINGLE
-from pellucid.experiments.courses import cosine_thirds, layers
 from pellucid.experiments.statistics import Estimate, Interval, estimate
 from pellucid.experiments.verdict import JOINT
+from pellucid.metrics import FIGURES, TASKS
+from pellucid.reporting.blocks import Strong, Table
+from pellucid.reporting.comparison_courses import cosine_thirds, layers
 
 NOTHING = "–"
-
-
-class Strong(str):
-    """Text that stands out."""
-
-    __slots__ = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """caption: in words; head: of the columns; rows: cells of text, `Strong` where they stand out, the first of each the row's own head."""
-
-    caption: str
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
 
 
 def figures_table(analysis: Analysis, track: str) -> Table:
@@ -35,12 +21,12 @@ def figures_table(analysis: Analysis, track: str) -> Table:
     return Table(
         f"Track “{track}”{measured_on(analysis, track)}: mean over seeds ± half of the 95 % interval (Student’s t)"
         + ("; *: some outputs are not finite" if any(broken == track for _, broken in analysis.broken) else ""),
-        ["arm", "seeds", *(COLUMNS[metric][0] for metric in metrics)],
+        ["arm", "seeds", *(FIGURES[metric].heading for metric in metrics)],
         [
             [
                 arm + (BROKEN if (arm, track) in analysis.broken else ""),
                 str(len(analysis.results.runs[arm])),
-                *(spread(figures.get(metric), COLUMNS[metric][1]) for metric in metrics),
+                *(spread(figures.get(metric), FIGURES[metric].spec) for metric in metrics),
             ]
             for arm, figures in by_arm.items()
         ],
@@ -60,8 +46,8 @@ def level_tables(analysis: Analysis, track: str) -> list[Table]:
     runs = [run for arm in analysis.figures for run in results.runs[arm].values()]
     levels = list(dict.fromkeys(level for run in runs for level in run.metrics.get(track, {}).get("levels", {})))
     tables = []
-    for metric in ("accuracy", "psnr"):
-        heading, spec = COLUMNS[metric]
+    for metric in TASKS.values():
+        heading, spec = FIGURES[metric].heading, FIGURES[metric].spec
         rows = []
         for arm, by_track in analysis.figures.items():
             if metric in by_track.get(track, {}):
@@ -75,8 +61,8 @@ def level_tables(analysis: Analysis, track: str) -> list[Table]:
 def differences_table(analysis: Analysis, track: str) -> Table | None:
     """Every pair of arms; what stands out has an interval over seeds that leaves 0 out. `None` where there is no pair yet."""
     rows = [
-        _difference(f"{arm} − {rival}", metric, difference)
-        for (arm, rival), by_track in analysis.paired.items()
+        _difference(f"{arm} − {baseline}", metric, difference)
+        for (arm, baseline), by_track in analysis.paired.items()
         for metric, difference in by_track.get(track, {}).items()
     ]
     head = ["difference", "of", "seeds", "mean", "95 % over seeds", "95 % over images"]
@@ -154,7 +140,7 @@ def changes(analysis: Analysis) -> Iterator[tuple[str, str]]:
 
 
 def _difference(pair: str, metric: str, difference: Difference) -> list[str]:
-    heading, spec = COLUMNS[metric]
+    heading, spec = FIGURES[metric].heading, FIGURES[metric].spec
     over_seeds = difference.over_seeds
     found = [_signed(over_seeds.mean, spec), _interval(over_seeds.interval, spec)]
     visible = float(found[0]) != 0  # two arms that share a network differ by rounding errors

@@ -1,0 +1,40 @@
+"""A report -> a page, or Markdown."""
+
+from importlib.metadata import version
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from pellucid.reporting import blocks
+from pellucid.reporting.blocks import Report
+
+KINDS = (blocks.Strong, blocks.Text, blocks.Subheading, blocks.Table, blocks.Items, blocks.Terms, blocks.Steps, blocks.Picture)
+
+_environment = Environment(
+    loader=PackageLoader("pellucid.reporting"),
+    autoescape=lambda name: name != "report.md",
+    undefined=StrictUndefined,
+    keep_trailing_newline=True,
+)
+
+_environment.tests |= {kind.__name__.lower(): lambda each, kind=kind: isinstance(each, kind) for kind in KINDS}
+
+
+def page(report: Report) -> str:
+    """The report as one HTML page: every text is escaped, what is `Markup` already is not."""
+    style = Markup(_environment.loader.get_source(_environment, "style.css")[0])  # type: ignore[union-attr]
+    return _environment.get_template("report.html").render(report=report, style=style, version=version("pellucid"))
+
+
+def markdown(report: Report) -> str:
+    """The report as Markdown, without its pictures."""
+    return _environment.get_template("report.md").render(report=report)
+
+
+def html(template: str, **parts: object) -> Markup:
+    """`template` with its {fields} filled in: `Markup` as it is, anything else as escaped text.
+
+    >>> html("<b>{name}</b> {rest}", name="<i>&", rest=html("<hr>"))
+    Markup('<b>&lt;i&gt;&amp;</b> <hr>')
+    """
+    return Markup(template).format(**parts)
