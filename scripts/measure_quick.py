@@ -20,12 +20,13 @@ from pellucid.evaluation.evaluate import evaluate
 from pellucid.experiments.statistics import estimate
 from pellucid.provenance import provenance
 from pellucid.recipe import RECIPES, settings
-from pellucid.run import LOG, run
+from pellucid.run import run
+from pellucid.run_folder import LOG
 from pellucid.training.log import read_log
 
 RESULTS = Path(__file__).parents[1] / "results"
 
-METRICS = ("accuracy", "psnr", "hole_psnr", "ssim", "ece")
+METRICS = ("accuracy", "psnr", "mask_psnr", "ssim", "ece")
 
 
 def main() -> None:

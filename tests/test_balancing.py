@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from pellucid import data
 from pellucid.batch import Output
 from pellucid.errors import UserError
+from pellucid.models import upgraded
 from pellucid.objectives import ObjectiveConfig
 from pellucid.objectives.balancing import BALANCERS, DWA, Balancer, GradNorm, Uncertainty, build_balancer
 from pellucid.objectives.config import BALANCES
@@ -78,7 +79,7 @@ def test_shared_is_what_both_tasks_reach() -> None:
 def test_shared_parameters_of_the_arms(tiny: Recipe, arm: str) -> None:
     from pellucid.run import initialise
 
-    network = initialise(replace(tiny, model=replace(tiny.model, arm=arm, patch=1)), 4).train()
+    network = initialise(replace(tiny, model=replace(tiny.model, **upgraded({"arm": arm}), patch=1)), 4).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     shared = shared_parameters(network, torch.rand(1, 3, 32, 32))
     assert bool(shared) == (arm == "joint")
@@ -86,10 +87,10 @@ def test_shared_parameters_of_the_arms(tiny: Recipe, arm: str) -> None:
     assert all(torch.equal(before[name], value) for name, value in network.state_dict().items())
 
 
-def test_a_private_last_stage_is_not_shared(tiny: Recipe) -> None:
+def test_a_last_stage_that_is_read_is_not_shared(tiny: Recipe) -> None:
     from pellucid.run import initialise
 
-    network = initialise(replace(tiny, model=replace(tiny.model, last_stage="private")), 4)
+    network = initialise(replace(tiny, model=replace(tiny.model, last_stage="read")), 4)
     layers = {name.split(".")[2] for name in shared_parameters(network, torch.rand(1, 3, 32, 32))}
     assert layers == {"conv1", "bn1", "layer1"}
 

@@ -12,7 +12,7 @@ from pellucid.errors import UserError
 from pellucid.models import ModelConfig, build_model
 from pellucid.provenance import source_commit
 
-DESCRIPTION = ModelMetadata(
+METADATA = ModelMetadata(
     model=ModelConfig(patch=2, widths=(8, 16), depths=(1, 1)),
     classes=("cat", "dog", "<b>&"),
     recipe={"training": {"epochs": 3}},
@@ -25,18 +25,18 @@ DESCRIPTION = ModelMetadata(
 
 @pytest.fixture
 def network() -> torch.nn.Module:
-    return build_model(DESCRIPTION.model, 3).eval()
+    return build_model(METADATA.model, 3).eval()
 
 
 @pytest.fixture
 def saved(network: torch.nn.Module, tmp_path: Path) -> Path:
-    save_model(tmp_path / "model", network, DESCRIPTION)
+    save_model(tmp_path / "model", network, METADATA)
     return tmp_path / "model"
 
 
 def test_a_model_loads_as_it_was(network: torch.nn.Module, saved: Path) -> None:
     loaded, metadata = load_model(saved, "cpu")
-    assert metadata == DESCRIPTION
+    assert metadata == METADATA
     assert not loaded.training
     images = torch.rand(2, 3, 20, 20)
     ours, theirs = network(images), loaded(images)
@@ -45,7 +45,7 @@ def test_a_model_loads_as_it_was(network: torch.nn.Module, saved: Path) -> None:
 
 
 def test_half_precision_takes_half_the_space_and_loads_as_float32(network: torch.nn.Module, saved: Path, tmp_path: Path) -> None:
-    save_model(tmp_path / "half", network, DESCRIPTION, torch.float16)
+    save_model(tmp_path / "half", network, METADATA, torch.float16)
     assert (tmp_path / "half" / WEIGHTS).stat().st_size < 0.6 * (saved / WEIGHTS).stat().st_size
     loaded, _ = load_model(tmp_path / "half", "cpu")
     assert all(tensor.dtype != torch.float16 for tensor in loaded.state_dict().values())
@@ -55,19 +55,19 @@ def test_half_precision_takes_half_the_space_and_loads_as_float32(network: torch
 
 def test_the_card_says_what_it_is(saved: Path) -> None:
     card = (saved / README).read_text()
-    for words in ("license: apache-2.0", "cat, dog", "100 images of pets", "0123456789", "2026-11-01", "| `clean` | 10 | 50.00 | - |"):
+    for words in ("license: apache-2.0", "cat, dog", "100 images of pets", "0123456789", "2026-11-01", "| `clean` | 10 | 50.00 |"):
         assert words in card
 
 
 def test_nothing_is_overwritten(network: torch.nn.Module, saved: Path) -> None:
     before = (saved / CONFIG).read_bytes()
     with pytest.raises(UserError):
-        save_model(saved, network, DESCRIPTION)
+        save_model(saved, network, METADATA)
     assert (saved / CONFIG).read_bytes() == before
 
 
 def test_a_run_s_folder_will_do(saved: Path) -> None:
-    assert load_model(saved.parent, "cpu")[1] == DESCRIPTION
+    assert load_model(saved.parent, "cpu")[1] == METADATA
 
 
 def change(folder: Path, **settings) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from pellucid import data
 from pellucid.cli import COMMANDS, EXAMPLES, main, parse
+from pellucid.metrics import FIGURES
 from pellucid.pictures import write
 from pellucid.recipe import Recipe, settings
 from pellucid.run import run
@@ -75,8 +76,8 @@ def test_a_table_keeps_all_its_digits_however_narrow_the_terminal(
     assert call("evaluate", trained, "--limit", 20) == 0
     said = capsys.readouterr().out
     assert "…" not in said
-    assert "ECE: expected calibration error" in said
-    assert "hole PSNR: over the lost pixels alone" in said
+    assert f"ECE: {FIGURES['ece'].meaning}" in said
+    assert f"mask PSNR: {FIGURES['mask_psnr'].meaning}" in said
 
 
 def test_short_flags_are_the_settings_of_the_training() -> None:

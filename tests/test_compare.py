@@ -5,14 +5,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from pellucid import data
 from pellucid.checkpoint import load_model
 from pellucid.cli import main, parse
 from pellucid.compare import gather
@@ -29,7 +29,8 @@ from pellucid.models import ModelConfig
 from pellucid.recipe import RECIPES, DataConfig, Recipe, differences, settings
 from pellucid.reporting.comparison_report import comparison_json, comparison_report
 from pellucid.reporting.render import markdown
-from pellucid.run import LOG, RECIPE, STATE, initialise, run, training_images
+from pellucid.run import initialise, run
+from pellucid.run_folder import LOG, RECIPE, STATE
 from pellucid.training.log import read_log
 from pellucid.training.loop import Trainer
 
@@ -68,7 +69,7 @@ def test_a_standard_stem_is_widened_too(model: ModelConfig) -> None:
 def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
     comparison = build_comparison("reference", RECIPES["base"])
     assert comparison.changes("joint") == []
-    assert "model.arm: joint -> classify" in comparison.changes("classify")
+    assert "model.tasks: both -> classify" in comparison.changes("classify")
     for arm in comparison.arms:
         recipe = comparison.recipe(arm, 3)
         assert recipe.training == replace(comparison.base.training, seed=3)  # order, crops, damage and steps are shared
@@ -77,8 +78,8 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
 
 def test_an_arm_sets_all_that_it_stands_for_whatever_the_recipe_has() -> None:
     paper = build_comparison("reference", RECIPES["paper"])
-    assert [paper.recipe(arm, 0).model.arm for arm in ("joint", "joint-plain", "joint-equal")] == ["joint"] * 3
-    odd = replace(RECIPES["base"], model=replace(RECIPES["base"].model, decoded_to_class="on", last_stage="shared"))
+    assert [paper.recipe(arm, 0).model.architecture for arm in ("joint", "joint-plain", "joint-equal")] == ["joint"] * 3
+    odd = replace(RECIPES["base"], model=replace(RECIPES["base"].model, class_to_decoder=True, last_stage="shared"))
     assert (
         build_comparison("mechanisms", odd).recipe("joint", 0).model
         == build_comparison("mechanisms", RECIPES["base"]).recipe("joint", 0).model
@@ -88,7 +89,7 @@ def test_an_arm_sets_all_that_it_stands_for_whatever_the_recipe_has() -> None:
 @pytest.mark.parametrize("recipe", ["quick", "base", "everyday", "reference"])
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_no_two_arms_of_a_question_are_the_same(name: str, recipe: str, tmp_path: Path) -> None:
-    comparison = build_comparison(name, steps_alone(RECIPES[recipe]))
+    comparison = build_comparison(name, replace(steps_alone(RECIPES[recipe]), data=DataConfig("shapes", limit=600)))
     assert len(plan(comparison, [0], tmp_path)) == len(comparison.arms)
 
 
@@ -123,7 +124,7 @@ def test_arms_are_compared_with_arms_of_their_question(name: str) -> None:
 
 def test_mechanisms_are_compared_with_their_controls_and_balancers_with_a_fixed_weight() -> None:
     mechanisms = build_comparison("mechanisms", RECIPES["base"]).pairs
-    for name in ("joint-decoded-to-class", "joint-class-to-decoder", "joint-damage-to-decoder"):
+    for name in ("joint-class-to-decoder", "joint-damage-to-decoder"):
         assert {(name, f"{name}-shuffled"), (name, "joint"), (f"{name}-shuffled", "joint")} <= set(mechanisms)
     assert ("joint-clean-teacher", "joint-degraded-teacher") in mechanisms
     assert ("joint-pcgrad", "joint") in build_comparison("balancers", RECIPES["base"]).pairs
@@ -141,7 +142,7 @@ def test_arms_with_few_labels_take_as_many_steps(limit: int, labels: int, tiny: 
     steps = {}
     for arm in comparison.arms:
         recipe = comparison.recipe(arm, 0)
-        num_images = len(training_images(recipe, data.load("shapes").train)[0])
+        num_images = len(recipe.data.splits().train)
         steps[arm] = round(recipe.training.epochs * num_batches(num_images, recipe.training.batch_size))
     assert set(steps.values()) == {3 * num_batches(limit, 16)}
     assert (comparison.recipe("restore", 0).data.labels, comparison.recipe("joint", 0).data.labels) == (0, labels or limit // 10)
@@ -177,7 +178,7 @@ def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path, 
 
     results = {job.arm: finished(job) for job in jobs if job.seed == 1}
     joint, classify, restore, sequential = (results[arm] for arm in ("joint", "classify", "restore", "sequential"))
-    assert joint.per_image["reference"].keys() == {"correct", "psnr", "hole_psnr"}
+    assert joint.per_image["reference"].keys() == {"correct", "psnr", "mask_psnr"}
     assert joint.per_image["reference"]["correct"].mean() * 100 == pytest.approx(joint.metrics["reference"]["accuracy"])
     assert joint.per_image["reference"]["psnr"].mean() == pytest.approx(joint.metrics["reference"]["psnr"], abs=0.01)
     assert classify.metrics["reference"]["psnr"] is None
@@ -224,7 +225,7 @@ def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_a
     jobs = plan(comparison, [0], tmp_path)
 
     def failing(recipe: Recipe, *arguments: object, **settings: object) -> object:
-        if recipe.model.arm == "restore":
+        if recipe.model.tasks == "restore":
             raise DivergenceError("Expected finite gradients in step 3 of 6, found others.")
         return run(recipe, *arguments, **settings)
 
@@ -248,6 +249,30 @@ def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_a
     assert sequential.cost.training_seconds == pytest.approx(own + restore.cost.training_seconds)
 
 
+class BrokenPool(ThreadPoolExecutor):
+    """A pool whose process is killed by its first job."""
+
+    def submit(self, *_: object) -> Future[None]:
+        future: Future[None] = Future()
+        future.set_exception(BrokenProcessPool("terminated abruptly"))
+        return future
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_process_that_is_killed_fails_its_run_alone(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    comparison = build_comparison("reference", replace(tiny, training=replace(tiny.training, epochs=1))).only(["classify", "restore"])
+    jobs = plan(comparison, [0], tmp_path)
+    pools = iter([BrokenPool(1)])
+    monkeypatch.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", lambda *_, **__: next(pools, None) or in_threads(1))
+    run_jobs(jobs, device="cpu")
+    assert "its process was killed" in failure(jobs[0])
+    assert [bool(finished(job)) for job in jobs] == [False, True]
+    pools = iter([BrokenPool(2)])  # two at a time: who is to blame shows when each runs alone
+    jobs = plan(comparison, [1], tmp_path)
+    run_jobs(jobs, device="cpu", workers=2)
+    assert all(finished(job) for job in jobs)
+
+
 @pytest.mark.usefixtures("in_this_process")
 def test_more_tracks_are_measured_without_training_and_beside_the_others(
     tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -267,6 +292,7 @@ def test_more_tracks_are_measured_without_training_and_beside_the_others(
     assert result.cost == first.cost
 
 
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="looks at the processes of Linux")
 def test_workers_end_with_the_process_that_started_them(tiny: Recipe, tmp_path: Path) -> None:
     config, out = tmp_path / "recipe.yaml", tmp_path / "out"
     config.write_text(json.dumps(settings(replace(tiny, training=replace(tiny.training, epochs=1_000_000.0)))))
@@ -277,10 +303,13 @@ def test_workers_end_with_the_process_that_started_them(tiny: Recipe, tmp_path: 
     try:
         assert within(60, lambda: len(read_log(folder / LOG)) > 0)
         assert not not_locked(folder)
+        workers = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert workers
     finally:
         parent.kill()
         parent.wait()
-    assert within(30, lambda: not_locked(folder))
+    assert within(30, lambda: not any(Path("/proc", pid).exists() for pid in workers))
+    assert not_locked(folder)
     assert (folder / STATE).exists()
 
 
@@ -308,6 +337,9 @@ def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> N
     run_jobs([job], device="cpu")
     result = finished(job)
     result.save(tmp_path / "again")
+    assert Result.load(tmp_path / "again") == result
+    older = tmp_path / "again" / RESULT  # what was called otherwise once
+    older.write_text(older.read_text().replace('"mask_', '"hole_'))
     assert Result.load(tmp_path / "again") == result
     assert (tmp_path / "again" / PER_IMAGE).stat().st_size < 20_000
     assert json.loads((job.folder / RECIPE).read_text()) == result.settings

@@ -57,8 +57,8 @@ def fabricated(
                 )
     return Results(
         question="Does <it> help?",
-        base={"model": {"arm": "joint"}, "training": {"epochs": 3}},
-        changes={arm: [] if arm == "joint" else [f"model.arm: joint -> {arm}"] for arm in arms},
+        base={"model": {"tasks": "both"}, "training": {"epochs": 3}},
+        changes={arm: [] if arm == "joint" else [f"model.tasks: both -> {arm}"] for arm in arms},
         planned=(tuple(arms), tuple(range(seeds))),
         pairs=pairs or _single_task_pairs(list(arms)),
         tracks=tuple(tracks),
@@ -80,7 +80,7 @@ def _run(arm: str, seed: int, accuracy: float | None, psnr: float | None, tracks
         "ece": accuracy and 0.03,
         "psnr": psnr,
         "ssim": psnr and psnr / 40,
-        "hole_psnr": psnr and psnr - 8,
+        "mask_psnr": psnr and psnr - 8,
         "input_psnr": 22.5,
     }
     metrics: dict[str, dict[str, Any]] = {}
@@ -96,7 +96,7 @@ def _run(arm: str, seed: int, accuracy: float | None, psnr: float | None, tracks
             columns["correct"] = (np.arange(size) % NUM_IMAGES < NUM_IMAGES * accuracy / 100).astype(np.float32)
         if psnr is not None:
             columns["psnr"] = (psnr + random.normal(0, 3, size)).astype(np.float32)
-            columns["hole_psnr"] = np.where(np.arange(size) % 2, columns["psnr"] - 8, np.nan).astype(np.float32)
+            columns["mask_psnr"] = np.where(np.arange(size) % 2, columns["psnr"] - 8, np.nan).astype(np.float32)
         per_image[track] = columns
     return Result(
         arm=arm,
@@ -145,7 +145,7 @@ def test_figures_are_means_over_seeds_with_students_interval() -> None:
     assert accuracy["mean"] == pytest.approx(np.mean(values))
     assert accuracy["ci95"] == pytest.approx(scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values)))
     assert found["arms"]["classify"]["reference"].keys() == {"accuracy", "ece"}
-    assert found["arms"]["restore"]["reference"].keys() == {"psnr", "ssim", "hole_psnr"}
+    assert found["arms"]["restore"]["reference"].keys() == {"psnr", "ssim", "mask_psnr"}
     assert found["arms"]["joint"]["cost"] == {
         "parameters": 1_000_000,
         "macs": 40_000_000,
@@ -161,7 +161,7 @@ def test_differences_are_the_arms_minus_their_single_task_arms_seed_by_seed() ->
     found = comparison_json(results)["paired"]
     assert found.keys() == {"joint-classify", "joint-equal-classify", "joint-restore", "joint-equal-restore"}
     assert found["joint-classify"]["reference"].keys() == {"accuracy"}
-    assert found["joint-restore"]["reference"].keys() == {"psnr", "hole_psnr", "ssim"}
+    assert found["joint-restore"]["reference"].keys() == {"psnr", "mask_psnr", "ssim"}
     accuracy = found["joint-classify"]["reference"]["accuracy"]
     one, other = ([results.runs[arm][seed].metrics["reference"]["accuracy"] for seed in range(5)] for arm in ("joint", "classify"))
     assert accuracy["values"] == pytest.approx([a - b for a, b in zip(one, other, strict=True)])
@@ -276,7 +276,7 @@ def test_outputs_that_are_not_finite_are_named_and_marked() -> None:
     results = fabricated(BOTH_GAIN)
     results.runs["joint"][2].metrics["reference"]["broken"] = 7
     text = markdown(results)
-    assert "joint with seed 2 has 7 outputs on track “reference” that are not finite and count in accuracy alone." in text
+    assert "joint with seed 2 has 7 outputs on track “reference” that are not finite and count as named wrong." in text
     assert "| joint* | 5 |" in text
     assert "| joint-equal | 5 |" in text
     assert "*: some outputs are not finite" in text
@@ -309,7 +309,7 @@ def test_the_markdown_has_what_the_protocol_asks_for() -> None:
     rows = {cells[0]: cells[1:] for line in text.splitlines() if line.startswith("| ") for cells in [line.strip("| ").split(" | ")]}
     table = text[text.index("## The figures") : text.index("## The differences")]
     assert re.search(r"^\| joint \| 5 \| 91\.00 ± 2\.\d\d \| 0\.0300 ± 0\.0000 \| 28\.50 ± 0\.\d\d \|", table, flags=re.MULTILINE)
-    assert "- classify: model.arm: joint -> classify" in text
+    assert "- classify: model.tasks: both -> classify" in text
     assert "- joint: nothing, the recipe as it is" in text
     assert re.search(r"\| joint − classify \| accuracy % \| 5 \| \*\*\+1\.00\*\* \| \*\*\[\+0\.9\d, \+1\.0\d\]\*\* \| \[", text)
     assert re.search(r"\| joint-equal − restore \| PSNR dB \| 5 \| 0\.00 \| \[(-0\.0\d|0\.00), (\+0\.0\d|0\.00)\] \| \[", text)  # not bold

@@ -15,9 +15,7 @@ from numpy.typing import NDArray
 from pellucid import data
 from pellucid.data import Dataset, Splits, synthetic
 from pellucid.errors import UserError
-from pellucid.recipe import DataConfig, Recipe
-from pellucid.run import training_images
-from pellucid.training import TrainingConfig
+from pellucid.recipe import DataConfig
 
 
 def dataset(labels: list[int], num_classes: int = 4) -> Dataset:
@@ -137,8 +135,9 @@ def test_labels_that_are_not_there_cannot_be_kept(num_labels: int) -> None:
 
 
 def training(**settings: Any) -> tuple[Dataset, Dataset | None]:
-    """What a recipe makes of 40 images, 10 of every class."""
-    return training_images(Recipe(data=DataConfig(**settings)), dataset([0, 1, 2, 3] * 10))
+    """What is selected of 40 images, 10 of every class."""
+    selected = data.select(Splits(dataset([0, 1, 2, 3] * 10), dataset([0, 1, 2, 3])), **settings)
+    return selected.train, selected.validation
 
 
 def test_labels_are_dropped_after_limit_and_validation() -> None:
@@ -160,21 +159,22 @@ def test_images_without_a_label_can_be_left_out() -> None:
     assert labelled.labels.tolist() == every.labels[places].tolist()
 
 
-def test_the_run_s_seed_does_not_choose_the_labels() -> None:
-    labels = [
-        training_images(Recipe(data=DataConfig(labels=8), training=TrainingConfig(seed=seed)), dataset([0, 1, 2, 3] * 10))[0].labels
-        for seed in (0, 1)
-    ]
-    assert labels[0].tolist() == labels[1].tolist()
-
-
 @pytest.mark.parametrize(("unlabelled", "labels"), [(True, 0), (False, 0), (True, 40)])
 def test_fully_labelled_images_are_left_alone(unlabelled: bool, labels: int) -> None:
     images = dataset([0, 1, 2, 3] * 10)
-    train, held = training_images(Recipe(data=DataConfig(unlabelled=unlabelled, labels=labels)), images)
+    selected = data.select(Splits(images, images), unlabelled=unlabelled, labels=labels)
+    train, held = selected.train, selected.validation
     assert held is None
     assert train.images is images.images
     assert train.labels.tolist() == images.labels.tolist()
+
+
+def test_a_recipe_says_which_images(tmp_path: Path) -> None:
+    splits = DataConfig("shapes", limit=400, validation=80, labels=40).splits()
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (320, 80, 400)
+    assert (splits.train.split, splits.measured.split) == ("train", "validation")
+    assert splits.train.counts == "320 images (40 with a label)"
+    assert DataConfig("shapes").splits().measured.split == "test"
 
 
 @pytest.mark.parametrize(

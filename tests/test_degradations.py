@@ -15,7 +15,7 @@ from pellucid.degradations import DEGRADATIONS, FILL, Degradation
 from pellucid.degradations.blur import gaussian_blur
 from pellucid.degradations.compression import jpeg
 from pellucid.degradations.noise import gaussian_noise
-from pellucid.degradations.occlusion import occlusion, square_hole
+from pellucid.degradations.occlusion import occlusion, square_mask
 from pellucid.degradations.resolution import low_resolution
 from pellucid.seeding import generator
 
@@ -126,19 +126,19 @@ def test_noise_is_clipped_not_wrapped() -> None:
 @pytest.mark.parametrize(("height", "width"), [(32, 32), (5, 40), (40, 5), (1, 1)])
 @pytest.mark.parametrize("side", [1.0, 3.0, 7.6, 500.0])
 def test_hole_is_one_whole_square(height: int, width: int, side: float) -> None:
-    hole = square_hole(torch.zeros(50, 3, height, width), torch.full((50,), side), generator("damage"))
+    mask = square_mask(torch.zeros(50, 3, height, width), torch.full((50,), side), generator("damage"))
     expected = min(round(side), height, width)
-    assert hole.shape == (50, 1, height, width)
-    assert hole.dtype == torch.bool
-    assert (hole.any(dim=3).sum(dim=2) == expected).all()
-    assert (hole.any(dim=2).sum(dim=2) == expected).all()
-    assert (hole.sum(dim=(1, 2, 3)) == expected**2).all()
+    assert mask.shape == (50, 1, height, width)
+    assert mask.dtype == torch.bool
+    assert (mask.any(dim=3).sum(dim=2) == expected).all()
+    assert (mask.any(dim=2).sum(dim=2) == expected).all()
+    assert (mask.sum(dim=(1, 2, 3)) == expected**2).all()
 
 
 def test_hole_lies_anywhere_with_equal_probability() -> None:
     num, places = 20_000, 25
-    hole = square_hole(torch.zeros(num, 3, 32, 32), torch.full((num,), 8.0), generator("damage"))[:, 0]
-    row, column = hole.any(dim=2).int().argmax(dim=1), hole.any(dim=1).int().argmax(dim=1)
+    mask = square_mask(torch.zeros(num, 3, 32, 32), torch.full((num,), 8.0), generator("damage"))[:, 0]
+    row, column = mask.any(dim=2).int().argmax(dim=1), mask.any(dim=1).int().argmax(dim=1)
     for start in (row, column):
         counts = start.bincount(minlength=places)
         assert len(counts) == places
@@ -150,10 +150,10 @@ def test_hole_lies_anywhere_with_equal_probability() -> None:
 def test_occlusion_fills_its_hole_and_nothing_else() -> None:
     images = random_images(6, 3, 32, 32)
     side = torch.tensor([1.0, 4, 8, 12, 16, 32])
-    hole = square_hole(images, side, generator("damage"))
+    mask = square_mask(images, side, generator("damage"))
     result = occlusion(images, side, generator("damage"))
-    assert (result[hole.expand_as(result)] == FILL).all()
-    assert torch.equal(result[~hole.expand_as(result)], images[~hole.expand_as(images)])
+    assert (result[mask.expand_as(result)] == FILL).all()
+    assert torch.equal(result[~mask.expand_as(result)], images[~mask.expand_as(images)])
 
 
 @pytest.mark.parametrize("factor", [1.5, 2.0, 3.0, 4.0, 100.0])

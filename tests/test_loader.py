@@ -115,7 +115,7 @@ def test_images_stay_in_range(flip: str) -> None:
         for images in (batch.clean, batch.degraded):
             assert images.dtype == torch.float32
             assert 0 <= images.min() <= images.max() <= 1
-        assert (batch.damage.hole.sum((1, 2, 3)) == 64).all()
+        assert (batch.damage.mask.sum((1, 2, 3)) == 64).all()
 
 
 def partly(num_images: int = 60, num_labels: int = 6, **settings) -> TrainLoader:
@@ -140,7 +140,7 @@ def test_a_fully_labelled_set_is_shown_as_ever() -> None:
         digest = hashlib.sha256()
         for epoch in (0, 1, 2):
             for batch in loader(crop=2, flip="random", labelled_share=share).epoch(epoch):
-                for part in (batch.clean.mul(255).round().byte(), batch.labels, batch.damage.hole):
+                for part in (batch.clean.mul(255).round().byte(), batch.labels, batch.damage.mask):
                     digest.update(part.numpy().tobytes())
         assert digest.hexdigest()[:12] == "85fe50152a7b"
 

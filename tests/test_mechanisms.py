@@ -1,16 +1,21 @@
 """What one task tells the other: who hears it, whose gradient goes where, and that the control tells of another image."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from pellucid.batch import Batch, Damage, Output
+from pellucid.checkpoint import load_model
 from pellucid.errors import UserError
 from pellucid.models import ModelConfig, build_model
 from pellucid.objectives import ObjectiveConfig
 from pellucid.objectives.joint import damage_loss, joint_loss
+from pellucid.recipe import Recipe
+from pellucid.run import run
+from pellucid.training.controls import shuffle_guidance
 
 COMPACT = ModelConfig(patch=2, widths=(8, 16, 24), depths=(1, 1, 1))
 
@@ -36,8 +41,8 @@ def last_stage(names: set[str]) -> set[str]:
     return {name for name in names if name.startswith("encoder.network.layer3")}
 
 
-@pytest.mark.parametrize(("setting", "trains", "reads"), [("shared", True, True), ("read", False, True), ("private", False, False)])
-def test_the_last_stage_is_shared_read_or_private(setting: str, trains: bool, reads: bool) -> None:
+@pytest.mark.parametrize(("setting", "trains"), [("shared", True), ("read", False)])
+def test_the_last_stage_is_shared_or_read(setting: str, trains: bool) -> None:
     network = network_of(last_stage=setting)
     images = torch.rand(2, 3, 32, 32)
     output = network(images)
@@ -46,38 +51,20 @@ def test_the_last_stage_is_shared_read_or_private(setting: str, trains: bool, re
     for name, parameter in network.named_parameters():
         if name.startswith("encoder.network.layer3"):
             parameter.data *= 1.5
-    assert torch.equal(network(images).restored, output.restored) is not reads
+    assert not torch.equal(network(images).restored, output.restored)
 
 
 def test_a_restorer_without_a_class_head_trains_its_last_stage_itself() -> None:
-    network = network_of(arm="restore", last_stage="read")
+    network = network_of(tasks="restore", last_stage="read")
     assert last_stage(reached(network(torch.rand(2, 3, 32, 32)).restored.square().sum(), network))
 
 
-@pytest.mark.parametrize("setting", ["shared", "read", "private"])
-def test_a_context_of_its_own_is_trained_by_the_restorer_alone(setting: str) -> None:
-    network = network_of(last_stage=setting, context_width=8)
-    output = network(torch.rand(2, 3, 32, 32))
-    assert any(name.startswith("context.") for name in reached(output.restored.square().sum(), network))
-    assert not any(name.startswith("context.") for name in reached(output.logits.square().sum(), network))
-    assert not any(name.startswith("context.") for name in network_of(arm="classify", context_width=8).state_dict())
-
-
-@pytest.mark.parametrize("guidance", ["on", "shuffled"])
-def test_the_class_is_read_off_the_decoder_too(guidance: str) -> None:
-    network = network_of(decoded_to_class=guidance)
-    images = torch.rand(3, 3, 32, 32)
-    output = network(images)
-    assert any(name.startswith("decoder.") for name in reached(output.logits.square().sum(), network))
-    others = torch.cat([torch.rand(1, 3, 32, 32), images[1:]])  # another image before the second one
-    changed = not torch.allclose(network(others).logits[1], output.logits[1], atol=1e-6)
-    assert changed is (guidance == "shuffled")
-
-
-@pytest.mark.parametrize("guidance", ["on", "shuffled"])
+@pytest.mark.parametrize("shuffled", [False, True])
 @pytest.mark.parametrize("mechanism", ["class_to_decoder", "damage_to_decoder"])
-def test_what_modulates_the_decoder_gets_no_gradient_from_it(mechanism: str, guidance: str) -> None:
-    network = network_of(**{mechanism: guidance}, damage_head=True, last_stage="private")
+def test_what_modulates_the_decoder_gets_no_gradient_from_it_and_the_control_tells_of_another_image(mechanism: str, shuffled: bool) -> None:
+    network = network_of(**{mechanism: True}, damage_head=True, last_stage="read")
+    if shuffled:
+        shuffle_guidance(network)
     images = torch.rand(3, 3, 32, 32)
     output = network(images)
     names = reached(output.restored.square().sum(), network)
@@ -86,7 +73,32 @@ def test_what_modulates_the_decoder_gets_no_gradient_from_it(mechanism: str, gui
     assert not any(name.startswith(("damage_head.", "class_head.")) for name in names)
     others = torch.cat([torch.rand(1, 3, 32, 32), images[1:]])
     changed = not torch.allclose(network(others).restored[1], output.restored[1], atol=1e-6)
-    assert changed is (guidance == "shuffled")
+    assert changed is shuffled
+
+
+def test_the_control_tells_a_single_image_nothing() -> None:
+    network, images = network_of(class_to_decoder=True), torch.rand(1, 3, 32, 32)
+    informed = network(images).restored
+    shuffle_guidance(network)
+    told: list[Tensor] = []
+    network.decoder.register_forward_pre_hook(lambda _, inputs: told.extend(inputs[1]))
+    assert not torch.allclose(network(images).restored, informed, atol=1e-6)
+    assert not told[0].any()
+
+
+def test_a_control_is_trained_as_one_and_saved_as_a_plain_model(tiny: Recipe, tmp_path: Path) -> None:
+    recipe = replace(
+        tiny,
+        model=replace(tiny.model, damage_head=True, class_to_decoder=True),
+        training=replace(tiny.training, epochs=1, shuffle_guidance=True),
+    )
+    images = torch.rand(4, 3, 32, 32)
+    first, _ = run(recipe, tmp_path / "run", device="cpu")
+    again, _ = run(recipe, tmp_path / "run", resume=True, device="cpu")
+    plain, _ = load_model(tmp_path / "run", "cpu")
+    torch.testing.assert_close(first(images).restored, again(images).restored)
+    for index in range(4):  # a shipped model's answers depend on no neighbour
+        torch.testing.assert_close(plain(images).restored[index], plain(images[index : index + 1]).restored[0], atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("mechanism", ["class_to_decoder", "damage_to_decoder"])
@@ -94,7 +106,7 @@ def test_modulation_starts_as_the_identity(mechanism: str) -> None:
     images = torch.rand(2, 3, 32, 32)
     torch.manual_seed(0)
     without = build_model(replace(COMPACT, damage_head=True), 5, DAMAGES).eval()
-    modulated = build_model(replace(COMPACT, damage_head=True, **{mechanism: "on"}), 5, DAMAGES).eval()
+    modulated = build_model(replace(COMPACT, damage_head=True, **{mechanism: True}), 5, DAMAGES).eval()
     modulated.load_state_dict(without.state_dict(), strict=False)
     assert torch.allclose(modulated(images).restored, without(images).restored, atol=1e-6)
 
@@ -103,25 +115,25 @@ def test_modulation_starts_as_the_identity(mechanism: str) -> None:
 def test_the_damage_head_answers_for_any_size(size: tuple[int, int]) -> None:
     output = network_of(damage_head=True)(torch.rand(2, 3, *size))
     assert output.presence.shape == output.strength.shape == (2, 2)
-    assert output.hole.shape == (2, 1, *size)
+    assert output.mask.shape == (2, 1, *size)
     assert (output.strength > 0).all()
 
 
 def test_modulation_by_damage_needs_the_damage_head() -> None:
     with pytest.raises(UserError, match="damage_head"):
-        ModelConfig(damage_to_decoder="on")
+        ModelConfig(damage_to_decoder=True)
 
 
 def test_the_damage_loss_is_that_of_the_paper_and_pencil() -> None:
     images = torch.zeros(2, 3, 8, 8)
-    hole = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
-    hole[0, :, :4] = True
+    mask = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    mask[0, :, :4] = True
     strengths = {"gaussian_noise": torch.tensor([0.1, torch.nan]), "occlusion": torch.tensor([8.0, 4.0])}
-    batch = Batch(images, images, torch.tensor([0, 1]), Damage(strengths, hole))
+    batch = Batch(images, images, torch.tensor([0, 1]), Damage(strengths, mask))
     output = Output(
         presence=torch.zeros(2, 2),
         strength=torch.tensor([[0.1 * torch.e, 7.0], [8.0, 4.0]]),  # one log unit off, then an absent one, then 0, then ln 1
-        hole=torch.zeros(2, 1, 8, 8),
+        mask=torch.zeros(2, 1, 8, 8),
     )
     wrong = abs(torch.log(torch.tensor(7.0 / 8.0))).item()
     assert damage_loss(output, batch).item() == pytest.approx(2 * torch.log(torch.tensor(2.0)).item() + (1 + wrong + 0) / 3, rel=1e-5)
@@ -145,7 +157,7 @@ def test_the_damage_head_learns_beside_the_tasks() -> None:
 
 
 def test_the_sequential_arm_trains_its_classifier_alone() -> None:
-    network = network_of(arm="sequential").train()
+    network = network_of(architecture="sequential").train()
     assert not network.restorer.training
     assert network.classifier.training
     output = network(torch.rand(4, 3, 32, 32))

@@ -30,10 +30,10 @@ def noisy(images: Tensor, sigma: float) -> Tensor:
 
 def make_batch(num: int = 12, size: int = 32) -> Batch:
     clean = some_images(num, size, size)
-    hole = torch.zeros(num, 1, size, size, dtype=torch.bool)
-    hole[: num // 2, :, 2:6, 3:7] = True
-    degraded = noisy(clean, 0.1).clamp(0, 1).masked_fill(hole, 0.5)
-    return Batch(clean, degraded, torch.arange(num) % 3, Damage({}, hole))
+    mask = torch.zeros(num, 1, size, size, dtype=torch.bool)
+    mask[: num // 2, :, 2:6, 3:7] = True
+    degraded = noisy(clean, 0.1).clamp(0, 1).masked_fill(mask, 0.5)
+    return Batch(clean, degraded, torch.arange(num) % 3, Damage({}, mask))
 
 
 def make_output(batch: Batch) -> Output:
@@ -64,11 +64,11 @@ def test_psnr_of_a_known_error() -> None:
 def test_psnr_of_some_pixels() -> None:
     batch = make_batch()
     images = noisy(batch.clean, 0.05)
-    hole = batch.damage.hole
-    inside, outside = psnr_of(images, batch.clean, hole), psnr_of(images, batch.clean, ~hole)
+    mask = batch.damage.mask
+    inside, outside = psnr_of(images, batch.clean, mask), psnr_of(images, batch.clean, ~mask)
     for index in range(len(batch)):
         error = (images.clamp(0, 1) - batch.clean)[index].square()
-        where = hole[index].expand(3, -1, -1)
+        where = mask[index].expand(3, -1, -1)
         assert outside[index].item() == pytest.approx(-10 * math.log10(error[~where].mean().item()), abs=1e-4)
         if where.any():
             assert inside[index].item() == pytest.approx(-10 * math.log10(error[where].mean().item()), abs=1e-4)
@@ -124,7 +124,7 @@ def test_means() -> None:
     assert scores["num_images"] == 12
     assert scores["psnr"] == pytest.approx(psnr_of(output.restored, batch.clean).mean().item())
     assert scores["input_psnr"] == pytest.approx(psnr_of(batch.degraded, batch.clean).mean().item())
-    assert scores["hole_psnr"] == pytest.approx(psnr_of(output.restored[:6], batch.clean[:6], batch.damage.hole[:6]).mean().item())
+    assert scores["mask_psnr"] == pytest.approx(psnr_of(output.restored[:6], batch.clean[:6], batch.damage.mask[:6]).mean().item())
     assert scores["ssim"] == pytest.approx(ssim_of(output.restored, batch.clean).mean().item())
     assert scores["accuracy"] == pytest.approx(100 * (output.logits.argmax(1) == batch.labels).float().mean().item())
 
@@ -152,7 +152,7 @@ def test_unlabelled_images_count_for_the_restoration_only() -> None:
     labels = batch.labels.clone()
     labels[4:] = -1
     scores = compute(output, Batch(batch.clean, batch.degraded, labels, batch.damage))
-    labelled = compute(Output(output.logits[:4]), Batch(batch.clean[:4], batch.degraded[:4], labels[:4], Damage({}, batch.damage.hole[:4])))
+    labelled = compute(Output(output.logits[:4]), Batch(batch.clean[:4], batch.degraded[:4], labels[:4], Damage({}, batch.damage.mask[:4])))
     assert (scores["accuracy"], scores["ece"]) == (labelled["accuracy"], labelled["ece"])
     assert scores["psnr"] == compute(output, batch)["psnr"]
     none = compute(output, Batch(batch.clean, batch.degraded, torch.full_like(labels, -1), batch.damage))
@@ -163,9 +163,9 @@ def test_unlabelled_images_count_for_the_restoration_only() -> None:
 def test_what_an_arm_does_not_answer_is_none() -> None:
     batch = make_batch()
     output = make_output(batch)
-    of_damage = {"damage_correct", "strength_error", "hole_iou"}
+    of_damage = {"damage_correct", "strength_error", "mask_iou"}
     classify, restore = compute(Output(logits=output.logits), batch), compute(Output(restored=output.restored), batch)
-    assert {name for name, figure in classify.items() if figure is None} == {"psnr", "ssim", "hole_psnr", *of_damage}
+    assert {name for name, figure in classify.items() if figure is None} == {"psnr", "ssim", "mask_psnr", *of_damage}
     assert {name for name, figure in restore.items() if figure is None} == {"accuracy", "ece", *of_damage}
     assert {name for name, figure in Metrics().compute().items() if figure is None} == set(restore) - {"num_images", "broken"}
 
@@ -188,9 +188,9 @@ def test_batches_do_not_matter(batch_size: int) -> None:
     metrics = Metrics()
     for start in range(0, 12, batch_size):
         part = slice(start, start + batch_size)
-        hole = Damage({}, batch.damage.hole[part])
+        mask = Damage({}, batch.damage.mask[part])
         metrics.update(
-            Output(output.logits[part], output.restored[part]), Batch(batch.clean[part], batch.degraded[part], batch.labels[part], hole)
+            Output(output.logits[part], output.restored[part]), Batch(batch.clean[part], batch.degraded[part], batch.labels[part], mask)
         )
     assert metrics.compute() == pytest.approx(compute(output, batch), abs=1e-6)
 
@@ -202,7 +202,7 @@ def test_per_image() -> None:
     metrics.update(output, batch)
     columns = metrics.per_image()
     assert output.logits is not None
-    assert set(columns) == set(PER_IMAGE) - {"damage_correct", "strength_error", "hole_iou"}
+    assert set(columns) == set(PER_IMAGE) - {"damage_correct", "strength_error", "mask_iou"}
     assert all(column.shape == (12,) and column.dtype == torch.float32 for column in columns.values())
     assert columns["predicted"].tolist() == output.logits.argmax(dim=1).tolist()
     assert torch.equal(columns["correct"].bool(), output.logits.argmax(dim=1) == batch.labels)
@@ -211,23 +211,23 @@ def test_per_image() -> None:
 
 def test_figures_are_valid_json_even_for_equal_images() -> None:
     batch = make_batch()
-    same = Batch(batch.clean, batch.clean, batch.labels, Damage({}, torch.zeros_like(batch.damage.hole)))
+    same = Batch(batch.clean, batch.clean, batch.labels, Damage({}, torch.zeros_like(batch.damage.mask)))
     scores = compute(Output(restored=batch.clean), same)
     assert json.loads(json.dumps(scores, allow_nan=False)) == scores
     assert scores["psnr"] == scores["input_psnr"] == MAX_PSNR
-    assert scores["hole_psnr"] is None
+    assert scores["mask_psnr"] is None
 
 
 NAN = torch.nan
 KINDS = ("noise", "blur", "jpeg")
 
 
-def damaged(strengths: dict[str, list[float]], hole: Tensor | None = None) -> Batch:
+def damaged(strengths: dict[str, list[float]], mask: Tensor | None = None) -> Batch:
     num = len(next(iter(strengths.values())))
     images = some_images(num, 12, 12)
-    hole = torch.zeros(num, 1, 12, 12, dtype=torch.bool) if hole is None else hole
+    mask = torch.zeros(num, 1, 12, 12, dtype=torch.bool) if mask is None else mask
     record = {name: torch.tensor(values) for name, values in strengths.items()}
-    return Batch(images, images, torch.zeros(num, dtype=torch.int64), Damage(record, hole))
+    return Batch(images, images, torch.zeros(num, dtype=torch.int64), Damage(record, mask))
 
 
 def found(presence: list[list[float]], strength: list[list[float]]) -> Output:
@@ -252,7 +252,7 @@ def test_damage_by_hand() -> None:
     scores = compute(output, batch, KINDS)
     assert scores["damage_correct"] == 50
     assert scores["strength_error"] == pytest.approx((1 + 0.35 + 0) / 3)
-    assert scores["hole_iou"] is None
+    assert scores["mask_iou"] is None
 
 
 def test_kinds_go_by_their_names() -> None:
@@ -280,17 +280,17 @@ def test_a_strength_of_zero_has_no_relative_error() -> None:
     assert columns["strength_error"] == pytest.approx([NAN, 0.5], nan_ok=True)
 
 
-def test_hole_iou_by_hand() -> None:
+def test_mask_iou_by_hand() -> None:
     true = torch.zeros(5, 1, 12, 12, dtype=torch.bool)
     true[:3, :, 2:6, 2:6] = True
     said = torch.full((5, 1, 12, 12), -3.0)
-    said[0, :, 2:6, 2:6] = 3  # the very hole
+    said[0, :, 2:6, 2:6] = 3  # the very mask
     said[1, :, 4:8, 2:6] = 3  # half of it, and as much beside it
-    said[3, :, 0, 0] = 3  # a hole where there is none
+    said[3, :, 0, 0] = 3  # a mask where there is none
     batch = damaged({"noise": [0.1] * 5}, true)
-    columns = columns_of(Output(hole=said), batch, ())
-    assert columns["hole_iou"] == pytest.approx([1, 8 / 24, 0, 0, NAN], nan_ok=True)
-    assert compute(Output(hole=said), batch)["hole_iou"] == pytest.approx(1 / 3)
+    columns = columns_of(Output(mask=said), batch, ())
+    assert columns["mask_iou"] == pytest.approx([1, 8 / 24, 0, 0, NAN], nan_ok=True)
+    assert compute(Output(mask=said), batch)["mask_iou"] == pytest.approx(1 / 3)
 
 
 def test_kinds_without_names_are_not_measured_and_wrong_names_are_refused() -> None:

@@ -7,7 +7,7 @@ import torch
 from jsonargparse import ArgumentParser
 
 from pellucid.degradations import DEGRADATIONS, SUITES, Mixture, Pipeline, Step
-from pellucid.degradations.occlusion import CONTENTS, random_content, region_hole
+from pellucid.degradations.occlusion import CONTENTS, random_content, region_mask
 from pellucid.errors import UserError
 from pellucid.seeding import generator
 
@@ -19,7 +19,7 @@ def test_suites_are_drawn_by_their_weights() -> None:
     degraded, damage = Mixture({"none": 3, "reference": 1})(CLEAN, generator("damage"))
     damaged = ~damage.strengths["gaussian_noise"].isnan()
     assert damaged.float().mean().item() == pytest.approx(0.25, abs=0.03)
-    assert torch.equal(damage.hole.flatten(1).any(dim=1), damaged)
+    assert torch.equal(damage.mask.flatten(1).any(dim=1), damaged)
     assert torch.equal((degraded != CLEAN).flatten(1).any(dim=1), damaged)
     assert (damage.strengths["occlusion"][damaged] == 8).all()
 
@@ -67,13 +67,13 @@ def test_what_a_mixture_refuses(weights: dict[str, float], sentence: str) -> Non
 
 def test_a_region_has_the_area_of_its_square_unless_the_border_cuts_it() -> None:
     images, side = torch.zeros(1000, 3, 64, 64), torch.full((1000,), 12.0)
-    hole = region_hole(images, side, generator("damage"))[:, 0]
-    inside = ~(hole[:, [0, -1]].any(dim=(1, 2)) | hole[:, :, [0, -1]].any(dim=(1, 2)))
+    mask = region_mask(images, side, generator("damage"))[:, 0]
+    inside = ~(mask[:, [0, -1]].any(dim=(1, 2)) | mask[:, :, [0, -1]].any(dim=(1, 2)))
     assert inside.float().mean() > 0.4
-    areas = hole[inside].sum(dim=(1, 2)).float()
+    areas = mask[inside].sum(dim=(1, 2)).float()
     assert areas.mean().item() == pytest.approx(144, rel=0.03)
     assert (areas - 144).abs().quantile(0.9) < 30
-    heights, widths = (hole[inside].any(dim=dim).sum(dim=1) for dim in (2, 1))
+    heights, widths = (mask[inside].any(dim=dim).sum(dim=1) for dim in (2, 1))
     assert (torch.maximum(heights, widths) > 24).float().mean() > 0.1  # strokes among them
     assert (heights > widths).float().mean().item() == pytest.approx(0.5, abs=0.12)
 
@@ -94,7 +94,7 @@ def test_squares_of_any_content_lie_where_the_grey_one_does() -> None:
     grey, record = Pipeline((Step("occlusion", 6),))(images, generator("damage"))
     for content in CONTENTS:
         degraded, damage = Pipeline((Step(f"{content}_square", 6),))(images, generator("damage"))
-        assert torch.equal(damage.hole, record.hole)
-        assert torch.equal(degraded.masked_fill(record.hole, 0.5), grey)
+        assert torch.equal(damage.mask, record.mask)
+        assert torch.equal(degraded.masked_fill(record.mask, 0.5), grey)
         assert list(damage.strengths) == ["occlusion"]
         assert DEGRADATIONS[f"{content}_square"].kind == "occlusion"

@@ -18,7 +18,7 @@ CONFIGS = {
     "convnext": ModelConfig(encoder="test_convnext", stem="small"),
     "vision transformer": ModelConfig(encoder="test_vit", stem="standard"),
     "mobilenet": ModelConfig(encoder="test_efficientnet", stem="standard"),
-    "paper": ModelConfig(arm="paper-listing", **COMPACT),
+    "paper": ModelConfig(architecture="paper-listing", **COMPACT),
 }
 
 
@@ -34,17 +34,19 @@ def test_one_forward_answers_both_for_any_size(config: ModelConfig, size: tuple[
     assert output.restored.isfinite().all()
 
 
-@pytest.mark.parametrize(("arm", "logits", "restored"), [("joint", True, True), ("classify", True, False), ("restore", False, True)])
-def test_arms_answer_their_task_alone(arm: str, logits: bool, restored: bool) -> None:
-    output = build_model(ModelConfig(arm=arm, **COMPACT), 3)(torch.rand(1, 3, 16, 16))
+@pytest.mark.parametrize(("tasks", "logits", "restored"), [("both", True, True), ("classify", True, False), ("restore", False, True)])
+def test_a_single_task_has_one_output(tasks: str, logits: bool, restored: bool) -> None:
+    output = build_model(ModelConfig(tasks=tasks, **COMPACT), 3)(torch.rand(1, 3, 16, 16))
     assert (output.logits is not None, output.restored is not None) == (logits, restored)
 
 
 def test_arms_share_their_anatomy() -> None:
-    parts = {arm: dict(build_model(ModelConfig(arm=arm, **COMPACT), 3).named_parameters()) for arm in ("joint", "classify", "restore")}
-    assert parts["classify"].keys() | parts["restore"].keys() == parts["joint"].keys()
-    for arm in ("classify", "restore"):
-        assert all(parts["joint"][name].shape == parameter.shape for name, parameter in parts[arm].items())
+    parts = {
+        tasks: dict(build_model(ModelConfig(tasks=tasks, **COMPACT), 3).named_parameters()) for tasks in ("both", "classify", "restore")
+    }
+    assert parts["classify"].keys() | parts["restore"].keys() == parts["both"].keys()
+    for tasks in ("classify", "restore"):
+        assert all(parts["both"][name].shape == parameter.shape for name, parameter in parts[tasks].items())
 
 
 def test_both_tasks_reach_the_shared_extractor() -> None:
@@ -107,5 +109,5 @@ def test_a_mirrored_network_gives_the_mirror_image_of_its_output() -> None:
     images = torch.rand(2, 3, 16, 12, generator=torch.Generator().manual_seed(0))
     one, other = Mirrored(network)(images), Mirrored(network)(images.flip(3))
     for name, value, turned in zip(one._fields, one, other, strict=True):
-        torch.testing.assert_close(value, turned.flip(3) if name in ("restored", "hole") else turned)
+        torch.testing.assert_close(value, turned.flip(3) if name in ("restored", "mask") else turned)
     torch.testing.assert_close(one.logits, (network(images).logits + network(images.flip(3)).logits) / 2)

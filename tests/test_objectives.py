@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from pellucid.batch import Batch, Damage, Output
 from pellucid.errors import UserError
 from pellucid.objectives import ObjectiveConfig
-from pellucid.objectives.joint import RESTORATION_LOSSES, cross_entropy, damage_loss, joint_loss
+from pellucid.objectives.joint import cross_entropy, damage_loss, joint_loss
+from pellucid.objectives.restoration import RESTORATION_LOSSES
 
 
 def a_batch(labels: list[int]) -> Batch:
     clean = torch.rand(len(labels), 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    hole = torch.zeros(len(labels), 1, 8, 8, dtype=torch.bool)
-    return Batch(clean, clean * 0.5, torch.tensor(labels), Damage({}, hole))
+    mask = torch.zeros(len(labels), 1, 8, 8, dtype=torch.bool)
+    return Batch(clean, clean * 0.5, torch.tensor(labels), Damage({}, mask))
 
 
 def test_the_joint_loss_is_equation_1() -> None:
@@ -81,15 +82,15 @@ def test_the_teacher_s_pull_grows_with_the_training_and_ends_where_the_two_agree
 
 def test_the_damage_loss_by_hand() -> None:
     """Two kinds of damage: the first is on the first image only, in a tenth of the estimated strength."""
-    hole = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
-    hole[0, :, :4] = True
+    mask = torch.zeros(2, 1, 8, 8, dtype=torch.bool)
+    mask[0, :, :4] = True
     strengths = {"noise": torch.tensor([0.1, math.nan]), "blur": torch.tensor([math.nan, math.nan])}
-    batch = replace(a_batch([0, 1]), damage=Damage(strengths, hole))
+    batch = replace(a_batch([0, 1]), damage=Damage(strengths, mask))
     undecided = torch.zeros(2, 1, 8, 8)
-    output = Output(presence=torch.zeros(2, 2), strength=torch.ones(2, 2), hole=undecided, restored=batch.degraded)
+    output = Output(presence=torch.zeros(2, 2), strength=torch.ones(2, 2), mask=undecided, restored=batch.degraded)
     assert damage_loss(output, batch).item() == pytest.approx(2 * math.log(2) + math.log(10))
     knowing = torch.tensor([[20.0, -20], [-20, -20]])
-    perfect = output._replace(presence=knowing, strength=torch.full((2, 2), 0.1), hole=40 * hole.float() - 20)
+    perfect = output._replace(presence=knowing, strength=torch.full((2, 2), 0.1), mask=40 * mask.float() - 20)
     assert damage_loss(perfect, batch).item() == pytest.approx(0, abs=1e-6)
     config = ObjectiveConfig(damage_weight=0.3)
     rest = joint_loss(output._replace(presence=None), batch, config).total
@@ -98,7 +99,7 @@ def test_the_damage_loss_by_hand() -> None:
 
 def test_an_image_that_nothing_was_done_to_has_a_finite_damage_loss() -> None:
     batch = replace(a_batch([0]), damage=Damage({"noise": torch.tensor([math.nan])}, torch.zeros(1, 1, 8, 8, dtype=torch.bool)))
-    output = Output(presence=torch.zeros(1, 1), strength=torch.ones(1, 1, requires_grad=True), hole=torch.zeros(1, 1, 8, 8))
+    output = Output(presence=torch.zeros(1, 1), strength=torch.ones(1, 1, requires_grad=True), mask=torch.zeros(1, 1, 8, 8))
     loss = damage_loss(output, batch)
     loss.backward()
     assert loss.item() == pytest.approx(2 * math.log(2))

@@ -73,8 +73,8 @@ def test_every_suite(pipeline: Pipeline, shape: tuple[int, ...]) -> None:
     assert degraded.shape == shape
     assert ((degraded >= 0) & (degraded <= 1)).all()
     assert torch.equal(degraded, again)
-    assert damage.hole.shape == (shape[0], 1, *shape[2:])
-    assert damage.hole.dtype == torch.bool
+    assert damage.mask.shape == (shape[0], 1, *shape[2:])
+    assert damage.mask.dtype == torch.bool
     assert list(damage.strengths) == list(pipeline.kinds)
     assert all(strength.shape == shape[:1] for strength in damage.strengths.values())
 
@@ -82,17 +82,17 @@ def test_every_suite(pipeline: Pipeline, shape: tuple[int, ...]) -> None:
 def test_the_reference_damage() -> None:
     clean = torch.full((200, 3, 32, 32), 0.3)
     degraded, damage = SUITES["reference"](clean, generator("damage"))
-    hole = damage.hole.expand_as(degraded)
-    assert (damage.hole.sum(dim=(1, 2, 3)) == 64).all()
-    assert (degraded[hole] == FILL).all()  # the square comes after the noise
-    assert (degraded[~hole] - 0.3).std().item() == pytest.approx(0.05, rel=0.01)
+    mask = damage.mask.expand_as(degraded)
+    assert (damage.mask.sum(dim=(1, 2, 3)) == 64).all()
+    assert (degraded[mask] == FILL).all()  # the square comes after the noise
+    assert (degraded[~mask] - 0.3).std().item() == pytest.approx(0.05, rel=0.01)
     assert (damage.strengths["gaussian_noise"] == torch.tensor(0.05)).all()
     assert (damage.strengths["occlusion"] == 8).all()
 
 
 def test_the_order_is_that_of_the_steps() -> None:
     degraded, damage = Pipeline((Step("occlusion", 8), Step("gaussian_noise", 0.05)))(torch.zeros(20, 3, 32, 32), generator("damage"))
-    assert degraded[damage.hole.expand_as(degraded)].std().item() == pytest.approx(0.05, rel=0.05)
+    assert degraded[damage.mask.expand_as(degraded)].std().item() == pytest.approx(0.05, rel=0.05)
 
 
 def test_a_pipeline_of_one_step_is_its_function() -> None:
@@ -111,11 +111,11 @@ def test_strengths_are_uniform_in_their_range() -> None:
 
 def test_steps_are_drawn_with_their_probabilities_independently() -> None:
     _, damage = Pipeline(SEVERAL)(CLEAN, generator("damage"))
-    noise, blur, hole = (~strength.isnan() for strength in damage.strengths.values())
+    noise, blur, mask = (~strength.isnan() for strength in damage.strengths.values())
     assert noise.float().mean().item() == pytest.approx(0.7, abs=0.04)
     assert blur.float().mean().item() == pytest.approx(0.2, abs=0.04)
     assert (noise & blur).float().mean().item() == pytest.approx(0.14, abs=0.03)
-    assert hole.all()
+    assert mask.all()
 
 
 def test_only_images_that_a_step_applies_to_are_touched() -> None:
@@ -124,9 +124,9 @@ def test_only_images_that_a_step_applies_to_are_touched() -> None:
     noise, occlusion = (~strength.isnan() for strength in damage.strengths.values())
     changed = (degraded != CLEAN).flatten(1).any(dim=1)
     assert torch.equal(changed, noise | occlusion)
-    assert torch.equal(damage.hole.flatten(1).any(dim=1), occlusion)
-    only_hole = (degraded != CLEAN)[occlusion & ~noise].any(dim=1, keepdim=True)
-    assert torch.equal(only_hole, damage.hole[occlusion & ~noise])
+    assert torch.equal(damage.mask.flatten(1).any(dim=1), occlusion)
+    only_mask = (degraded != CLEAN)[occlusion & ~noise].any(dim=1, keepdim=True)
+    assert torch.equal(only_mask, damage.mask[occlusion & ~noise])
 
 
 @pytest.mark.parametrize("at_most", [1, 2, 3, 7])
@@ -160,17 +160,17 @@ def test_a_new_row_is_all_that_a_degradation_needs(monkeypatch: pytest.MonkeyPat
     def torn(images: Tensor, width: Tensor, unused: Generator) -> Tensor:
         return images.masked_fill(first_columns(images, width, unused), FILL)
 
-    monkeypatch.setitem(DEGRADATIONS, "tear", Degradation(torn, "width in pixels", (0, 100), (1, 2), "this test", hole=first_columns))
+    monkeypatch.setitem(DEGRADATIONS, "tear", Degradation(torn, "width in pixels", (0, 100), (1, 2), "this test", mask=first_columns))
     steps = (Step("tear", 2, probability=0.5), Step("occlusion", 2))
     for ordered in (steps, steps[::-1]):
         degraded, damage = Pipeline(ordered)(CLEAN, generator("damage"))
         is_torn = ~damage.strengths["tear"].isnan()
-        assert damage.hole[is_torn][..., :2].all()
-        areas = damage.hole.sum(dim=(1, 2, 3))
+        assert damage.mask[is_torn][..., :2].all()
+        areas = damage.mask.sum(dim=(1, 2, 3))
         assert (areas[~is_torn] == 4).all()
         assert ((areas[is_torn] >= 12) & (areas[is_torn] <= 16)).all()  # the union of both
         assert (areas[is_torn] == 16).any()
-        assert (degraded[damage.hole.expand_as(degraded)] == FILL).all()
+        assert (degraded[damage.mask.expand_as(degraded)] == FILL).all()
 
 
 @pytest.mark.parametrize("probability", [0.5, 1.0])

@@ -22,7 +22,7 @@ from pellucid.batch import Output
 from pellucid.checkpoint import CONFIG, WEIGHTS, ModelMetadata, load_model, save_model
 from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
-from pellucid.inference import Found, Predictor, choose_device, predict_files, sheet
+from pellucid.inference import EstimatedDamage, Predictor, choose_device, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import inputs, png
 from pellucid.models import ModelConfig, build_model
@@ -88,7 +88,7 @@ class Detector(nn.Module):
     def forward(self, images: Tensor) -> Output:
         means = images.mean(dim=(2, 3))
         lost = (images == 0).all(dim=1, keepdim=True).float() - 0.5
-        return Output(restored=images, presence=10 * (means - 0.5), strength=self.scale * means, hole=lost)
+        return Output(restored=images, presence=10 * (means - 0.5), strength=self.scale * means, mask=lost)
 
 
 class TestPredictor:
@@ -143,25 +143,25 @@ class TestPredictor:
         assert predictor.predict([]) == []
 
     def test_single_tasks_say_nothing_of_the_other(self) -> None:
-        (classified,) = Predictor(network(replace(CONFIG_OF_ALL, arm="classify")), CLASSES).predict(picture())
+        (classified,) = Predictor(network(replace(CONFIG_OF_ALL, tasks="classify")), CLASSES).predict(picture())
         assert classified.label in CLASSES
         assert classified.restored is None
-        (restored,) = Predictor(network(replace(CONFIG_OF_ALL, arm="restore")), CLASSES).predict(picture())
+        (restored,) = Predictor(network(replace(CONFIG_OF_ALL, tasks="restore")), CLASSES).predict(picture())
         assert (restored.label, restored.confidence, restored.probabilities) == (None, None, None)
         assert restored.restored is not None
 
-    def test_damage_comes_with_its_units_and_the_hole_at_the_picture_s_size(self) -> None:
+    def test_damage_comes_with_its_units_and_the_mask_at_the_picture_s_size(self) -> None:
         red, blue = np.full((9, 30, 3), (255, 51, 51), np.uint8), np.full((5, 3, 3), (51, 51, 255), np.uint8)
         red[2:4, 5:8] = blue[4:, 2:] = 0  # the corner is repeated in the margin
         one, other = Predictor(Detector().eval(), CLASSES, damages=DAMAGES).predict([red, blue])
         for prediction, image, kind in ((one, red, "gaussian_noise"), (other, blue, "jpeg")):
             assert prediction.damage is not None
-            assert prediction.hole is not None
+            assert prediction.mask is not None
             assert list(prediction.damage) == list(DAMAGES)
             assert [kind for kind, found in prediction.damage.items() if found["probability"] > 0.5] == [kind]
             assert [found["unit"] for found in prediction.damage.values()] == [DEGRADATIONS[kind].unit for kind in DAMAGES]
-            assert prediction.hole.dtype == np.bool_
-            np.testing.assert_array_equal(prediction.hole, (image == 0).all(axis=2))
+            assert prediction.mask.dtype == np.bool_
+            np.testing.assert_array_equal(prediction.mask, (image == 0).all(axis=2))
         assert one.damage is not None
         mean = red[..., 0].mean() / 255
         assert one.damage["gaussian_noise"]["strength"] == pytest.approx(100 * mean, rel=1e-5)
@@ -173,17 +173,17 @@ class TestPredictor:
         for prediction in predictor.predict([picture(12, 20), picture(3, 5)]):
             assert prediction.label in CLASSES
             assert prediction.restored is not None
-            assert prediction.hole is not None
-            assert prediction.hole.shape == prediction.restored.shape[:2]
+            assert prediction.mask is not None
+            assert prediction.mask.shape == prediction.restored.shape[:2]
             assert prediction.damage is not None
             assert all(0 < found["probability"] < 1 and found["strength"] > 0 for found in prediction.damage.values())
 
     def test_without_a_damage_head_or_the_names_there_is_no_damage(self) -> None:
         (without,) = Predictor(network(), CLASSES, damages=DAMAGES).predict(picture())
-        assert (without.damage, without.hole) == (None, None)
+        assert (without.damage, without.mask) == (None, None)
         (nameless,) = Predictor(Detector().eval(), CLASSES).predict(picture())
         assert nameless.damage is None
-        assert nameless.hole is not None
+        assert nameless.mask is not None
 
     @pytest.mark.parametrize(("shape", "dtype"), [((4, 4), "u1"), ((4, 4, 4), "u1"), ((4, 4, 3), "f8"), ((0, 4, 3), "u1")])
     def test_only_rgb_is_taken(self, shape: tuple[int, ...], dtype: str) -> None:
@@ -309,12 +309,16 @@ class TestPredictFiles:
         for line in lines(tmp_path / "out"):
             name = Path(line["path"]).name
             if name in BAD:
-                assert set(line) == {"path", "error"}
+                assert set(line) == {"path", "error", "model", "mirror"}
                 assert BAD[name][1] in line["error"]
                 assert name in line["error"]
                 continue
-            assert set(line) == {"path", "label", "confidence", "probabilities", "restored", "damage", "hole", "hole_mask"}
-            assert (line["damage"], line["hole"], line["hole_mask"]) == (None, None, None)
+            assert set(line) == {
+                *("path", "label", "confidence", "probabilities", "restored", "damage", "lost", "mask"),
+                "model",
+                "mirror",
+            }
+            assert (line["damage"], line["lost"], line["mask"]) == (None, None, None)
             assert line["probabilities"][line["label"]] == line["confidence"] == max(line["probabilities"].values())
             assert list(line["probabilities"]) == list(CLASSES)
             assert pictures.read(tmp_path / "out" / line["restored"]).shape[:2] == GOOD[name][1]
@@ -359,33 +363,33 @@ class TestPredictFiles:
         assert str(summary).startswith("None of 1 picture could be used: ")
         assert tree(tmp_path / "out") == ["contact-sheet.png", "predictions.jsonl"]
 
-    @pytest.mark.parametrize(("arm", "files"), [("classify", 0), ("restore", 1)])
-    def test_a_single_task_leaves_null(self, tmp_path: Path, arm: Any, files: int) -> None:
-        config = replace(CONFIG_OF_ALL, arm=arm)
+    @pytest.mark.parametrize(("tasks", "files"), [("classify", 0), ("restore", 1)])
+    def test_a_single_task_leaves_null(self, tmp_path: Path, tasks: Any, files: int) -> None:
+        config = replace(CONFIG_OF_ALL, tasks=tasks)
         save_model(tmp_path / "model", network(config), ModelMetadata(config, CLASSES))
         predict_files([put(tmp_path / "a.png")], tmp_path / "out", tmp_path / "model", "cpu")
         (line,) = lines(tmp_path / "out")
         said = (line["label"], line["confidence"], line["probabilities"])
-        assert (said == (None, None, None)) is (arm == "restore")
-        assert (line["restored"] is None) is (arm == "classify")
+        assert (said == (None, None, None)) is (tasks == "restore")
+        assert (line["restored"] is None) is (tasks == "classify")
         assert len(tree(tmp_path / "out")) == 2 + files
 
-    def test_damage_and_holes(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_damage_and_masks(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
         image = np.full((10, 20, 3), 255, np.uint8)
         put(tmp_path / "in" / "a.png", image)
         image[3:5, 4:10] = 0
         put(tmp_path / "in" / "deep" / "b.tif", image)
         predict_files([tmp_path / "in"], tmp_path / "out", device="cpu")
-        whole, holed = lines(tmp_path / "out")
-        assert (whole["hole"], whole["hole_mask"]) == (0, None)
+        whole, masked = lines(tmp_path / "out")
+        assert (whole["lost"], whole["mask"]) == (0, None)
         assert whole["damage"] == {
             kind: {"probability": pytest.approx(0.993307), "strength": 100, "unit": DEGRADATIONS[kind].unit} for kind in DAMAGES
         }
-        assert holed["hole"] == pytest.approx(12 / 200)
-        assert holed["hole_mask"] == "holes/deep/b.tif.png"
-        np.testing.assert_array_equal(pictures.read(tmp_path / "out" / holed["hole_mask"]), np.where(image == 0, 255, 0))
-        assert tree(tmp_path / "out" / "holes") == ["deep/b.tif.png"]
+        assert masked["lost"] == pytest.approx(12 / 200)
+        assert masked["mask"] == "masks/deep/b.tif.png"
+        np.testing.assert_array_equal(pictures.read(tmp_path / "out" / masked["mask"]), np.where(image == 0, 255, 0))
+        assert tree(tmp_path / "out" / "masks") == ["deep/b.tif.png"]
         predict_files([tmp_path / "out", tmp_path / "in"], tmp_path / "out", device="cpu", force=True)
         assert len(lines(tmp_path / "out")) == 2  # masks are no pictures to restore
 
@@ -436,6 +440,11 @@ class TestPredictFiles:
         assert sorted(Path(line.split(":")[0]).name for line in told) == ["1.png", "3.png", "4.png", "5.png"]
         assert tree(tmp_path / "out") == ["contact-sheet.png", "predictions.jsonl", *(f"restored/{number}.png" for number in range(6))]
         assert predict_files([tmp_path / "in"], tmp_path / "new", model, "cpu", resume=True).num_pictures == 6  # nothing to go on with
+        with pytest.raises(UserError, match="Expected to go on with the model of"):
+            predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, mirror=True)
+        assert predict_files([tmp_path / "in" / "2.png"], tmp_path / "out", model, "cpu", resume=True).num_pictures == 1
+        with pytest.raises(UserError, match="empty folder"):
+            predict_files([tmp_path / "in"], tmp_path / "in", model, "cpu", resume=True)
 
     def test_every_picture_has_a_line_of_words(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
@@ -458,7 +467,7 @@ class TestPredictFiles:
         assert (summary.num_pictures, summary.num_failed) == (2, 1)
         good, failed = lines(tmp_path / "out")
         assert good["restored"] == "restored/light.png"
-        assert failed == {"path": str(dark), "error": failed["error"]}
+        assert failed == {"path": str(dark), "error": failed["error"], "model": "bundled", "mirror": False}
         assert "finite" in failed["error"]
         assert "NaN" not in (tmp_path / "out" / "predictions.jsonl").read_text()
 
@@ -624,15 +633,15 @@ class TestSheet:
     @pytest.mark.parametrize(
         ("probabilities", "strengths", "lost", "short"),
         [
-            ((0.9, 0.9, 0.1), (0.0512, 8, 40), 12, "gaussian noise 0.051, hole 6 %"),
+            ((0.9, 0.9, 0.1), (0.0512, 8, 40), 12, "gaussian noise 0.051, 6 % lost"),
             ((0.9, 0.1, 0.9), (0.05, 8, 100), 0, "gaussian noise 0.05, jpeg 100"),
             ((0.1, 0.9, 0.1), (0.05, 8, 40), 0, "no damage found"),
-            ((0.1, 0.1, 0.1), (0.05, 8, 40), 100, "hole 50 %"),
+            ((0.1, 0.1, 0.1), (0.05, 8, 40), 100, "50 % lost"),
         ],
     )
     def test_damage_in_short(self, probabilities: Any, strengths: Any, lost: int, short: str) -> None:
         found = {
-            kind: Found(probability=probability, strength=strength, unit="")
+            kind: EstimatedDamage(probability=probability, strength=strength, unit="")
             for kind, probability, strength in zip(DAMAGES, probabilities, strengths, strict=True)
         }
         assert sheet.damage(found, lost / 200) == short

@@ -49,6 +49,15 @@ def test_flags_go_over_yaml_and_yaml_over_the_recipe(tmp_path: Path) -> None:
     assert recipe.training == replace(base.training, epochs=2, batch_size=64, max_minutes=3)
 
 
+def test_flags_go_over_short_names_in_yaml(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["train", "--recipe", "base", "--epochs", "2", "--print_config"])
+    file = tmp_path / "printed.yaml"
+    file.write_text(capsys.readouterr().out)
+    for flags, epochs in (([], 2), (["--training.epochs", "8"], 8), (["--epochs=9"], 9), (["--training.epochs", "8", "--epochs", "9"], 9)):
+        assert parse(["train", "--config", str(file), *flags])[1]["recipe"].training.epochs == epochs
+
+
 def test_a_pipeline_of_one_s_own(tmp_path: Path) -> None:
     file = tmp_path / "mine.yaml"
     file.write_text("damage: {steps: [{name: gaussian_noise, low: 0.1, high: 0.2, probability: 0.5}], at_most: 1}\n")
@@ -59,7 +68,7 @@ def test_a_pipeline_of_one_s_own(tmp_path: Path) -> None:
 
 def test_the_paper_s_recipe_is_the_paper_s() -> None:
     paper = RECIPES["paper"]
-    assert paper.model.arm == "paper-listing"
+    assert paper.model.architecture == "paper-listing"
     assert (paper.training.optimizer, paper.training.learning_rate) == ("adam", 1e-4)
     assert (paper.objective.weight, paper.objective.restoration) == (0.1, "l1")
 
@@ -93,5 +102,23 @@ def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they
     older = settings(recipe)
     older["training"]["average"] = older["training"].pop("ema_horizon")
     assert completed(older) == settings(recipe)
+    older = settings(recipe)
+    older["model"] |= {"context_width": 0, "decoded_to_class": "off", "class_to_decoder": "off", "damage_to_decoder": "off"}
+    assert completed(older) == settings(recipe)
+    older["model"]["context_width"] = 96
+    with pytest.raises(UserError, match="without context_width, which Pellucid no longer has"):
+        completed(older)
+    older = settings(recipe)
+    del older["model"]["architecture"], older["model"]["tasks"]
+    for arm, architecture, tasks in (
+        ("joint", "joint", "both"),
+        ("restore", "joint", "restore"),
+        ("paper-listing", "paper-listing", "both"),
+    ):
+        older["model"]["arm"] = arm
+        assert {"architecture": architecture, "tasks": tasks}.items() <= completed(older)["model"].items()
+    for name in ("class_to_decoder", "damage_to_decoder"):
+        with pytest.raises(UserError, match=f"without {name}, which"):
+            completed(settings(recipe) | {"model": settings(recipe)["model"] | {name: "shuffled"}})
     mixture = settings(replace(recipe, damage=SUITES["mixed"]))
     assert completed(mixture)["damage"] == mixture["damage"]

@@ -16,12 +16,12 @@ from pellucid.evaluation import TRACKS
 from pellucid.evaluation.classical import CLASSICAL
 from pellucid.evaluation.evaluate import Evaluation, evaluate, measure
 from pellucid.labels import UNLABELLED
-from pellucid.models import ModelConfig, build_model
+from pellucid.models import ModelConfig, build_model, upgraded
 from pellucid.reporting import write_report
 from pellucid.reporting.facts import duration
 from pellucid.reporting.gallery import MAX_SIDE, examples
 from pellucid.reporting.render import html
-from pellucid.run import LOG
+from pellucid.run_folder import LOG
 from pellucid.seeding import seed_of
 
 VOID = {"meta", "link", "img", "br", "hr", "input"}
@@ -73,7 +73,7 @@ DATASET = replace(shapes(10, num_classes=3).train, name="shapes", split="test")
 
 def network(arm: str = "joint") -> tuple[nn.Module, ModelMetadata]:
     torch.manual_seed(seed_of("report"))
-    config = ModelConfig(arm=arm, encoder="resnet18", patch=2, widths=(8, 8), depths=(1, 1))  # type: ignore[arg-type]
+    config = ModelConfig(**upgraded({"arm": arm}), encoder="resnet18", patch=2, widths=(8, 8), depths=(1, 1))
     return build_model(config, 3).eval(), ModelMetadata(config, DATASET.classes, recipe={"damage": "reference", "training": {"epochs": 6}})
 
 
@@ -125,7 +125,7 @@ def test_every_name_is_used_once_and_every_reference_has_its_target(joint: tuple
 def test_the_figures_are_those_of_the_evaluation(joint: tuple[Page, Evaluation]) -> None:
     page, evaluation = joint
     metrics = {name: figure or 0.0 for name, figure in evaluation.metrics.items()}
-    shown = {"accuracy": ".2f", "ece": ".4f", "psnr": ".2f", "hole_psnr": ".2f", "ssim": ".4f"}
+    shown = {"accuracy": ".2f", "ece": ".4f", "psnr": ".2f", "mask_psnr": ".2f", "ssim": ".4f"}
     assert page.row("this network")[1:] == [format(metrics[name], spec) for name, spec in shown.items()]
     assert page.row("damaged image")[3] == f"{metrics['input_psnr']:.2f}"
     assert "first 4 pictures only" in page.row("inpainting")[0]

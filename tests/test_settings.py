@@ -22,7 +22,8 @@ CHOICES = [
 
 def test_the_choices_of_every_part_of_a_recipe_are_tested():
     assert {name for _, name in CHOICES} >= {
-        "arm",
+        "architecture",
+        "tasks",
         "stem",
         "last_stage",
         "restoration",
@@ -72,5 +73,5 @@ def test_whole_numbers_are_numbers_and_what_may_be_left_out_is_none():
 
 
 def test_a_comparison_does_not_vary_a_setting_to_a_value_that_it_cannot_take():
-    with pytest.raises(UserError, match="Expected last_stage among shared, read, private, found 'privat'"):
+    with pytest.raises(UserError, match="Expected last_stage among shared, read, found 'privat'"):
         at_values(build_comparison("reference", RECIPES["base"]), "model.last_stage", ["shared", "privat"])

@@ -103,7 +103,7 @@ def test_parts_are_the_batch_in_its_order(num_parts: int) -> None:
     assert len(parts) == num_parts
     assert torch.equal(torch.cat([part.clean for part, _ in parts]), batch.clean)
     assert torch.equal(torch.cat([part.labels for part, _ in parts]), batch.labels)
-    assert torch.equal(torch.cat([part.damage.hole for part, _ in parts]), batch.damage.hole)
+    assert torch.equal(torch.cat([part.damage.mask for part, _ in parts]), batch.damage.mask)
     assert torch.equal(torch.cat([part.damage.strengths["gaussian_noise"] for part, _ in parts]), batch.damage.strengths["gaussian_noise"])
     assert torch.equal(torch.cat([taught for _, taught in parts]), teacher)
 

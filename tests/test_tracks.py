@@ -14,7 +14,7 @@ from pellucid.degradations import FILL
 from pellucid.evaluation import TRACKS, Level, Track
 from pellucid.evaluation.tracks import damage
 
-# The first 12 hexadecimal digits of the sha256 of the damaged images and their holes. A change of one of them is a change of the protocol:
+# The first 12 hexadecimal digits of the sha256 of the damaged images and their masks. A change of one of them is a change of the protocol:
 # no figure from before it may be compared with one from after it.
 GOLDEN = {
     ("clean", "clean"): "ca0aeb8bbf03",
@@ -62,7 +62,7 @@ def pictures(num: int = 6, height: int = 32, width: int = 32) -> Tensor:
 
 
 def digest(degraded: Tensor, record: Damage) -> str:
-    return hashlib.sha256(degraded.numpy().tobytes() + record.hole.numpy().tobytes()).hexdigest()[:12]
+    return hashlib.sha256(degraded.numpy().tobytes() + record.mask.numpy().tobytes()).hexdigest()[:12]
 
 
 @each_level
@@ -84,7 +84,7 @@ def test_damage_depends_on_the_index_alone(indices: list[int], cuts: set[int]) -
         part = indices[start:end]
         degraded, record = damage(track, track.levels[0], images[part], part)
         assert torch.equal(degraded, expected[part])
-        assert torch.equal(record.hole, expected_record.hole[part])
+        assert torch.equal(record.mask, expected_record.mask[part])
         assert all(torch.equal(strength, expected_record.strengths[name][part]) for name, strength in record.strengths.items())
 
 
@@ -123,7 +123,7 @@ def test_result(track: Track, level: Level) -> None:
     assert degraded.shape == clean.shape
     assert ((degraded >= 0) & (degraded <= 1)).all()
     assert torch.equal(clean, before)
-    assert record.hole.shape == (3, 1, 20, 31)
+    assert record.mask.shape == (3, 1, 20, 31)
     assert set(record.strengths) == set(level.pipeline.kinds)
     assert torch.equal(degraded, clean) == (track.name == "clean")
 
@@ -144,8 +144,8 @@ def test_occlusion_levels() -> None:
     track, clean = TRACKS["occlusion"], torch.zeros(5, 3, 32, 32)
     for level, side in zip(track.levels, (4, 8, 12, 16), strict=True):
         degraded, record = damage(track, level, clean, range(5))
-        assert (record.hole.sum(dim=(1, 2, 3)) == side**2).all()
-        assert torch.equal(degraded, record.hole.expand_as(clean) * FILL)
+        assert (record.mask.sum(dim=(1, 2, 3)) == side**2).all()
+        assert torch.equal(degraded, record.mask.expand_as(clean) * FILL)
 
 
 def test_lowres_levels() -> None:
@@ -158,7 +158,7 @@ def test_lowres_levels() -> None:
 def test_reference_level() -> None:
     track, clean = TRACKS["reference"], torch.full((16, 3, 32, 32), 0.3)
     degraded, record = damage(track, track.levels[0], clean, range(16))
-    hole = record.hole.expand_as(degraded)
-    assert (record.hole.sum(dim=(1, 2, 3)) == 64).all()
-    assert (degraded[hole] == FILL).all()
-    assert (degraded[~hole] - 0.3).std().item() == pytest.approx(0.05, rel=0.02)
+    mask = record.mask.expand_as(degraded)
+    assert (record.mask.sum(dim=(1, 2, 3)) == 64).all()
+    assert (degraded[mask] == FILL).all()
+    assert (degraded[~mask] - 0.3).std().item() == pytest.approx(0.05, rel=0.02)

@@ -19,7 +19,7 @@ from pellucid.batch import Batch
 from pellucid.checkpoint import load_model
 from pellucid.errors import DivergenceError, UserError
 from pellucid.files import LOCK, locked
-from pellucid.models import build_model
+from pellucid.models import build_model, upgraded
 from pellucid.recipe import RECIPES, DataConfig, Recipe, settings
 from pellucid.run import run
 from pellucid.training import TrainingConfig
@@ -262,7 +262,7 @@ def test_every_arm_trains_with_every_optimizer(tiny: Recipe, tmp_path: Path, opt
     recipe = replace(
         tiny,
         data=replace(tiny.data, limit=32),
-        model=replace(tiny.model, arm=arm, patch=1),
+        model=replace(tiny.model, **upgraded({"arm": arm}), patch=1),
         training=replace(tiny.training, optimizer=optimizer, epochs=1),
     )
     network, metadata = run(recipe, tmp_path / "run", device="cpu")
@@ -306,10 +306,10 @@ def test_gradients_are_compared_about_twenty_times(tiny: Recipe, tmp_path: Path)
 
 @pytest.mark.parametrize("arm", ["classify", "restore", "sequential", "paper-listing"])
 def test_where_nothing_is_shared_no_gradients_are_compared(tiny: Recipe, tmp_path: Path, arm: str) -> None:
-    recipe = replace(tiny, data=replace(tiny.data, limit=32), model=replace(tiny.model, arm=arm, patch=1))
+    recipe = replace(tiny, data=replace(tiny.data, limit=32), model=replace(tiny.model, **upgraded({"arm": arm}), patch=1))
     restorer = None
     if arm == "sequential":
-        run(replace(recipe, model=replace(recipe.model, arm="restore")), tmp_path / "restorer", device="cpu")
+        run(replace(recipe, model=replace(recipe.model, architecture="joint", tasks="restore")), tmp_path / "restorer", device="cpu")
         restorer = tmp_path / "restorer"
     run(recipe, tmp_path / "run", device="cpu", restorer=restorer)
     assert not any("gradient_cosine" in record for record in read_log(tmp_path / "run" / "log.jsonl"))

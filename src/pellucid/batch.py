@@ -1,13 +1,15 @@
-"""The contract between the stages: what a batch of images is, and what a model says of it.
+"""The data types shared by all stages: a batch of images, and the output of a model.
 
-Images are float tensors in [0, 1] of shape (B, 3, H, W), RGB, everywhere between decoding and encoding; a model normalises inside. The
-stage packages (data, degradations, models, objectives, metrics) know nothing of one another: they meet here.
+Images are float tensors in [0, 1] of shape (B, 3, H, W), RGB, everywhere between decoding and encoding; models normalise internally. The
+stage packages (data, degradations, models, objectives, metrics) do not import one another; these types are their interface.
 """
 
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.labels import UNLABELLED as UNLABELLED
@@ -15,21 +17,21 @@ from pellucid.labels import UNLABELLED as UNLABELLED
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """What was done to each image of a batch.
+    """The damage to each image of a batch.
 
-    strengths: for every degradation of the pipeline, by name, a (B,) float tensor in that degradation's unit; NaN where it was not applied.
-    hole: (B, 1, H, W) bool, true where the pixels were destroyed.
+    strengths: for every kind of damage of the pipeline, a (B,) float tensor in that degradation's unit; NaN where it was not applied.
+    mask: (B, 1, H, W) bool, true where pixels were destroyed.
     """
 
     strengths: dict[str, Tensor]
-    hole: Tensor
+    mask: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Clean and degraded images with their labels.
 
-    clean, degraded: (B, 3, H, W) float in [0, 1]; labels: (B,) int64, `UNLABELLED` where unknown; damage: what turned one into the other.
+    clean, degraded: (B, 3, H, W) float in [0, 1]; labels: (B,) int64, `UNLABELLED` where unknown; damage: the degradations applied.
     """
 
     clean: Tensor
@@ -48,29 +50,40 @@ class Batch:
                 f"Expected int64 labels of shape ({size[0]},), found {self.labels.dtype} of shape {tuple(self.labels.shape)}; "
                 "give unlabelled images the label -1."
             )
-        if self.damage.hole.shape != (size[0], 1, *size[2:]):
-            raise ValueError(f"Expected a hole of shape {(size[0], 1, *size[2:])}, found {tuple(self.damage.hole.shape)}.")
+        if self.damage.mask.shape != (size[0], 1, *size[2:]):
+            raise ValueError(f"Expected a mask of shape {(size[0], 1, *size[2:])}, found {tuple(self.damage.mask.shape)}.")
 
     def __len__(self) -> int:
         return len(self.labels)
 
 
 class Output(NamedTuple):
-    """What a model says of a batch; a field that it has no head for is `None`.
+    """The output of a model for a batch; `None` for a field without a head.
 
     logits: of the class, (B, num_classes); restored: images (B, 3, H, W), not clamped, because losses need their gradient outside [0, 1]
-    too. Of K kinds of damage, in the order of the model's `damages`: presence: logits (B, K) that it is there; strength: (B, K) in the unit
-    of that degradation, where it is there; hole: logits (B, 1, H, W) that a pixel was destroyed.
+    too. For K kinds of damage, in the order of the model's `damages`: presence: logits (B, K); strength: (B, K) in the unit of that
+    degradation, if present; mask: logits (B, 1, H, W) of a pixel being destroyed.
 
-    A tuple, because data-parallel wrappers and exporters look into tuples and not into frozen dataclasses.
+    A tuple, because data-parallel wrappers and exporters traverse tuples but not frozen dataclasses.
     """
 
     logits: Tensor | None = None
     restored: Tensor | None = None
     presence: Tensor | None = None
     strength: Tensor | None = None
-    hole: Tensor | None = None
+    mask: Tensor | None = None
 
     def float(self) -> "Output":
-        """The same in float32, whatever the model computed in."""
+        """The same in float32."""
         return Output(*(None if each is None else each.float() for each in self))
+
+
+def from_pixels(pixels: NDArray[np.uint8]) -> Tensor:
+    """Images (B, H, W, 3), uint8, RGB -> (B, 3, H, W), float in [0, 1]."""
+    return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous().float() / 255
+
+
+def to_pixels(images: Tensor) -> NDArray[np.uint8]:
+    """Images (B, 3, H, W), clamped to [0, 1], on any device -> (B, H, W, 3), uint8, rounded."""
+    pixels: NDArray[np.uint8] = images.clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return pixels

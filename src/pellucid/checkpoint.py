@@ -6,12 +6,12 @@
 import json
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError
@@ -21,26 +21,24 @@ from torch import nn
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
-from pellucid.metrics import FIGURES
-from pellucid.models import ModelConfig, build_model
+from pellucid.models import ModelConfig, build_model, upgraded
+
+if TYPE_CHECKING:
+    from pellucid.metrics import Figure
 
 FORMAT = 1
-"""Raised when a saved model means something else than before."""
+"""Version of the file format, incremented on incompatible changes."""
 
 WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
-
-CARD = {name: figure for name, figure in FIGURES.items() if figure.card}
-"""The columns of a model card."""
 
 
 @dataclass(frozen=True)
 class ModelMetadata:
-    """What a saved model says of itself.
+    """Metadata of a saved model.
 
-    model: its architecture; classes: their names, in the order of the logits; damages: the
-    degradations that its damage head tells apart; recipe: all settings of its training; training_data: the
-    images that it saw, in words; trained: when, on what and how long; commit: the source that trained it; figures: by track, what was
-    measured, see `Evaluation.to_json`.
+    model: its architecture; classes: class names, in the order of the logits; damages: the kinds of damage that its damage head
+    distinguishes; recipe: all settings of its training; training_data: description of the training images; trained: date, device and
+    duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`.
     """
 
     model: ModelConfig
@@ -54,19 +52,19 @@ class ModelMetadata:
 
 
 def save_model(folder: Path, network: nn.Module, metadata: ModelMetadata, dtype: torch.dtype = torch.float32) -> None:
-    """Write a model whole or not at all; in float16 it takes half the space and loads as float32."""
+    """Save a model atomically; in float16 it takes half the space and loads as float32."""
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     config = {"format": FORMAT, "pellucid": version("pellucid"), **asdict(metadata)}
     with atomic_write(folder) as path:
         path.mkdir()
-        (path / WEIGHTS).write_bytes(save(tensors))  # safetensors' own writer hides the file from everyone but its owner
+        (path / WEIGHTS).write_bytes(save(tensors))  # safetensors' own `save_file` makes the file readable by its owner alone
         (path / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
         (path / README).write_text(model_card(metadata))
 
 
 def load_model(source: str | Path | None = None, device: torch.device | str = "auto") -> tuple[nn.Module, ModelMetadata]:
-    """The network in evaluation mode on `device`, and its metadata. Raises `UserError` for what is no whole model."""
+    """The network in evaluation mode on `device`, and its metadata. Raises `UserError` if there is no valid model."""
     folder = _find(source)
     target = choose_device(device)
     try:
@@ -76,7 +74,8 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
                 f"Expected a model of format {FORMAT} in {folder}, found {config.get('format')} (saved by Pellucid "
                 f"{config.get('pellucid', 'unknown')}); use that version of Pellucid, or train again."
             )
-        settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in config["model"].items()}
+        older = upgraded(config["model"])
+        settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in older.items()}
         metadata = ModelMetadata(
             model=ModelConfig(**settings),
             classes=tuple(config["classes"]),
@@ -94,13 +93,13 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
 
 
 def _untrained(metadata: ModelMetadata) -> nn.Module:
-    """The network that metadata describe, whose first weights don't matter; the caller's random numbers are left alone."""
+    """The network that metadata describe, with arbitrary weights; the caller's random state is preserved."""
     with torch.random.fork_rng(devices=[]):
         return build_model(replace(metadata.model, pretrained=False), len(metadata.classes), metadata.damages)
 
 
 def _find(source: str | Path | None) -> Path:
-    """The folder of a model on this machine."""
+    """The local folder of a model, downloaded if necessary."""
     if source in (None, "bundled"):
         return Path(str(files("pellucid"))) / "bundled"
     folder = Path(source)
@@ -124,11 +123,14 @@ def _find(source: str | Path | None) -> Path:
 
 
 def model_card(metadata: ModelMetadata) -> str:
-    """The card of a model, in Markdown with the hub's metadata."""
+    """The model card, in Markdown with the hub's metadata."""
+    from pellucid.metrics import FIGURES  # only now: a model that is loaded needs none of it
+
+    columns = {name: figure for name, figure in FIGURES.items() if figure.card}
     network = _untrained(metadata)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     measured = sorted({f"{each['split']} images of {each['dataset']}" for each in metadata.figures.values() if "split" in each})
-    rows = "\n".join(_row(*row) for track, figures in metadata.figures.items() for row in _parts(track, figures))
+    rows = "\n".join(_row(*row, columns) for track, figures in metadata.figures.items() for row in _parts(track, figures))
     return f"""---
 license: apache-2.0
 library_name: pellucid
@@ -138,7 +140,7 @@ tags: [image-restoration, image-classification, multi-task-learning]
 
 One network that restores a damaged image and says what is in it, in one pass.
 
-- **Architecture**: {metadata.model.arm}, encoder {metadata.model.encoder}, {num_parameters:,} parameters
+- **Architecture**: {metadata.model.name}, encoder {metadata.model.encoder}, {num_parameters:,} parameters
 - **Classes**: {", ".join(metadata.classes)}
 - **Training data**: {metadata.training_data or "not stated"}
 - **Trained**: {metadata.trained or "not stated"}
@@ -146,13 +148,13 @@ One network that restores a damaged image and says what is in it, in one pass.
 
 ## Figures
 
-{f"Measured on {', '.join(measured)}." if measured else "Of each track, the first so many images."}
+{f"Measured on {', '.join(measured)}." if measured else "No evaluation says which images."}
 
-| track | images | {" | ".join(figure.heading for figure in CARD.values())} |
-| --- | --- |{" --- |" * len(CARD)}
-{rows or f"| none measured |{' |' * (1 + len(CARD))}"}
+| track | images | {" | ".join(figure.heading for figure in columns.values())} |
+| --- | --- |{" --- |" * len(columns)}
+{rows or f"| none measured |{' |' * (1 + len(columns))}"}
 
-{" ".join(f"{figure.heading}: {figure.meaning}" for figure in CARD.values() if figure.explained)}
+{" ".join(f"{figure.heading}: {figure.meaning}" for figure in columns.values() if figure.explained)}
 
 Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images.
 The damage of each track is fixed: `pellucid evaluate MODEL --track NAME` measures the same figures again.
@@ -160,7 +162,7 @@ The damage of each track is fixed: `pellucid evaluate MODEL --track NAME` measur
 ## Limits
 
 The network knows the damage and the classes that it was trained on. On other damage it may blur, on other subjects it still names one of
-its classes; what it fills into a hole is a guess. Don't take a restored picture for evidence.
+its classes; what it paints where pixels are lost is a guess. Don't take a restored picture for evidence.
 
 ## Recipe
 
@@ -171,14 +173,14 @@ its classes; what it fills into a hole is a guess. Don't take a restored picture
 
 
 def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The rows of a track: its own, and those of its levels or of the kinds of damage in it."""
+    """The table rows of a track: the track, its levels and its kinds of damage."""
     yield f"`{track}`", figures
     for part in ("levels", "kinds"):
         yield from ((f"— {name.replace('_', ' ')}", scores) for name, scores in figures.get(part, {}).items())
 
 
-def _row(name: str, figures: dict[str, Any]) -> str:
-    cells = " | ".join(_cell(figures.get(column), figure.spec) for column, figure in CARD.items())
+def _row(name: str, figures: dict[str, Any], columns: "Mapping[str, Figure]") -> str:
+    cells = " | ".join(_cell(figures.get(column), figure.spec) for column, figure in columns.items())
     return f"| {name} | {figures['num_images']:,} | {cells} |"
 
 

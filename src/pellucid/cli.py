@@ -1,4 +1,4 @@
-"""The command line: typed functions in one dict, their docstrings the help. Torch is imported when a command runs, not before."""
+"""The command line: one typed function a command, its docstring the help. Torch is imported when a command runs, not before."""
 
 import argparse
 import difflib
@@ -66,14 +66,12 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
     """Train a network by a recipe; a flag or a YAML file changes any setting of it."""
     if devices < 1:
         raise UserError(f"Expected devices of at least 1, found {devices}.")
-    from pellucid import data
-    from pellucid.run import run, training_images
+    from pellucid.run import run
 
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if int(os.environ.get("LOCAL_RANK", 0)):
         return  # one of several processes speaks for all
-    _, held_out = training_images(recipe, data.load(recipe.data.dataset, recipe.data.source).train)
-    if held_out is not None:
+    if (held_out := recipe.data.splits().validation) is not None:
         _show(_measure(network, metadata, held_out, "reference"))
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track reference")
 
@@ -101,16 +99,21 @@ def compare(
     workers = 0 if report_only else jobs
     if vary:
         setting, *values = vary
-        curve = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
-        _print(f"The curve: {curve}")
+        by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
+        _print(f"The curve: {out / comparing.CURVE}.png")
     else:
         results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers)
+        by_value = {"": results}
         _print(comparing.summary(results))
         _print(f"The report: {out / comparing.REPORT}")
-        if results.failures:
-            failed = "; ".join(f"{arm} with seed {seed}: {reason}" for (arm, seed), reason in results.failures.items())
-            print(f"pellucid: {len(results.failures)} runs failed ({failed}); the same command tries them again.", file=sys.stderr)
-            sys.exit(1)
+    failures = [
+        f"{arm} with seed {seed}{value and f' at {value}'}: {reason}"
+        for value, each in by_value.items()
+        for (arm, seed), reason in each.failures.items()
+    ]
+    if failures:
+        print(f"pellucid: {len(failures)} runs failed ({'; '.join(failures)}); the same command tries them again.", file=sys.stderr)
+        sys.exit(1)
 
 
 def evaluate(
@@ -138,10 +141,7 @@ def evaluate(
             if file.is_dir():
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
     network, metadata = load_model(model, device)
-    own = metadata.recipe.get("data", {})
-    dataset = dataset or own.get("dataset", DATASET)
-    if source is None and dataset == own.get("dataset") and own.get("source"):
-        source = Path(own["source"])
+    dataset = dataset or metadata.recipe.get("data", {}).get("dataset", DATASET)
     test = data.load(dataset, source).test
     if test.classes != metadata.classes:
         raise UserError(
@@ -327,7 +327,11 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     if "recipe" in values:
         values.pop("config")
         recipe = Recipe(**{field.name: values.pop(field.name) for field in fields(Recipe)})
+        flags = {argument.partition("=")[0] for argument in arguments}
         short = {name: value for name in SHORT if (value := values.pop(name, None)) is not None}
+        for name in list(short):  # one out of a file gives way to the setting's own flag
+            if f"--training.{name}" in flags and f"--{name.replace('_', '-')}" not in flags:
+                del short[name]
         values["recipe"] = replace(recipe, training=replace(recipe.training, **short))
     return command, values
 
@@ -383,7 +387,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--out", type=Path, default=Path("runs") / recipe, help="folder of the run; must be new or empty unless resumed")
             add("--resume", action="store_true", help="go on where a stopped run of the same recipe in this folder was")
             add("--devices", type=int, default=1, help="how many devices to train on")
-            add("--restorer", type=Path, metavar="MODEL", help="trained restorer whose images an arm 'sequential' reads")
+            add("--restorer", type=Path, metavar="MODEL", help="trained restorer whose images the architecture 'sequential' reads")
         case "compare":
             add("question", choices=list(QUESTIONS), help="what to ask: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()))
             _add_recipe(parser, arguments, ["epochs", "batch_size"])

@@ -1,4 +1,4 @@
-"""The work behind `pellucid compare`: a matrix of runs, and the report of what they found."""
+"""`pellucid compare`: trains and measures a matrix of runs, and writes the report."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from pellucid.errors import UserError
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import Comparison, at_values
 from pellucid.experiments.cost import seconds_per_image
-from pellucid.experiments.matrix import Job, failure, finished, plan, run_jobs, test_images
+from pellucid.experiments.matrix import Job, failure, finished, plan, run_jobs
 from pellucid.experiments.results import Result, Results
 from pellucid.experiments.verdict import verdict
 from pellucid.provenance import provenance
@@ -20,7 +20,7 @@ from pellucid.reporting.comparison_examples import examples
 from pellucid.reporting.comparison_report import REPORT, write_comparison_report
 from pellucid.run import initialise
 
-__all__ = ["REPORT", "compare", "compare_at_values", "gather", "summary"]
+__all__ = ["CURVE", "REPORT", "compare", "compare_at_values", "gather", "summary"]
 
 
 def compare(
@@ -57,15 +57,18 @@ def compare_at_values(
     *,
     device: str = "auto",
     workers: int = 1,
-) -> Path:
-    """Compare at each value of a setting, in a folder `SETTING-VALUE` of its own, and return the path of the curve's picture."""
+) -> dict[str, Results]:
+    """Compare at each value of a setting, in a folder `SETTING-VALUE` of its own, and draw the curve; returns the results by value."""
     if not values:
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
     found = {}
-    for value, varied in at_values(comparison, setting, values).items():
+    comparisons = at_values(comparison, setting, values)
+    for value, varied in comparisons.items():
+        plan(varied, seeds, out / f"{setting}-{value}")  # what is wrong with any of them shows before the first one is trained
+    for value, varied in comparisons.items():
         found[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers)
         write_curve(out, setting, found)
-    return out / f"{CURVE}.png"
+    return found
 
 
 def summary(results: Results) -> str:
@@ -98,9 +101,9 @@ def _timed(runs: Mapping[str, Mapping[int, Result]], jobs: Sequence[Job], device
     recipes = {job.arm: job.recipe for job in jobs if runs[job.arm]}
     if not recipes:
         return {arm: {} for arm in runs}
-    images = test_images(next(iter(recipes.values())))
+    images = next(iter(recipes.values())).data.splits().measured
     networks = {arm: initialise(recipe, len(images.classes)).eval().to(choose_device(device)) for arm, recipe in recipes.items()}
-    seconds = seconds_per_image(networks, side=images.images.shape[1])
+    seconds = seconds_per_image(networks, side=images.size[0])
     return {
         arm: {seed: replace(result, cost=replace(result.cost, seconds_per_image=seconds[arm])) for seed, result in by_seed.items()}
         for arm, by_seed in runs.items()

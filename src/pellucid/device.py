@@ -1,4 +1,4 @@
-"""The device that a model runs on, by the name that a user gives, and the precision that suits it."""
+"""Selects the device and the floating-point precision of a model."""
 
 import os
 import platform
@@ -14,12 +14,12 @@ BFLOAT16_CAPABILITY = (8, 0)
 """The first CUDA compute capability with bfloat16 units (Ampere)."""
 
 ONEDNN_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
-"""Values of ONEDNN_MAX_CPU_ISA that keep torch's convolutions from the processor's bfloat16 instructions."""
+"""Values of ONEDNN_MAX_CPU_ISA that disable the processor's bfloat16 instructions in torch's convolutions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Precision:
-    """The numbers that a network computes in, by Fabric's name, and why these."""
+    """A floating-point precision, by Fabric's name, and the reason for its choice."""
 
     name: Literal["bf16-mixed", "32-true"]
     reason: str
@@ -29,16 +29,16 @@ class Precision:
 
 
 IN_WORDS = {"bf16-mixed": "bfloat16 autocast", "32-true": "float32"}
-"""Fabric's names of precisions, and what they are called in words."""
+"""Fabric's names of precisions, and their descriptions."""
 
 
 def choose_device(name: torch.device | str = "auto") -> torch.device:
-    """The device of that name; `auto` is the accelerator that torch finds here, or else the CPU."""
+    """The device of that name; `auto` is the available accelerator, or else the CPU."""
     if str(name) == "auto":
         return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
     try:
         device = torch.device(name)
-        torch.zeros(1, device=device)  # only use tells whether the device is there
+        torch.zeros(1, device=device)  # a device is known to exist only once it is used
     except (AssertionError, RuntimeError, ImportError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"Expected a device that torch can use here, found '{name}' ({reason}); choose cpu or auto.") from error
@@ -48,9 +48,9 @@ def choose_device(name: torch.device | str = "auto") -> torch.device:
 
 
 def choose_precision(device: torch.device) -> Precision:
-    """bfloat16 autocast where the device computes in it natively, float32 elsewhere.
+    """bfloat16 autocast where the device supports it natively, float32 elsewhere.
 
-    Without instructions of its own for bfloat16 a device emulates it: 10 to 100 times slower than float32 on CPUs with AVX2 only.
+    Devices without bfloat16 instructions emulate it: 10 to 100 times slower than float32 on CPUs with AVX2 only.
     """
     if device.type == "cuda":
         capability = torch.cuda.get_device_capability(device)
@@ -65,7 +65,7 @@ def choose_precision(device: torch.device) -> Precision:
 
 
 def resolve_precision(name: str, device: torch.device) -> Precision:
-    """The precision of that name, `auto` that of `choose_precision`, and what is to be said of it on this device."""
+    """The precision of that name, with a reason for this device; `auto` is that of `choose_precision`."""
     native = choose_precision(device)
     if name in ("auto", native.name):
         return native
@@ -75,7 +75,7 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
 
 
 def inference_autocast(device: torch.device) -> AbstractContextManager[None]:
-    """A context in which networks compute in the precision that `choose_precision` chooses for `device`."""
+    """An autocast context with the precision that `choose_precision` returns for `device`."""
     autocast: AbstractContextManager[None] = torch.autocast(
         device.type, torch.bfloat16, enabled=choose_precision(device).name == "bf16-mixed"
     )
@@ -83,7 +83,7 @@ def inference_autocast(device: torch.device) -> AbstractContextManager[None]:
 
 
 def describe(device: torch.device) -> str:
-    """A device in words, for whoever reads a figure that was measured on it."""
+    """A description of a device, to accompany measurements."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":
@@ -98,12 +98,12 @@ def _precision(native: bool, reason: str, reason_against: str) -> Precision:
 
 
 def _bfloat16_instructions() -> dict[str, bool]:
-    """Which of the instructions for bfloat16 this processor has."""
+    """The bfloat16 instruction sets, and whether this processor supports them."""
     return {"AVX512_BF16": torch.cpu._is_avx512_bf16_supported(), "AMX": torch.cpu._is_amx_tile_supported()}
 
 
 def _instruction_limit() -> str | None:
-    """The environment variable, with its value, that keeps torch from using those instructions."""
+    """The environment variable, with its value, that disables those instructions in torch; `None` if there is none."""
     if not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return f"ATEN_CPU_CAPABILITY={os.environ.get('ATEN_CPU_CAPABILITY', '')}"
     limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "").upper()

@@ -1,4 +1,4 @@
-"""What goes wrong without being a defect of Pellucid: each is told in one sentence."""
+"""Exceptions that are reported to the user in one sentence."""
 
 
 class UserError(ValueError):

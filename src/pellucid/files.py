@@ -1,4 +1,4 @@
-"""Where Pellucid keeps its files, and how they come to be: whole or not at all."""
+"""Directories, locks and atomic writes."""
 
 import os
 import secrets
@@ -12,16 +12,16 @@ from filelock import FileLock, Timeout
 from pellucid.errors import UserError
 
 LOCK = ".lock"
-"""File by which a process says that it works in a folder."""
+"""Lock file of a process in a folder."""
 
 
 def home() -> Path:
-    """The folder of everything that Pellucid keeps between runs: `$PELLUCID_HOME`, or `~/.cache/pellucid`."""
+    """The folder for all data that Pellucid keeps between runs: `$PELLUCID_HOME`, or `~/.cache/pellucid`."""
     return Path(os.environ.get("PELLUCID_HOME") or "~/.cache/pellucid").expanduser()
 
 
 def folder(path: Path) -> Path:
-    """`path` itself, made with its parents where missing; a place that can't be written is a `UserError`."""
+    """Create the folder `path` and its parents if missing, and return it; raises `UserError` if it is not writable."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -33,7 +33,7 @@ def folder(path: Path) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Within it, no other process has the folder `path`; raises `UserError` where one has it. The system lets go when a process dies."""
+    """Hold an exclusive lock on the folder `path`; `UserError` if another process holds it. The system releases it when a process dies."""
     lock = FileLock(folder(path) / LOCK, blocking=False)
     try:
         lock.acquire()
@@ -47,14 +47,14 @@ def locked(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` to write to; it takes the name `path` on success and is removed on any error, Ctrl-C included.
+    """Yield a temporary sibling of `path` to write to; it is renamed to `path` on success and removed on any error, Ctrl-C included.
 
-    The sibling ends like `path`, for writers that choose a format by the ending, and may be written as a file or made as a folder. A file
-    takes the place of an older one; a folder takes the place of an empty one alone, since a rename can't merge two. Each writer has a
-    sibling of its own, so of two at once the last one to finish wins, and neither ever shows half a file. The body should do nothing but
-    write: an `OSError` in it, such as a full disk, is reported as a place that can't be written.
+    The sibling has the suffix of `path`, for writers that choose a format by it, and may be created as a file or as a folder. A file
+    replaces an existing file; a folder replaces only an empty one, since a rename can't merge two. Each writer has its own sibling, so of
+    two concurrent writers the last to finish wins, and no partial file is ever visible. The body should only write: an `OSError` in it,
+    such as a full disk, is raised as a `UserError` about an unwritable path.
     """
-    # Not `tempfile`: it makes the file itself, readable by its owner alone, and what we write should follow the user's umask.
+    # Not `tempfile`, which creates files readable by their owner alone: permissions should follow the user's umask.
     sibling = folder(path.parent) / f".part-{secrets.token_hex(6)}{path.suffix}"
     try:
         yield sibling

@@ -1,4 +1,4 @@
-"""Clean images times damage -> batches, in an order that the seed alone decides."""
+"""The training loader: clean images -> degraded batches, in an order that depends on the seed alone."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -17,25 +17,25 @@ Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
 
 
 def num_batches(num_images: int, batch_size: int, world_size: int = 1) -> int:
-    """Batches of one epoch; the last, incomplete one is left out, and fewer images than one batch are one."""
+    """Number of batches of one epoch; an incomplete last batch is dropped, and fewer images than `batch_size` form one batch."""
     return num_images // (min(batch_size, num_images) // world_size * world_size)
 
 
 class TrainLoader:
-    """Batches of cropped, flipped and damaged images, made on the device on which the network trains.
+    """Batches of cropped, flipped and degraded images, computed on the training device.
 
-    Everything random is keyed by (seed, epoch, batch): two runs with the same seed see the same images, crops and damage whatever they
-    train, and a resumed run goes on exactly where it stopped. The last, incomplete batch of an epoch is left out.
+    All randomness is keyed by (seed, epoch, batch): two runs with the same seed see the same images, crops and damage whatever network
+    they train, and a resumed run continues exactly. An incomplete last batch of an epoch is dropped.
 
     Args:
-        dataset: the clean images; they move to `device` as uint8, once.
-        degrade: clean images (B, 3, H, W) and a generator -> damaged images and what was done to them.
-        batch_size: images of one batch; the data set's size where it is smaller.
-        crop: pixels by which a crop may shift in each direction, over mirrored borders.
-        labelled_share: part of every global batch that is drawn from the labelled images, where some have no label; labelled and unlabelled
-            ones go through reshuffled passes of their own, across epochs. `None` draws images whether they have a label or not.
-        flip: `random`, `alternate` (each image mirrored in every other epoch, Jordan 2024) or `none`.
-        rank, world_size: this process and how many there are; each takes its share of every global batch.
+        dataset: the clean images; moved to `device` once, as uint8.
+        degrade: clean images (B, 3, H, W) and a generator -> degraded images and `Damage`.
+        batch_size: images per batch over all processes; at most the size of the data set.
+        crop: maximum shift of random crops in each direction in pixels, with reflect padding.
+        labelled_share: fraction of labelled images in every global batch, if some images are unlabelled; labelled and unlabelled images are
+            reshuffled separately, in passes that may span epochs. `None` ignores whether images are labelled.
+        flip: `random`, `alternate` (each image flipped in every other epoch, Jordan 2024) or `none`.
+        rank, world_size: rank of this process and number of processes; each takes an equal share of every global batch.
     """
 
     def __init__(
@@ -57,11 +57,11 @@ class TrainLoader:
         self.degrade, self.seed, self.crop, self.flip = degrade, seed, crop, flip
         self.rank, self.world_size = rank, world_size
         self.scale = 1.0
-        """Side of the images as a part of their own, from the next batch on."""
+        """Scale factor of the images' sides, from the next batch on."""
         self.batch_size = min(batch_size, len(self.labels)) // world_size
         self.num_batches = num_batches(len(self.labels), batch_size, world_size)
         self._kinds = self._by_label(torch.tensor(dataset.labels) != UNLABELLED, labelled_share)
-        images = torch.tensor(dataset.images).permute(0, 3, 1, 2)
+        images = torch.tensor(dataset.read(slice(None))).permute(0, 3, 1, 2)
         self.height, self.width = images.shape[2:]
         if crop >= min(self.height, self.width):
             raise UserError(
@@ -90,9 +90,9 @@ class TrainLoader:
             yield Batch(clean, degraded, self.labels[chosen], damage)
 
     def _by_label(self, labelled: Tensor, share: float | None) -> dict[str, tuple[Tensor, Tensor]]:
-        """Where labelled and unlabelled images stand in the data set and in a global batch; they alternate there, so processes share both.
+        """Indices of the labelled and of the unlabelled images in the data set and in a global batch, where they are interleaved.
 
-        labelled: (N,) bool. Empty where it doesn't matter which images have labels.
+        labelled: (N,) bool. Empty if all or no images are labelled, or without a share.
         """
         if share is None or labelled.all() or not labelled.any():
             return {}
@@ -106,17 +106,17 @@ class TrainLoader:
         }
 
     def _order(self, epoch: int) -> Tensor:
-        """The images of an epoch, batch after batch: their places in the data set."""
+        """The data set indices of an epoch's images, batch after batch."""
         if not self._kinds:
             return torch.randperm(len(self.labels), generator=self._generator("order", epoch))
         order = torch.empty(self.num_batches, self.batch_size * self.world_size, dtype=torch.int64)
-        for kind, (images, places) in self._kinds.items():
-            count = self.num_batches * len(places)
-            order[:, places] = self._passes(kind, images, epoch * count, count).view(self.num_batches, len(places))
+        for kind, (images, positions) in self._kinds.items():
+            count = self.num_batches * len(positions)
+            order[:, positions] = self._passes(kind, images, epoch * count, count).view(self.num_batches, len(positions))
         return order.flatten()
 
     def _passes(self, kind: str, images: Tensor, first: int, count: int) -> Tensor:
-        """`count` images from number `first` on of an endless row, in which each is shown once before any is shown again."""
+        """`count` elements from index `first` on of an endless sequence of shuffled passes over `images`."""
         passes = range(first // len(images), -(-(first + count) // len(images)))
         shuffled = [images[torch.randperm(len(images), generator=self._generator("order", kind, number))] for number in passes]
         return torch.cat([images[:0], *shuffled])[first - passes.start * len(images) :][:count]
@@ -125,7 +125,7 @@ class TrainLoader:
         return generator("train", self.seed, *names, device="cpu" if names[0] == "order" else self.device)
 
     def _mirrored(self, epoch: int) -> Tensor:
-        """(N,) bool: which images this epoch shows mirrored."""
+        """(N,) bool: which images are flipped in this epoch."""
         num_images = len(self.labels)
         if self.flip == "none":
             return torch.zeros(num_images, dtype=torch.bool)
@@ -134,7 +134,7 @@ class TrainLoader:
         return coins ^ bool(epoch % 2) if self.flip == "alternate" else coins
 
     def _cropped(self, chosen: Tensor, random: torch.Generator) -> Tensor:
-        """The chosen images (B, 3, H, W), uint8, each shifted by its own number of pixels."""
+        """The chosen images (B, 3, H, W), uint8, each with its own random shift."""
         if not self.crop:
             return self.images[chosen]
         top, left = torch.randint(2 * self.crop + 1, (2, len(chosen)), generator=random, device=self.device)

@@ -1,4 +1,4 @@
-"""How far a long work is: a bar on a terminal, and a plain line every half minute elsewhere, such as in a log file."""
+"""Progress of a long task: a bar on a terminal, a plain line every half minute elsewhere."""
 
 import time
 from collections.abc import Callable

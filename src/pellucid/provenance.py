@@ -1,4 +1,4 @@
-"""Where a figure comes from: the source, the machine and the day. A figure without them is not a figure."""
+"""Provenance of figures: commit, device and date."""
 
 import shlex
 import subprocess

@@ -1,15 +1,18 @@
-"""A recipe: everything that decides what comes out of a run, as one value. Needs no torch, so that the command line starts at once."""
+"""A recipe: all settings of a run as one value. Needs no torch, so that the command line starts at once."""
 
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pellucid.degradations import SUITES, Mixture, Pipeline
 from pellucid.errors import UserError
-from pellucid.models import ModelConfig
+from pellucid.models import ModelConfig, upgraded
 from pellucid.objectives import ObjectiveConfig
 from pellucid.settings import Settings, setting
 from pellucid.training import TrainingConfig
+
+if TYPE_CHECKING:
+    from pellucid.data import Splits
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,13 @@ class DataConfig(Settings):
     labels: int = setting(0, least=0)
     unlabelled: bool = True
     labelled_share: float = setting(0.5, above=0, most=1)
+
+    def splits(self) -> "Splits":
+        """The images themselves."""
+        from pellucid import data  # needs numpy, which the command line does without
+
+        chosen = {name: getattr(self, name) for name in ("limit", "validation", "labels", "unlabelled")}
+        return data.select(data.load(self.dataset, self.source), **chosen)
 
 
 @dataclass(frozen=True)
@@ -70,11 +80,11 @@ def _compact(*widths: int, depths: tuple[int, ...] = (1, 1, 1), **settings: Any)
 
 
 JOINT_OBJECTIVE = ObjectiveConfig(weight=4.0, restoration="psnr", label_smoothing=0.05)
-"""What is measured is what is trained for: in a pair of runs of 3 epochs, holes came back 0.9 dB better than with L1."""
+"""What is measured is what is trained for: in a pair of runs of 3 epochs, lost pixels came back 0.9 dB better than with L1."""
 
 JOINT_DESIGN: dict[str, Any] = {"last_stage": "read", "detail_width": 16, "damage_head": True}
-"""The restorer fills holes by what the last stage sees, which the class head alone trains; it has fine detail from the image itself. The
-damage head is for the user to know."""
+"""The restorer fills lost regions by what the last stage sees, which the class head alone trains; it has fine detail from the image
+itself. The damage head is for the user to know."""
 
 RATES: dict[str, Any] = {"learning_rate": 0.13, "fallback_learning_rate": 0.04, "head_learning_rate": 0.003}
 """Each task alone learns best with fast scales and biases and slow last layers (`results/first-trials.md`, third round)."""
@@ -87,7 +97,7 @@ RECIPES = {
         training=TrainingConfig(epochs=6, batch_size=128, shards=2, max_minutes=5, **RATES),
     ),
     "base": Recipe(
-        model=_compact(48, 96, 192, context_width=96, **JOINT_DESIGN),
+        model=_compact(48, 96, 192, **JOINT_DESIGN),
         objective=JOINT_OBJECTIVE,
         training=TrainingConfig(epochs=12, batch_size=128, shards=2, **RATES),
     ),
@@ -105,7 +115,7 @@ RECIPES = {
     ),
     # Section 5 of the paper: Adam at 1e-4, lambda 0.1, crop and flip, ResNet-18. What it doesn't print is what its readers would take.
     "paper": Recipe(
-        model=ModelConfig(arm="paper-listing", encoder="resnet18"),
+        model=ModelConfig(architecture="paper-listing", encoder="resnet18"),
         objective=ObjectiveConfig(weight=0.1, restoration="l1"),
         training=TrainingConfig(
             epochs=100,
@@ -136,11 +146,9 @@ BEFORE: dict[str, Any] = {
     "data.unlabelled": True,
     "data.labelled_share": 0.5,
     "model.last_stage": "shared",
-    "model.context_width": 0,
-    "model.decoded_to_class": "off",
-    "model.class_to_decoder": "off",
+    "model.class_to_decoder": False,
     "model.damage_head": False,
-    "model.damage_to_decoder": "off",
+    "model.damage_to_decoder": False,
     "objective.balance": "fixed",
     "objective.damage_weight": 0.1,
     "objective.distillation": 0.0,
@@ -149,6 +157,7 @@ BEFORE: dict[str, Any] = {
     "training.small_images": 0.0,
     "training.shards": 1,
     "training.start": None,
+    "training.shuffle_guidance": False,
 }
 """Settings that recipes have not always had, and what was done before there was a choice. Whoever adds a setting adds it here."""
 
@@ -162,6 +171,8 @@ WITHOUT_EFFECT = ("data.source", "training.save_minutes")
 def completed(older: dict[str, Any]) -> dict[str, Any]:
     """Settings as they were written, by today's names, and what was done before some of today's existed; others stay missing."""
     filled: dict[str, Any] = {name: dict(value) if isinstance(value, dict) else value for name, value in older.items()}
+    if "model" in filled:
+        filled["model"] = upgraded(filled["model"])
     for old, new in RENAMED.items():
         part, _, setting = old.partition(".")
         if setting in filled.get(part, {}):

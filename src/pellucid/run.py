@@ -1,4 +1,4 @@
-"""From a recipe to a trained model in a folder.
+"""Trains a recipe in a folder.
 
 A folder holds `recipe.json`, `log.jsonl` and TensorBoard events during the training, `state.ckpt` for `--resume`, and then `model/`.
 """
@@ -11,28 +11,26 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
 
-from pellucid import data
 from pellucid.batch import Batch
 from pellucid.checkpoint import ModelMetadata, load_model, save_model
+from pellucid.data import Dataset
 from pellucid.device import choose_device, describe, resolve_precision
 from pellucid.errors import UserError
-from pellucid.files import LOCK, atomic_write, locked
-from pellucid.labels import UNLABELLED
+from pellucid.files import atomic_write, locked
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
 from pellucid.models.sequential import Sequential
 from pellucid.provenance import source_commit
-from pellucid.recipe import Recipe, as_started, completed, differences, settings
+from pellucid.recipe import Recipe, settings
+from pellucid.run_folder import LOG, MODEL, RECIPE, STATE, claim
 from pellucid.seeding import seed_of
+from pellucid.training.controls import shuffle_guidance
 from pellucid.training.log import TrainingLog
 from pellucid.training.loop import Trainer
 from pellucid.training.memory import keep_memory
-
-RECIPE, STATE, LOG, MODEL = "recipe.json", "state.ckpt", "log.jsonl", "model"
 
 
 def run(
@@ -57,9 +55,12 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     for name in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)  # they tell the precision of every run
     chosen = choose_device(device)
-    recipe = _check(recipe, folder, resume)
+    recipe = claim(folder, recipe, resume)
     if resume and (folder / MODEL).exists():
-        return load_model(folder / MODEL, chosen)
+        network, metadata = load_model(folder / MODEL, chosen)
+        if recipe.training.shuffle_guidance:
+            shuffle_guidance(network)
+        return network, metadata
     precision = resolve_precision(recipe.training.precision, chosen)
     recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
     commit = source_commit()  # now: by the end of a long training the source may have moved on
@@ -70,11 +71,12 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_memory()
-    splits = data.load(recipe.data.dataset, recipe.data.source)
-    clean, _ = training_images(recipe, splits.train)
+    clean = recipe.data.splits().train
     model = initialise(recipe, len(clean.classes))
     if isinstance(model, Sequential):
         _set_restorer(model, restorer)
+    if config.shuffle_guidance:
+        shuffle_guidance(model)
     if config.start is not None and not (resume and (folder / STATE).exists()):
         _load_weights(model, config.start, "the network of this recipe; leave training.start out, or start from a model like it")
     loader = TrainLoader(
@@ -102,7 +104,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
         classes=clean.classes,
         damages=recipe.pipeline.kinds,
         recipe=settings(recipe),
-        training_data=f"{_counted(clean)} of {recipe.data.dataset}, damage '{recipe.damage}'",
+        training_data=f"{clean.counts} of {recipe.data.dataset}, damage '{recipe.damage}'",
         trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}, "
         f"{precision}",
         commit=commit,
@@ -110,20 +112,6 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     if fabric.is_global_zero:
         save_model(folder / MODEL, network, metadata)
     return network, metadata
-
-
-def training_images(recipe: Recipe, train: data.Dataset) -> tuple[data.Dataset, data.Dataset | None]:
-    """The images that a recipe trains on, and those that it holds out; these keep their labels, however few the others have."""
-    held_out = None
-    if recipe.data.limit:
-        train = train.subset(slice(recipe.data.limit))
-    if recipe.data.validation:
-        train, held_out = data.hold_out(train, recipe.data.validation)
-    if recipe.data.labels:
-        train = data.keep_labels(train, recipe.data.labels)
-    if not recipe.data.unlabelled and (train.labels == UNLABELLED).any():
-        train = train.subset(np.flatnonzero(train.labels != UNLABELLED))
-    return train, held_out
 
 
 def initialise(recipe: Recipe, num_classes: int) -> nn.Module:
@@ -136,8 +124,8 @@ def initialise(recipe: Recipe, num_classes: int) -> nn.Module:
 def _set_restorer(model: Sequential, source: Path | None) -> None:
     """Give a `sequential` network the weights of a trained restorer."""
     if source is None:
-        raise UserError("Expected a trained restorer for the arm 'sequential', found none; name its folder by --restorer.")
-    _load_weights(model.restorer, source, "the restorer of this recipe; train it with --model.arm restore and the settings of this run")
+        raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
+    _load_weights(model.restorer, source, "the restorer of this recipe; train it with --model.tasks restore and the settings of this run")
 
 
 def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> None:
@@ -149,35 +137,7 @@ def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> None:
         raise UserError(f"Expected a model in {source} with the same anatomy, classes and kinds of damage as {wanted}.") from error
 
 
-def _check(recipe: Recipe, folder: Path, resume: bool) -> Recipe:
-    """See that the folder is new or that of a run of this very recipe; returns the recipe as that run began."""
-    if resume and (folder / RECIPE).exists():
-        try:
-            older = completed(json.loads((folder / RECIPE).read_text()))
-        except (ValueError, AttributeError) as error:
-            raise UserError(
-                f"Expected the recipe of a run in {folder / RECIPE}, found a file that can't be read; remove the folder."
-            ) from error
-        recipe = as_started(recipe, older)
-        changed = differences(older, settings(recipe))
-        if changed:
-            raise UserError(
-                f"Expected the recipe that {folder} was started with, found changes ({'; '.join(changed)}); resume with the same settings, "
-                "or train in a new folder."
-            )
-    elif any(path.name != LOCK for path in folder.iterdir()):
-        advice = "there is no run in it to resume" if resume else "go on with it by --resume"
-        raise UserError(f"Expected a new or empty folder for the run, found {folder} with files in it; {advice}, or choose another one.")
-    return recipe
-
-
-def _counted(clean: data.Dataset) -> str:
-    """How many images there are, and how many of them have a label where some have none."""
-    num_labelled = int((clean.labels != UNLABELLED).sum())
-    return f"{len(clean):,} images" + (f" ({num_labelled:,} with a label)" if num_labelled < len(clean) else "")
-
-
-def _examples(clean: data.Dataset, recipe: Recipe, device: torch.device) -> Batch:
+def _examples(clean: Dataset, recipe: Recipe, device: torch.device) -> Batch:
     """Eight training images, damaged once and for all, to watch while the network learns."""
     loader = TrainLoader(
         clean.subset(slice(8)), recipe.pipeline, batch_size=8, seed=seed_of("examples", recipe.training.seed), device=device

@@ -1,8 +1,8 @@
-"""Random numbers from names.
+"""Random generators seeded by names.
 
-Every random function of the package takes a generator, and every generator comes from what the numbers are for, such as
-`generator("damage", seed, epoch, step)`. Nothing is drawn from a global state, so two arms of a comparison see the same images, crops and
-noise, and a resumed run draws what the uninterrupted one would have drawn without any state to save.
+Every random function of the package takes a generator, and every generator is seeded by the purpose of its numbers, such as
+`generator("damage", seed, epoch, step)`. No global state is used, so two arms of a comparison see the same images, crops and noise, and a
+resumed run draws the same numbers as an uninterrupted one without saving generator states.
 """
 
 import hashlib

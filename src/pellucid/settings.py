@@ -1,4 +1,4 @@
-"""How settings are checked where they are made: types, choices and ranges, by what their class declares.
+"""Base class of settings: types, choices and ranges are validated when they are made.
 
 >>> @dataclass(frozen=True)
 ... class Example(Settings):

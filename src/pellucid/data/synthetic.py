@@ -1,4 +1,4 @@
-"""Drawn shapes: a data set of any size that needs no network, for tests and for a first look."""
+"""Synthetic shapes: a data set of any size that needs no download, for tests and first experiments."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,7 +12,7 @@ from pellucid.errors import UserError
 
 Plane = NDArray[np.float64]
 
-# Shapes within the unit circle: the class, and whether the point (x, y) belongs to it.
+# Shapes within the unit circle: class name and indicator function of (x, y).
 SHAPES: dict[str, Callable[[Plane, Plane], NDArray[np.bool_]]] = {
     "disc": lambda x, y: x**2 + y**2 < 0.7,
     "square": lambda x, y: np.maximum(abs(x), abs(y)) < 0.7,
@@ -24,7 +24,7 @@ SHAPES: dict[str, Callable[[Plane, Plane], NDArray[np.bool_]]] = {
 
 
 def load(source: Path | None = None) -> Splits:
-    """`shapes` as it comes, for the table of data sets; a source would have no effect and is refused."""
+    """`shapes` with its defaults, for the table of data sets; raises `UserError` for a source."""
     if source is not None:
         raise UserError(f"Expected no source for drawn shapes, found {source}; leave it out.")
     return shapes()
@@ -32,9 +32,9 @@ def load(source: Path | None = None) -> Splits:
 
 @lru_cache(maxsize=4)  # drawing takes a second or two; the arrays are read-only
 def shapes(num_images: int = 2_000, size: int = 32, num_classes: int = 4, seed: int = 0) -> Splits:
-    """`num_images` drawings of `size` x `size` pixels to train on, and a fifth as many to test on, the same ones for the same seed.
+    """`num_images` training images of `size` x `size` pixels, and a fifth as many test images, deterministic given the seed.
 
-    The class is the shape alone: place, size, angle, colours and the striped background are drawn at random.
+    The class is the shape: position, size, angle, colours and the striped background are random.
     """
     if not (num_images >= 1 and size >= 8 and 2 <= num_classes <= len(SHAPES)):
         raise UserError(
@@ -58,7 +58,7 @@ def _draw_all(num_images: int, size: int, classes: tuple[str, ...], generator: n
 
 
 def _draw(name: str, size: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """One picture, (size, size, 3): computed at three times the size and averaged, so that edges are smooth as in a photograph."""
+    """One image, (size, size, 3), rendered at three times the size and averaged for anti-aliased edges."""
     steps = (np.arange(3 * size) + 0.5) / (1.5 * size) - 1
     x, y = np.meshgrid(steps, steps)
 
@@ -72,7 +72,7 @@ def _draw(name: str, size: int, generator: np.random.Generator) -> NDArray[np.ui
     u, v = ((x - left) * np.cos(turn) + (y - up) * np.sin(turn)) / radius, ((y - up) * np.cos(turn) - (x - left) * np.sin(turn)) / radius
     picture[SHAPES[name](u, v)] = colour
 
-    if generator.random() < 0.5:  # a dark shape on a light ground
+    if generator.random() < 0.5:  # a dark shape on a light background
         picture = 1 - picture
     smooth: Plane = picture.reshape(size, 3, size, 3, 3).mean(axis=(1, 3))
     return np.rint(255 * smooth).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Compression: what a codec threw away."""
+"""JPEG compression."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 def jpeg(images: Tensor, quality: Tensor, _generator: Generator) -> Tensor:
     """Encodes each image as JPEG and decodes it again.
 
-    images: (B, 3, H, W) in [0, 1], rounded to 8 bits; quality: (B,) from 1, the worst, to 100, rounded to whole numbers, as libjpeg
-    understands it, with halved chroma (4:2:0). The codec is OpenCV's and runs on the CPU, whatever device the images are on.
+    images: (B, 3, H, W) in [0, 1], quantised to 8 bits; quality: (B,) from 1, the worst, to 100, rounded to integers, on libjpeg's
+    scale, with chroma subsampling 4:2:0. The codec is OpenCV's and runs on the CPU, whatever device the images are on.
     """
     import cv2
     import numpy as np
     import torch
 
-    pixels = images.detach().mul(255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).flip(3).numpy()  # flip: OpenCV wants BGR
+    pixels = images.detach().mul(255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).flip(3).numpy()  # flip: OpenCV expects BGR
     decoded = np.empty_like(pixels)
     for index, setting in enumerate(quality.round().int().tolist()):
         _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels[index]), [cv2.IMWRITE_JPEG_QUALITY, setting])

@@ -1,4 +1,4 @@
-"""Several pipelines for the images of one batch, a share of them each."""
+"""Mixtures: every image of a batch is degraded by one of several pipelines."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Mixture:
-    """Suites by weight: every image is damaged by one of them, drawn with a probability in proportion to its weight. Raises `UserError`.
+    """Weighted suites: each image is degraded by one of them, drawn with probability proportional to its weight. Raises `UserError`.
 
     Args:
-        weights: names out of `pellucid.degradations.SUITES`, and their weights; the sum need not be 1.
+        weights: names from `pellucid.degradations.SUITES`, and their weights; they need not sum to 1.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from pellucid.degradations import SUITES  # the table has mixtures of its own
+        from pellucid.degradations import SUITES  # circular: the table contains mixtures
 
         unknown = [name for name in self.weights if not isinstance(SUITES.get(name), Pipeline)]
         if unknown or not self.weights:
@@ -42,18 +42,18 @@ class Mixture:
 
     @property
     def pipelines(self) -> tuple[Pipeline, ...]:
-        """The suites themselves, in the order of their names."""
+        """The suites themselves, in the order of `weights`."""
         from pellucid.degradations import SUITES
 
         return tuple(suite for name in self.weights if isinstance(suite := SUITES[name], Pipeline))
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of damage that it records, each once."""
+        """The kinds of damage that it records, without duplicates."""
         return tuple(dict.fromkeys(kind for pipeline in self.pipelines for kind in pipeline.kinds))
 
     def __call__(self, images: Tensor, generator: Generator) -> tuple[Tensor, Damage]:
-        """Damages images (B, 3, H, W) in [0, 1], with a generator on their device."""
+        """Degrades images (B, 3, H, W) in [0, 1], with a generator on their device."""
         import torch
 
         from pellucid.batch import Damage
@@ -61,12 +61,12 @@ class Mixture:
         shares = torch.tensor(list(self.weights.values()), dtype=torch.float32).cumsum(0)
         lots = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32) * shares[-1]
         suite = torch.bucketize(lots, shares[:-1].to(images.device), right=True)
-        degraded, hole = images.clone(), torch.zeros_like(images[:, :1], dtype=torch.bool)
+        degraded, mask = images.clone(), torch.zeros_like(images[:, :1], dtype=torch.bool)
         strengths = {kind: torch.full_like(lots, math.nan) for kind in self.kinds}
         for index, pipeline in enumerate(self.pipelines):
             chosen = (suite == index).nonzero().squeeze(1)
             degraded[chosen], damage = pipeline(images[chosen], generator)
-            hole[chosen] = damage.hole
+            mask[chosen] = damage.mask
             for kind, strength in damage.strengths.items():
                 strengths[kind][chosen] = strength
-        return degraded, Damage(strengths, hole)
+        return degraded, Damage(strengths, mask)

@@ -1,4 +1,4 @@
-"""Noise: what a sensor adds."""
+"""Gaussian noise."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ if TYPE_CHECKING:
 def gaussian_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:
     """Adds independent Gaussian noise to every pixel and channel, then clips to [0, 1].
 
-    images: (B, 3, H, W) in [0, 1]; sigma: (B,) standard deviation on the [0, 1] scale. On CPU the draw is the same on every machine for
-    float64 images only: for float32 torch picks the algorithm by the processor's vector instructions.
+    images: (B, 3, H, W) in [0, 1]; sigma: (B,) standard deviation on the [0, 1] scale. On CPU the noise is the same on every machine for
+    float64 images only: for float32 torch's algorithm depends on the processor's vector instructions.
     """
     import torch
 

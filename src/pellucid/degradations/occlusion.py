@@ -1,4 +1,4 @@
-"""Occlusion: pixels that are lost altogether."""
+"""Occlusion: regions whose pixels are lost, and the content that replaces them."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 FILL = 0.5
-"""The value of a destroyed pixel on the [0, 1] scale: zero once the model has brought the image to [-1, 1]."""
+"""The value of a destroyed pixel on the [0, 1] scale: zero after the model has normalised to [-1, 1]."""
 
 
 ELLIPSE, STROKE, BLOB = 1, 2, 3
-"""Shapes of a lost region, beside the box."""
+"""Shapes of a lost region other than the box."""
 
 
-def square_hole(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
-    """Places one square in each image, uniformly among the places where it lies fully inside; returns (B, 1, H, W) bool.
+def square_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
+    """Places one square in each image, uniformly over the positions where it lies fully inside; returns (B, 1, H, W) bool.
 
-    images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, rounded to whole ones and clamped to the image's shorter side.
+    images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, rounded to integers and clamped to the image's shorter side.
     """
     import torch
 
     num, _, height, width = images.shape
     side = side.round().clamp(0, min(height, width)).view(-1, 1)
-    # float32 whatever the images are: of two images that differ only in dtype, the same part is lost.
+    # float32 whatever the images' dtype, so that the mask does not depend on it.
     places = torch.rand((2, num, 1), generator=generator, device=images.device, dtype=torch.float32)
 
     def covered(length: int, place: Tensor) -> Tensor:
@@ -40,20 +40,20 @@ def square_hole(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 
 
 def occlusion(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
-    """Sets one square of each image to `FILL`; arguments as for `square_hole`."""
-    return images.masked_fill(square_hole(images, side, generator), FILL)
+    """Sets one square of each image to `FILL`; arguments as for `square_mask`."""
+    return images.masked_fill(square_mask(images, side, generator), FILL)
 
 
-def region_hole(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
-    """Places one region of another shape in each image, anywhere, so that the border may cut it; returns (B, 1, H, W) bool.
+def region_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
+    """Places one region of random shape at a random position in each image, where the border may cut it; returns (B, 1, H, W) bool.
 
-    images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, of the square that has the region's area. A quarter each are
-    boxes, upright or turned, with sides of 1:2.5 at most; ellipses of such axes; strokes, 6 to 12 times as long as wide; and blobs.
+    images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, of the square of equal area. With equal probability:
+    boxes, upright or rotated, of aspect ratio up to 2.5; ellipses, likewise; strokes, 6 to 12 times as long as wide; and blobs.
     """
     import torch
 
     num, _, height, width = images.shape
-    # Drawn in float32, as for the square; computed in float64, so that rounding moves no border on another processor.
+    # Drawn in float32, as for the square; computed in float64, so that rounding on another processor does not change the mask.
     drawn = torch.rand((8, num, 1, 1), generator=generator, device=images.device, dtype=torch.float32).double()
     shape = (4 * drawn[0]).floor()
     turn = 2 * math.pi * drawn[3] * (drawn[4] < 0.5)
@@ -67,13 +67,13 @@ def region_hole(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     ellipse = (along.square() / aspect.square() + across.square() * aspect.square()).sqrt() * (math.sqrt(math.pi) / 2)
     angle = torch.atan2(rows, columns)
     waves = 1 + 0.3 * (2 * angle + 2 * math.pi * drawn[6]).cos() + 0.2 * (3 * angle + 2 * math.pi * drawn[7]).cos()
-    blob = (rows.square() + columns.square()).sqrt() * (math.sqrt(1.065 * math.pi) / 2) / waves  # 1.065: what the waves add to the area
+    blob = (rows.square() + columns.square()).sqrt() * (math.sqrt(1.065 * math.pi) / 2) / waves  # 1.065: area factor of the waves
     distance = torch.where(shape == ELLIPSE, ellipse, torch.where(shape == BLOB, blob, box))
     return (distance < half).unsqueeze(1)
 
 
 def random_content(images: Tensor, generator: Generator) -> Tensor:
-    """What lost regions show, (B, 3, H, W): each of `CONTENTS` in as many images, about."""
+    """The content of lost regions, (B, 3, H, W): one of `CONTENTS` for each image, with equal probability."""
     import torch
 
     options = torch.stack([fill(images, generator) for fill in CONTENTS.values()])
@@ -82,11 +82,11 @@ def random_content(images: Tensor, generator: Generator) -> Tensor:
 
 
 def lost_region(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
-    """Fills a region of any shape with anything; arguments as for `region_hole`."""
+    """Fills a region of random shape with random content; arguments as for `region_mask`."""
     import torch
 
-    hole = region_hole(images, side, generator)
-    return torch.where(hole, random_content(images, generator), images)
+    mask = region_mask(images, side, generator)
+    return torch.where(mask, random_content(images, generator), images)
 
 
 def black(images: Tensor, _generator: Generator) -> Tensor:
@@ -126,7 +126,7 @@ def noise(images: Tensor, generator: Generator) -> Tensor:
 
 
 def other_picture(images: Tensor, _generator: Generator) -> Tensor:
-    """The picture before it in the batch, upside down; of a batch of one, the picture itself."""
+    """The previous image in the batch, rotated by 180 degrees; in a batch of one, the image itself, rotated."""
     return images.roll(1, 0).flip((2, 3))
 
 
@@ -138,16 +138,16 @@ CONTENTS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "noise": noise,
     "picture": other_picture,
 }
-"""What a lost region may show, by name."""
+"""Contents of a lost region, by name."""
 
 
 def square_of(content: str) -> Callable[[Tensor, Tensor, Generator], Tensor]:
-    """`occlusion` with another content than grey."""
+    """`occlusion` with content other than grey."""
 
     def occlude(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
         import torch
 
-        hole = square_hole(images, side, generator)
-        return torch.where(hole, CONTENTS[content](images, generator), images)
+        mask = square_mask(images, side, generator)
+        return torch.where(mask, CONTENTS[content](images, generator), images)
 
     return occlude

@@ -1,6 +1,7 @@
-"""Several degradations, one after the other, drawn for each image and recorded.
+"""Pipelines: several degradations in sequence, sampled for each image and recorded.
 
-`Step` and `Pipeline` are values: they compare, hash, print and live in a recipe's YAML. Torch is imported when a pipeline is called.
+`Step` and `Pipeline` are immutable, comparable and hashable, and can be written in a recipe's YAML. Torch is imported when a pipeline is
+called.
 """
 
 from __future__ import annotations
@@ -21,13 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Step:
-    """One degradation of a pipeline; raises `UserError` for what that degradation can't do.
+    """One degradation of a pipeline; raises `UserError` for invalid settings.
 
     Args:
         name: a key of `DEGRADATIONS`.
-        low: the least strength, in the degradation's unit; strengths are drawn uniformly.
-        high: the greatest strength; none for a fixed one, that of `low`.
-        probability: that of an image to get this step, from 0 to 1.
+        low: the smallest strength, in the degradation's unit; strengths are drawn uniformly.
+        high: the largest strength; `None` for a fixed strength, `low`.
+        probability: of applying this step to an image, from 0 to 1.
     """
 
     name: str
@@ -47,13 +48,13 @@ class Step:
 
     @property
     def highest(self) -> float:
-        """The greatest strength that is drawn."""
+        """The largest strength that is drawn."""
         return self.low if self.high is None else self.high
 
     @property
     def degradation(self) -> Degradation:
-        """The row of the table."""
-        from pellucid.degradations import DEGRADATIONS  # the table's module exports this one's classes
+        """The row of `DEGRADATIONS`."""
+        from pellucid.degradations import DEGRADATIONS  # circular: that module exports this one's classes
 
         if self.name not in DEGRADATIONS:
             raise UserError(f"Expected a degradation out of {', '.join(DEGRADATIONS)}, found {self.name!r}; correct its name.")
@@ -65,16 +66,16 @@ class Step:
         return self.degradation.kind or self.name
 
     def apply(self, images: Tensor, strength: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """The degraded images, and which pixels this destroyed, (B, 1, H, W) bool."""
+        """The degraded images, and the mask of the pixels destroyed by this step, (B, 1, H, W) bool."""
         import torch
 
         row = self.degradation
-        if row.hole is None:
+        if row.mask is None:
             return row.function(images, strength, generator), torch.zeros_like(images[:, :1], dtype=torch.bool)
-        hole = row.hole(images, strength, generator)
+        mask = row.mask(images, strength, generator)
         if row.fill is None:
-            return images.masked_fill(hole, FILL), hole
-        return torch.where(hole, row.fill(images, generator), images), hole
+            return images.masked_fill(mask, FILL), mask
+        return torch.where(mask, row.fill(images, generator), images), mask
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class Pipeline:
     """Steps in the order in which they are applied; raises `UserError`.
 
     Args:
-        steps: the degradations, each once at most.
-        at_most: how many of the steps that were drawn for an image it keeps, chosen uniformly; none keeps all.
+        steps: the degradations, each kind at most once.
+        at_most: maximum number of the steps drawn for an image that are applied, chosen uniformly; `None` for no maximum.
     """
 
     steps: tuple[Step, ...] = ()
@@ -98,33 +99,33 @@ class Pipeline:
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """The kinds of damage that it records, in its order."""
+        """The kinds of damage that it records, in the order of the steps."""
         return tuple(step.kind for step in self.steps)
 
     def __call__(self, images: Tensor, generator: Generator) -> tuple[Tensor, Damage]:
-        """Damages images (B, 3, H, W) in [0, 1], with a generator on their device; those that get no step come back as they were."""
+        """Degrades images (B, 3, H, W) in [0, 1], with a generator on their device; images without a step are returned unchanged."""
         import torch
 
         from pellucid.batch import Damage
 
         strengths = {}
-        hole = torch.zeros_like(images[:, :1], dtype=torch.bool)
+        mask = torch.zeros_like(images[:, :1], dtype=torch.bool)
         for step, chosen in zip(self.steps, self._choose(images, generator), strict=True):
             uniform = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32)
             strength = step.low + (step.highest - step.low) * uniform
             if chosen is None:
                 images, destroyed = step.apply(images, strength, generator)
-                hole = hole | destroyed
+                mask = mask | destroyed
             else:
                 part, destroyed = step.apply(images[chosen], strength[chosen], generator)
                 images = images.index_copy(0, chosen, part)
-                hole = hole.index_copy(0, chosen, hole[chosen] | destroyed)
+                mask = mask.index_copy(0, chosen, mask[chosen] | destroyed)
                 strength = torch.full_like(strength, math.nan).index_copy(0, chosen, strength[chosen])
             strengths[step.kind] = strength
-        return images, Damage(strengths, hole)
+        return images, Damage(strengths, mask)
 
     def _choose(self, images: Tensor, generator: Generator) -> list[Tensor | None]:
-        """For each step the indices of the images that get it, or None for all: that case is known beforehand and needs no copies."""
+        """For each step the indices of the images it is applied to, or None for all: that case is known in advance and needs no copies."""
         import torch
 
         certain = [step.probability == 1 and self.at_most is None for step in self.steps]

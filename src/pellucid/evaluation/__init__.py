@@ -1,4 +1,4 @@
-"""Model x track -> table.
+"""Evaluation of models on benchmark tracks.
 
 `TRACKS` lists the damage that models are measured under, `evaluate.evaluate` measures one, and `classical.CLASSICAL` lists methods that
 need no training, to compare with. Only the tracks are imported here, without torch: the command line names them.

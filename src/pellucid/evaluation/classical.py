@@ -1,6 +1,6 @@
-"""Restoration without training: what every learned restorer must beat.
+"""Classical baselines, which need no training.
 
-The methods are OpenCV's and get what a trained model does not: the true noise level and the true hole. They work on 8-bit pictures, so
+The methods are OpenCV's and get what a trained model does not: the true noise level and the true mask. They work on 8-bit pictures, so
 their answers are rounded to 1/255.
 
     >>> from pellucid.evaluation.evaluate import measure
@@ -22,7 +22,7 @@ SMOOTHING = 0.5
 """Strength of non-local means in noise deviations: among .35 to .8 the best PSNR on CIFAR-10 training images at sigma .06 to .10."""
 
 INPAINT_RADIUS = 3.0
-"""Pixels around a point of the hole that Telea's method looks at: among 1 to 8 the best PSNR on `reference`, training images."""
+"""Pixels around a point of the mask that Telea's method looks at: among 1 to 8 the best PSNR on `reference`, training images."""
 
 
 def denoise(picture: Picture, sigma: float) -> Picture:
@@ -36,24 +36,24 @@ def denoise(picture: Picture, sigma: float) -> Picture:
     return np.asarray(cv2.fastNlMeansDenoisingColored(picture, None, strength, strength), dtype=np.uint8)
 
 
-def inpaint(picture: Picture, hole: Picture) -> Picture:
-    """Fills the hole by fast marching (Telea 2004); picture: (H, W, 3) uint8; hole: (H, W) uint8, non-zero where pixels are lost."""
-    return np.asarray(cv2.inpaint(picture, hole, INPAINT_RADIUS, cv2.INPAINT_TELEA), dtype=np.uint8)
+def inpaint(picture: Picture, mask: Picture) -> Picture:
+    """Fills the masked pixels by fast marching (Telea 2004); picture: (H, W, 3) uint8; mask: (H, W) uint8, non-zero where lost."""
+    return np.asarray(cv2.inpaint(picture, mask, INPAINT_RADIUS, cv2.INPAINT_TELEA), dtype=np.uint8)
 
 
 def _restored(batch: Batch, method: Callable[[Picture, Picture, float], Picture]) -> Output:
-    """Applies a function of (picture, hole, sigma) to every image."""
+    """Applies a function of (picture, mask, sigma) to every image."""
     pictures = batch.degraded.mul(255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
-    holes = batch.damage.hole[:, 0].to("cpu", torch.uint8).numpy()
+    masks = batch.damage.mask[:, 0].to("cpu", torch.uint8).numpy()
     sigmas = batch.damage.strengths.get("gaussian_noise", torch.zeros(len(batch))).nan_to_num(0.0).tolist()
-    restored = np.stack([method(picture, hole, sigma) for picture, hole, sigma in zip(pictures, holes, sigmas, strict=True)])
+    restored = np.stack([method(picture, mask, sigma) for picture, mask, sigma in zip(pictures, masks, sigmas, strict=True)])
     return Output(restored=torch.from_numpy(restored).permute(0, 3, 1, 2).to(batch.degraded) / 255)
 
 
 CLASSICAL: dict[str, Callable[[Batch], Output]] = {
     "damaged image": lambda batch: Output(restored=batch.degraded),
     "non-local means": lambda batch: _restored(batch, lambda picture, _, sigma: denoise(picture, sigma)),
-    "inpainting": lambda batch: _restored(batch, lambda picture, hole, _: inpaint(picture, hole)),
-    "inpainting, then means": lambda batch: _restored(batch, lambda picture, hole, sigma: denoise(inpaint(picture, hole), sigma)),
+    "inpainting": lambda batch: _restored(batch, lambda picture, mask, _: inpaint(picture, mask)),
+    "inpainting, then means": lambda batch: _restored(batch, lambda picture, mask, sigma: denoise(inpaint(picture, mask), sigma)),
 }
 """Functions of a batch by the name of their row in a table; give them to `evaluate.measure`."""

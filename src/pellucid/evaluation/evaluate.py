@@ -1,4 +1,4 @@
-"""A model, a data set, a track -> a table."""
+"""Evaluates a model on a track."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 from torch import Tensor, nn
 
-from pellucid.batch import Batch, Damage, Output
+from pellucid.batch import Batch, Damage, Output, from_pixels
 from pellucid.data.dataset import Dataset
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
@@ -68,7 +68,7 @@ class Evaluation:
         """What the columns mean, and what is wrong with them, a line each, to stand below the table."""
         notes = [f"{figure.heading}: {figure.meaning}" for figure in self.shown.values() if figure.explained]
         if self.metrics["broken"]:
-            notes.append(f"{BROKEN}: {self.metrics['broken']:,} outputs are not finite, and count in accuracy alone.")
+            notes.append(f"{BROKEN}: {self.metrics['broken']:,} outputs are not finite: they count as named wrong, and in no other figure.")
         return "\n".join(notes)
 
     def table(self) -> Table:
@@ -100,7 +100,7 @@ def evaluate(
     """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
 
     limit: only the first so many images; damages: the kinds of damage that the model tells apart, `ModelMetadata.damages`. The damage of an
-    image depends on its place in `dataset`; see `damage`. The network computes in the
+    image depends on its index in `dataset`; see `damage`. The network computes in the
     precision of `choose_precision`, the metrics in float32. Raises `UserError` if there is no image to measure on.
     """
     if isinstance(model, nn.Module) and model.training:
@@ -129,7 +129,7 @@ def measure(
     progress: Progress | None = None,
     damages: Sequence[str] = (),
 ) -> Evaluation:
-    """`evaluate` for what must see more than the damaged image, such as the true hole."""
+    """`evaluate` for what must see more than the damaged image, such as the true mask."""
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
     if num_images < 1:
         raise UserError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
@@ -162,12 +162,12 @@ def batches(
 ) -> Iterator[Batch]:
     """The first images of a data set in its order, damaged as the track has it, with their record, on `device`."""
     for start in range(0, num_images, batch_size):
-        places = range(start, min(start + batch_size, num_images))
-        pixels = torch.tensor(dataset.images[places.start : places.stop])
-        clean = pixels.permute(0, 3, 1, 2).contiguous().float() / 255
-        labels = torch.tensor(dataset.labels[places.start : places.stop])
-        degraded, record = damage(track, level, clean, places)
-        record = Damage({name: strength.to(device) for name, strength in record.strengths.items()}, record.hole.to(device))
+        indices = range(start, min(start + batch_size, num_images))
+        part = slice(indices.start, indices.stop)
+        clean = from_pixels(dataset.read(part))
+        labels = torch.tensor(dataset.labels[part])
+        degraded, record = damage(track, level, clean, indices)
+        record = Damage({name: strength.to(device) for name, strength in record.strengths.items()}, record.mask.to(device))
         yield Batch(clean.to(device), degraded.to(device), labels.to(device), record)
 
 

@@ -1,4 +1,4 @@
-"""Tracks: the damage under which models are compared, the same bytes for everyone.
+"""Tracks: the damage under which models are compared, byte-identical everywhere.
 
 A track has one or several levels, each a pipeline. The damage of image i is keyed by (track, level, protocol seed, i) alone; a track that
 differs from another in its training only has the other's damage, to the byte.
@@ -81,5 +81,5 @@ def damage(track: Track, level: Level, images: Tensor, indices: Iterable[int], s
         for image, index in zip(images.double().unsqueeze(1).unbind(), indices, strict=True)
     ]
     strengths = {kind: torch.cat([record.strengths[kind] for _, record in parts]) for kind in level.pipeline.kinds}
-    hole = torch.cat([record.hole for _, record in parts])
-    return torch.cat([degraded for degraded, _ in parts]).float(), Damage(strengths, hole)
+    mask = torch.cat([record.mask for _, record in parts])
+    return torch.cat([degraded for degraded, _ in parts]).float(), Damage(strengths, mask)

@@ -1,1 +1,1 @@
-"""Comparisons: arms x seeds, trained and measured under one protocol, and the report of what they found."""
+"""Comparisons: several arms, trained with several seeds and measured under one protocol."""

@@ -1,4 +1,4 @@
-"""Results -> what follows from them: every figure of every arm with its interval, and every difference that was asked for."""
+"""Statistical analysis of a comparison: every figure of every arm with its interval, and every paired difference."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -121,7 +121,7 @@ def _incomplete(results: Results, arm: str) -> Iterator[str]:
                 yield f"{arm} with seed {seed} has no {FIGURES[metric].heading} on track “{track}”"
         for seed, run in results.runs[arm].items():
             if broken := run.metrics.get(track, {}).get("broken"):
-                yield f"{arm} with seed {seed} has {broken:,} outputs on track “{track}” that are not finite and count in accuracy alone"
+                yield f"{arm} with seed {seed} has {broken:,} outputs on track “{track}” that are not finite and count as named wrong"
 
 
 def _differences(results: Results, arm: str, baseline: str) -> Differences:

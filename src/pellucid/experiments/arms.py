@@ -23,7 +23,7 @@ class Arm:
 
 
 def change(part: str, **settings: Any) -> Change:
-    """Changes settings of one part of a recipe, such as `change("model", arm="classify")`."""
+    """Changes settings of one part of a recipe, such as `change("model", tasks="classify")`."""
     return lambda recipe: replace(recipe, **{part: replace(getattr(recipe, part), **settings)})
 
 
@@ -39,25 +39,26 @@ def chain(*changes: Change) -> Change:
 
 
 alone = chain(
-    change("model", decoded_to_class="off", class_to_decoder="off", damage_head=False, damage_to_decoder="off"),
+    change("model", class_to_decoder=False, damage_head=False, damage_to_decoder=False),
+    change("training", shuffle_guidance=False),
     change("objective", distillation=0.0, balance="fixed"),
 )
 """Leaves out what one task tells the other, and the third task."""
 
-plain = chain(alone, change("model", last_stage="shared", context_width=0))
+plain = chain(alone, change("model", last_stage="shared"))
 """Leaves out what each task has for itself, too."""
 
-classify = chain(alone, change("model", arm="classify"))
-restore = chain(alone, change("model", arm="restore"))
+classify = chain(alone, change("model", architecture="joint", tasks="classify"))
+restore = chain(alone, change("model", architecture="joint", tasks="restore"))
 restore_l1 = chain(restore, change("objective", restoration="l1", weight=1.0))
-sequential = chain(alone, change("model", arm="sequential"))
-joint_plain = chain(plain, change("model", arm="joint"), change("objective", weight=0.1, restoration="l1"))
-paper_listing = chain(plain, change("model", arm="paper-listing"), change("objective", weight=0.1, restoration="l1"))
+sequential = chain(alone, change("model", architecture="sequential", tasks="both"))
+joint_plain = chain(plain, change("model", architecture="joint", tasks="both"), change("objective", weight=0.1, restoration="l1"))
+paper_listing = chain(plain, change("model", architecture="paper-listing", tasks="both"), change("objective", weight=0.1, restoration="l1"))
 
-joint = change("model", arm="joint")
+joint = change("model", architecture="joint", tasks="both")
 """The joint network as the recipe has it."""
 
-design = chain(alone, change("model", arm="joint", last_stage="read", context_width=0, damage_head=True))
+design = chain(alone, change("model", architecture="joint", tasks="both", last_stage="read", damage_head=True))
 """The joint network from which the mechanisms are told apart, one change each."""
 
 
@@ -74,7 +75,7 @@ LABELLED_PART = 10
 
 def few_labels(recipe: Recipe) -> Recipe:
     """Keep one label in ten, unless the recipe says how many."""
-    return change("data", labels=recipe.data.labels or _num_images(recipe.data) // LABELLED_PART)(recipe)
+    return change("data", labels=recipe.data.labels or max(1, _num_images(recipe.data) // LABELLED_PART))(recipe)
 
 
 def labelled_only(recipe: Recipe) -> Recipe:
@@ -89,8 +90,4 @@ def labelled_only(recipe: Recipe) -> Recipe:
 @cache
 def _num_images(of: DataConfig) -> int:
     """The images that are trained on, with or without a label."""
-    from pellucid import data
-    from pellucid.run import training_images
-
-    everything = Recipe(data=replace(of, labels=0, unlabelled=True))
-    return len(training_images(everything, data.load(of.dataset, of.source).train)[0])
+    return len(replace(of, labels=0, unlabelled=True).splits().train)

@@ -39,7 +39,7 @@ class Comparison:
         return change("training", seed=seed)(self.arms[arm].change(self.base))
 
     def changes(self, arm: str) -> list[str]:
-        """How an arm differs from the base, as `model.arm: joint -> classify`."""
+        """How an arm differs from the base, as `model.tasks: both -> classify`."""
         return differences(settings(self.base), settings(self.arms[arm].change(self.base)))
 
     @property
@@ -47,7 +47,7 @@ class Comparison:
         """What is compared: every arm with those of its baselines that take part, or all with the first one where no baseline does."""
         named = tuple((name, baseline) for name, arm in self.arms.items() for baseline in arm.baselines if baseline in self.arms)
         first, *others = self.arms
-        return named or tuple((other, first) for other in others)
+        return named or tuple((other, first) for other in others if not {first, other} <= set(SINGLE))
 
     def only(self, arms: Sequence[str] | None = None, tracks: Sequence[str] | None = None) -> "Comparison":
         """The same question, asked of these arms and on these tracks alone; `None` for all of them."""
@@ -73,9 +73,18 @@ REFERENCE: dict[str, Arm] = {
 """The arms of the protocol; `restore` is trained on what it is measured by, like the others, `restore-l1` on the protocol's L1."""
 
 
-def _mechanism(control: str | None = None, **settings: Any) -> Arm:
-    """The joint design with one mechanism more, compared with it as it is, and with the mechanism's control."""
-    return Arm(chain(arms.design, change("model", **settings)), ("joint", control) if control else ("joint",))
+def _mechanism(**model: Any) -> Arm:
+    """The joint design with one mechanism more or less, compared with it as it is."""
+    return Arm(chain(arms.design, change("model", **model)), ("joint",))
+
+
+def _guided(name: str, **model: Any) -> dict[str, Arm]:
+    """The joint design with a mechanism that tells the decoder something, and its control, which is told of another image."""
+    guided, control = change("model", **model), f"{name}-shuffled"
+    return {
+        name: Arm(chain(arms.design, guided), ("joint", control)),
+        control: Arm(chain(arms.design, guided, change("training", shuffle_guidance=True)), ("joint",)),
+    }
 
 
 def _teacher(control: str | None = None, sees: str = "clean") -> Arm:
@@ -89,14 +98,9 @@ MECHANISMS: dict[str, Arm] = {
     "restore": Arm(chain(arms.design, arms.restore)),
     "joint": Arm(arms.design, SINGLE),
     "joint-last-stage-shared": _mechanism(last_stage="shared"),
-    "joint-last-stage-private": _mechanism(last_stage="private"),
     "joint-without-damage-head": _mechanism(damage_head=False),
-    "joint-decoded-to-class": _mechanism("joint-decoded-to-class-shuffled", decoded_to_class="on"),
-    "joint-decoded-to-class-shuffled": _mechanism(decoded_to_class="shuffled"),
-    "joint-class-to-decoder": _mechanism("joint-class-to-decoder-shuffled", class_to_decoder="on"),
-    "joint-class-to-decoder-shuffled": _mechanism(class_to_decoder="shuffled"),
-    "joint-damage-to-decoder": _mechanism("joint-damage-to-decoder-shuffled", damage_to_decoder="on"),
-    "joint-damage-to-decoder-shuffled": _mechanism(damage_to_decoder="shuffled"),
+    **_guided("joint-class-to-decoder", class_to_decoder=True),
+    **_guided("joint-damage-to-decoder", damage_to_decoder=True),
     "joint-clean-teacher": _teacher("joint-degraded-teacher"),
     "joint-degraded-teacher": _teacher(sees="degraded"),
 }

@@ -1,4 +1,4 @@
-"""What one forward of a recipe's network costs, and how wide a network a given cost affords."""
+"""The cost of a network in multiply-accumulates and time, and the width that a given cost affords."""
 
 import time
 from bisect import bisect_left

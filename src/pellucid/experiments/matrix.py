@@ -1,4 +1,4 @@
-"""Walks the matrix of a comparison, arms x seeds: trains what is not trained, measures what is not measured, several runs at a time."""
+"""Runs the matrix of a comparison, arms x seeds, several runs at a time; finished runs are skipped."""
 
 import contextlib
 import json
@@ -8,6 +8,7 @@ import signal
 import sys
 import textwrap
 import threading
+import time
 import traceback
 from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -23,8 +24,6 @@ from rich import get_console
 from rich.console import Console
 from rich.live import Live
 
-from pellucid import data
-from pellucid.data import Dataset
 from pellucid.device import choose_device
 from pellucid.errors import DivergenceError, UserError
 from pellucid.evaluation import TRACKS
@@ -38,13 +37,17 @@ from pellucid.metrics import FIGURES
 from pellucid.progress import Heartbeat
 from pellucid.provenance import provenance
 from pellucid.recipe import Recipe, as_started, completed, differences, settings
-from pellucid.run import LOG, MODEL, run, training_images
+from pellucid.run import run
+from pellucid.run_folder import LOG, MODEL
 from pellucid.training.log import read_log
 
 RUNS, FAILURE = "runs", "failure.json"
 
 PATIENCE = 0.5
 """Seconds between two looks at how far the runs are."""
+
+LAST_SAVE = 60.0
+"""Seconds that a process has to save its state once the one that started it is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +72,7 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
     for seed in seeds:
         for arm in comparison.arms:
             recipe, folder = comparison.recipe(arm, seed), out / RUNS / arm / f"seed-{seed}"
-            restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.arm == "sequential" else None
+            restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.architecture == "sequential" else None
             jobs.append(Job(arm, seed, recipe, folder, comparison.tracks, restorer))
     _refuse_twins(jobs)
     started = [completed(result.settings) for job in jobs if (result := finished(job))]
@@ -105,19 +108,20 @@ def finished(job: Job) -> Result | None:
 def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
     """Do all jobs that are not done, `workers` of them at a time (0 for none), in as many processes with their share of the cores.
 
-    What a run prints goes to a text file beside its folder. A run that fails, such as one that diverges, leaves `failure.json` there, and
-    the others go on; the next call tries it again. A user's mistake stops all and is raised, such as weights that are gone on which a run
-    builds.
+    What a run prints goes to a text file beside its folder. A run that fails, such as one that diverges, leaves `failure.json` in it, and
+    the others go on; the next call tries it again. Where a process is killed, all runs of that moment are tried once more, one by one. A
+    user's mistake, such as weights that are gone on which a run builds, is raised; runs under way are stopped, their states saved.
     """
     waiting = [job for job in jobs if not finished(job)]
     if not waiting or not workers:
         return
     for job in waiting:
-        if job.restorer and (job.restorer / RESULT).exists() and not (job.restorer / MODEL).exists():
-            raise UserError(
-                f"Expected the restorer that {job.arm} builds on in {job.restorer / MODEL}, found its figures alone; remove that run, and "
-                "it will be trained again."
-            )
+        for folder in filter(None, (job.folder, job.restorer)):
+            if (folder / RESULT).exists() and not (folder / MODEL).exists():
+                raise UserError(
+                    f"Expected the weights that {job.arm} needs in {folder / MODEL}, found figures alone; remove that run, and it will be "
+                    "trained again."
+                )
     choose_device(device)
     threads = max(1, (os.cpu_count() or 1) // workers)
     progress = MatrixProgress([(job.arm, job.seed, job.folder / LOG) for job in jobs], {(job.arm, job.seed) for job in waiting})
@@ -127,8 +131,13 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, con
         live = stack.enter_context(Live(progress, console=console)) if console.is_terminal else None
         heartbeat = Heartbeat(console)
         running: dict[Future[None], Job] = {}
+        broken = False  # a process of the pool was killed: all that it runs fails, and it takes nothing more
+        again: list[Job] = []  # what ran then; one by one it shows whose process it is that gets killed
         while waiting or running:
-            for job in [job for job in waiting if _ready(job)][: workers - len(running)]:
+            if broken and not running:
+                pool, broken = stack.enter_context(_pool(workers)), False
+            room = (1 if again else workers) - len(running)
+            for job in [] if broken else [job for job in waiting if _ready(job)][: max(0, room)]:
                 waiting.remove(job)
                 running[pool.submit(_execute, job, device, threads, workers)] = job
                 progress.start(job.arm, job.seed)
@@ -136,16 +145,21 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, con
             for future in done:
                 job = running.pop(future)
                 if error := future.exception():
-                    _note(job, error)
+                    broken |= isinstance(error, BrokenProcessPool)
+                    if isinstance(error, BrokenProcessPool) and workers > 1 and job not in again:
+                        again.append(job)
+                        waiting.insert(0, job)
+                        continue
+                    _note(job, error, pool)
                     progress.fail(job.arm, job.seed)
                 else:
                     progress.finish(job.arm, job.seed)
+                if job in again:
+                    again.remove(job)
                 heartbeat.say(f"{job.arm}, seed {job.seed}: {progress.state(job.arm, job.seed)}")
-            if any(isinstance(future.exception(), BrokenProcessPool) for future in done) and not running:
-                pool = stack.enter_context(_pool(workers))
-            if not running and not any(_ready(job) for job in waiting):
+            if not running and not broken and not any(_ready(job) for job in waiting):
                 for job in waiting:
-                    _note(job, RuntimeError(f"it builds on the run in {job.restorer}, which is not finished"))
+                    _note(job, RuntimeError(f"it builds on the run in {job.restorer}, which is not finished"), pool)
                     progress.fail(job.arm, job.seed)
                 waiting.clear()
             if live:
@@ -158,12 +172,14 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
-    """Have this process asked to stop when the one that started it is gone: what it trains is saved, and no one else trains beside it."""
+    """Have this process end when the one that started it is gone, the state of its training saved: no one else trains beside it."""
     if parent := multiprocessing.parent_process():
 
         def watch() -> None:
             parent.join()
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGTERM)  # a training saves its state and stops; between two runs this ends the process
+            time.sleep(LAST_SAVE)
+            os._exit(1)
 
         threading.Thread(target=watch, daemon=True).start()
 
@@ -172,9 +188,11 @@ def _ready(job: Job) -> bool:
     return job.restorer is None or (job.restorer / RESULT).exists()
 
 
-def _note(job: Job, error: BaseException) -> None:
-    """Keep the reason why a run failed beside its folder; what is no failure of one run is raised."""
+def _note(job: Job, error: BaseException, pool: ProcessPoolExecutor) -> None:
+    """Keep the reason why a run failed in its folder; what is no failure of one run stops the others and is raised."""
     if not isinstance(error, Exception) or (isinstance(error, UserError) and not isinstance(error, DivergenceError)):
+        for process in (getattr(pool, "_processes", None) or {}).values():
+            process.terminate()  # asks to stop: a training saves its state
         raise error
     told = (
         "its process was killed, perhaps for want of memory" if isinstance(error, BrokenProcessPool) else textwrap.shorten(str(error), 400)
@@ -205,13 +223,16 @@ def _execute(job: Job, device: str, threads: int, workers: int) -> None:
         except Exception:
             traceback.print_exc()
             raise
+        finally:
+            if (parent := multiprocessing.parent_process()) and not parent.is_alive():
+                os._exit(1)  # no one is left to hand the result to
 
 
 def _train_and_measure(job: Job, device: str, workers: int) -> None:
     """Train what is not trained, and measure the tracks that are not measured."""
     network, metadata = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
     older = Result.load(job.folder) if (job.folder / RESULT).exists() else None
-    images = test_images(job.recipe)
+    images = job.recipe.data.splits().measured
     chosen, damages = choose_device(device), metadata.damages
     tracks = [track for track in job.tracks if older is None or track not in older.metrics]
     evaluations = {track: evaluate(network, images, TRACKS[track], device=chosen, damages=damages) for track in tracks}
@@ -225,11 +246,13 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
         settings=metadata.recipe,
         cost=Cost(
             parameters=sum(parameter.numel() for parameter in network.parameters()),
-            macs=count_macs(network, images.images.shape[1]),
+            macs=count_macs(network, images.size[0]),
             training_seconds=seconds,
         ),
         metrics=(older.metrics if older else {}) | {track: evaluation.to_json() for track, evaluation in evaluations.items()},
-        provenance=provenance(["pellucid", *sys.argv[1:]], chosen)
+        provenance=older.provenance
+        if older
+        else provenance(["pellucid", *sys.argv[1:]], chosen)
         | {"trained": metadata.trained, "trained_commit": metadata.commit, "runs_at_a_time": workers},
         per_image=(older.per_image if older else {})
         | {
@@ -248,10 +271,3 @@ def _course(records: list[dict[str, Any]], points: int = 50) -> list[dict[str, A
     """About so many records of a training, evenly spaced, and all with gradients in them."""
     every = max(1, len(records) // points)
     return [record for place, record in enumerate(records, 1) if place % every == 0 or "gradient_cosine" in record]
-
-
-def test_images(recipe: Recipe) -> Dataset:
-    """What a run is measured on: the images that its recipe holds out for tuning, or the test images."""
-    splits = data.load(recipe.data.dataset, recipe.data.source)
-    _, held_out = training_images(recipe, splits.train)
-    return held_out or splits.test

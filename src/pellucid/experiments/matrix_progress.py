@@ -1,4 +1,4 @@
-"""The view of a whole matrix of runs: what is done, what is running and how far, and the time left."""
+"""Progress of a matrix of runs, and the time left."""
 
 import time
 from collections.abc import Sequence
@@ -54,7 +54,7 @@ class MatrixProgress:
         """How many runs are done, and the time that has gone by and that is left."""
         passed = time.monotonic() - self.started
         left = self.seconds_left(passed)
-        done = len(self.logs) - len(self.unfinished)
+        done = len(self.logs) - len(self.unfinished) - len(self.failed)
         gone = f"{_clock(passed)} gone, {_clock(left) + ' left' if left is not None else 'time left not known yet'}"
         return f"{done} of {len(self.logs)} runs done, {gone}"
 
@@ -73,8 +73,9 @@ class MatrixProgress:
         return f"[bold]{progress:.0%}[/]" if run in self.running else "waiting" if not progress else f"stopped at {progress:.0%}"
 
     def seconds_left(self, passed: float) -> float | None:
-        """From the trainings of this session: what they got done in the time that has passed, and what is still to be done."""
-        done = sum((self._progress(run) if run in self.unfinished else 1.0) - before for run, before in self.before.items())
+        """From the trainings of this call: what they got done in the time that has passed, and what is still to be done."""
+        trained = {run: before for run, before in self.before.items() if run not in self.failed}
+        done = sum((self._progress(run) if run in self.unfinished else 1.0) - before for run, before in trained.items())
         todo = sum(1.0 - self._progress(run) for run in self.unfinished)
         return passed * todo / done if done > 0.02 else None
 

@@ -1,4 +1,4 @@
-"""What a run of a comparison left behind, and all of them together.
+"""Stored results of a run, and of a whole comparison.
 
 The folder of a run holds, beside what `pellucid.run` writes, `result.json` with its figures and `per-image.npz` with those of every test
 image; a run that has a `result.json` is finished. Both are small, so that the evidence of a comparison can be kept without its weights.
@@ -69,10 +69,10 @@ class Result:
         """The result in the folder of a finished run; `UserError` where its files are not whole."""
         per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
         try:
-            plain = json.loads((folder / RESULT).read_text())
+            plain = json.loads((folder / RESULT).read_text().replace('"hole_', '"mask_'))  # as older versions call it
             with np.load(folder / PER_IMAGE, allow_pickle=False) as columns:
                 for key in columns.files:
-                    track, name = key.split("/")
+                    track, name = key.replace("/hole_", "/mask_").split("/")
                     per_image.setdefault(track, {})[name] = columns[key].astype(np.float32)
             return cls(**(plain | {"cost": Cost(**plain["cost"])}), per_image=per_image)
         except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:
@@ -87,9 +87,9 @@ class Results:
     """Everything that a comparison knows once (some of) its runs are finished.
 
     question: in words; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
-    such as `model.arm: joint -> classify`, the seed left out; runs: by arm, then by seed, the finished ones; logs: the same, the records of
-    each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; pairs: arm and baseline, what is compared;
-    provenance: command, commit, device, date; failures: by arm and seed, why a run failed.
+    such as `model.tasks: both -> classify`, the seed left out; runs: by arm, then by seed, the finished ones; logs: the same, the records
+    of each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; pairs: arm and baseline, what is
+    compared; provenance: command, commit, device, date; failures: by arm and seed, why a run failed.
     """
 
     question: str

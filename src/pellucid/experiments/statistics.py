@@ -1,4 +1,4 @@
-"""What can be said of few seeds and many images: numbers -> means, differences, and intervals around them.
+"""Means, paired differences and confidence intervals, over seeds and over images.
 
 The interval over seeds says how a mean would vary if all networks were trained again; that over images, how it would vary on other images
 with the same networks. A claim about a method needs the first.

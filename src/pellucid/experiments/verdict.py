@@ -1,4 +1,4 @@
-"""Analysis -> one sentence, which may say no.
+"""The conclusion of a comparison in one sentence, which may be negative.
 
 A task gains or loses where the paired 95 % interval over seeds of its main figure, accuracy or PSNR on the first track, leaves 0 out. The
 interval over images is not asked: it says nothing of how seeds vary.
@@ -28,7 +28,7 @@ def verdicts(analysis: Analysis) -> dict[str, str]:
     compared = [arm for arm, _ in analysis.results.pairs]
     judged = list(dict.fromkeys(arm for arm in compared if arm.startswith(JOINT))) or list(dict.fromkeys(compared))
     if not judged:
-        return {"": "nothing to compare: no arm beside the single-task arms"}
+        return {"": f"nothing to compare: no arm beside {' and '.join(arms)}"}
     judged.sort(key=lambda arm: arm != JOINT)
     found = {arm: _clause(analysis, arm) for arm in judged}
     present = [name for name in SINGLE if name in arms]

@@ -1,4 +1,4 @@
-"""A trained model at work: pictures -> classes, restored pictures, and what was done to them. Knows nothing of how the model was trained.
+"""Inference: pictures -> classes, restored pictures, and estimates of the damage. Independent of training.
 
 `Predictor` takes arrays; `predict_files` takes files and folders, and draws a contact sheet of some of them.
 
@@ -13,6 +13,6 @@
 
 from pellucid.device import choose_device
 from pellucid.inference.predict import Summary, predict_files
-from pellucid.inference.predictor import Found, Prediction, Predictor
+from pellucid.inference.predictor import EstimatedDamage, Prediction, Predictor
 
-__all__ = ["Found", "Prediction", "Predictor", "Summary", "choose_device", "predict_files"]
+__all__ = ["EstimatedDamage", "Prediction", "Predictor", "Summary", "choose_device", "predict_files"]

@@ -1,4 +1,4 @@
-"""How large a picture may be that a network sees whole: its feature maps take a hundred times the memory of the picture or more."""
+"""Estimates the memory of a forward pass, and so the largest picture that fits."""
 
 from typing import Any
 

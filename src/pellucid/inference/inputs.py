@@ -1,4 +1,4 @@
-"""The pictures that are asked for, and what the restored ones are called: no two alike, whatever else lies beside them."""
+"""Lists the input pictures, and gives each output a name of its own."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
@@ -8,7 +8,7 @@ from pellucid.errors import UserError
 
 
 def inputs(paths: Sequence[Path], made: Sequence[Path]) -> Iterator[tuple[Path, PurePosixPath]]:
-    """Each picture among files and folders, in their order, and the place of its restored picture.
+    """Each picture among files and folders, in their order, and the target of its restored picture.
 
     A single folder keeps its tree; of several arguments, a folder's tree comes below the folder's name, and one that is called like an
     earlier argument is numbered: `a/x.png b/x.png` become `x.png` and `x-2.png`. A name keeps its ending: `x.jpg` becomes `x.jpg.png`,

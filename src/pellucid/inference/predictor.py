@@ -1,4 +1,4 @@
-"""A trained network behind arrays: uint8 pictures of any size in, classes and restored pictures out."""
+"""Predictor: uint8 pictures of any size -> classes, restored pictures, and estimates of the damage."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pellucid.batch import Output
+from pellucid.batch import Output, from_pixels, to_pixels
 from pellucid.checkpoint import load_model
 from pellucid.degradations import DEGRADATIONS
 from pellucid.device import choose_device, inference_autocast
@@ -23,7 +23,7 @@ SMALLEST = 8
 """Height and width from which up networks take images."""
 
 
-class Found(TypedDict):
+class EstimatedDamage(TypedDict):
     """What a model says of one kind of damage.
 
     probability: that the picture has it; strength: how much of it, if it has it; unit: that of the strength, in words.
@@ -39,7 +39,7 @@ class Prediction:
     """What a model says of one picture; `None` for what it has no head for.
 
     label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) uint8, RGB;
-    damage: by kind of damage, in the model's order; hole: (H, W) bool, true where the pixels are thought to be destroyed; broken: the
+    damage: by kind of damage, in the model's order; mask: (H, W) bool, true where the pixels are thought to be destroyed; broken: the
     model's output is not finite, and all else is `None`.
     """
 
@@ -47,8 +47,8 @@ class Prediction:
     confidence: float | None
     probabilities: dict[str, float] | None
     restored: NDArray[np.uint8] | None
-    damage: dict[str, Found] | None = None
-    hole: NDArray[np.bool_] | None = None
+    damage: dict[str, EstimatedDamage] | None = None
+    mask: NDArray[np.bool_] | None = None
     broken: bool = False
 
 
@@ -109,9 +109,9 @@ class Predictor:
         for picture in pictures:
             self._check(picture)
         predictions: dict[int, Prediction] = {}
-        for places in self._batches(pictures):
-            predictions.update(zip(places, self._predict(np.stack([pictures[place] for place in places])), strict=True))
-        return [predictions[place] for place in range(len(pictures))]
+        for indices in self._batches(pictures):
+            predictions.update(zip(indices, self._predict(np.stack([pictures[index] for index in indices])), strict=True))
+        return [predictions[index] for index in range(len(pictures))]
 
     def _check(self, picture: NDArray[np.uint8]) -> None:
         if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
@@ -123,20 +123,20 @@ class Predictor:
             raise UserError(f"Expected at most {self.max_pixels:,} pixels, found {width:,} x {height:,}; scale it down or cut it up first.")
 
     def _batches(self, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[list[int]]:
-        """The places of pictures that go through the network together."""
+        """The indices of pictures that go through the network together."""
         of_size: dict[tuple[int, ...], list[int]] = {}
-        for place, picture in enumerate(pictures):
-            of_size.setdefault(picture.shape, []).append(place)
-        for (height, width, _), places in of_size.items():
+        for index, picture in enumerate(pictures):
+            of_size.setdefault(picture.shape, []).append(index)
+        for (height, width, _), indices in of_size.items():
             size = min(self.batch_size, self.max_pixels // (height * width))
-            for start in range(0, len(places), size):
-                yield places[start : start + size]
+            for start in range(0, len(indices), size):
+                yield indices[start : start + size]
 
     @torch.inference_mode()
     def _predict(self, pixels: NDArray[np.uint8]) -> list[Prediction]:
         """Pictures of one size (B, H, W, 3) -> a prediction for each."""
         num_pictures, height, width, _ = pixels.shape
-        images = torch.from_numpy(pixels).to(self.device).permute(0, 3, 1, 2).contiguous().float() / 255
+        images = from_pixels(pixels).to(self.device)
         margin = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
         with inference_autocast(self.device):
             output: Output = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images).float()
@@ -147,9 +147,9 @@ class Predictor:
             for whole, *answer in zip(
                 finite,
                 *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
-                nothing if output.restored is None else _pixels(output.restored[..., :height, :width]),
+                nothing if output.restored is None else to_pixels(output.restored[..., :height, :width]),
                 nothing if output.presence is None or output.strength is None else self._damages(output.presence, output.strength),
-                nothing if output.hole is None else (output.hole[:, 0, :height, :width] > 0).cpu().numpy(),
+                nothing if output.mask is None else (output.mask[:, 0, :height, :width] > 0).cpu().numpy(),
                 strict=True,
             )
         ]
@@ -160,20 +160,14 @@ class Predictor:
         labels = [max(of_one, key=of_one.__getitem__) for of_one in probabilities]
         return labels, [of_one[label] for of_one, label in zip(probabilities, labels, strict=True)], probabilities
 
-    def _damages(self, presence: Tensor, strength: Tensor) -> list[dict[str, Found] | None]:
+    def _damages(self, presence: Tensor, strength: Tensor) -> list[dict[str, EstimatedDamage] | None]:
         """Logits and strengths (B, K) -> what is said of each kind, for each picture."""
         if not self.damages:
             return [None] * len(presence)
         return [
             {
-                kind: Found(probability=probability, strength=amount, unit=DEGRADATIONS[kind].unit)
+                kind: EstimatedDamage(probability=probability, strength=amount, unit=DEGRADATIONS[kind].unit)
                 for kind, probability, amount in zip(self.damages, *of_one, strict=True)
             }
             for of_one in zip(presence.sigmoid().tolist(), strength.tolist(), strict=True)
         ]
-
-
-def _pixels(images: Tensor) -> NDArray[np.uint8]:
-    """(B, 3, H, W), about [0, 1] -> (B, H, W, 3)."""
-    pixels: NDArray[np.uint8] = (images.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return pixels

@@ -1,4 +1,4 @@
-"""The contact sheet: pictures beside their restored ones, with what the model says of them, on one page to look at."""
+"""The contact sheet: pictures beside their restored versions, with the predictions, on one page."""
 
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -34,19 +34,19 @@ def cell(name: str, caption: str, damaged: str, images: Sequence[NDArray[np.uint
     return Cell(name, caption, damaged, tuple(map(fit, images)))
 
 
-def damage(found: Mapping[str, Mapping[str, Any]] | None, hole: float | None) -> str:
-    """What was done to a picture, in short, such as `gaussian noise 0.05, hole 6 %`; nothing for a model that doesn't say.
+def damage(found: Mapping[str, Mapping[str, Any]] | None, lost: float | None) -> str:
+    """What was done to a picture, in short, such as `gaussian noise 0.05, 6 % lost`; nothing for a model that doesn't say.
 
-    found: by kind, its probability and strength; hole: the part of the picture that is lost.
+    found: by kind, its probability and strength; lost: the part of the picture whose pixels are lost.
     """
-    if found is None or hole is None:
+    if found is None or lost is None:
         return ""
     likely = {kind: each["strength"] for kind, each in found.items() if each["probability"] > 0.5}
     parts = [  # the mask says more of lost pixels than the kind does
-        f"{kind.replace('_', ' ')} {float(f'{strength:.2g}'):g}" for kind, strength in likely.items() if DEGRADATIONS[kind].hole is None
+        f"{kind.replace('_', ' ')} {float(f'{strength:.2g}'):g}" for kind, strength in likely.items() if DEGRADATIONS[kind].mask is None
     ]
-    share = round(100 * hole)
-    return ", ".join([*parts, *([f"hole {share} %"] if share else [])]) or "no damage found"
+    share = round(100 * lost)
+    return ", ".join([*parts, *([f"{share} % lost"] if share else [])]) or "no damage found"
 
 
 def fit(image: NDArray[np.uint8]) -> Image.Image:

@@ -1,4 +1,4 @@
-"""Pictures on their way through a model, however many: read, predicted and handed on in bounded chunks, in their order."""
+"""Streams pictures through a predictor in bounded chunks, in order."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -13,17 +13,17 @@ from pellucid.errors import UserError
 from pellucid.inference.predictor import Prediction, Predictor
 
 
-class Answer(NamedTuple):
-    """A picture, (H, W, 3) uint8, from `path`, and what the model says of it; `place` is where its restored picture belongs."""
+class Predicted(NamedTuple):
+    """A picture, (H, W, 3) uint8, from `path`, and what the model says of it; `target` is where its restored picture belongs."""
 
     path: Path
-    place: PurePosixPath
+    target: PurePosixPath
     picture: NDArray[np.uint8]
     prediction: Prediction
 
 
 class Failure(NamedTuple):
-    """Why there is no answer."""
+    """Why there is no prediction."""
 
     path: Path
     error: UserError
@@ -31,24 +31,24 @@ class Failure(NamedTuple):
 
 class _Picture(NamedTuple):
     path: Path
-    place: PurePosixPath
+    target: PurePosixPath
     pixels: NDArray[np.uint8]
 
 
-def stream(asked: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor) -> Iterator[Answer | Failure]:
-    """An answer or a failure for each picture that is `asked` for, by its path and place."""
-    for chunk in _chunks((_read(path, place, predictor.max_pixels) for path, place in asked), predictor):
+def stream(asked: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor) -> Iterator[Predicted | Failure]:
+    """A prediction or a failure for each picture that is `asked` for, by its path and target."""
+    for chunk in _chunks((_read(path, target, predictor.max_pixels) for path, target in asked), predictor):
         predictions = _predictions([picture for picture in chunk if isinstance(picture, _Picture)], predictor)
         for picture in chunk:
             yield next(predictions) if isinstance(picture, _Picture) else picture
 
 
-def _predictions(chunk: Sequence[_Picture], predictor: Predictor) -> Iterator[Answer | Failure]:
+def _predictions(chunk: Sequence[_Picture], predictor: Predictor) -> Iterator[Predicted | Failure]:
     """Of all at once or, where the memory is not enough for that, one by one."""
     try:
         predictions = predictor.predict([picture.pixels for picture in chunk])
     except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "memory" in str(error)):
+        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)):
             raise
         if len(chunk) > 1:
             for picture in chunk:
@@ -60,12 +60,12 @@ def _predictions(chunk: Sequence[_Picture], predictor: Predictor) -> Iterator[An
         )
         return
     for picture, prediction in zip(chunk, predictions, strict=True):
-        yield Answer(*picture, prediction)
+        yield Predicted(*picture, prediction)
 
 
-def _read(path: Path, place: PurePosixPath, max_pixels: int) -> _Picture | Failure:
+def _read(path: Path, target: PurePosixPath, max_pixels: int) -> _Picture | Failure:
     try:
-        return _Picture(path, place, pictures.read(path, min(max_pixels, pictures.MAX_PIXELS)))
+        return _Picture(path, target, pictures.read(path, min(max_pixels, pictures.MAX_PIXELS)))
     except UserError as error:
         return Failure(path, error)
 

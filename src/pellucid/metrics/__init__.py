@@ -1,7 +1,7 @@
-"""Output, Batch -> figures, as the protocol defines them: accuracy, calibration error, PSNR, SSIM, and those of the damage head.
+"""Output, Batch -> metrics, as the protocol defines them: accuracy, calibration error, PSNR, SSIM, and those of the damage head.
 
-`FIGURES` lists the figures, `PER_IMAGE` what is measured of each image; `Metrics` collects it over batches and takes the means. All is
-computed in float32, with the restored image clamped to [0, 1].
+`FIGURES` lists the metrics, `PER_IMAGE` the values computed for each image; `Metrics` accumulates these over batches and averages them.
+Results are float32, with the restored image clamped to [0, 1].
 """
 
 from pellucid.metrics.accumulator import PER_IMAGE, Metrics, Scores

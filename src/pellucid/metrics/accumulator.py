@@ -1,4 +1,4 @@
-"""From batches to figures: collects what is known of each image and takes the means."""
+"""Accumulates per-image values over batches, and computes metrics from them."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ from pellucid.metrics.figures import FIGURES, Columns
 
 
 def broken(output: Output, _batch: Batch) -> Tensor:
-    """1 where anything that the model says of an image is not a finite number, 0 elsewhere: (B,) float32."""
+    """1 where any output for an image is not finite, 0 elsewhere: (B,) float32."""
     parts = [part.flatten(1).isfinite().all(dim=1) for part in output if part is not None]
     return (~torch.stack(parts).all(dim=0)).float()
 
@@ -24,19 +24,19 @@ PER_IMAGE = {
     "confidence": confidence,
     **{figure.column: figure.measure for figure in FIGURES.values() if figure.measure is not None},
 }
-"""What is measured of each image: functions (output, batch) -> (B,) float32, NaN where it has no meaning, `None` where nothing can have.
+"""Per-image values: functions (output, batch) -> (B,) float32, NaN where undefined for an image, `None` where undefined for all.
 
-The strengths of the batch are those of the kinds of damage that the model knows, in the order of its output."""
+The strengths of the batch are those of the kinds of damage that the model distinguishes, in the order of its output."""
 
 Scores = dict[str, float | None]
 
 
 class Metrics:
-    """Figures over any number of batches.
+    """Metrics over any number of batches.
 
     Args:
-        damages: the kinds of damage that the model tells apart, in the order of its output. A kind of the batch that is not among them does
-            not count. Without names neither `damage_correct` nor `strength_error` is measured.
+        damages: the kinds of damage that the model distinguishes, in the order of its output. Other kinds in the batch are ignored. If
+            empty, neither `damage_correct` nor `strength_error` is computed.
 
     >>> from pellucid.batch import Damage
     >>> images = torch.full((2, 3, 16, 16), 0.5)
@@ -55,7 +55,7 @@ class Metrics:
 
     @torch.inference_mode()
     def update(self, output: Output, batch: Batch) -> None:
-        """Adds the images of a batch; a model must answer every batch with the same fields."""
+        """Adds the images of a batch; the output must have the same fields for every batch."""
         if self.damages and output.presence is not None and output.presence.shape[1] != len(self.damages):
             raise ValueError(
                 f"Expected an output for the damages {', '.join(self.damages)}, found one for {output.presence.shape[1]} of them; "
@@ -69,26 +69,29 @@ class Metrics:
         for name, measure in PER_IMAGE.items():
             values = measure(output, batch)
             if values is not None:
-                kept = values if name in ("broken", "correct") else values.masked_fill(unusable, torch.nan)
-                self._columns[name].append(kept.cpu())
+                if name == "correct":  # wrong, if it has a label
+                    values = torch.where(unusable & ~values.isnan(), 0.0, values)
+                elif name != "broken":
+                    values = values.masked_fill(unusable, torch.nan)
+                self._columns[name].append(values.cpu())
 
     def per_image(self) -> dict[str, Tensor]:
-        """The columns of `PER_IMAGE` that were measured, each (N,) float32 on the CPU, images in the order in which they came."""
+        """The available columns of `PER_IMAGE`, each (N,) float32 on the CPU, images in the order of the updates."""
         return {name: torch.cat(parts) for name, parts in self._columns.items() if parts}
 
     def compute(self) -> Scores:
-        """Means over the images that a figure has a meaning for, `None` where that is none of them.
+        """Metrics over the images for which each is defined, `None` where there are none.
 
-        accuracy: top-1, %; ece: expected calibration error, a fraction from 0 to 1; psnr, hole_psnr, input_psnr: dB; ssim: at most 1;
-        damage_correct: images of which every kind of damage is rightly said to be there or not, %; strength_error: of the kinds that are
-        there, relative to the true strength, a fraction; hole_iou: destroyed pixels found over those destroyed or found, a fraction.
-        Unlabelled images count in neither accuracy nor ece. broken: how many outputs have a number in them that is not finite; those
-        images are named wrong, and no other figure has them.
+        accuracy: top-1, %; ece: expected calibration error, a fraction from 0 to 1; psnr, mask_psnr, input_psnr: dB; ssim: at most 1;
+        damage_correct: images for which the presence of every kind of damage is predicted correctly, %; strength_error: of the kinds that
+        are present, relative to the true strength, a fraction; mask_iou: intersection over union of the destroyed pixels, a fraction.
+        Unlabelled images count in neither accuracy nor ece. broken: number of images with non-finite outputs; accuracy includes them,
+        as wrong where the logits contain NaN, and all other metrics exclude them.
         """
         return _scores(self.per_image(), self._num_images)
 
     def compute_by_kind(self) -> dict[str, Scores]:
-        """The figures of the images that have each kind of damage, and of the `clean` ones; empty where all images have the same kinds."""
+        """The metrics of the images with each kind of damage, and of the `clean` ones; empty where every image has every kind."""
         columns = self.per_image()
         groups = {kind: torch.cat(parts) for kind, parts in self._kinds.items()}
         if all(group.all() for group in groups.values()):

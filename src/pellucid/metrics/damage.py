@@ -1,6 +1,6 @@
-"""Does the model know what was done to the image: kind, strength and place, one number each for each image.
+"""Per-image metrics of the damage head: kind, strength and location.
 
-The record of a batch that these functions are given names the kinds of the model's output and no others, in its order; `known` makes one.
+The damage of the batch must have exactly the kinds of the model's output, in the same order; see `known`.
 """
 
 from collections.abc import Sequence
@@ -12,13 +12,13 @@ from pellucid.batch import Batch, Damage, Output
 
 
 def known(damage: Damage, kinds: Sequence[str]) -> Damage:
-    """The record as far as a model that tells `kinds` apart can know it: others don't count, and those that it lacks are absent."""
-    absent = torch.full((len(damage.hole),), torch.nan, device=damage.hole.device)
-    return Damage({kind: damage.strengths.get(kind, absent) for kind in kinds}, damage.hole)
+    """The damage restricted to `kinds`, those that a model distinguishes: other kinds are dropped, missing ones are recorded as absent."""
+    absent = torch.full((len(damage.mask),), torch.nan, device=damage.mask.device)
+    return Damage({kind: damage.strengths.get(kind, absent) for kind in kinds}, damage.mask)
 
 
 def damage_correct(output: Output, batch: Batch) -> Tensor | None:
-    """1 where every kind is rightly said to be there or not, 0 elsewhere: (B,) float32; `None` without kinds."""
+    """1 where the presence of every kind is predicted correctly, 0 elsewhere: (B,) float32; `None` without kinds."""
     if output.presence is None or not batch.damage.strengths:
         return None
     right = (output.presence > 0) == ~_true_strengths(batch).isnan()
@@ -26,9 +26,9 @@ def damage_correct(output: Output, batch: Batch) -> Tensor | None:
 
 
 def strength_error(output: Output, batch: Batch) -> Tensor | None:
-    """|estimate - true| / true, the mean over the kinds that are there; NaN where none is: (B,) float32; `None` without kinds.
+    """|estimate - true| / true, averaged over the kinds that are present; NaN where there are none: (B,) float32; `None` without kinds.
 
-    A kind that is there is asked for its strength even where the model denies it. A strength of 0 has no relative error and counts as none.
+    Kinds that are present count even if the model predicts their absence; kinds with a true strength of 0 do not.
     """
     if output.strength is None or not batch.damage.strengths:
         return None
@@ -36,11 +36,11 @@ def strength_error(output: Output, batch: Batch) -> Tensor | None:
     return ((output.strength.float() - true).abs() / true.masked_fill(true == 0, torch.nan)).nanmean(dim=1)
 
 
-def hole_iou(output: Output, batch: Batch) -> Tensor | None:
-    """Pixels that are destroyed and said to be, over those that are either; NaN where none is: (B,) float32; `None` without a mask."""
-    if output.hole is None:
+def mask_iou(output: Output, batch: Batch) -> Tensor | None:
+    """Intersection over union of predicted and true destroyed pixels; NaN where the union is empty: (B,) float32; `None` without a mask."""
+    if output.mask is None:
         return None
-    said, true = output.hole > 0, batch.damage.hole
+    said, true = output.mask > 0, batch.damage.mask
     return (said & true).sum(dim=(1, 2, 3)) / (said | true).sum(dim=(1, 2, 3))
 
 

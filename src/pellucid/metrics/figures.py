@@ -1,4 +1,4 @@
-"""The figures that a model is measured by: one row has all that tables, reports and comparisons know of it."""
+"""The table of metrics: name, unit, format, meaning and computation of each, in one entry."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -9,25 +9,25 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from pellucid.batch import Batch, Output
 from pellucid.metrics.classification import correct
-from pellucid.metrics.damage import damage_correct, hole_iou, strength_error
-from pellucid.metrics.psnr import hole_psnr, input_psnr, psnr
+from pellucid.metrics.damage import damage_correct, mask_iou, strength_error
+from pellucid.metrics.psnr import input_psnr, mask_psnr, psnr
 from pellucid.metrics.ssim import ssim
 
 Columns = Mapping[str, Tensor]
-"""What was measured of each image, by name: (N,) float32, NaN where it has no meaning."""
+"""Per-image values by name: (N,) float32, NaN where undefined."""
 
 NUM_BINS = 15
-"""Bins of equal width of the expected calibration error."""
+"""Number of equal-width bins of the expected calibration error."""
 
 
 def mean(column: Tensor) -> float | None:
-    """The mean in float64 over what isn't NaN."""
+    """The mean of the non-NaN values, in float64; `None` if there are none."""
     known = column[~column.isnan()]
     return known.double().mean().item() if len(known) else None
 
 
 def calibration_error(columns: Columns) -> float | None:
-    """Expected calibration error of the most probable class, over the images with a label; `None` where there is none."""
+    """Expected calibration error of the most probable class, over the labelled images; `None` if there are none."""
     if "correct" not in columns:
         return None
     known = ~columns["correct"].isnan() & ~columns["confidence"].isnan()
@@ -39,13 +39,13 @@ def calibration_error(columns: Columns) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One figure.
+    """One metric.
 
-    heading: of its column, with the unit; spec: how it is printed; meaning: in a sentence. column, measure: what of each image it is the
-    mean of, a name and a function (output, batch) -> (B,) float32, NaN where it has no meaning, `None` where nothing can have; scale: what
-    that mean is multiplied by; compute: the figure of all images, where it is no mean. difference: unit of a difference; task: the task
-    that is judged by it; compared: models are compared in it; paired: the values of each image are kept for paired tests; card: it stands
-    in model cards; explained: its meaning stands below tables, too.
+    heading: of its column, with the unit; spec: format specification; meaning: in a sentence. column, measure: the per-image value that is
+    averaged, a name and a function (output, batch) -> (B,) float32, NaN where undefined for an image, `None` where undefined for all;
+    scale: factor of that mean; compute: for a metric that is not a mean, its value over all images. difference: unit of a difference; task:
+    the task whose main metric it is; compared: models are compared by it; paired: the per-image values are kept for paired tests; card:
+    included in model cards; explained: its meaning is also printed below tables.
     """
 
     heading: str
@@ -63,7 +63,7 @@ class Figure:
     explained: bool = False
 
     def of(self, columns: Columns) -> float | None:
-        """The figure of all images; `None` where it has no meaning for any of them."""
+        """The metric over all images; `None` where it is undefined for all of them."""
         if self.compute is not None:
             return self.compute(columns)
         value = mean(columns[self.column]) if self.column in columns else None
@@ -104,12 +104,12 @@ FIGURES: dict[str, Figure] = {
         paired=True,
         card=True,
     ),
-    "hole_psnr": Figure(
-        "hole PSNR",
+    "mask_psnr": Figure(
+        "mask PSNR",
         ".2f",
         "PSNR over the destroyed pixels alone, whose content has to be guessed.",
-        "hole_psnr",
-        hole_psnr,
+        "mask_psnr",
+        mask_psnr,
         compared=True,
         paired=True,
         card=True,
@@ -140,15 +140,15 @@ FIGURES: dict[str, Figure] = {
         "strength_error",
         strength_error,
     ),
-    "hole_iou": Figure(
-        "hole IoU",
+    "mask_iou": Figure(
+        "mask IoU",
         ".3f",
-        "The pixels rightly said to be destroyed, over all that are destroyed or said to be; 1 is the very hole.",
-        "hole_iou",
-        hole_iou,
+        "The pixels rightly said to be destroyed, over all that are destroyed or said to be; 1 is perfect.",
+        "mask_iou",
+        mask_iou,
     ),
 }
-"""By name, in the order of all tables. Whoever adds a figure adds it here, and to no other table."""
+"""By name, in the order of all tables. This is the only place to add a metric."""
 
 TASKS = {figure.task: name for name, figure in FIGURES.items() if figure.task}
-"""The figure that a task is judged by."""
+"""The main metric of each task."""

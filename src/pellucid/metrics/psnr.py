@@ -1,4 +1,4 @@
-"""Peak signal-to-noise ratio: how near is the restored image to the clean one, pixel by pixel."""
+"""Peak signal-to-noise ratio."""
 
 import torch
 from torch import Tensor
@@ -6,13 +6,13 @@ from torch import Tensor
 from pellucid.batch import Batch, Output
 
 MAX_PSNR = 100.0
-"""The PSNR in dB at which it is cut off, that of an error of 1e-5: two equal images have an infinite one, which no mean survives."""
+"""Upper limit of the PSNR in dB, that of an RMSE of 1e-5: identical images have an infinite PSNR, which cannot be averaged."""
 
 
 def psnr_of(images: Tensor, clean: Tensor, where: Tensor | None = None) -> Tensor:
     """10 log10(1 / MSE) in dB of each image over all pixels and channels, at most `MAX_PSNR`.
 
-    images, clean: (B, 3, H, W); where: (B, 1, H, W) bool, the pixels to count, all by default; an image without any gets NaN.
+    images, clean: (B, 3, H, W); where: (B, 1, H, W) bool, the pixels to include, all by default; NaN for an image without any.
     """
     errors = (images.float().clamp(0, 1) - clean.float()).square().mean(dim=1, keepdim=True)
     weights = torch.ones_like(errors) if where is None else where.float()
@@ -25,11 +25,11 @@ def psnr(output: Output, batch: Batch) -> Tensor | None:
     return None if output.restored is None else psnr_of(output.restored, batch.clean)
 
 
-def hole_psnr(output: Output, batch: Batch) -> Tensor | None:
+def mask_psnr(output: Output, batch: Batch) -> Tensor | None:
     """PSNR of the restored image over its destroyed pixels only, NaN where there are none: (B,); `None` without a restored image."""
-    return None if output.restored is None else psnr_of(output.restored, batch.clean, batch.damage.hole)
+    return None if output.restored is None else psnr_of(output.restored, batch.clean, batch.damage.mask)
 
 
 def input_psnr(_output: Output, batch: Batch) -> Tensor | None:
-    """PSNR of the damaged image, that is, of doing nothing: (B,)."""
+    """PSNR of the degraded image, the baseline without restoration: (B,)."""
     return psnr_of(batch.degraded, batch.clean)

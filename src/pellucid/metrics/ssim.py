@@ -1,4 +1,4 @@
-"""Structural similarity: does the restored image have the clean one's local contrast and pattern."""
+"""Structural similarity."""
 
 import torch
 from torch import Tensor
@@ -9,22 +9,22 @@ WINDOW = 11
 """Side in pixels of the Gaussian window."""
 
 SIGMA = 1.5
-"""Deviation in pixels of the Gaussian window."""
+"""Standard deviation in pixels of the Gaussian window."""
 
 
 def ssim_of(images: Tensor, clean: Tensor) -> Tensor:
     """SSIM (Wang et al. 2004) of each image for data in [0, 1], the mean over windows and channels: (B,) float32.
 
-    images, clean: (B, 3, H, W). Only windows that lie inside the image count, as in the authors' program and in scikit-image;
-    torchmetrics also counts those that hang over the border, and mirrors the image there. NaN where the image is smaller than a window.
+    images, clean: (B, 3, H, W). Only windows that lie inside the image count, as in the authors' code and in scikit-image;
+    torchmetrics also counts windows that cross the border, with reflect padding. NaN where the image is smaller than a window.
     """
     if min(clean.shape[2:]) < WINDOW:
         return torch.full((len(clean),), torch.nan, device=clean.device)
-    # Variances are small differences of large means. In float64 neither TF32 nor autocast, which a caller may have on, comes near them.
+    # Variances are small differences of large means. float64 is unaffected by TF32 and autocast, which the caller may have enabled.
     dtype = torch.float32 if clean.device.type == "mps" else torch.float64
     x, y = images.to(dtype).clamp(0, 1), clean.to(dtype)
     down, across = (_windows(length, clean.device).to(dtype) for length in clean.shape[2:])
-    # As two matrix products this takes a tenth of a convolution's time at 32 pixels, where most of the evaluation would go into it.
+    # At 32 pixels, two matrix products take a tenth of the time of a convolution, which would dominate the evaluation.
     mean_x, mean_y, xx, yy, xy = down @ torch.stack((x, y, x * x, y * y, x * y)) @ across.T
     variances = (xx - mean_x**2).clamp(min=0) + (yy - mean_y**2).clamp(min=0)
     covariance = xy - mean_x * mean_y

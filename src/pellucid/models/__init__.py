@@ -11,24 +11,24 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pellucid.models.config import ModelConfig
+from pellucid.models.config import ModelConfig, upgraded
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelConfig", "build_model"]
+__all__ = ["ModelConfig", "build_model", "upgraded"]
 
 
 def build_model(config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> "nn.Module":
-    """The network of a configuration; `UserError` if its encoder is unknown or can't be built as asked.
+    """The network of a configuration; raises `UserError` if its encoder is unknown or can't be built with these settings.
 
-    damages: the names of the degradations that a damage head tells apart.
+    damages: the kinds of damage that a damage head distinguishes.
     """
     from pellucid.models.joint import JointNet
     from pellucid.models.paper import PaperListing
     from pellucid.models.sequential import Sequential
 
-    match config.arm:
+    match config.architecture:
         case "paper-listing":
             return PaperListing(config, num_classes)
         case "sequential":

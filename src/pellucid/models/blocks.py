@@ -1,4 +1,4 @@
-"""The convolutional blocks that the decoder and the paper's U-Net are made of."""
+"""Convolutional blocks of the decoder and of the paper's U-Net."""
 
 from torch import Tensor, nn
 
@@ -13,7 +13,7 @@ def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Seque
 
 
 class ResidualBlock(nn.Module):
-    """x + f(x), f of two 3x3 convolutions (He et al. 2016); starts as the identity: (B, C, H, W) -> (B, C, H, W)."""
+    """ReLU(x + f(x)), f two 3x3 convolutions (He et al. 2016), initialised to f = 0: (B, C, H, W) -> (B, C, H, W)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -1,15 +1,14 @@
 """The settings of a model, readable without loading torch."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal, get_args
 
 from pellucid.errors import UserError
 from pellucid.settings import Settings, setting
 
-Arm = Literal["joint", "classify", "restore", "sequential", "paper-listing"]
+Architecture = Literal["joint", "sequential", "paper-listing"]
+Tasks = Literal["both", "classify", "restore"]
 Stem = Literal["standard", "small"]
-Guidance = Literal["off", "on", "shuffled"]
-"""Whether one part tells another what it found; `shuffled` tells it of another image of the batch, which is the control."""
 
 
 @dataclass(frozen=True)
@@ -17,45 +16,74 @@ class ModelConfig(Settings):
     """One network, from its encoder to its heads.
 
     Args:
-        arm: `joint` for both tasks, `classify` or `restore` for one of them with the same parts, `paper-listing` for the printed code of
-            the paper, in which the U-Net reads the image and nothing is shared.
+        architecture: `joint` shares one encoder; `sequential` is a classifier of the output of a frozen restorer; `paper-listing` is the
+            paper's printed code, in which the U-Net reads the image and nothing is shared.
+        tasks: `both`, or one of them with the same modules, for the architecture `joint`.
         encoder: name of a timm feature extractor, such as `resnet18` or `convnext_atto`.
         pretrained: start the encoder from timm's pretrained weights.
-        stem: `standard` as timm builds it, for photographs; `small` without its downsampling, for images under about 96 pixels.
-        patch: pixels of a patch of `patch` x `patch` enter the encoder as channels (pixel unshuffle), and leave the decoder likewise. 2
-            halves every feature map: four times less to compute at the same widths.
-        widths: channels of each encoder stage in place of the encoder's own (ResNets and ConvNeXts).
-        depths: blocks of each encoder stage in place of the encoder's own (ResNets and ConvNeXts).
-        last_stage: what the decoder has of the encoder's last stage: `shared` reads and trains it, `read` leaves its training to the class
-            head, where there is one, `private` does without it.
-        context_width: channels of a last stage of the restorer's own, beside what it has of the encoder's; 0 for none.
+        stem: `standard`, timm's, for photographs; `small`, without downsampling, for images under about 96 pixels.
+        patch: pixel unshuffle factor at the input, and pixel shuffle factor at the output; 2 halves the side of every feature map, for a
+            quarter of the computation at the same widths.
+        widths: channels of each encoder stage instead of the encoder's defaults (ResNets and ConvNeXts).
+        depths: blocks of each encoder stage instead of the encoder's defaults (ResNets and ConvNeXts).
+        last_stage: whether the decoder also trains the encoder's last stage, `shared`, or reads it detached if there is a class head,
+            `read`.
         decoder_blocks: residual blocks at the end of the decoder, at its finest resolution.
         detail_width: channels at full resolution in the restoration head.
-        decoded_to_class: the class head reads the decoder's maps beside the encoder's last one.
-        class_to_decoder: the encoder's last features modulate the decoder; its gradient ends there.
-        damage_head: estimate kind and strength of the damage, and the hole.
-        damage_to_decoder: that estimate modulates the decoder; its gradient ends there.
+        class_to_decoder: the class probabilities, detached, modulate the decoder.
+        damage_head: estimate the kind and the strength of the damage, and the mask.
+        damage_to_decoder: that estimate, detached, modulates the decoder.
     """
 
-    arm: Arm = "joint"
+    architecture: Architecture = "joint"
+    tasks: Tasks = "both"
     encoder: str = "resnet18"
     pretrained: bool = False
     stem: Stem = "small"
     patch: int = setting(1, least=1)
     widths: tuple[int, ...] | None = setting(None, least=1)
     depths: tuple[int, ...] | None = setting(None, least=1)
-    last_stage: Literal["shared", "read", "private"] = "shared"
-    context_width: int = setting(0, least=0)
+    last_stage: Literal["shared", "read"] = "shared"
     decoder_blocks: int = setting(0, least=0)
     detail_width: int = setting(8, least=1)
-    decoded_to_class: Guidance = "off"
-    class_to_decoder: Guidance = "off"
+    class_to_decoder: bool = False
     damage_head: bool = False
-    damage_to_decoder: Guidance = "off"
+    damage_to_decoder: bool = False
+
+    @property
+    def name(self) -> str:
+        """The architecture, or the single task."""
+        return self.architecture if self.tasks == "both" else self.tasks
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.damage_to_decoder != "off" and not self.damage_head:
+        if self.tasks != "both" and self.architecture != "joint":
+            raise UserError(
+                f"Expected both tasks with architecture '{self.architecture}', found '{self.tasks}'; choose 'joint' for one task."
+            )
+        if self.damage_to_decoder and not self.damage_head:
             raise UserError("Expected a damage_head where damage_to_decoder is on, found none; set damage_head to true.")
         if self.widths and self.depths and len(self.widths) != len(self.depths):
             raise UserError(f"Expected as many depths as widths ({len(self.widths)}), found {len(self.depths)}.")
+
+
+OLD_FORMS = {
+    "context_width": (0,),
+    "decoded_to_class": ("off",),
+    "last_stage": ("shared", "read"),
+    "class_to_decoder": ("off", True, False),
+    "damage_to_decoder": ("off", "on", True, False),
+}
+"""Accepted values of settings in older models; the others enabled mechanisms that were removed (`results/first-trials.md`)."""
+
+
+def upgraded(settings: dict[str, Any]) -> dict[str, Any]:
+    """Convert the settings of a model saved by an earlier version; raises `UserError` if it uses mechanisms that were removed."""
+    older = dict(settings)
+    if gone := [name for name, accepted in OLD_FORMS.items() if name in older and older[name] not in accepted]:
+        raise UserError(f"Expected a model without {' or '.join(gone)}, which Pellucid no longer has; use the version that saved it.")
+    for name in ("context_width", "decoded_to_class"):
+        older.pop(name, None)
+    if (arm := older.pop("arm", None)) is not None:
+        older |= {"architecture": "joint", "tasks": arm} if arm in get_args(Tasks) else {"architecture": arm, "tasks": "both"}
+    return older | {name: older[name] in ("on", True) for name in ("class_to_decoder", "damage_to_decoder") if name in older}

@@ -1,4 +1,4 @@
-"""The U-Net decoder, fed by the extractor's features (Ronneberger et al. 2015)."""
+"""The U-Net decoder on the encoder's features (Ronneberger et al. 2015)."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,14 @@ from pellucid.models.blocks import ResidualBlock, conv_block
 
 
 class Decoder(nn.Module):
-    """Feature maps, finest first -> a decoded map for each but the coarsest, like it in shape; a single map comes back as it is.
+    """Feature maps, finest first -> a decoded map with the shape of the finest one; a single map passes through the residual blocks alone.
 
-    From the coarsest map upward: enlarge to the next finer map, join the two, modulate, refine.
+    From the coarsest map upward: upsample to the next finer map, join the two, modulate, refine.
 
     Args:
-        channels: channels of each feature map, finest first; each stage leaves as many as the map that it joined.
+        channels: channels of each feature map, finest first; each stage outputs as many as the map that it joins.
         num_blocks: residual blocks at the finest resolution.
-        conditions: channels of each map that modulates the stages.
+        conditions: channels of each conditioning map.
     """
 
     def __init__(self, channels: Sequence[int], num_blocks: int = 0, conditions: Sequence[int] = ()) -> None:
@@ -26,18 +26,25 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(conv_block(fine, fine) for fine in channels[-2::-1])
         self.last = nn.Sequential(*(ResidualBlock(channels[0]) for _ in range(num_blocks)))
 
-    def forward(self, features: Sequence[Tensor], conditions: Sequence[Tensor] = ()) -> list[Tensor]:
-        """Feature maps, finest first, and conditions (B, C, h, w) of any size -> decoded maps, finest first."""
+    def forward(self, features: Sequence[Tensor], conditions: Sequence[Tensor] = ()) -> Tensor:
+        """Feature maps, finest first, and conditions (B, C, h, w) of any size -> (B, channels[0], H, W)."""
         *skips, decoded = features
-        maps: list[Tensor] = []
         for join, modulate, block, skip in zip(self.joins, self.modulations, self.blocks, reversed(skips), strict=True):
             decoded = block(modulate(join(decoded, skip), conditions))
-            maps.insert(0, decoded)
-        return [self.last(decoded), *maps[1:]]
+        refined: Tensor = self.last(decoded)
+        return refined
+
+
+class Guidance(nn.Module):
+    """Detaches a conditioning map. Experiments hook into it to substitute the map of another image."""
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """(B, C, h, w) -> the same, detached."""
+        return condition.detach()
 
 
 class Modulations(nn.ModuleList):
-    """Several modulations in turn; none leaves the features as they are."""
+    """Several modulations in sequence; the identity if there are none."""
 
     def __init__(self, conditions: Sequence[int], channels: int) -> None:
         super().__init__(Modulation(width, channels) for width in conditions)
@@ -50,7 +57,7 @@ class Modulations(nn.ModuleList):
 
 
 class Modulation(nn.Module):
-    """Feature-wise linear modulation (Perez et al. 2018, FiLM), by place: features * (1 + scale) + shift. Starts as the identity."""
+    """Spatial feature-wise linear modulation (FiLM, Perez et al. 2018): features * (1 + scale) + shift. Identity at initialisation."""
 
     output_layers = ("linear",)
 
@@ -70,9 +77,9 @@ class Modulation(nn.Module):
 
 
 class Join(nn.Module):
-    """A coarse and a finer map -> (B, fine, H, W): a 1x1 convolution of the two, stacked at the finer resolution.
+    """A coarse and a finer map -> (B, fine, H, W): a 1x1 convolution of the two, concatenated at the finer resolution.
 
-    Computed as the sum of one convolution for each map, the coarse one's before it is enlarged, which is the same and costs a quarter.
+    Computed as the sum of one convolution for each map, the coarse one's before upsampling, which is equivalent at a quarter of the cost.
     """
 
     def __init__(self, coarse: int, fine: int) -> None:

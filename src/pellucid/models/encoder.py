@@ -1,4 +1,4 @@
-"""The shared feature extractor: any timm encoder, with a stem that suits the size of the images."""
+"""The shared encoder: any timm feature extractor, with a stem suited to the image size."""
 
 import textwrap
 from typing import Any
@@ -17,14 +17,14 @@ ANY_SIZE = {
     "timm.models.swin_transformer_v2": {"strict_img_size": False},
     "timm.models.vision_transformer": {"dynamic_img_size": True},
 }
-"""What makes encoders that expect one fixed size of image accept others, by their module in timm."""
+"""Options with which encoders of fixed image size accept any size, by timm module."""
 
 
 class Encoder(nn.Module):
     """Images (B, 3 * patch**2, H, W) -> one feature map for each resolution, finest first.
 
-    Map i has shape (B, channels[i], H / reductions[i], W / reductions[i]). Raises `UserError` for an unknown encoder, one that takes only
-    one size of image, or one that has no small stem or no widths where they are asked for.
+    Map i has shape (B, channels[i], H / reductions[i], W / reductions[i]). Raises `UserError` for an unknown encoder, one of
+    fixed image size, or one that does not support the requested stem, widths or depths.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -53,8 +53,8 @@ class Encoder(nn.Module):
         reductions = self.network.feature_info.reduction()
         if family == RESNET and config.stem == "small":
             _keep_resolution(self.network)
-            reductions = [max(1, reduction // 4) for reduction in reductions]  # timm goes on stating the stem's former factor of 4
-        # A stem that does not downsample shares its resolution with the first stage: keep the later, richer map of the two.
+            reductions = [max(1, reduction // 4) for reduction in reductions]  # timm still reports the original stem's factor of 4
+        # A stem without downsampling has the resolution of the first stage: keep the later map of the two.
         self._kept = [i for i, reduction in enumerate(reductions) if reduction not in reductions[i + 1 :]]
         self.channels: list[int] = [self.network.feature_info.channels()[i] for i in self._kept]
         self.reductions: list[int] = [reductions[i] for i in self._kept]
@@ -67,7 +67,7 @@ class Encoder(nn.Module):
         return [features[i].movedim(-1, 1) if self._channels_last else features[i] for i in self._kept]
 
     def _probe(self, config: ModelConfig) -> bool:
-        """Try a small image; true if the encoder gives (B, H, W, C)."""
+        """Run a small image; true if the encoder outputs (B, H, W, C)."""
         side = 2 * self.reductions[-1]
         training = self.training
         try:
@@ -80,13 +80,13 @@ class Encoder(nn.Module):
 
 
 def _options(config: ModelConfig, family: str) -> dict[str, Any]:
-    """The arguments of a timm constructor that give a configuration's stem, widths and depths."""
+    """The arguments of timm's constructor for a configuration's stem, widths and depths."""
     options: dict[str, Any] = dict(ANY_SIZE.get(family, {}))
     if family == RESNET:
         if config.widths:
             options["channels"] = config.widths
             if config.stem == "small":
-                # timm fixes a plain stem at 64 channels; a deep one has twice its `stem_width`, and is made plain again later.
+                # timm fixes a plain stem at 64 channels; a deep one has 2 * `stem_width`, and `_keep_resolution` makes it plain.
                 options |= {"stem_type": "deep", "stem_width": max(1, config.widths[0] // 2)}
         if config.depths:
             options["layers"] = config.depths
@@ -103,7 +103,7 @@ def _options(config: ModelConfig, family: str) -> dict[str, Any]:
 
 
 def _keep_resolution(resnet: Any) -> None:
-    """Give a ResNet a 3x3 first convolution with stride 1, and no pooling after it (He et al. 2016, section 4.2)."""
+    """Replace a ResNet's stem by a 3x3 convolution with stride 1, without pooling (He et al. 2016, section 4.2)."""
     first = next(module for module in resnet.conv1.modules() if isinstance(module, nn.Conv2d))
     conv = nn.Conv2d(first.in_channels, resnet.bn1.num_features, 3, padding=1, bias=False)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")

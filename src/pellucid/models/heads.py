@@ -1,9 +1,9 @@
-"""The output heads: a class from the coarsest features, an image from the decoded ones, the damage from the finest ones.
+"""The output heads: class from the coarsest features, image from the decoded ones, damage from the finest ones.
 
-Modules name their `output_layers`, which an optimiser may treat otherwise than the hidden ones.
+Modules list their `output_layers`, which an optimiser may treat differently from hidden layers.
 """
 
-from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,10 +26,10 @@ class ClassHead(nn.Module):
 
 
 class RestorationHead(nn.Module):
-    """Decoded features and the damaged image -> what to add to that image, on the [0, 1] scale.
+    """Decoded features and the degraded image -> the residual to add to that image, on the [0, 1] scale.
 
-    The features are enlarged to full resolution by a pixel shuffle (Shi et al. 2016) and joined by a shallow look at the image itself:
-    without it, fine detail has to pass through the extractor's coarser maps (1.1 dB lost with `patch` 2 in short trials).
+    The features are upsampled to full resolution by a pixel shuffle (Shi et al. 2016) and added to one convolution of the image itself:
+    without it, fine detail has to pass through the encoder's coarser maps (1.1 dB lost with `patch` 2 in short trials).
     """
 
     output_layers = ("residual",)
@@ -40,7 +40,7 @@ class RestorationHead(nn.Module):
         self.enlarge = nn.Conv2d(channels, width * reduction**2, 1)
         self.detail = nn.Conv2d(3, width, 3, padding=1)
         self.residual = nn.Conv2d(width, 3, 3, padding=1)
-        # Training starts near the identity: an untrained residual should not first have to be unlearned.
+        # Initialise near the identity: a small residual.
         self.residual.weight.data.mul_(0.1)
         nn.init.zeros_(self.residual.bias)  # type: ignore[arg-type]
 
@@ -51,29 +51,19 @@ class RestorationHead(nn.Module):
         return residual
 
 
-class Feedback(nn.Module):
-    """Joins decoded maps to the encoder's last one, so that the class is read off what the restorer found, too.
+class DamageEstimate(NamedTuple):
+    """Damage estimate for each image: presence logits (B, K), strengths (B, K) if present, mask logits (B, 1, H, W)."""
 
-    Each map comes down to the coarsest resolution by a convolution whose kernel is its stride; their sum is added to the last map.
-    """
-
-    def __init__(self, channels: Sequence[int], strides: Sequence[int], coarsest: int) -> None:
-        super().__init__()
-        self.shrink = nn.ModuleList(
-            nn.Conv2d(width, coarsest, stride, stride, bias=False) for width, stride in zip(channels, strides, strict=False)
-        )
-        self.norm = nn.BatchNorm2d(coarsest)
-
-    def forward(self, coarsest: Tensor, decoded: Sequence[Tensor]) -> Tensor:
-        """(B, C, h, w) and finer maps -> (B, C, h, w)."""
-        found: Tensor = sum((shrink(each) for shrink, each in zip(self.shrink, decoded, strict=True)), start=torch.zeros_like(coarsest))
-        return F.relu(coarsest + self.norm(found))
+    presence: Tensor | None = None
+    strength: Tensor | None = None
+    mask: Tensor | None = None
 
 
 class DamageHead(nn.Module):
-    """The finest features -> what was done to the image.
+    """The finest features -> `DamageEstimate`.
 
-    A few maps are made of the features: kind and strength are read off their mean and deviation over the image, the hole off each place.
+    A 1x1 convolution projects the features to a few maps: kind and strength are predicted from their spatial mean and standard deviation,
+    the mask at each location.
     """
 
     output_layers = ("linear", "last")
@@ -85,10 +75,10 @@ class DamageHead(nn.Module):
         self.linear = nn.Linear(2 * width, 2 * num_damages)
         self.last = nn.Conv2d(width, reduction**2, 1)
 
-    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, C, h, w) -> logits of presence (B, K), strengths (B, K) where present, logits of the hole (B, 1, H, W)."""
+    def forward(self, features: Tensor) -> DamageEstimate:
+        """(B, C, h, w) -> the estimate, with the mask at `reduction` times that size."""
         maps = F.relu(self.look(features))
         statistics = torch.cat([maps.mean((2, 3)), maps.float().var((2, 3)).add(1e-6).sqrt()], 1)
         presence, strength = self.linear(statistics).float().chunk(2, dim=1)
-        hole = F.pixel_shuffle(self.last(maps), self.reduction)
-        return presence, strength.exp(), hole
+        mask = F.pixel_shuffle(self.last(maps), self.reduction)
+        return DamageEstimate(presence, strength.exp(), mask)

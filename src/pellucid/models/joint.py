@@ -1,4 +1,4 @@
-"""The joint network: a shared extractor, a class head on it, and a decoder that restores the image from the same features."""
+"""The joint network: a shared encoder, a class head, and a decoder that restores the image from the same features."""
 
 from collections.abc import Sequence
 
@@ -7,18 +7,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from pellucid.batch import Output
-from pellucid.models.blocks import conv_block
-from pellucid.models.config import Guidance, ModelConfig
-from pellucid.models.decoder import Decoder
+from pellucid.models.config import ModelConfig
+from pellucid.models.decoder import Decoder, Guidance
 from pellucid.models.encoder import Encoder
-from pellucid.models.heads import ClassHead, DamageHead, Feedback, RestorationHead
+from pellucid.models.heads import ClassHead, DamageEstimate, DamageHead, RestorationHead
 
 
 class JointNet(nn.Module):
-    """One network, two answers; with one of its two heads left out, a single-task arm with the same anatomy.
+    """Two-task network; with one task's head omitted, a single-task arm of the same architecture.
 
-    Images (B, 3, H, W) in [0, 1], any H and W from 8 up -> `Output`. Figure 1 of the paper, the restorer reading the extractor's features.
-    damages: the names of the degradations that the damage head tells apart.
+    Images (B, 3, H, W) in [0, 1], any H and W from 8 up -> `Output`. Figure 1 of the paper, with the decoder on the encoder's features.
+    damages: the kinds of damage that the damage head distinguishes.
     """
 
     def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> None:
@@ -27,76 +26,48 @@ class JointNet(nn.Module):
         self.encoder = Encoder(config)
         channels, reductions = self.encoder.channels, self.encoder.reductions
         self.size_multiple = config.patch * reductions[-1]
-        finest, coarsest, enlargement = channels[0], channels[-1], config.patch * reductions[0]
-        finer = channels[:-1]
-        self._reads_last = config.last_stage != "private" or not finer
-        context = config.context_width if finer else 0
-        read = [*finer, last] if (last := self._reads_last * coarsest + context) else finer
-        classifies, restores = config.arm != "restore", config.arm != "classify"
-        self._reads_class = classifies and restores and config.class_to_decoder != "off"
-        self._reads_decoded = classifies and restores and config.decoded_to_class != "off"
-        conditions = [coarsest] * self._reads_class + [2 * len(damages) + 1] * (config.damage_to_decoder != "off")
+        finest, enlargement = channels[0], config.patch * reductions[0]
+        classifies, restores = config.tasks != "restore", config.tasks != "classify"
+        self._reads_class = classifies and config.class_to_decoder
+        conditions = [num_classes] * self._reads_class + [2 * len(damages) + 1] * config.damage_to_decoder
 
-        self.class_head = ClassHead(coarsest, num_classes) if classifies else None
-        self.context = (
-            nn.Sequential(conv_block(finer[-1], context, reductions[-1] // reductions[-2]), conv_block(context, context))
-            if restores and context
-            else None
-        )
-        self.decoder = Decoder(read, config.decoder_blocks, conditions) if restores else None
+        self.class_head = ClassHead(channels[-1], num_classes) if classifies else None
+        self.decoder = Decoder(channels, config.decoder_blocks, conditions) if restores else None
         self.restoration_head = RestorationHead(finest, enlargement, config.detail_width) if restores else None
-        self.feedback = Feedback(read[:-1], [reductions[-1] // r for r in reductions], coarsest) if self._reads_decoded else None
         self.damage_head = DamageHead(finest, enlargement, len(damages)) if config.damage_head else None
+        self.guidance = Guidance()
 
     def forward(self, images: Tensor) -> Output:
-        """(B, 3, H, W) in [0, 1] -> `Output`, its restored images (B, 3, H, W) not clamped."""
-        inputs = normalise(pad(images, self.size_multiple))
+        """(B, 3, H, W) in [0, 1] -> `Output`, with restored images (B, 3, H, W) not clamped."""
+        return crop(self.core(pad(images, self.size_multiple)), images)
+
+    def core(self, images: Tensor) -> Output:
+        """The same for images whose height and width are multiples of `size_multiple`."""
+        inputs = normalise(images)
         features = self.encoder(F.pixel_unshuffle(inputs, self.config.patch))
-        answer = Output()
-        if self.damage_head is not None:
-            presence, strength, hole = self.damage_head(features[0])
-            answer = answer._replace(presence=presence, strength=strength, hole=crop(hole, images))
-        coarsest = features[-1]
+        damage = DamageEstimate() if self.damage_head is None else self.damage_head(features[0])
+        logits = None if self.class_head is None else self.class_head(features[-1])
+        restored = None
         if self.decoder is not None and self.restoration_head is not None:
-            decoded = self.decoder(self._readable(features), self._conditions(coarsest, answer))
-            answer = answer._replace(restored=images + crop(self.restoration_head(decoded[0], inputs), images))
-            if self.feedback is not None:
-                coarsest = self.feedback(coarsest, [tell(each, self.config.decoded_to_class) for each in decoded])
-        if self.class_head is not None:
-            answer = answer._replace(logits=self.class_head(coarsest))
-        return answer
+            decoded = self.decoder(self._read(features), self._conditions(logits, damage))
+            restored = images + self.restoration_head(decoded, inputs)
+        return Output(logits, restored, *damage)
 
-    def _readable(self, features: list[Tensor]) -> list[Tensor]:
-        """The feature maps that the decoder starts from."""
+    def _read(self, features: list[Tensor]) -> list[Tensor]:
+        """The input of the decoder: with `last_stage` `read` and a class head, the last stage is detached."""
         *finer, coarsest = features
-        last = []
-        if self._reads_last:
-            last.append(coarsest.detach() if self.config.last_stage == "read" and self.class_head is not None else coarsest)
-        if self.context is not None:
-            last.append(self.context(finer[-1]))
-        return [*finer, torch.cat(last, 1)] if last else finer
+        alone = self.class_head is None or self.config.last_stage == "shared"
+        return [*finer, coarsest if alone else coarsest.detach()]
 
-    def _conditions(self, coarsest: Tensor, found: Output) -> list[Tensor]:
-        """The maps (B, C, h, w) that modulate the decoder."""
+    def _conditions(self, logits: Tensor | None, damage: DamageEstimate) -> list[Tensor]:
+        """The maps (B, C, h, w) that modulate the decoder: class probabilities and damage estimate."""
         conditions = []
-        if self._reads_class:
-            conditions.append(tell(coarsest.mean((2, 3), keepdim=True), self.config.class_to_decoder).detach())
-        if self.config.damage_to_decoder != "off" and found.presence is not None and found.strength is not None and found.hole is not None:
-            everywhere = torch.cat([found.presence.sigmoid(), found.strength.log()], 1)[:, :, None, None].expand(
-                -1, -1, *found.hole.shape[2:]
-            )
-            conditions.append(tell(torch.cat([everywhere, found.hole.sigmoid()], 1), self.config.damage_to_decoder).detach())
-        return conditions
-
-
-def tell(found: Tensor, guidance: Guidance) -> Tensor:
-    """What one part found of each image, for another part; `shuffled`, of the image before it in the batch: (B, ...) -> (B, ...)."""
-    return found.roll(1, 0) if guidance == "shuffled" else found
-
-
-def crop(padded: Tensor, images: Tensor) -> Tensor:
-    """The part of (B, C, H', W') that `images` (B, 3, H, W) cover."""
-    return padded[..., : images.shape[2], : images.shape[3]]
+        if self._reads_class and logits is not None:
+            conditions.append(logits.softmax(1)[:, :, None, None])
+        if self.config.damage_to_decoder and damage.presence is not None and damage.strength is not None and damage.mask is not None:
+            everywhere = torch.cat([damage.presence.sigmoid(), damage.strength.log()], 1)[:, :, None, None]
+            conditions.append(torch.cat([everywhere.expand(-1, -1, *damage.mask.shape[2:]), damage.mask.sigmoid()], 1))
+        return [self.guidance(condition) for condition in conditions]
 
 
 def normalise(images: Tensor) -> Tensor:
@@ -105,7 +76,14 @@ def normalise(images: Tensor) -> Tensor:
 
 
 def pad(images: Tensor, multiple: int) -> Tensor:
-    """Repeat the last row and column until height and width are multiples: (B, 3, H, W) -> (B, 3, H', W')."""
+    """Replicate-pad bottom and right until height and width are multiples: (B, 3, H, W) -> (B, 3, H', W')."""
     height, width = images.shape[2:]
     below, right = -height % multiple, -width % multiple
     return F.pad(images, (0, right, 0, below), mode="replicate") if below or right else images
+
+
+def crop(output: Output, images: Tensor) -> Output:
+    """Crop an output for padded images to the size of `images` (B, 3, H, W)."""
+    height, width = images.shape[2:]
+    restored, mask = (None if each is None else each[..., :height, :width] for each in (output.restored, output.mask))
+    return output._replace(restored=restored, mask=mask)

@@ -1,4 +1,4 @@
-"""The paper's code as printed (section 5.2), kept as a baseline: the U-Net reads the image, so the two tasks share nothing."""
+"""The paper's code as printed (section 5.2), as a baseline: the U-Net reads the image, so the two tasks share nothing."""
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ from pellucid.models.config import ModelConfig
 from pellucid.models.decoder import Decoder
 from pellucid.models.encoder import Encoder
 from pellucid.models.heads import ClassHead
-from pellucid.models.joint import normalise, pad
+from pellucid.models.joint import crop, normalise, pad
 
 
 class PaperListing(nn.Module):
-    """`JointClassificationReconstruction`: extractor and class head beside a U-Net from image to image.
+    """`JointClassificationReconstruction`: encoder and class head, and a separate image-to-image U-Net.
 
-    The paper names `UNetGenerator(3, 3)` without printing it; here it is a U-Net with the widths of the extractor.
+    The paper does not print its `UNetGenerator(3, 3)`; here it is a U-Net with the widths of the encoder.
     """
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
@@ -32,7 +32,7 @@ class PaperListing(nn.Module):
         patches = F.pixel_unshuffle(inputs, self.patch)
         logits = self.class_head(self.encoder(patches)[-1])
         restored = F.pixel_shuffle(self.unet(patches), self.patch)
-        return Output(logits, (restored[..., : images.shape[2], : images.shape[3]] + 1) / 2)
+        return crop(Output(logits, (restored + 1) / 2), images)
 
 
 class UNet(nn.Module):
@@ -55,5 +55,5 @@ class UNet(nn.Module):
         for stage in self.down:
             images = stage(images)
             features.append(images)
-        restored: Tensor = self.last(self.decoder(features)[0])
+        restored: Tensor = self.last(self.decoder(features))
         return restored

@@ -1,8 +1,8 @@
-"""Two gradients -> one, by an aggregator of TorchJD (Quinton & Rey 2024, "Jacobian Descent"), the extra `torchjd`.
+"""Aggregates the gradients of the two tasks with an aggregator of TorchJD (Quinton & Rey 2024, "Jacobian Descent"), the extra `torchjd`.
 
-Of torchjd 0.18.0, these work: AlignedMTL, ConFIG, GradDrop, IMTLG, MGDA, Mean, PCGrad, Random, Sum. Refused are those that want quadprog
-(GPL: UPGrad, DualProj) unless it is there, those that want settings (CAGrad, Constant, FairGrad, Krum, NashMTL, TrimmedMean) and those that
-remember former batches in a way that can't be saved (ExcessMTL, GradVac, PCD).
+Supported in torchjd 0.18.0: AlignedMTL, ConFIG, GradDrop, IMTLG, MGDA, Mean, PCGrad, Random, Sum. Rejected: aggregators that require
+quadprog (GPL: UPGrad, DualProj) if it is not installed, those that require arguments (CAGrad, Constant, FairGrad, Krum, NashMTL,
+TrimmedMean) and those with state across batches that cannot be saved (ExcessMTL, GradVac, PCD).
 """
 
 from collections.abc import Sequence
@@ -18,12 +18,11 @@ from pellucid.objectives.shared import take_gradients
 
 
 class Aggregation(Balancer):
-    """The shared parameters get the aggregate of the tasks' gradients, the others that of their own task.
+    """Shared parameters receive the aggregate of the tasks' gradients, the others the gradient of their own task.
 
-    Row 1 of the Jacobian (2, P) is the gradient of CE and the distillation, row 2 that of lambda * L_restoration and the damage: `Sum` is
-    equation (1). Both are taken with respect to the parameters themselves, not to features: with several dependent feature maps, the
-    gradients of TorchJD's `mtl_backward` are wrong. Where one row is zero, as without labels, the other is the aggregate. Each step has two
-    backward passes.
+    Row 1 of the Jacobian (2, P) is the gradient of CE + distillation, row 2 that of lambda * L_restoration + damage: `Sum` is equation
+    (1). Both are taken with respect to the parameters, not to features: with several dependent feature maps, the gradients of TorchJD's
+    `mtl_backward` are wrong. If one row is zero, as without labels, the other is used as it is. Each step takes two backward passes.
     """
 
     def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
@@ -31,7 +30,7 @@ class Aggregation(Balancer):
         self.aggregator = load_aggregator(config.balance.removeprefix(TORCHJD))
 
     def descend(self, step: Step) -> None:
-        """A backward pass of each task's loss."""
+        """One backward pass for each task."""
         losses, shared = step.losses, step.shared
         if not shared:
             step.backward(losses.total)
@@ -51,14 +50,14 @@ class Aggregation(Balancer):
 
     @property
     def weight(self) -> float:
-        """Lambda, before the aggregation."""
+        """Lambda, applied before the aggregation."""
         return self.config.weight
 
 
 def load_aggregator(name: str) -> Any:
     """An aggregator of TorchJD by name.
 
-    Raises `UserError` if the package, the name or something that the aggregator needs is missing.
+    Raises `UserError` if the package or a dependency of the aggregator is missing, or if the aggregator is unknown or not supported.
     """
     try:
         from torchjd import aggregation  # type: ignore[import-not-found, unused-ignore]
@@ -84,11 +83,11 @@ def load_aggregator(name: str) -> Any:
 
 
 def _row(parameters: Sequence[nn.Parameter]) -> Tensor:
-    """What is in `.grad`, (P,); it is empty afterwards."""
+    """The concatenated `.grad`, (P,), which is then cleared."""
     return torch.cat([gradient.flatten() for gradient in take_gradients(parameters)])
 
 
 def _split(row: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
-    """(P,) -> a part for each parameter, in its shape and memory format."""
+    """(P,) -> one tensor for each parameter, in its shape and memory format."""
     parts = row.split_with_sizes([parameter.numel() for parameter in parameters])
     return [torch.empty_like(p).copy_(part.view(p.shape)) for p, part in zip(parameters, parts, strict=True)]

@@ -1,4 +1,4 @@
-"""The interface of what weights the losses of the two tasks against one another."""
+"""The interface of loss balancers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from pellucid.objectives.shared import Backward
 class Step:
     """One batch that trains both tasks.
 
-    losses: all of it; tasks: the losses of classification and restoration, unweighted; shared: the parameters that both depend on; index:
-    batches before this one; backward: as `Tensor.backward`.
+    losses: all losses; tasks: the losses of classification and restoration, unweighted; shared: the parameters that both depend on; index:
+    number of preceding batches; backward: as `Tensor.backward`.
     """
 
     losses: Losses
@@ -27,11 +27,11 @@ class Step:
 
 
 class Balancer(nn.Module, ABC):
-    """Turns the losses of a batch into gradients; what it remembers of former batches is its `state_dict`.
+    """Computes gradients from the losses of a batch; its state across batches is in its `state_dict`.
 
     Args:
         config: the objective.
-        num_batches: of an epoch.
+        num_batches: number of batches in an epoch.
     """
 
     def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
@@ -39,7 +39,7 @@ class Balancer(nn.Module, ABC):
         self.config, self.num_batches = config, num_batches
 
     def backward(self, losses: Losses, shared: Sequence[nn.Parameter], step: int, backward: Backward) -> None:
-        """Write `.grad`, which is empty before; shared: the parameters that both tasks depend on; step: batches before this one."""
+        """Write `.grad`, which must be empty; shared: the parameters that both tasks depend on; step: number of preceding batches."""
         tasks = losses.tasks()
         if tasks is None:
             backward(losses.total)
@@ -48,9 +48,9 @@ class Balancer(nn.Module, ABC):
 
     @abstractmethod
     def descend(self, step: Step) -> None:
-        """Write the `.grad` of a batch that trains both tasks."""
+        """Write `.grad` for a batch that trains both tasks."""
 
     @property
     @abstractmethod
     def weight(self) -> Tensor | float:
-        """The present weight of the restoration's loss over the classification's; where there is none, lambda."""
+        """The current ratio of the restoration weight to the classification weight; lambda if no weights are adapted."""

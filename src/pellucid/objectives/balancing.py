@@ -1,8 +1,8 @@
-"""The losses of a batch -> the gradients of the parameters, the two tasks balanced.
+"""Loss balancers: how the losses of the two tasks are weighted.
 
-A weight for each task is learned (`Uncertainty`), follows the losses (`DWA`) or the gradients (`GradNorm`), or is the recipe's (`Fixed`).
-The losses of the damage head and of the distillation are added as they are. Where the batch trains one task alone, all of them do the same
-as `Fixed`.
+The task weights are learned (`Uncertainty`), computed from the losses (`DWA`) or the gradients (`GradNorm`), or constant (`Fixed`).
+The losses of the damage head and of the distillation are added unchanged. For a batch that trains only one task, all balancers are
+equivalent to `Fixed`.
 """
 
 import math
@@ -18,10 +18,10 @@ from pellucid.objectives.shared import gradients_at
 
 
 class Fixed(Balancer):
-    """Equation (1) as it stands."""
+    """Equation (1) with constant lambda."""
 
     def descend(self, step: Step) -> None:
-        """One backward pass of the total."""
+        """One backward pass of the total loss."""
         step.backward(step.losses.total)
 
     @property
@@ -33,9 +33,9 @@ class Fixed(Balancer):
 class Uncertainty(Balancer):
     """Learned log-variances s: the sum of exp(-s) L + s / 2 over the tasks (Kendall, Gal & Cipolla 2018, equation 10).
 
-    They start so that the weights are 1 and lambda, and are parameters for the optimiser. At the optimum exp(-s) = 1 / (2 L), which leaves
-    log(L) / 2 to descend: the loss `psnr`, the logarithm of the squared error, is uncertainty weighting in closed form, image by image. For
-    that, losses must be positive. A batch without labels says nothing of the classification's variance.
+    They are initialised so that the weights are 1 and lambda, and are trained by the optimiser. At the optimum exp(-s) = 1 / (2 L), which
+    reduces the objective to log(L) / 2: the loss `psnr`, the logarithm of the squared error, is per-image uncertainty weighting in closed
+    form. Losses must be positive. A batch without labels gives the classification's log-variance no gradient.
     """
 
     def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
@@ -43,23 +43,23 @@ class Uncertainty(Balancer):
         self.log_variances = nn.Parameter(torch.tensor([0.0, -math.log(config.weight)]))
 
     def descend(self, step: Step) -> None:
-        """One backward pass, which reaches the log-variances too."""
+        """One backward pass, including the log-variances."""
         classification, restoration = self.log_variances.neg().exp().unbind()
         known = torch.stack(step.tasks).detach() > 0
         step.backward(step.losses.weighted(classification, restoration) + (self.log_variances * known).sum() / 2)
 
     @property
     def weight(self) -> Tensor:
-        """exp(-s) of the restoration over that of the classification."""
+        """exp(-s) of the restoration divided by that of the classification."""
         classification, restoration = self.log_variances.detach().unbind()
         return (classification - restoration).exp()
 
 
 class DWA(Balancer):
-    """Dynamic weight average (Liu, Johns & Davison 2019, equation 7): the task whose loss falls more slowly weighs more.
+    """Dynamic weight average (Liu, Johns & Davison 2019, equation 7): the task whose loss falls more slowly gets the larger weight.
 
     Weights 2 softmax(w / T), w the ratio of the mean losses of the last two epochs and T = 2; the restoration's is multiplied by lambda.
-    During the first two epochs they are equal. Batches without labels don't count in the classification's mean.
+    During the first two epochs the softmax is uniform. Batches without labels are excluded from the classification's mean.
     """
 
     TEMPERATURE = 2.0
@@ -70,12 +70,12 @@ class DWA(Balancer):
 
     def __init__(self, config: ObjectiveConfig, num_batches: int) -> None:
         super().__init__(config, num_batches)
-        self.register_buffer("means", torch.full((2, 2), math.nan))  # of the epoch before the last, of the last; by task
+        self.register_buffer("means", torch.full((2, 2), math.nan))  # (epoch before last, last epoch) x task
         self.register_buffer("sums", torch.zeros(2))
         self.register_buffer("counts", torch.zeros(2))
 
     def descend(self, step: Step) -> None:
-        """One backward pass; the losses go into the means of the epoch."""
+        """One backward pass; accumulates the losses of the epoch."""
         classification, restoration = self.weights().unbind()
         step.backward(step.losses.weighted(classification, self.config.weight * restoration))
         values = torch.stack(step.tasks).detach()
@@ -86,7 +86,7 @@ class DWA(Balancer):
             self.sums, self.counts = torch.zeros_like(self.sums), torch.zeros_like(self.counts)
 
     def weights(self) -> Tensor:
-        """(2,): of classification and restoration, before lambda; their sum is 2."""
+        """(2,): weights of classification and restoration, without lambda; their sum is 2."""
         descent = (self.means[1] / self.means[0]).nan_to_num(nan=1.0)
         return 2 * (descent / self.TEMPERATURE).softmax(0)
 
@@ -98,12 +98,12 @@ class DWA(Balancer):
 
 
 class GradNorm(Balancer):
-    """Weighs the restoration's loss so that its gradient at the shared parameters has lambda times the norm of the classification's.
+    """Weights the restoration loss so that its gradient norm over the shared parameters is lambda times that of the classification loss.
 
-    A relative of GradNorm (Chen et al. 2018), which learns the weights by gradient descent, from the last shared layer alone and with a
-    target that favours the task that lags behind; here the weight is the ratio of two averaged norms over all shared parameters, and the
-    target is lambda. The norms are measured every 25 steps, which costs two backward passes, about 3 % of the time; a measurement counts by
-    one part in five. Until there is one (no labels, nothing shared), the weight is lambda.
+    A variant of GradNorm (Chen et al. 2018), which learns the weights by gradient descent, from the last shared layer alone and with a
+    target that favours the task that trains more slowly; here the weight is the ratio of two averaged norms over all shared parameters,
+    times lambda. The norms are measured every 25 steps at the cost of two backward passes, about 3 % of the time, and averaged with a
+    decay of 0.8. Without a measurement (no labels, no shared parameters), the weight is lambda.
     """
 
     EVERY = 25
@@ -116,7 +116,7 @@ class GradNorm(Balancer):
         self.register_buffer("norms", torch.full((2,), math.nan))
 
     def descend(self, step: Step) -> None:
-        """One backward pass at the weight that the norms ask for; now and then, they are measured before."""
+        """One backward pass with the current weight; every 25 steps the norms are measured first."""
         if step.shared and step.index % self.EVERY == 0:
             self._measure(step)
         step.backward(step.losses.weighted(1.0, self.weight))
@@ -142,9 +142,10 @@ BALANCERS: dict[str, type[Balancer]] = {
 
 
 def build_balancer(config: ObjectiveConfig, num_batches: int, num_processes: int = 1) -> Balancer:
-    """The balancer of an objective, for a training with `num_batches` an epoch.
+    """The balancer of an objective, for a training run with `num_batches` per epoch.
 
-    Raises `UserError` for several processes, each of which would balance what it alone sees, and for a TorchJD that is not there.
+    Raises `UserError` for several processes with a balance other than `fixed`, since each would balance its own batches alone, and for an
+    aggregator that `load_aggregator` rejects.
     """
     if num_processes > 1 and config.balance != "fixed":
         raise UserError(

@@ -9,10 +9,10 @@ from pellucid.settings import Settings, setting
 RestorationLoss = Literal["l1", "l2", "charbonnier", "psnr"]
 
 BALANCES = ("fixed", "uncertainty", "dwa", "gradnorm")
-"""Ways to balance the tasks that need no further package."""
+"""Balancing methods that need no further package."""
 
 TORCHJD = "torchjd:"
-"""What comes before the name of one of TorchJD's aggregators."""
+"""Prefix of the name of a TorchJD aggregator."""
 
 
 @dataclass(frozen=True)
@@ -20,17 +20,17 @@ class ObjectiveConfig(Settings):
     """Equation (1) of the paper: L = CE + weight * L_restoration.
 
     Args:
-        weight: lambda of equation (1); the paper's listing has 0.1.
-        restoration: what is asked of the restored image; `l1` is the paper's.
+        weight: lambda of equation (1); 0.1 in the paper's listing.
+        restoration: loss of the restored image; `l1` is the paper's.
         label_smoothing: probability mass spread over all classes in the cross-entropy.
-        balance: how the two tasks meet: at the `fixed` weight; by learned `uncertainty`, which starts from it; by the tasks' rates of
-            descent, `dwa`, which it multiplies; so that the norms of their gradients have it as their ratio, `gradnorm`; or by one of
-            TorchJD's aggregators, such as `torchjd:PCGrad`, from the gradients of CE and of weight * L_restoration. One device only,
-            but for `fixed`; the arms with a single task have nothing to balance.
-        damage_weight: weight of the loss of the damage head, where there is one; no balancer changes it.
-        distillation: weight of the divergence from the class probabilities of the averaged network, which rises from 0 over the training;
-            no balancer changes it.
-        teacher_sees: the images that the averaged network is shown for that; `degraded` is the control.
+        balance: how the task losses are weighted: by the `fixed` weight; by learned `uncertainty`, initialised with it; by the tasks' rates
+            of descent, `dwa`, times the weight; so that the ratio of their gradient norms equals the weight, `gradnorm`; or by one of
+            TorchJD's aggregators, such as `torchjd:PCGrad`, from the gradients of CE and of weight * L_restoration. All but `fixed`
+            require a single device; no effect on single-task arms.
+        damage_weight: weight of the loss of the damage head, if there is one; not changed by `balance`.
+        distillation: weight of the KL divergence from the class probabilities of the averaged network, ramped up linearly from 0 over the
+            training; not changed by `balance`.
+        teacher_sees: input images of the averaged network for distillation; `degraded` is the control.
     """
 
     weight: float = setting(0.1, least=0)

@@ -1,4 +1,4 @@
-"""`Output` and `Batch` -> the losses that both tasks are trained on together."""
+"""The joint loss of a batch."""
 
 from dataclasses import dataclass
 
@@ -8,22 +8,15 @@ from torch import Tensor
 
 from pellucid.batch import Batch, Output
 from pellucid.labels import UNLABELLED
-from pellucid.objectives import restoration
 from pellucid.objectives.config import ObjectiveConfig
-
-RESTORATION_LOSSES = {
-    "l1": restoration.l1,
-    "l2": restoration.l2,
-    "charbonnier": restoration.charbonnier,
-    "psnr": restoration.psnr,
-}
+from pellucid.objectives.restoration import RESTORATION_LOSSES
 
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """The scalars of one batch; what a network is not trained for is `None`.
+    """The scalar losses of one batch; `None` for those that do not apply.
 
-    classification, restoration: the two tasks', unweighted; damage, distillation: what is added to them, times its own weight; weight:
+    classification, restoration: the task losses, unweighted; damage, distillation: auxiliary losses, times their own weights; weight:
     lambda of equation (1).
     """
 
@@ -35,11 +28,11 @@ class Losses:
 
     @property
     def total(self) -> Tensor:
-        """Equation (1), and what is added to it."""
+        """Equation (1) plus the auxiliary losses."""
         return self.weighted(1.0, self.weight)
 
     def weighted(self, classification_weight: Tensor | float, restoration_weight: Tensor | float) -> Tensor:
-        """The sum of the tasks' losses, each times its weight, and of the rest as it is."""
+        """The weighted sum of the task losses, plus the auxiliary losses."""
         terms = [] if self.classification is None else [classification_weight * self.classification]
         terms += [] if self.restoration is None else [restoration_weight * self.restoration]
         terms += [term for term in (self.damage, self.distillation) if term is not None]
@@ -52,9 +45,9 @@ class Losses:
 
 
 def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig, teacher: Tensor | None = None, progress: float = 1.0) -> Losses:
-    """Equation (1) of the paper, in float32; images without a label count in the restoration alone.
+    """Equation (1) of the paper, in float32; unlabelled images contribute no cross-entropy.
 
-    teacher: class logits (B, C) to learn from as well, by a weight that grows with `progress`, the part of the training that is done.
+    teacher: class logits (B, C) for distillation, whose weight is proportional to `progress`, the completed fraction of the training.
     """
     classification = restored = distillation = None
     if output.logits is not None:
@@ -68,7 +61,7 @@ def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig, teacher: T
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy over the labelled images, 0 if there is none: (B, C), (B,) -> scalar."""
+    """Mean cross-entropy over the labelled images, 0 if there are none: (B, C), (B,) -> scalar."""
     total = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, label_smoothing=label_smoothing, reduction="sum")
     return total / (labels != UNLABELLED).sum().clamp(min=1)
 
@@ -79,14 +72,14 @@ def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:
 
 
 def damage_loss(output: Output, batch: Batch) -> Tensor | None:
-    """What the damage head got wrong, in float32; `None` without such a head.
+    """The loss of the damage head, in float32; `None` without such a head.
 
-    Cross-entropy of the hole (B, 1, H, W), plus that of each damage's presence (B, K), plus the mean absolute error of the logarithm
-    of the strengths (B, K), where they are there.
+    Binary cross-entropy of the mask (B, 1, H, W), plus that of the presence of each kind (B, K), plus the mean absolute error of the
+    logarithm of the strengths (B, K) of the kinds that are present.
     """
-    if output.presence is None or output.strength is None or output.hole is None:
+    if output.presence is None or output.strength is None or output.mask is None:
         return None
-    loss = F.binary_cross_entropy_with_logits(output.hole.float(), batch.damage.hole.float())
+    loss = F.binary_cross_entropy_with_logits(output.mask.float(), batch.damage.mask.float())
     if batch.damage.strengths:
         true = torch.stack(list(batch.damage.strengths.values()), 1)
         there = ~true.isnan()

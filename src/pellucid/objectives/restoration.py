@@ -17,10 +17,14 @@ def l2(restored: Tensor, clean: Tensor) -> Tensor:
 
 
 def charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tensor:
-    """A smooth L1, sqrt(x**2 + epsilon**2) (Charbonnier et al. 1994; Lai et al. 2017)."""
+    """Smooth L1, sqrt(x**2 + epsilon**2) (Charbonnier et al. 1994; Lai et al. 2017)."""
     return ((restored - clean).square() + epsilon**2).sqrt().mean(IMAGE_DIMS)
 
 
 def psnr(restored: Tensor, clean: Tensor) -> Tensor:
     """The negative PSNR of each image, in units of 10 dB: log10 of the mean squared error (Chen et al. 2021, HINet)."""
     return torch.log10(l2(restored, clean) + 1e-8)
+
+
+RESTORATION_LOSSES = {"l1": l1, "l2": l2, "charbonnier": charbonnier, "psnr": psnr}
+"""Keyed by the values of `ObjectiveConfig.restoration`."""

@@ -1,4 +1,4 @@
-"""What runs and comparisons came to, for anyone to read.
+"""Reports of runs and of comparisons.
 
 A report is built of blocks (`blocks.py`), which `render.py` lays out as one HTML page or as Markdown. `run_report.py` builds that of a run,
 `comparison_report.py` that of a comparison. A page is one file without a script, and nothing in it is fetched from anywhere.

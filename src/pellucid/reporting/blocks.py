@@ -1,4 +1,4 @@
-"""What a report is made of: sections of blocks, which `render.py` lays out as a page or as Markdown."""
+"""The building blocks of a report, which `render.py` renders as HTML or as Markdown."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

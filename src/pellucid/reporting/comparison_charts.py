@@ -1,4 +1,4 @@
-"""Analysis -> the charts of a report: means and differences with their intervals, and the trainings."""
+"""Charts of a comparison: figures and differences with their intervals, and training curves."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence

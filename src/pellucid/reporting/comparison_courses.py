@@ -1,4 +1,4 @@
-"""How the trainings of the arms went: records of `log.jsonl` -> means over seeds, by the part of the training that was done."""
+"""Training curves of a comparison: records of `log.jsonl` -> means over seeds, by the fraction of the training."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

@@ -106,5 +106,6 @@ def _draw(setting: str, values: Sequence[str], curves: Curves) -> Figure:
         axes.set_xlabel(setting)
         axes.set_title(f"{task}: difference to {BASELINES[metric]}, {FIGURES[metric].difference}", fontsize=10)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.axes[0].legend(frameon=False, fontsize=9)
+    if curves:
+        figure.axes[0].legend(frameon=False, fontsize=9)
     return figure

@@ -1,4 +1,4 @@
-"""Pictures to look at: the measured images on which two arms differ most, as each of them answers."""
+"""Example pictures of a comparison: the images on which two arms differ most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,20 @@ import numpy as np
 import torch
 from markupsafe import Markup
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
-from pellucid.batch import Output
+from pellucid.batch import Output, from_pixels, to_pixels
 from pellucid.checkpoint import load_model
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.tracks import damage
 from pellucid.experiments.analysis import differences_of_images
-from pellucid.experiments.matrix import Job, test_images
+from pellucid.experiments.matrix import Job
 from pellucid.experiments.results import Results
 from pellucid.metrics.psnr import psnr_of
 from pellucid.reporting.gallery import view
 from pellucid.reporting.render import html
-from pellucid.run import MODEL
+from pellucid.run_folder import MODEL
 
 QUESTIONS = (("restore", "psnr"), ("classify", "correct"))
 """Whom the joint arm is compared with, and in what."""
@@ -60,9 +60,9 @@ def examples(results: Results, jobs: Sequence[Job], joint: str = "joint") -> lis
         folders = {job.arm: job.folder for job in jobs if job.arm in (joint, baseline) and seeds and job.seed == seeds[0]}
         if len(folders) == 2 and all((folder / MODEL).exists() for folder in folders.values()):
             networks = {arm: load_model(folder, "cpu")[0] for arm, folder in folders.items()}
-            images = test_images(next(job.recipe for job in jobs if job.arm == joint))
-            places = most_different(results, joint, baseline, track, column, PER_QUESTION)
-            rows += [_row(networks, images, track, place) for place in places]
+            images = next(job.recipe for job in jobs if job.arm == joint).data.splits().measured
+            indices = most_different(results, joint, baseline, track, column, PER_QUESTION)
+            rows += [_row(networks, images, track, index) for index in indices]
     return rows
 
 
@@ -82,27 +82,21 @@ def most_different(results: Results, arm_a: str, arm_b: str, track: str, metric:
 
 
 @torch.inference_mode()
-def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, place: int) -> Example:
+def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: int) -> Example:
     """One image, clean, damaged, and as the networks answer."""
     level = TRACKS[track].levels[0]
-    clean = torch.tensor(images.images[place]).permute(2, 0, 1)[None].float() / 255
-    degraded, _ = damage(TRACKS[track], level, clean, [place])
-    shown = [("clean", _pixels(clean)), (f"damaged, {psnr_of(degraded, clean).item():.1f} dB", _pixels(degraded))]
+    clean = from_pixels(images.read([index]))
+    degraded, _ = damage(TRACKS[track], level, clean, [index])
+    shown = [("clean", to_pixels(clean)[0]), (f"damaged, {psnr_of(degraded, clean).item():.1f} dB", to_pixels(degraded)[0])]
     for arm, network in networks.items():
-        answer: Output = network(degraded)
+        output: Output = network(degraded)
         said = []
-        if answer.logits is not None:
-            confidence, label = answer.logits.softmax(1).max(1)
+        if output.logits is not None:
+            confidence, label = output.logits.softmax(1).max(1)
             said.append(f"{images.classes[int(label)]} {confidence.item():.0%}")
-        if answer.restored is not None:
-            said.append(f"{psnr_of(answer.restored, clean).item():.1f} dB")
-        shown.append((f"{arm}: {', '.join(said)}", _pixels(degraded if answer.restored is None else answer.restored)))
+        if output.restored is not None:
+            said.append(f"{psnr_of(output.restored, clean).item():.1f} dB")
+        shown.append((f"{arm}: {', '.join(said)}", to_pixels(degraded if output.restored is None else output.restored)[0]))
     return Example(
-        f"{images.split} image {place:,}, {images.classes[images.labels[place]] if images.labels[place] >= 0 else 'no label'}", shown
+        f"{images.split} image {index:,}, {images.classes[images.labels[index]] if images.labels[index] >= 0 else 'no label'}", shown
     )
-
-
-def _pixels(image: Tensor) -> NDArray[np.uint8]:
-    """(1, 3, H, W), about [0, 1] -> (H, W, 3)."""
-    pixels: NDArray[np.uint8] = (image[0].clamp(0, 1) * 255).round().to(torch.uint8).permute(1, 2, 0).numpy()
-    return pixels

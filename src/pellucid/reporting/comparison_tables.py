@@ -1,4 +1,4 @@
-"""Analysis -> the tables of a comparison's report."""
+"""Tables of a comparison."""
 
 from collections.abc import Iterator, Mapping, Sequence
 

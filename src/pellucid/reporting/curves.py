@@ -1,4 +1,4 @@
-"""The course of a training: records of `log.jsonl` -> curves that follow the reader's light or dark mode."""
+"""Training curves of a run."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence

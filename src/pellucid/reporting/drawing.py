@@ -1,4 +1,4 @@
-"""Charts: a figure of matplotlib's -> a part of a page that follows the reader's light or dark mode."""
+"""Charts of matplotlib as inline SVG that follows the reader's light or dark mode."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""What was run: network, data, time, machine and source, and every setting of the recipe."""
+"""The provenance of a run: network, data, time, machine, source, and every setting of the recipe."""
 
 import json
 import platform
@@ -25,10 +25,10 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
     """The section of the facts; num_images: how many of the data set were measured; records: those of the training."""
     model = metadata.model
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
-    _, height, width, _ = dataset.images.shape
+    height, width = dataset.size
     device = next(network.parameters()).device
     entries = {
-        "Network": f"{model.arm}, encoder {model.encoder}, {num_parameters:,} parameters",
+        "Network": f"{model.name}, encoder {model.encoder}, {num_parameters:,} parameters",
         "Trained on": metadata.training_data or "not stated",
         "Measured on": f"{num_images:,} {dataset.split} images of {dataset.name}, {width} × {height} pixels",
         "Classes": _classes(metadata.classes),
@@ -61,7 +61,7 @@ def _classes(names: Sequence[str]) -> str:
 
 
 def _source(commit: str) -> str:
-    """What `checkpoint.source_commit` found, in words."""
+    """What `provenance.source_commit` found, in words."""
     if not commit or commit.startswith("version"):
         return commit or "not stated"
     return f"commit {commit.rstrip('+')}" + (", with uncommitted changes" if commit.endswith("+") else "")

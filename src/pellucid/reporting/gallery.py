@@ -1,4 +1,4 @@
-"""Test pictures side by side: clean, damaged, restored, and what the network takes them for."""
+"""A gallery of pictures: clean, degraded, restored, and with the predicted class."""
 
 import base64
 import io
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pellucid.batch import Output
+from pellucid.batch import Output, from_pixels, to_pixels
 from pellucid.data import Dataset
 from pellucid.evaluation.tracks import Track, damage
 from pellucid.labels import UNLABELLED
@@ -31,11 +31,11 @@ MAX_SIDE = 256
 class Example:
     """A measured picture and what the network makes of it; `None` for what it doesn't answer, and for what nobody knows.
 
-    place: in the data set; level: of the track's damage, if it has several; clean, damaged, restored: (H, W, 3) uint8; input_psnr, psnr:
+    index: in the data set; level: of the track's damage, if it has several; clean, damaged, restored: (H, W, 3) uint8; input_psnr, psnr:
     of damaged and restored, in dB; truth, answer: names of classes; confidence: the probability of the answer; right: whether it is true.
     """
 
-    place: int
+    index: int
     level: str
     clean: NDArray[np.uint8]
     damaged: NDArray[np.uint8]
@@ -53,26 +53,31 @@ _VERDICTS = {True: "right", False: "wrong", None: ""}
 
 @torch.inference_mode()
 def examples(
-    network: Callable[[Tensor], Output], classes: Sequence[str], dataset: Dataset, track: Track, places: Iterable[int], device: torch.device
+    network: Callable[[Tensor], Output],
+    classes: Sequence[str],
+    dataset: Dataset,
+    track: Track,
+    indices: Iterable[int],
+    device: torch.device,
 ) -> list[Example]:
-    """The pictures at `places` under a track's damage, its levels taking turns; one picture at a time, for they may be large."""
+    """The pictures at `indices` under a track's damage, its levels taking turns; one picture at a time, for they may be large."""
     shown = []
-    for turn, place in enumerate(places):
+    for turn, index in enumerate(indices):
         level = track.levels[turn % len(track.levels)]
-        clean = torch.tensor(dataset.images[place : place + 1]).permute(0, 3, 1, 2).float() / 255
-        damaged, _ = damage(track, level, clean, [place])
+        clean = from_pixels(dataset.read([index]))
+        damaged, _ = damage(track, level, clean, [index])
         output = network(damaged.to(device))
         logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
-        label = int(dataset.labels[place])
+        label = int(dataset.labels[index])
         answer = None if logits is None else int(logits.argmax())
         shown.append(
             Example(
-                place=place,
+                index=index,
                 level=level.name if len(track.levels) > 1 else "",
-                clean=_pixels(clean),
-                damaged=_pixels(damaged),
+                clean=to_pixels(clean)[0],
+                damaged=to_pixels(damaged)[0],
                 input_psnr=psnr_of(damaged, clean).item(),
-                restored=None if restored is None else _pixels(restored),
+                restored=None if restored is None else to_pixels(restored)[0],
                 psnr=None if restored is None else psnr_of(restored, clean).item(),
                 truth=None if label == UNLABELLED else dataset.classes[label],
                 answer=None if answer is None else classes[answer],
@@ -96,7 +101,7 @@ def _card(example: Example) -> Markup:
         '<figure class="{verdict}"><div class="views">{views}</div><figcaption>{said}<small>{measured}</small></figcaption></figure>',
         verdict=_VERDICTS[example.right],
         views=Markup().join(
-            view(picture, name, f"picture {example.place}, {name}") for name, picture in views.items() if picture is not None
+            view(picture, name, f"picture {example.index}, {name}") for name, picture in views.items() if picture is not None
         ),
         said=_said(example),
         measured=_measured(example),
@@ -134,12 +139,7 @@ def _said(example: Example) -> Markup:
 
 def _measured(example: Example) -> str:
     decibels = ["identical" if psnr >= MAX_PSNR else f"{psnr:.1f} dB" for psnr in (example.input_psnr, example.psnr) if psnr is not None]
-    return " · ".join(filter(None, (f"no. {example.place:,}", example.level, " → ".join(decibels))))
-
-
-def _pixels(images: Tensor) -> NDArray[np.uint8]:
-    """(1, 3, H, W) float -> (H, W, 3) uint8."""
-    return np.asarray(images[0].clamp(0, 1).mul(255).round().byte().permute(1, 2, 0).contiguous().numpy())
+    return " · ".join(filter(None, (f"no. {example.index:,}", example.level, " → ".join(decibels))))
 
 
 def _shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:

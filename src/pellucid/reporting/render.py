@@ -1,4 +1,4 @@
-"""A report -> a page, or Markdown."""
+"""Renders a report as HTML or as Markdown."""
 
 from importlib.metadata import version
 
@@ -28,7 +28,7 @@ def page(report: Report) -> str:
 
 def markdown(report: Report) -> str:
     """The report as Markdown, without its pictures."""
-    return _environment.get_template("report.md").render(report=report)
+    return _environment.get_template("report.md").render(report=report).rstrip() + "\n"
 
 
 def html(template: str, **parts: object) -> Markup:

@@ -1,4 +1,4 @@
-"""The report of a run: what it came to, pictures to look at, how it went, and what to do next."""
+"""The report of a run."""
 
 import shlex
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from pellucid.reporting.facts import facts
 from pellucid.reporting.gallery import MAX_SIDE, SMALL, examples, gallery
 from pellucid.reporting.render import html, page
 from pellucid.reporting.scores import figures, result
-from pellucid.run import LOG
+from pellucid.run_folder import LOG
 from pellucid.training.log import read_log
 
 REPORT = "report.html"
@@ -36,7 +36,7 @@ def write_report(
     evaluation: Evaluation,
     references: Mapping[str, Evaluation] | None = None,
 ) -> Path:
-    """Write `report.html` into the folder of a run, in the place of an older one, and return its path.
+    """Write `report.html` into the folder of a run, replacing an older one, and return its path.
 
     network, metadata: as `run` or `load_model` gives them; dataset: what the evaluation was made on; references: evaluations of other
     methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`.
@@ -59,10 +59,10 @@ def write_report(
 def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation) -> Section:
     """Pictures by a rule that knows nothing of them, so that no one could have chosen the best."""
     num_images = evaluation.num_images
-    places = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
+    indices = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
     device = next(network.parameters()).device
-    shown = examples(network, metadata.classes, dataset, TRACKS[evaluation.track], places, device)
-    side = max(dataset.images.shape[1:3])
+    shown = examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device)
+    side = max(dataset.size)
     known = [example.right for example in shown if example.right is not None]
     told = [
         f"All {num_images:,} pictures."

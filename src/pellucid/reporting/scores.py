@@ -1,4 +1,4 @@
-"""What a run came to: one sentence, and the tables behind it."""
+"""The summary of a run in one sentence, and its tables of figures."""
 
 from collections.abc import Mapping, Sequence
 
@@ -18,7 +18,7 @@ from pellucid.reporting.render import html
 NOTES = {
     "damaged image": "left as it is",
     "non-local means": "no training; told the true noise",
-    "inpainting": "no training; told the true hole",
+    "inpainting": "no training; told the true mask",
     "inpainting, then means": "no training; told both",
 }
 """What is said of the rows of `evaluation.classical.CLASSICAL`."""
@@ -64,7 +64,7 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     """The section of the tables: the network and what it must beat, each level of the damage, and what the columns mean."""
     num_images = evaluation.num_images
     rows: dict[str, tuple[str, Scores]] = {
-        "this network": (f"{metadata.model.arm}, {metadata.model.encoder}", evaluation.metrics),
+        "this network": (f"{metadata.model.name}, {metadata.model.encoder}", evaluation.metrics),
         "damaged image": (NOTES["damaged image"], {"psnr": evaluation.metrics["input_psnr"]}),
     }
     for name, reference in references.items():

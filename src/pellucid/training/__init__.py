@@ -1,4 +1,4 @@
-"""The loop, the optimiser, the weight average, and what is shown and kept on the way."""
+"""Training: the loop, optimisers, weight averaging and logging."""
 
 from pellucid.training.config import TrainingConfig
 

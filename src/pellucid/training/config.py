@@ -9,33 +9,33 @@ from pellucid.settings import Settings, setting
 
 @dataclass(frozen=True)
 class TrainingConfig(Settings):
-    """How long, how fast and how exactly a network is trained.
+    """Settings of the training loop and the optimiser.
 
     Args:
-        epochs: passes over the training images; parts of one are fine.
-        batch_size: images of one step, over all devices together.
-        optimizer: `muon` orthogonalises the update of every convolution (Jordan et al. 2024), the rest is AdamW's; `adamw`; `adam`.
-        learning_rate: of the optimiser; with `muon`, of the convolutions.
-        fallback_learning_rate: with `muon`, of scales, biases and whatever else is no convolution; a tenth of `learning_rate`
-            if it is not set.
-        head_learning_rate: with `muon`, of the last layer of each task; `fallback_learning_rate` if it is not set.
-        weight_decay: decoupled, on convolutions and linear layers; `adam` has none.
-        schedule: after the warm-up, the learning rate falls to 0 along a `cosine` or a `linear` line, or stays `constant`.
-        warmup: part of the training in which the learning rate rises from 0.
-        clip_norm: largest norm of the gradient; 0 for no clipping.
-        ema_horizon: of the averaged weights, as a part of the training; 0 keeps the last weights.
-        crop: pixels by which a crop may shift, over mirrored borders; 0 for none.
-        small_images: part of the training, at its start, that sees the images at three quarters of their side: more of them for the time.
-        flip: mirror half of the images at `random`, or every image in `alternate` epochs (Jordan 2024, airbench), or `none`.
-        precision: `bf16-mixed` or `32-true` (Fabric's names); `auto` is bfloat16 where the device computes in it natively, else float32,
-            and a resumed run keeps what it began with.
-        shards: parts of a batch that a CPU computes side by side, a thread each, every part normalised by itself; 1 for whole batches.
-            Other devices, several processes and balancers other than `fixed` take whole batches.
-        compile: `torch.compile` the network; pays on a GPU, rarely on a CPU.
-        start: model whose weights the training starts from, as `pellucid evaluate` takes it, instead of random ones; the same anatomy.
-        max_minutes: end by then, the schedule included; 0 for no limit.
-        save_minutes: how often the state is saved that `--resume` goes on from.
-        seed: of the weights, the order, the crops and the damage.
+        epochs: passes over the training images, possibly fractional.
+        batch_size: images per step, summed over all devices.
+        optimizer: `muon` orthogonalises updates of hidden convolutions (Jordan et al. 2024), with NAdamW for the rest; `adamw`; `adam`.
+        learning_rate: of the optimiser; with `muon`, of the hidden convolutions.
+        fallback_learning_rate: with `muon`, of other parameters, such as scales and biases; default `learning_rate` / 10.
+        head_learning_rate: with `muon`, of output layers; default `fallback_learning_rate`.
+        weight_decay: decoupled, on convolutions and linear layers; not available with `adam`.
+        schedule: after the warm-up, `cosine` or `linear` decay of the learning rate to 0, or a `constant` learning rate.
+        warmup: fraction of the training with linear warm-up from 0.
+        clip_norm: maximum norm of the gradient; 0 for no clipping.
+        ema_horizon: time constant of the exponential moving average of the weights, as a fraction of the training; 0 for no averaging.
+        crop: maximum shift of random crops in pixels, with reflect padding; 0 for none.
+        small_images: fraction of the training, at its start, with images downsampled to three quarters of their side, for faster steps.
+        flip: horizontal flips: `random`, of half of the images; `alternate`, in every other epoch (Jordan 2024, airbench); `none`.
+        precision: `bf16-mixed` or `32-true` (Fabric's names); `auto` is bfloat16 where the device supports it natively, else float32; a
+            resumed run keeps its precision.
+        shards: parts of a batch that a CPU computes in parallel threads, with separate batch normalisation; 1 for whole batches. Ignored on
+            other devices, with several processes, with `compile` and with a balance other than `fixed`.
+        compile: `torch.compile` the network; faster on a GPU, rarely on a CPU.
+        start: model whose weights initialise the network, given as for `pellucid evaluate`; its architecture must be the same.
+        shuffle_guidance: condition the decoder on another image of the batch: the control of `class_to_decoder` and `damage_to_decoder`.
+        max_minutes: time limit of the training; the schedule is shortened to fit; 0 for no limit.
+        save_minutes: interval between saves of the state for `--resume`.
+        seed: of the weights, the order, the crops and flips, and the damage.
     """
 
     epochs: float = setting(30, above=0)
@@ -56,6 +56,7 @@ class TrainingConfig(Settings):
     shards: int = setting(1, above=0)
     compile: bool = False
     start: str | None = None
+    shuffle_guidance: bool = False
     max_minutes: float = setting(0.0, least=0)
     save_minutes: float = setting(1.0, least=0)
     seed: int = 0

@@ -1,6 +1,6 @@
-"""Two losses and the parameters that they share -> how far they pull them the same way, layer by layer.
+"""Compares the gradients of the two tasks by layer.
 
-A cosine above 0 says that a step for one task also helps the other, below 0 that they compete (Yu et al. 2020, PCGrad, section 2).
+A positive cosine means that a step for one task also helps the other, a negative one a conflict (Yu et al. 2020, PCGrad, section 2).
 """
 
 from collections.abc import Mapping
@@ -14,14 +14,14 @@ from pellucid.objectives.shared import Backward, gradients_at
 ALL = "all"
 
 DEPTH = 3
-"""Components of a parameter's name that make its layer, such as `encoder.network.layer1`."""
+"""Number of components of a parameter's name that identify its layer, such as `encoder.network.layer1`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gradients:
-    """By layer that both losses reach, and over `ALL` of them: the cosine of their gradients, and the second's norm over the first's.
+    """For each shared layer, and over `ALL` of them: the cosine of the two gradients, and the norm of the second divided by the first's.
 
-    Both are 0 where a gradient is 0, as without labels.
+    Both are 0 if either gradient is 0, as without labels.
     """
 
     cosine: dict[str, float]
@@ -29,9 +29,9 @@ class Gradients:
 
 
 def compare_gradients(classification: Tensor, restoration: Tensor, shared: Mapping[str, nn.Parameter], backward: Backward) -> Gradients:
-    """The gradients of two losses with respect to the parameters that they share, compared.
+    """Compare the gradients of two losses with respect to their shared parameters.
 
-    Leaves the graph in place for the training's own backward pass, and `.grad` empty, as it must be before.
+    Retains the graph for the training step's backward pass; `.grad` must be empty and stays empty.
     """
     one, other = (gradients_at(shared.values(), loss, backward) for loss in (classification, restoration))
     products = torch.stack([_products(first, second) for first, second in zip(one, other, strict=True)]).cpu()
@@ -48,7 +48,7 @@ def compare_gradients(classification: Tensor, restoration: Tensor, shared: Mappi
 
 
 def layer_of(name: str) -> str:
-    """The layer of a parameter: a stage of an encoder, its stem, or another module by the first components of its name.
+    """The layer of a parameter: an encoder stage, the stem, or the first components of its name.
 
     >>> [layer_of(f"encoder.network.{name}.weight") for name in ("conv1", "layer1.0.bn1", "stages_2.blocks.0.mlp.fc1", "blocks.1.0.se")]
     ['encoder.network.stem', 'encoder.network.layer1', 'encoder.network.stages_2', 'encoder.network.blocks.1']
@@ -63,6 +63,6 @@ def layer_of(name: str) -> str:
 
 
 def _products(one: Tensor, other: Tensor) -> Tensor:
-    """(3,) in float64: the inner products of the two, of the first with itself, of the second with itself."""
+    """(3,) in float64: inner products of first and second, first and first, second and second."""
     first, second = one.flatten().double(), other.flatten().double()
     return torch.stack([first.dot(second), first.dot(first), second.dot(second)])

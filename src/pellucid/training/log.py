@@ -1,4 +1,4 @@
-"""The course of a training: a progress bar, curves and pictures in TensorBoard, and the same numbers as lines of JSON."""
+"""The training log: progress bar, TensorBoard and JSON lines."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 NUM_RECORDS = 500
-"""Points of a curve, about: enough to see, few enough to cost nothing."""
+"""Approximate number of points of each curve."""
 
 
 class TrainingLog:
-    """Shows and writes how a training goes; only the first of several processes does.
+    """Displays and records the training progress, in the first process only.
 
     Args:
-        fabric: its loggers get the scalars and image grids.
-        path: file of JSON lines, one a record: step, progress, seconds, learning_rate_factor, loss and, for each task that is trained,
-            its loss and its training figure (accuracy in %, psnr in dB, both on the damaged, augmented images of the batch); where the
-            weight of the restoration is not the recipe's, restoration_weight; about twenty of a joint training have gradient_cosine and
-            gradient_ratio by layer. `loss` is equation (1) with the recipe's weight, whatever balances the tasks.
-        examples: images whose restoration is shown after every epoch.
-        console: where the progress bar goes.
-        header: what holds for the whole training, such as its precision: shown at its start, and the first line of the file.
+        fabric: its loggers receive the scalars and image grids.
+        path: JSON lines file, one line per record: step, progress, seconds, learning_rate_factor, loss and, for each trained task, its
+            loss and its training metric (accuracy in %, psnr in dB, both on the degraded, augmented images of the batch); with adaptive
+            weights, restoration_weight; in joint training, about twenty records have gradient_cosine and gradient_ratio by layer. `loss`
+            is the total loss with the configured weight, for every balance.
+        examples: images whose restoration is logged after every epoch.
+        console: console of the progress bar.
+        header: properties of the whole run, such as its precision: printed at its start, and the first line of the file.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class TrainingLog:
 
     @contextmanager
     def open(self, num_steps: int, step: int, progress: float) -> Iterator[None]:
-        """Log a training of `num_steps` that goes on from `step`, `progress` of it done; what an earlier run wrote beyond is dropped."""
+        """Log a training of `num_steps` from `step` on, with `progress` of it done; records of an earlier run after `step` are dropped."""
         self._every = max(1, num_steps // NUM_RECORDS)
         if self.fabric.is_global_zero:
             records = [record for record in read_log(self.path) if record["step"] <= step]
@@ -82,7 +82,7 @@ class TrainingLog:
             yield
 
     def advance(self, progress: float) -> None:
-        """Show how much of the training is done."""
+        """Update the displayed progress."""
         self.progress.update(self._task, completed=progress)
         if self.fabric.is_global_zero:
             self.heartbeat.beat(lambda: f"training: {progress:.1%} done  {self._figures}")
@@ -99,9 +99,9 @@ class TrainingLog:
         weight: Tensor | float,
         gradients: Gradients | None = None,
     ) -> None:
-        """Record a step of the training: the part of it that was done before, the learning rate's factor, and what came of the batch.
+        """Record a training step: the progress before it, the learning-rate factor, and the results of the batch.
 
-        weight: of the restoration's loss over the classification's.
+        weight: ratio of the restoration weight to the classification weight.
         """
         if (step % self._every and gradients is None) or not self.fabric.is_global_zero:
             return
@@ -123,7 +123,7 @@ class TrainingLog:
         self.progress.update(self._task, figures=self._figures)
 
     def epoch(self, step: int, model: nn.Module) -> None:
-        """Show the examples clean, damaged and restored by the present weights."""
+        """Log the examples: clean, degraded, and restored with the current weights."""
         if self.examples is None or not self.fabric.is_global_zero:
             return
         training = model.training
@@ -152,7 +152,7 @@ def _restoration(output: Output, batch: Batch, losses: Losses) -> dict[str, Tens
 
 
 def read_log(path: Path) -> list[dict[str, Any]]:
-    """The records of a training so far, without the header; a last line that was cut off by a kill is left out."""
+    """The records of a training log, without the header; an incomplete last line is dropped."""
     records = []
     for line in path.read_text().splitlines() if path.exists() else []:
         try:

@@ -1,4 +1,4 @@
-"""The training loop: degrade, predict, compare, step, average; log and save on the way."""
+"""The training loop."""
 
 import math
 import time
@@ -32,26 +32,26 @@ if TYPE_CHECKING:
     from lightning.fabric import Fabric
 
 GRADIENT_RECORDS = 20
-"""How often the gradients of the two tasks are compared, at most; each time costs about half a step."""
+"""Maximum number of gradient comparisons in a run; each costs about half a step."""
 
 SMALL = 0.75
-"""The side of small images, as a part of their own."""
+"""Scale factor of the side of small images."""
 
 TIME_SLACK = 0.05
-"""Part of `max_minutes` in which the clock does not hasten the schedule: a run that fits is left alone, and so stays repeatable."""
+"""Fraction of `max_minutes` before progress by the clock starts: a run within the limit keeps its schedule and stays reproducible."""
 
 
 class Trainer:
-    """A network in training: its weights, their average, the optimiser's state and the position in the data.
+    """Training state: the weights, their average, the optimiser state and the position in the data.
 
     Args:
         fabric: device, precision, processes and loggers.
         model: the network; trained in place.
-        loader: its batches.
-        objective: what it is trained for.
-        config: how it is trained.
-        log: where the course of the training is shown and written.
-        state_path: file that holds all state that a resumed run needs.
+        loader: the training batches.
+        objective: the loss.
+        config: settings of the training.
+        log: the training log.
+        state_path: file with all state that a resumed run needs.
     """
 
     def __init__(
@@ -72,11 +72,11 @@ class Trainer:
         optimizer = build_optimizer(model, config, self.balancer.parameters())
         self.raw_model = model
         self.shared: dict[str, nn.Parameter] | None = None
-        if config.compile:  # balancing and comparing gradients go through the graph of a step more than once
+        if config.compile:  # balancing and comparing gradients run several backward passes per graph
             torch._functorch.config.donated_buffer = False
         self.model, self.optimizer = fabric.setup(torch.compile(model) if config.compile else model, optimizer)
         self.num_steps = max(1, round(config.epochs * loader.num_batches))
-        # Only a CPU gains, and only the plain sum of the losses can be taken part by part.
+        # Faster on a CPU only, and valid only for a fixed weighted sum of the losses.
         in_parts = fabric.device.type == "cpu" and fabric.world_size == 1 and objective.balance == "fixed" and not config.compile
         num_shards = min(config.shards, loader.batch_size) if in_parts else 1
         self.shards = Shards(model, num_shards) if num_shards > 1 else None
@@ -85,10 +85,10 @@ class Trainer:
     def fit(self) -> nn.Module:
         """Train to the end and return the averaged network in evaluation mode.
 
-        Raises `KeyboardInterrupt`, the state saved, when a process was asked to stop, and `DivergenceError`, the last state that was saved
-        left as it is, when gradients or weights are not finite.
+        Raises `KeyboardInterrupt`, after saving the state, if a process was asked to stop, and `DivergenceError`, without overwriting the
+        last saved state, if losses, gradients or weights are not finite.
         """
-        with torch.random.fork_rng(self._cuda_devices()):  # every step seeds torch's own generators
+        with torch.random.fork_rng(self._cuda_devices()):  # every step seeds torch's global generators
             return self._fit()
 
     def _fit(self) -> nn.Module:
@@ -122,7 +122,7 @@ class Trainer:
 
     @property
     def progress(self) -> float:
-        """The part of the training that is done, by steps or, where the time is limited and shorter, by the clock."""
+        """Completed fraction of the training: by steps or, with a time limit, by the clock if that is further."""
         by_steps = self.step / self.num_steps
         if not self.config.max_minutes:
             return by_steps
@@ -131,7 +131,7 @@ class Trainer:
         return hastened
 
     def _any(self, mine: bool) -> bool:
-        """Whether any of the processes says so; all of them call this at the same steps, so that none saves or stops alone."""
+        """Whether `mine` is true in any process; all of them call this at the same steps, so that they save and stop together."""
         if self.fabric.world_size == 1:
             return mine
         asked: Tensor = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="sum")
@@ -143,14 +143,15 @@ class Trainer:
     def _diverged(self, what: str, losses: Losses | None) -> NoReturn:
         named = {} if losses is None else {"classification": losses.classification, "restoration": losses.restoration}
         told = ", ".join(f"{name} loss {float(value.detach()):.3g}" for name, value in named.items() if value is not None)
+        step = f"step {min(self.step + 1, self.num_steps):,} of {self.num_steps:,}"
         kept = f"the state of an earlier step is in {self.state_path}" if self.state_path.exists() else "no state of it was saved"
         raise DivergenceError(
-            f"Expected finite {what} in step {self.step + 1:,} of {self.num_steps:,}, found others{f' ({told})' if told else ''}: the "
-            f"training diverged; {kept}; train in a new folder with a lower training.learning_rate, or a lower objective.weight."
+            f"Expected finite {what} in {step}, found others{f' ({told})' if told else ''}: the training diverged; {kept}; train in a new "
+            "folder with a lower training.learning_rate, or a lower objective.weight."
         )
 
     def _choose_size(self, progress: float) -> None:
-        """Have the next batch made in the size that suits the progress."""
+        """Set the image size of the next batch by the progress."""
         self.loader.scale = SMALL if progress < self.config.small_images else 1.0
 
     def _train_step(self, batch: Batch, progress: float) -> None:
@@ -164,7 +165,7 @@ class Trainer:
             output, losses, gradients = self._backward(batch, progress, self.shared)
         else:
             output, losses, gradients = self._backward_in_shards(self.shards, batch, progress, self.shared)
-        finite = losses.total.detach()  # that of the gradients is known only where they are clipped
+        finite = losses.total.detach()  # gradients are checked only if they are clipped
         if self.config.clip_norm:
             norm = self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.clip_norm, error_if_nonfinite=False)
             finite = finite + norm
@@ -175,7 +176,7 @@ class Trainer:
         self.log.step(self.step, progress, factor, self.seconds, batch, output, losses, self.balancer.weight, gradients)
 
     def _backward(self, batch: Batch, progress: float, shared: dict[str, nn.Parameter]) -> tuple[Output, Losses, Gradients | None]:
-        """Output and losses of a batch, and now and then the tasks' gradients compared; writes `.grad`."""
+        """Output and losses of a batch, and at intervals the gradient comparison; writes `.grad`."""
         output = self.model(batch.degraded)
         losses = joint_loss(output, batch, self.objective, self._teach(batch), progress)
         gradients = self._compare_gradients(losses, shared)
@@ -185,7 +186,7 @@ class Trainer:
     def _backward_in_shards(
         self, shards: Shards, batch: Batch, progress: float, shared: dict[str, nn.Parameter]
     ) -> tuple[Output, Losses, Gradients | None]:
-        """The same part by part; the gradients of the tasks are compared on the first part."""
+        """The same in shards; the gradients of the tasks are compared on the first shard."""
         parts = split(batch, self._teach(batch), len(shards.replicas))
 
         def compute(network: nn.Module, part: tuple[Batch, Tensor | None]) -> tuple[Output, Losses]:
@@ -202,11 +203,11 @@ class Trainer:
         return join_outputs([output for output, _ in results]), mean_losses([losses for _, losses in results]), gradients
 
     def _compares_gradients(self, shared: dict[str, nn.Parameter]) -> bool:
-        """Now and then in a training with shared parameters; not with several processes."""
+        """Whether this step compares gradients: at intervals, with shared parameters and a single process."""
         return bool(shared) and self.fabric.world_size == 1 and self.step % math.ceil(self.num_steps / GRADIENT_RECORDS) == 0
 
     def _compare_gradients(self, losses: Losses, shared: dict[str, nn.Parameter]) -> Gradients | None:
-        """How the two tasks' gradients agree at the shared parameters, where both are trained and it is time to look."""
+        """The gradient comparison at the shared parameters, if both tasks are trained and it is due."""
         tasks = losses.tasks()
         if tasks is None or not self._compares_gradients(shared):
             return None
@@ -215,7 +216,7 @@ class Trainer:
 
     @torch.no_grad()
     def _teach(self, batch: Batch) -> Tensor | None:
-        """The class logits (B, C) of the averaged network, where it is learned from."""
+        """The class logits (B, C) of the averaged network; `None` without distillation."""
         if not self.objective.distillation:
             return None
         with self.fabric.autocast(), batch_statistics(self.average.module) as teacher:
@@ -223,18 +224,18 @@ class Trainer:
         return taught.logits
 
     def _update_average(self, advance: float) -> None:
-        """Move the averaged weights toward the present ones; their horizon is a part of the whole training, however long that is."""
+        """Update the averaged weights; the decay depends on the progress, so that the horizon scales with the length of the training."""
         decay = math.exp(-advance / self.config.ema_horizon) if self.config.ema_horizon else 0.0
         self.average.multi_avg_fn = get_ema_multi_avg_fn(decay)  # type: ignore[no-untyped-call]
         self.average.update_parameters(self.raw_model)
 
     def save(self) -> None:
-        """Write the state, whole or not at all; every process calls this, and the first one writes."""
+        """Write the state atomically; every process must call this, and the first one writes."""
         with atomic_write(self.state_path) if self.fabric.is_global_zero else nullcontext(self.state_path) as path:
             self.fabric.save(path, self._state())
 
     def load(self) -> None:
-        """Go on from the state that was saved last; from the start if there is none."""
+        """Load the last saved state, if there is one."""
         if not self.state_path.exists():
             return
         try:
@@ -258,9 +259,9 @@ class Trainer:
 
 @contextmanager
 def batch_statistics(network: nn.Module) -> Iterator[nn.Module]:
-    """Within it, the network is in evaluation mode but for its batch normalisation, which goes by the batch and remembers nothing of it.
+    """Context manager: evaluation mode, but batch normalisation uses batch statistics and leaves the running statistics unchanged.
 
-    For clean images: the running statistics are those of damaged ones.
+    For clean images: the running statistics are those of degraded ones.
     """
     training = network.training
     network.eval()

@@ -1,17 +1,17 @@
-"""How glibc hands out the memory of a training on a CPU."""
+"""Tunes glibc's allocator for training on a CPU."""
 
 import ctypes
 import platform
 
-# Parameters of mallopt(3), malloc.h; older releases refuse a threshold for mmap above 32 MiB.
+# Parameters of mallopt(3), malloc.h; older releases reject an mmap threshold above 32 MiB.
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
 MEBIBYTE = 1 << 20
 
 
 def keep_memory() -> None:
-    """Keep freed memory for the next step, on Linux with glibc; elsewhere nothing changes.
+    """Keep freed memory for the next step, on Linux with glibc; no effect elsewhere.
 
-    By default every large tensor is mapped afresh, and the kernel clears its pages one by one: up to a fifth of a step on a CPU.
+    By default every large tensor is mapped anew, and the kernel zeroes its pages: up to a fifth of a step on a CPU.
     """
     if platform.libc_ver()[0] != "glibc":
         return

@@ -1,4 +1,4 @@
-"""Muon: momentum made orthogonal (Jordan et al. 2024), for the layers that it suits, beside NAdamW for the others."""
+"""The optimiser Muon (Jordan et al. 2024) for convolutions, with NAdamW for all other parameters."""
 
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ from timm.optim.nadamw import nadamw
 from torch import Tensor
 
 COEFFICIENTS = ((4.0848, -6.8946, 2.9270), (3.9505, -6.3029, 2.6377), (3.7418, -5.5913, 2.3037))
-"""Of three Newton-Schulz steps: the first of the five that L. Newhouse and others fitted for fast convergence."""
+"""Coefficients of three Newton-Schulz steps: the first of the five that L. Newhouse and others fitted for fast convergence."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -17,8 +17,8 @@ class Muon(torch.optim.Optimizer):
 
     Args:
         groups: parameter groups with `lr`, `weight_decay` and `orthogonal`.
-        momentum: of the orthogonalised update, in Nesterov's form.
-        betas, eps: NAdamW's.
+        momentum: Nesterov momentum of the orthogonalised update.
+        betas, eps: of NAdamW.
     """
 
     def __init__(
@@ -28,7 +28,7 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Move every parameter that has a gradient."""
+        """Update every parameter that has a gradient."""
         loss = None
         if closure is not None:
             with torch.enable_grad():
@@ -83,7 +83,7 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonalise(matrices: Tensor) -> Tensor:
-    """The orthogonal matrix nearest to each, about: singular values go to 1 or so, by three Newton-Schulz steps: (N, R, C) -> (N, R, C).
+    """Approximately the nearest orthogonal matrix, with singular values near 1, by three Newton-Schulz steps: (N, R, C) -> (N, R, C).
 
     Each step multiplies by a polynomial of the Gram matrix X X^T, so only that small square matrix is iterated on, and the product of the
     polynomials is applied once at the end: half the arithmetic of the usual form for a 3 x 3 convolution. In float32, because a Gram matrix

@@ -1,4 +1,4 @@
-"""Which optimiser moves which parameter, and how fast at which point of the training."""
+"""Builds the optimiser and the learning-rate schedule."""
 
 import math
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ from pellucid.training.muon import Muon
 
 
 def build_optimizer(model: nn.Module, config: TrainingConfig, others: Iterable[nn.Parameter] = ()) -> torch.optim.Optimizer:
-    """The optimiser of a configuration over all parameters of a model; others: vectors that are trained with it, such as a balancer's."""
+    """The optimiser of a configuration for all trainable parameters of a model; others: further vectors to train, such as a balancer's."""
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     others = list(others)
     vectors = [parameter for _, parameter in named if parameter.ndim < 2] + others  # biases and normalisation: no weight decay
@@ -22,7 +22,7 @@ def build_optimizer(model: nn.Module, config: TrainingConfig, others: Iterable[n
         matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
         groups: list[dict[str, Any]] = [{"params": matrices}, {"params": vectors, "weight_decay": 0.0}]
         return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay)
-    # Orthogonal updates suit hidden layers; the last layer of each task is left to AdamW (Jordan et al. 2024, "Muon").
+    # Orthogonal updates suit hidden layers; output layers are left to NAdamW (after Jordan et al. 2024, "Muon").
     output_ids = {id(parameter) for layer in _output_layers(model) for parameter in layer.parameters()}
     last = [parameter for _, parameter in named if id(parameter) in output_ids]
     inner = [parameter for _, parameter in named if id(parameter) not in output_ids]
@@ -49,7 +49,7 @@ def _output_layers(model: nn.Module) -> Iterator[nn.Module]:
 
 
 def learning_rate_factor(progress: float, config: TrainingConfig) -> float:
-    """The part of the full learning rate that is used when `progress` in [0, 1] of the training is done."""
+    """The fraction of the full learning rate at `progress` in [0, 1] of the training."""
     if progress < config.warmup:
         return progress / config.warmup
     if config.schedule == "constant":
@@ -59,6 +59,6 @@ def learning_rate_factor(progress: float, config: TrainingConfig) -> float:
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Scale every group's learning rate to `factor` of the one that it was built with."""
+    """Set every group's learning rate to `factor` times its initial one."""
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor

@@ -1,7 +1,7 @@
-"""A batch in parts that the cores of a CPU compute side by side.
+"""Data-parallel training steps on a CPU: each thread computes a shard of the batch.
 
-torch spreads each operator over the cores by itself, but waits for the slowest of them after every one, and the gradients of weights scale
-badly. Parts of a batch wait for one another once a step.
+torch parallelises each operator over the cores, but synchronises after every one, and weight gradients scale poorly. Shards synchronise
+once per step.
 """
 
 import copy
@@ -20,28 +20,28 @@ Result = TypeVar("Result")
 
 
 class Shards:
-    """Replicas of a network, one for each part of a batch, that share its weights but not their gradients and buffers.
+    """Replicas of a network, one for each shard of a batch, with shared weights but separate gradients and buffers.
 
-    The bits that come out are the same whether the parts go in turn or side by side: each is normalised by itself.
+    Results are bitwise identical whether the shards run sequentially or in parallel: each has its own batch normalisation.
 
     Args:
-        model: the network; its parameters stay where they are in memory, as under an optimiser.
-        num_shards: parts of a batch.
+        model: the network; its parameters must keep their memory, as in in-place optimiser steps.
+        num_shards: number of shards of a batch.
     """
 
     def __init__(self, model: nn.Module, num_shards: int) -> None:
         self.model = model
         self.replicas = [_replica(model) for _ in range(num_shards)]
         num_threads = torch.get_num_threads()
-        num_workers = 1 if _draws(model) else min(num_shards, num_threads)  # random layers draw from one generator: in turn
+        num_workers = 1 if _draws(model) else min(num_shards, num_threads)  # random layers share one generator: run sequentially
         self.pool = ThreadPoolExecutor(num_workers, initializer=_prepare_thread, initargs=(max(1, num_threads // num_workers),))
 
     def backward(
         self, parts: Sequence[Part], compute: Callable[[nn.Module, Part], Result], loss: Callable[[Result], Tensor]
     ) -> list[Result]:
-        """Write the mean gradient of the parts' losses to the model's `.grad`, and the mean of the replicas' buffers to the model's.
+        """Write the mean gradient of the shards' losses to the model's `.grad`, and the mean of the replicas' buffers to the model's.
 
-        compute: a replica and its part of the batch -> what comes of it, returned here part by part; loss: that -> a scalar.
+        compute: a replica and its shard of the batch -> its result, returned in a list; loss: such a result -> a scalar.
         """
 
         def work(replica: nn.Module, part: Part) -> Result:
@@ -65,23 +65,23 @@ class Shards:
 
 
 def split(batch: Batch, teacher: Tensor | None, num_parts: int) -> list[tuple[Batch, Tensor | None]]:
-    """Parts of a batch, and of what a teacher says of it, of about equal size and in its order."""
+    """Split a batch, and a teacher's logits for it, into consecutive shards of about equal size."""
     parts = []
     for indices in torch.arange(len(batch)).tensor_split(num_parts):
         part = slice(int(indices[0]), int(indices[-1]) + 1)
-        damage = Damage({name: strength[part] for name, strength in batch.damage.strengths.items()}, batch.damage.hole[part])
+        damage = Damage({name: strength[part] for name, strength in batch.damage.strengths.items()}, batch.damage.mask[part])
         images = Batch(batch.clean[part], batch.degraded[part], batch.labels[part], damage)
         parts.append((images, None if teacher is None else teacher[part]))
     return parts
 
 
 def join_outputs(parts: Sequence[Output]) -> Output:
-    """The output of a batch from those of its parts."""
+    """Concatenate the outputs of the shards of a batch."""
     return Output(*(None if first is None else torch.cat([first, *others]) for first, *others in zip(*parts, strict=True)))
 
 
 def mean_losses(parts: Sequence[Losses]) -> Losses:
-    """The losses of a batch from those of its parts, without their graphs."""
+    """The mean losses of the shards of a batch, detached."""
 
     def mean(name: str) -> Tensor | None:
         values = [getattr(part, name) for part in parts]
@@ -91,7 +91,7 @@ def mean_losses(parts: Sequence[Losses]) -> Losses:
 
 
 def _replica(model: nn.Module) -> nn.Module:
-    """A copy whose parameters lie in the memory of the model's."""
+    """A copy whose parameters share memory with the model's."""
     replica = copy.deepcopy(model).train()
     for module, source in zip(replica.modules(), model.modules(), strict=True):
         for name, parameter in source._parameters.items():

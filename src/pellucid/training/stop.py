@@ -1,4 +1,4 @@
-"""Being asked to stop, at a moment that suits."""
+"""Handles signals that request a stop between two steps."""
 
 import signal
 import threading
@@ -8,9 +8,9 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "
 
 
 class StopSignal:
-    """Within it, the first Ctrl-C, SIGTERM or SIGHUP (a terminal that is gone) only sets `requested`; the second one acts as ever.
+    """Context manager: the first Ctrl-C, SIGTERM or SIGHUP (terminal closed) only sets `requested`; the second has its usual effect.
 
-    Outside the main thread, where Python allows no signal handlers, it leaves them alone.
+    No effect outside the main thread, where Python allows no signal handlers.
     """
 
     def __init__(self) -> None:
