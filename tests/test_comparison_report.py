@@ -18,7 +18,7 @@ from pellucid.experiments.results import Cost, Result, Results
 from pellucid.experiments.verdict import verdict
 from pellucid.reporting import render
 from pellucid.reporting.comparison_courses import cosine_thirds, course
-from pellucid.reporting.comparison_examples import Example, most_different
+from pellucid.reporting.comparison_examples import Contrast, most_different
 from pellucid.reporting.comparison_report import comparison_json as json_of
 from pellucid.reporting.comparison_report import comparison_report
 from pellucid.reporting.comparison_report import write_comparison_report as write_report
@@ -399,7 +399,7 @@ class Page(HTMLParser):
 def test_the_three_files_agree_and_the_page_needs_nothing_else(tmp_path: Path) -> None:
     results = fabricated(BOTH_GAIN, tracks={"reference": (), "clean": ()})
     pictures = [(name, np.full((32, 32, 3), 40 * place, np.uint8)) for place, name in enumerate(("damaged", "joint <b>", "restore"))]
-    path = write_report(tmp_path, results, [Example("no. 7: joint gains 3 dB", pictures)])
+    path = write_report(tmp_path, results, [Contrast("no. 7: joint gains 3 dB", pictures)])
     assert {file.name for file in tmp_path.iterdir()} == {"comparison.json", "report.md", "report.html"}
     assert json.loads((tmp_path / "comparison.json").read_text()) == comparison_json(results)
     assert (tmp_path / "report.md").read_text() == markdown(results)
@@ -407,7 +407,7 @@ def test_the_three_files_agree_and_the_page_needs_nothing_else(tmp_path: Path) -
     page = Page(source)
     assert all(address.startswith(("data:", "#")) for address in page.addresses)
     assert page.counts["img"] == 3
-    assert page.counts["figure"] == 1 + 2 * 2 * 2 + 3 + 2  # the example, dots of two tracks, courses, gradients of two arms
+    assert page.counts["figure"] == 1 + 2 * 2 * 2 + 3 + 2  # the contrast, dots of two tracks, courses, gradients of two arms
     assert 'class="small"' in source
     assert "Does &lt;it&gt; help?" in source
     assert "joint &lt;b&gt;" in source

@@ -16,7 +16,7 @@ from pellucid.experiments.verdict import verdict
 from pellucid.provenance import provenance
 from pellucid.recipe import settings
 from pellucid.reporting.comparison_curve import CURVE, write_curve
-from pellucid.reporting.comparison_examples import examples
+from pellucid.reporting.comparison_examples import contrasts
 from pellucid.reporting.comparison_report import REPORT, write_comparison_report
 from pellucid.run import initialise
 
@@ -44,7 +44,7 @@ def compare(
         if not workers and not any(results.runs.values()):
             raise UserError(f"Expected finished runs to report in {out}, found none; train some first, or name their folder by --out.")
         if any(results.runs.values()):
-            write_comparison_report(out, results, examples(results, jobs))
+            write_comparison_report(out, results, contrasts(results, jobs))
     return results
 
 

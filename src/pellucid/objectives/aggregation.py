@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.errors import UserError
-from pellucid.objectives.balancer import Balancer, Step
+from pellucid.objectives.balancer import Balancer, TrainingStep
 from pellucid.objectives.config import TORCHJD, ObjectiveConfig
 from pellucid.objectives.shared import take_gradients
 
@@ -29,7 +29,7 @@ class Aggregation(Balancer):
         super().__init__(config, num_batches)
         self.aggregator = load_aggregator(config.balance.removeprefix(TORCHJD))
 
-    def descend(self, step: Step) -> None:
+    def descend(self, step: TrainingStep) -> None:
         """One backward pass for each task."""
         losses, shared = step.losses, step.shared
         if not shared:

@@ -12,7 +12,7 @@ from pellucid.objectives.shared import Backward
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class TrainingStep:
     """One batch that trains both tasks.
 
     losses: all losses; tasks: the losses of classification and restoration, unweighted; shared: the parameters that both depend on; index:
@@ -44,10 +44,10 @@ class Balancer(nn.Module, ABC):
         if tasks is None:
             backward(losses.total)
         else:
-            self.descend(Step(losses, tasks, shared, step, backward))
+            self.descend(TrainingStep(losses, tasks, shared, step, backward))
 
     @abstractmethod
-    def descend(self, step: Step) -> None:
+    def descend(self, step: TrainingStep) -> None:
         """Write `.grad` for a batch that trains both tasks."""
 
     @property

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import UserError
 from pellucid.objectives.aggregation import Aggregation
-from pellucid.objectives.balancer import Balancer, Step
+from pellucid.objectives.balancer import Balancer, TrainingStep
 from pellucid.objectives.config import TORCHJD, ObjectiveConfig
 from pellucid.objectives.shared import gradients_at
 
@@ -20,7 +20,7 @@ from pellucid.objectives.shared import gradients_at
 class Fixed(Balancer):
     """Equation (1) with constant lambda."""
 
-    def descend(self, step: Step) -> None:
+    def descend(self, step: TrainingStep) -> None:
         """One backward pass of the total loss."""
         step.backward(step.losses.total)
 
@@ -42,7 +42,7 @@ class Uncertainty(Balancer):
         super().__init__(config, num_batches)
         self.log_variances = nn.Parameter(torch.tensor([0.0, -math.log(config.weight)]))
 
-    def descend(self, step: Step) -> None:
+    def descend(self, step: TrainingStep) -> None:
         """One backward pass, including the log-variances."""
         classification, restoration = self.log_variances.neg().exp().unbind()
         known = torch.stack(step.tasks).detach() > 0
@@ -74,7 +74,7 @@ class DWA(Balancer):
         self.register_buffer("sums", torch.zeros(2))
         self.register_buffer("counts", torch.zeros(2))
 
-    def descend(self, step: Step) -> None:
+    def descend(self, step: TrainingStep) -> None:
         """One backward pass; accumulates the losses of the epoch."""
         classification, restoration = self.weights().unbind()
         step.backward(step.losses.weighted(classification, self.config.weight * restoration))
@@ -115,13 +115,13 @@ class GradNorm(Balancer):
         super().__init__(config, num_batches)
         self.register_buffer("norms", torch.full((2,), math.nan))
 
-    def descend(self, step: Step) -> None:
+    def descend(self, step: TrainingStep) -> None:
         """One backward pass with the current weight; every 25 steps the norms are measured first."""
         if step.shared and step.index % self.EVERY == 0:
             self._measure(step)
         step.backward(step.losses.weighted(1.0, self.weight))
 
-    def _measure(self, step: Step) -> None:
+    def _measure(self, step: TrainingStep) -> None:
         found = torch.stack([nn.utils.get_total_norm(gradients_at(step.shared, task, step.backward)) for task in step.tasks])
         smooth = torch.where(self.norms.isnan(), found, self.norms.lerp(found, 1 - self.DECAY))
         self.norms = torch.where((found > 0).all() & found.isfinite().all(), smooth, self.norms)

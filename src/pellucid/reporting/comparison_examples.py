@@ -1,4 +1,4 @@
-"""Example pictures of a comparison: the images on which two arms differ most."""
+"""Contrast pictures of a comparison: the images on which two arms differ most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,28 +30,28 @@ PER_QUESTION = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Example:
+class Contrast:
     """A row of pictures: text: what is to be seen; pictures: a caption and (H, W, 3) uint8 each."""
 
     text: str
     pictures: Sequence[tuple[str, NDArray[np.uint8]]]
 
 
-def gallery(shown: Sequence[Example]) -> Markup:
+def contrast_gallery(shown: Sequence[Contrast]) -> Markup:
     """The rows, one below the other, and how they were chosen."""
     rows = (
         html(
             '<li><figure><figcaption>{text}</figcaption><div class="views">{views}</div></figure></li>\n',
-            text=example.text,
-            views=Markup().join(view(picture, caption, f"{example.text}: {caption}") for caption, picture in example.pictures),
+            text=contrast.text,
+            views=Markup().join(view(picture, caption, f"{contrast.text}: {caption}") for caption, picture in contrast.pictures),
         )
-        for example in shown
+        for contrast in shown
     )
     told = "These are the measured pictures on which two arms differ most, so they show how arms differ and not how often."
     return html('<p>{told}</p><ul class="rows">{rows}</ul>', told=told, rows=Markup().join(rows))
 
 
-def examples(results: Results, jobs: Sequence[Job], joint: str = "joint") -> list[Example]:
+def contrasts(results: Results, jobs: Sequence[Job], joint: str = "joint") -> list[Contrast]:
     """Rows of pictures for the report, by the models of the first seed; none where their weights are gone."""
     track = results.tracks[0]
     rows = []
@@ -82,7 +82,7 @@ def most_different(results: Results, arm_a: str, arm_b: str, track: str, metric:
 
 
 @torch.inference_mode()
-def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: int) -> Example:
+def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: int) -> Contrast:
     """One image, clean, damaged, and as the networks answer."""
     level = TRACKS[track].levels[0]
     clean = from_pixels(images.read([index]))
@@ -97,6 +97,6 @@ def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: 
         if output.restored is not None:
             said.append(f"{psnr_of(output.restored, clean).item():.1f} dB")
         shown.append((f"{arm}: {', '.join(said)}", to_pixels(degraded if output.restored is None else output.restored)[0]))
-    return Example(
+    return Contrast(
         f"{images.split} image {index:,}, {images.classes[images.labels[index]] if images.labels[index] >= 0 else 'no label'}", shown
     )

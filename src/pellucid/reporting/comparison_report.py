@@ -13,7 +13,7 @@ from pellucid.experiments.verdict import verdict, verdicts
 from pellucid.files import atomic_write
 from pellucid.reporting.blocks import Block, Items, Picture, Report, Section, Subheading, Terms, Text
 from pellucid.reporting.comparison_charts import course_charts, difference_charts, figure_charts, gradient_charts
-from pellucid.reporting.comparison_examples import Example, gallery
+from pellucid.reporting.comparison_examples import Contrast, contrast_gallery
 from pellucid.reporting.comparison_tables import changes, cost_table, differences_table, figures_table, gradients_table, level_tables
 from pellucid.reporting.facts import all_settings
 from pellucid.reporting.render import html, markdown, page
@@ -33,13 +33,13 @@ DRAWING = ("data.", "training.batch_size", "training.crop", "training.flip", "tr
 """How the settings begin that decide which images a run sees."""
 
 
-def write_comparison_report(folder: Path, results: Results, examples: Sequence[Example] = ()) -> Path:
+def write_comparison_report(folder: Path, results: Results, contrasts: Sequence[Contrast] = ()) -> Path:
     """Write the three files of the report into a folder, in the place of older ones, and return the path of the page.
 
-    examples: rows of pictures for the page.
+    contrasts: rows of pictures for the page.
     """
     analysis = analyse(results)
-    report = comparison_report(analysis, examples)
+    report = comparison_report(analysis, contrasts)
     contents = {
         COMPARISON: json.dumps(comparison_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
         MARKDOWN: markdown(report),
@@ -51,14 +51,14 @@ def write_comparison_report(folder: Path, results: Results, examples: Sequence[E
     return folder / REPORT
 
 
-def comparison_report(analysis: Analysis, examples: Sequence[Example] = ()) -> Report:
+def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) -> Report:
     """What there is to be said of a comparison; one that is half done gives half of it."""
     results = analysis.results
     first, *others = (f"{clause[:1].upper()}{clause[1:]}." for clause in verdicts(analysis).values())
     sections = [
         Section("The figures", list(_figures(analysis))),
         Section("The differences", list(_differences(analysis))),
-        Section("Where they differ most", [Picture(gallery(examples))] if examples else []),
+        Section("Where they differ most", [Picture(contrast_gallery(contrasts))] if contrasts else []),
         Section("What they cost", [cost_table(analysis)] if analysis.costs else []),
         Section("The trainings", list(_trainings(analysis))),
         Section("The arms", [Text("What each arm changes in the recipe that all of them start from:"), Terms(dict(changes(analysis)))]),

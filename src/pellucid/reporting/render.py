@@ -5,10 +5,9 @@ from importlib.metadata import version
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pellucid.reporting import blocks
-from pellucid.reporting.blocks import Report
+from pellucid.reporting.blocks import Items, Picture, Report, Steps, Strong, Subheading, Table, Terms, Text
 
-KINDS = (blocks.Strong, blocks.Text, blocks.Subheading, blocks.Table, blocks.Items, blocks.Terms, blocks.Steps, blocks.Picture)
+KINDS = (Strong, Text, Subheading, Table, Items, Terms, Steps, Picture)
 
 _environment = Environment(
     loader=PackageLoader("pellucid.reporting"),
