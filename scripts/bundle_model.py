@@ -35,12 +35,13 @@ def main() -> None:
         stored = Path(folder) / "model"
         save_model(stored, network, metadata, torch.float16)
         network, _ = load_model(stored, "cpu")  # what is measured is what is shipped
-    evaluations = [evaluate(network, test, TRACKS[name], damages=metadata.damages) for name in TRACKS_OF_CARD]
+    evaluations = []
+    for name in TRACKS_OF_CARD:
+        evaluations.append(evaluate(network, test, TRACKS[name], damages=metadata.damages))
+        Console().print(evaluations[-1].table())
     metadata = replace(metadata, figures={evaluation.track: evaluation.to_json() for evaluation in evaluations})
     shutil.rmtree(BUNDLED, ignore_errors=True)
     save_model(BUNDLED, network, metadata, torch.float16)
-    for evaluation in evaluations:
-        Console().print(evaluation.table())
     result = provenance(["python", "scripts/bundle_model.py", str(run)], torch.device("cpu"))
     result |= {"trained": metadata.trained, "trained_at_commit": metadata.commit, "seeds": [metadata.recipe["training"]["seed"]]}
     result |= {"recipe": metadata.recipe, "tracks": metadata.figures}
