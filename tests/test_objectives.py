@@ -58,6 +58,10 @@ def test_restoration_losses_are_least_at_the_clean_image(loss) -> None:
 
 def test_the_psnr_loss_is_psnr() -> None:
     clean = torch.zeros(1, 3, 8, 8)
+    assert RESTORATION_LOSSES["psnr"](clean, clean, max_psnr=40.0).item() == pytest.approx(-4)
+    near = (clean + 1e-3).requires_grad_()  # 60 dB: beyond the limit an error matters less, not more
+    free, limited = (torch.autograd.grad(RESTORATION_LOSSES["psnr"](near, clean, limit).sum(), near)[0] for limit in (80.0, 40.0))
+    assert 50 * limited.abs().max() < free.abs().max()
     assert RESTORATION_LOSSES["psnr"](clean + 0.1, clean).item() == pytest.approx(-20 / 10, abs=1e-4)
 
 

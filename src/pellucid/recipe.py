@@ -105,7 +105,7 @@ RECIPES = {
     "everyday": Recipe(
         damage="everyday",
         model=_compact(64, 128, 256, depths=(1, 2, 1), **JOINT_DESIGN),
-        objective=replace(JOINT_OBJECTIVE, weight=3.0),
+        objective=replace(JOINT_OBJECTIVE, weight=3.0, max_psnr=40.0),
         training=TrainingConfig(epochs=40, batch_size=128, crop=4, shards=2, **RATES),
     ),
     "reference": Recipe(
@@ -150,6 +150,7 @@ BEFORE: dict[str, Any] = {
     "model.damage_head": False,
     "model.damage_to_decoder": False,
     "objective.balance": "fixed",
+    "objective.max_psnr": 80.0,
     "objective.damage_weight": 0.1,
     "objective.distillation": 0.0,
     "objective.teacher_sees": "clean",

@@ -22,6 +22,8 @@ class ObjectiveConfig(Settings):
     Args:
         weight: lambda of equation (1); 0.1 in the paper's listing.
         restoration: loss of the restored image; `l1` is the paper's.
+        max_psnr: dB toward which the loss `psnr` saturates; 80 is next to no limit. Where some images are undamaged, about 40: otherwise
+            these outweigh all others.
         label_smoothing: probability mass spread over all classes in the cross-entropy.
         balance: how the task losses are weighted: by the `fixed` weight; by learned `uncertainty`, initialised with it; by the tasks' rates
             of descent, `dwa`, times the weight; so that the ratio of their gradient norms equals the weight, `gradnorm`; or by one of
@@ -35,6 +37,7 @@ class ObjectiveConfig(Settings):
 
     weight: float = setting(0.1, least=0)
     restoration: RestorationLoss = "l1"
+    max_psnr: float = setting(80.0, above=0)
     label_smoothing: float = setting(0.0, least=0, below=1)
     balance: str = "fixed"
     damage_weight: float = setting(0.1, least=0)

@@ -55,7 +55,8 @@ def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig, teacher: T
         if teacher is not None:
             distillation = config.distillation * progress * distillation_loss(output.logits.float(), teacher.float())
     if output.restored is not None:
-        restored = RESTORATION_LOSSES[config.restoration](output.restored.float(), batch.clean).mean()
+        limit = {"max_psnr": config.max_psnr} if config.restoration == "psnr" else {}
+        restored = RESTORATION_LOSSES[config.restoration](output.restored.float(), batch.clean, **limit).mean()
     damage = damage_loss(output, batch)
     return Losses(classification, restored, None if damage is None else config.damage_weight * damage, distillation, config.weight)
 

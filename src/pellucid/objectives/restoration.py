@@ -21,9 +21,12 @@ def charbonnier(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tenso
     return ((restored - clean).square() + epsilon**2).sqrt().mean(IMAGE_DIMS)
 
 
-def psnr(restored: Tensor, clean: Tensor) -> Tensor:
-    """The negative PSNR of each image, in units of 10 dB: log10 of the mean squared error (Chen et al. 2021, HINet)."""
-    return torch.log10(l2(restored, clean) + 1e-8)
+def psnr(restored: Tensor, clean: Tensor, max_psnr: float = 80.0) -> Tensor:
+    """The negative PSNR of each image, in units of 10 dB: log10 of the mean squared error (Chen et al. 2021, HINet).
+
+    max_psnr: dB toward which it saturates. Its gradient grows as the error shrinks: without a limit, undamaged images outweigh all others.
+    """
+    return torch.log10(l2(restored, clean) + 10 ** (-max_psnr / 10))
 
 
 RESTORATION_LOSSES = {"l1": l1, "l2": l2, "charbonnier": charbonnier, "psnr": psnr}
