@@ -19,6 +19,7 @@ from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
 from pellucid.recipe import RECIPES, Recipe, settings
+from pellucid.settings import NAMES
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -248,8 +249,8 @@ MIRROR = "average over each image and its mirror image: a little better, for twi
 RESUMABLE = dict.fromkeys(("demo", "train", "predict"), "the same command with --resume") | {"compare": "the same command"}
 """How commands that can be stopped go on."""
 
-KINDS = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
-"""What the parser's types are called."""
+KINDS = {kind.__name__: words for kind, words in NAMES.items()}
+"""What the parser's types are called, as in the sentences of `Settings`."""
 
 SHORT: dict[str, tuple[type, str]] = {
     "epochs": (float, "passes over the training images: short for --training.epochs"),

@@ -41,10 +41,10 @@ def compare(
         run_jobs(jobs, device=device, workers=workers)
     finally:
         results = gather(comparison, seeds, jobs, device)
-        if not workers and not any(results.runs.values()):
-            raise UserError(f"Expected finished runs to report in {out}, found none; train some first, or name their folder by --out.")
         if any(results.runs.values()):
             write_comparison_report(out, results, contrasts(results, jobs))
+    if not workers and not any(results.runs.values()):
+        raise UserError(f"Expected finished runs to report in {out}, found none; train some first, or name their folder by --out.")
     return results
 
 

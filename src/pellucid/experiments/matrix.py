@@ -75,12 +75,12 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
             restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.architecture == "sequential" else None
             jobs.append(Job(arm, seed, recipe, folder, comparison.tracks, restorer))
     _refuse_twins(jobs)
-    started = [completed(result.settings) for job in jobs if (result := finished(job))]
+    started = {job.folder: completed(result.settings) for job in jobs if (result := finished(job))}
     if started:
-        jobs = [replace(job, recipe=as_started(job.recipe, started[0])) for job in jobs]
+        first = next(iter(started.values()))
+        jobs = [replace(job, recipe=as_started(job.recipe, first)) for job in jobs]
     for job in jobs:
-        result = finished(job)
-        if result and (changed := differences(completed(result.settings), settings(job.recipe))):
+        if job.folder in started and (changed := differences(started[job.folder], settings(job.recipe))):
             raise UserError(
                 f"Expected the recipe that {job.folder} was run with, found changes ({'; '.join(changed)}); compare with the same "
                 "settings, or in a new folder."

@@ -1,13 +1,14 @@
 """Renders a report as HTML or as Markdown."""
 
 from importlib.metadata import version
+from typing import get_args
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from pellucid.reporting.blocks import Items, Picture, Report, Steps, Strong, Subheading, Table, Terms, Text
+from pellucid.reporting.blocks import Block, Report, Strong
 
-KINDS = (Strong, Text, Subheading, Table, Items, Terms, Steps, Picture)
+KINDS = (Strong, *get_args(Block))
 
 _environment = Environment(
     loader=PackageLoader("pellucid.reporting"),
