@@ -30,23 +30,23 @@ are noise.
 
 TRIALS: dict[str, dict[str, Any]] = {
     "base": {},
-    "widths 64, 128, 256": {"model.widths": (64, 128, 256)},
+    "widths 64, 128, 256": {"model.encoder.widths": (64, 128, 256)},
     "lambda 1.5": {"objective.weight": 1.5},
-    "widths 32, 96, 192": {"model.widths": (32, 96, 192)},
+    "widths 32, 96, 192": {"model.encoder.widths": (32, 96, 192)},
     "rate 0.18": {"training.learning_rate": 0.18},
     "batch 64": {"training.batch_size": 64, "training.learning_rate": 0.09, "training.fallback_learning_rate": 0.028},
-    "lambda 1.5, widths 40, 80, 160": {"objective.weight": 1.5, "model.widths": (40, 80, 160)},
-    "widths 32, 96, 192, lambda 1.5, no context": {"objective.weight": 1.5, "model.widths": (32, 96, 192)},
-    "widths 24, 80, 160, lambda 1.5, no context": {"objective.weight": 1.5, "model.widths": (24, 80, 160)},
+    "lambda 1.5, widths 40, 80, 160": {"objective.weight": 1.5, "model.encoder.widths": (40, 80, 160)},
+    "widths 32, 96, 192, lambda 1.5, no context": {"objective.weight": 1.5, "model.encoder.widths": (32, 96, 192)},
+    "widths 24, 80, 160, lambda 1.5, no context": {"objective.weight": 1.5, "model.encoder.widths": (24, 80, 160)},
     "widths 32, 96, 192, lambda 0.75, no context, detail 8": {
         "objective.weight": 0.75,
-        "model.widths": (32, 96, 192),
-        "model.detail_width": 8,
+        "model.encoder.widths": (32, 96, 192),
+        "model.decoder.detail_width": 8,
     },
-    "widths 32, 64, 160, lambda 1.5, no context": {"objective.weight": 1.5, "model.widths": (32, 64, 160)},
+    "widths 32, 64, 160, lambda 1.5, no context": {"objective.weight": 1.5, "model.encoder.widths": (32, 64, 160)},
     "widths 32, 96, 192, lambda 1.5, no context, batch 64": {
         "objective.weight": 1.5,
-        "model.widths": (32, 96, 192),
+        "model.encoder.widths": (32, 96, 192),
         "training.batch_size": 64,
         "training.learning_rate": 0.1,
         "training.fallback_learning_rate": 0.03,
@@ -54,18 +54,18 @@ TRIALS: dict[str, dict[str, Any]] = {
     "quick": {"recipe": "quick"},
     "quick, rate 0.18": {"recipe": "quick", "training.learning_rate": 0.18, "training.fallback_learning_rate": 0.055},
     "quick, no label smoothing": {"recipe": "quick", "objective.label_smoothing": 0.0},
-    "quick, widths 24, 64, 192": {"recipe": "quick", "model.widths": (24, 64, 192)},
+    "quick, widths 24, 64, 192": {"recipe": "quick", "model.encoder.widths": (24, 64, 192)},
     "quick, no crop": {"recipe": "quick", "training.crop": 0},
     "quick, warm-up 0.3": {"recipe": "quick", "training.warmup": 0.3},
     "quick, widths 32, 96, 192, batch 256": {
         "recipe": "quick",
-        "model.widths": (32, 96, 192),
+        "model.encoder.widths": (32, 96, 192),
         "training.batch_size": 256,
         "training.shards": 2,
     },
     "quick, widths 32, 96, 192, batch 256, rate 0.18": {
         "recipe": "quick",
-        "model.widths": (32, 96, 192),
+        "model.encoder.widths": (32, 96, 192),
         "training.batch_size": 256,
         "training.shards": 2,
         "training.learning_rate": 0.18,
@@ -74,8 +74,8 @@ TRIALS: dict[str, dict[str, Any]] = {
     "small images first, 0.5": {"training.small_images": 0.5},
     "whole batches": {"training.shards": 1},
     "warm-up 0.25": {"training.warmup": 0.25},
-    "widths 48, 128, 256": {"model.widths": (48, 128, 256)},
-    "depths 1, 2, 1": {"model.depths": (1, 2, 1)},
+    "widths 48, 128, 256": {"model.encoder.widths": (48, 128, 256)},
+    "depths 1, 2, 1": {"model.encoder.depths": (1, 2, 1)},
     "no damage head": {"model.damage_head": False},
     "no label smoothing": {"objective.label_smoothing": 0.0},
     "crop 4": {"training.crop": 4},
@@ -138,7 +138,7 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
     from pellucid.evaluation.evaluate import evaluate
     from pellucid.experiments.cost import TRAINING_FLOP_PER_MAC, macs_of
     from pellucid.provenance import provenance
-    from pellucid.recipe import RECIPES
+    from pellucid.recipe import RECIPES, changed
     from pellucid.run import run
     from pellucid.training.log import read_log
     from pellucid.training.loop import SMALL
@@ -146,9 +146,7 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
     torch.set_num_threads(1)
     settings = {"data.validation": VALIDATION, "training.seed": seed, "training.max_minutes": 0.0, **changes}
     recipe = RECIPES[settings.pop("recipe", "base")]
-    for setting, value in settings.items():
-        section, _, field = setting.partition(".")
-        recipe = replace(recipe, **{section: replace(getattr(recipe, section), **{field: value}) if field else value})
+    recipe = changed(recipe, settings)
     macs = macs_of(recipe)
     small = recipe.training.small_images
     epochs = tflop * 1e12 / (TRAINING_FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL**2))

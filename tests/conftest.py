@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from pellucid.models import ModelConfig
+from pellucid.models import EncoderConfig, ModelConfig
 from pellucid.objectives import ObjectiveConfig
 from pellucid.recipe import DataConfig, Recipe
 from pellucid.training import TrainingConfig
@@ -27,7 +27,7 @@ def tiny() -> Recipe:
     """A tiny network on drawn shapes: 3 epochs of 6 batches."""
     return Recipe(
         data=DataConfig(dataset="shapes", limit=96),
-        model=ModelConfig(patch=2, widths=(8, 16), depths=(1, 1)),
+        model=ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 16), depths=(1, 1))),
         objective=ObjectiveConfig(weight=1.0),
         training=TrainingConfig(epochs=3, batch_size=16, precision="32-true"),
     )

@@ -20,7 +20,7 @@ from pellucid.objectives.balancing import BALANCERS, DWA, Balancer, GradNorm, Un
 from pellucid.objectives.config import BALANCES
 from pellucid.objectives.joint import Losses
 from pellucid.objectives.shared import shared_parameters
-from pellucid.recipe import Recipe
+from pellucid.recipe import Recipe, changed
 from pellucid.run import run
 from pellucid.training.log import read_log
 from pellucid.training.loop import Trainer
@@ -79,7 +79,9 @@ def test_shared_is_what_both_tasks_reach() -> None:
 def test_shared_parameters_of_the_arms(tiny: Recipe, arm: str) -> None:
     from pellucid.run import initialise
 
-    network = initialise(replace(tiny, model=replace(tiny.model, **upgraded({"arm": arm}), patch=1)), 4).train()
+    network = initialise(
+        replace(tiny, model=replace(tiny.model, **upgraded({"arm": arm}), encoder=replace(tiny.model.encoder, patch=1))), 4
+    ).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     shared = shared_parameters(network, torch.rand(1, 3, 32, 32))
     assert bool(shared) == (arm == "joint")
@@ -90,7 +92,7 @@ def test_shared_parameters_of_the_arms(tiny: Recipe, arm: str) -> None:
 def test_a_last_stage_that_is_read_is_not_shared(tiny: Recipe) -> None:
     from pellucid.run import initialise
 
-    network = initialise(replace(tiny, model=replace(tiny.model, last_stage="read")), 4)
+    network = initialise(changed(tiny, {"model.decoder.last_stage": "read"}), 4)
     layers = {name.split(".")[2] for name in shared_parameters(network, torch.rand(1, 3, 32, 32))}
     assert layers == {"conv1", "bn1", "layer1"}
 

@@ -9,11 +9,11 @@ import torch
 
 from pellucid.checkpoint import CONFIG, README, WEIGHTS, ModelMetadata, load_model, save_model
 from pellucid.errors import UserError
-from pellucid.models import ModelConfig, build_model
+from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.provenance import source_commit
 
 METADATA = ModelMetadata(
-    model=ModelConfig(patch=2, widths=(8, 16), depths=(1, 1)),
+    model=ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 16), depths=(1, 1))),
     classes=("cat", "dog", "<b>&"),
     recipe={"training": {"epochs": 3}},
     training_data="100 images of pets",

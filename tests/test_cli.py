@@ -130,7 +130,7 @@ WRONG = {
     "an unknown track": (["evaluate", "bundled", "--track", "nope"], "reference"),
     "an unknown flag": (["train", "--nope", "1"], "--nope"),
     "an unknown data set": (["data", "imagenet"], "cifar10"),
-    "an unknown encoder": (["train", "--data.dataset", "shapes", "--model.encoder", "nope", "--out", "{new}"], "timm"),
+    "an unknown encoder": (["train", "--data.dataset", "shapes", "--model.encoder.name", "nope", "--out", "{new}"], "timm"),
     "an unknown suite": (["train", "--damage", "nope"], "mixed"),
     "a precision that is misspelt": (["train", "--training.precision", "fp16", "--out", "{new}"], "bf16-mixed"),
     "a precision without mixing": (["train", "--training.precision", "bf16-true", "--out", "{new}"], "bf16-mixed"),

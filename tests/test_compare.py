@@ -25,8 +25,8 @@ from pellucid.experiments.matrix_progress import MatrixProgress
 from pellucid.experiments.results import PER_IMAGE, RESULT, Result
 from pellucid.files import locked
 from pellucid.loader import num_batches
-from pellucid.models import ModelConfig
-from pellucid.recipe import RECIPES, DataConfig, Recipe, differences, settings
+from pellucid.models import EncoderConfig, ModelConfig
+from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, differences, settings
 from pellucid.reporting.comparison_report import comparison_json, comparison_report
 from pellucid.reporting.render import markdown
 from pellucid.run import initialise, run
@@ -57,12 +57,12 @@ def test_a_network_that_can_not_grow_says_so() -> None:
         widen(recipe, macs_of(recipe) // 2)
 
 
-@pytest.mark.parametrize("model", [ModelConfig(stem="standard"), ModelConfig(stem="standard", patch=2, depths=(1, 1, 1))])
-def test_a_standard_stem_is_widened_too(model: ModelConfig) -> None:
-    recipe = Recipe(model=model)
+@pytest.mark.parametrize("encoder", [EncoderConfig(stem="standard"), EncoderConfig(stem="standard", patch=2, depths=(1, 1, 1))])
+def test_a_standard_stem_is_widened_too(encoder: EncoderConfig) -> None:
+    recipe = Recipe(model=ModelConfig(encoder=encoder))
     macs = macs_of(recipe)
     wider = widen(recipe, 2 * macs)
-    assert len(wider.model.widths) == len(model.depths or range(4))
+    assert len(wider.model.encoder.widths) == len(encoder.depths or range(4))
     assert 1.7 * macs < macs_of(wider) <= 2 * macs
 
 
@@ -79,7 +79,7 @@ def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
 def test_an_arm_sets_all_that_it_stands_for_whatever_the_recipe_has() -> None:
     paper = build_comparison("reference", RECIPES["paper"])
     assert [paper.recipe(arm, 0).model.architecture for arm in ("joint", "joint-plain", "joint-equal")] == ["joint"] * 3
-    odd = replace(RECIPES["base"], model=replace(RECIPES["base"].model, class_to_decoder=True, last_stage="shared"))
+    odd = changed(RECIPES["base"], {"model.decoder.condition_on_class": True, "model.decoder.last_stage": "shared"})
     assert (
         build_comparison("mechanisms", odd).recipe("joint", 0).model
         == build_comparison("mechanisms", RECIPES["base"]).recipe("joint", 0).model
@@ -372,9 +372,6 @@ def test_progress_knows_the_time_left(tmp_path: Path) -> None:
 
 
 def test_times_are_measured_for_every_network() -> None:
-    networks = {
-        str(width): initialise(replace(RECIPES["quick"], model=ModelConfig(patch=2, widths=(width,) * 3, depths=(1,) * 3)), 10).eval()
-        for width in (8, 64)
-    }
+    networks = {str(width): initialise(changed(RECIPES["quick"], {"model.encoder.widths": (width,) * 3}), 10).eval() for width in (8, 64)}
     seconds = seconds_per_image(networks, rounds=3)
     assert 0 < seconds["8"] < seconds["64"]

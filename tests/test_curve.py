@@ -17,8 +17,8 @@ def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
     varied = at_values(build_comparison("reference", RECIPES["base"]), "training.epochs", ["2", "8"])
     assert [comparison.base.training.epochs for comparison in varied.values()] == [2, 8]
     assert varied["8"].recipe("classify", 3).training.epochs == 8
-    (wide,) = at_values(build_comparison("reference", RECIPES["base"]), "model.widths", ["[16, 32, 64]"]).values()
-    assert wide.base.model.widths == (16, 32, 64)
+    (wide,) = at_values(build_comparison("reference", RECIPES["base"]), "model.encoder.widths", ["[16, 32, 64]"]).values()
+    assert wide.base.model.encoder.widths == (16, 32, 64)
     (weighted,) = at_values(build_comparison("reference", RECIPES["base"]), "objective.weight", ["3"]).values()
     assert weighted.base.objective.weight == 3
 

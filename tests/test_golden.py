@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pellucid.models import ModelConfig
+from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig
 from pellucid.objectives import ObjectiveConfig
 from pellucid.recipe import DataConfig, Recipe
 from pellucid.run import run
@@ -22,7 +22,7 @@ GOLDEN = Path(__file__).parent / "golden" / "loss.json"
 RECIPE = Recipe(
     data=DataConfig(dataset="shapes", limit=128),
     damage="mixed",
-    model=ModelConfig(patch=2, widths=(8, 16), depths=(1, 1), decoder_blocks=1),
+    model=ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 16), depths=(1, 1)), decoder=DecoderConfig(blocks=1)),
     objective=ObjectiveConfig(weight=0.5, restoration="psnr", label_smoothing=0.1),
     training=TrainingConfig(epochs=3, batch_size=16, precision="32-true"),
 )

@@ -10,21 +10,21 @@ from torch import Tensor, nn
 from pellucid.batch import Batch, Damage, Output
 from pellucid.checkpoint import load_model
 from pellucid.errors import UserError
-from pellucid.models import ModelConfig, build_model
+from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, build_model
 from pellucid.objectives import ObjectiveConfig
 from pellucid.objectives.joint import damage_loss, joint_loss
 from pellucid.recipe import Recipe
 from pellucid.run import run
 from pellucid.training.controls import shuffle_guidance
 
-COMPACT = ModelConfig(patch=2, widths=(8, 16, 24), depths=(1, 1, 1))
+COMPACT = ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 16, 24), depths=(1, 1, 1)))
 
 DAMAGES = ("gaussian_noise", "occlusion")
 
 
-def network_of(**settings: object) -> nn.Module:
+def network_of(decoder: DecoderConfig | None = None, **settings: object) -> nn.Module:
     torch.manual_seed(0)
-    network = build_model(replace(COMPACT, **settings), 5, DAMAGES)
+    network = build_model(replace(COMPACT, decoder=decoder or DecoderConfig(), **settings), 5, DAMAGES)
     for parameter in network.parameters():  # what starts as zero, such as a modulation, would hide what depends on it
         parameter.data += 0.05 * torch.randn_like(parameter)
     return network.eval()
@@ -43,7 +43,7 @@ def last_stage(names: set[str]) -> set[str]:
 
 @pytest.mark.parametrize(("setting", "trains"), [("shared", True), ("read", False)])
 def test_the_last_stage_is_shared_or_read(setting: str, trains: bool) -> None:
-    network = network_of(last_stage=setting)
+    network = network_of(DecoderConfig(last_stage=setting))
     images = torch.rand(2, 3, 32, 32)
     output = network(images)
     assert bool(last_stage(reached(output.restored.square().sum(), network))) is trains
@@ -55,14 +55,14 @@ def test_the_last_stage_is_shared_or_read(setting: str, trains: bool) -> None:
 
 
 def test_a_restorer_without_a_class_head_trains_its_last_stage_itself() -> None:
-    network = network_of(tasks="restore", last_stage="read")
+    network = network_of(DecoderConfig(last_stage="read"), tasks="restore")
     assert last_stage(reached(network(torch.rand(2, 3, 32, 32)).restored.square().sum(), network))
 
 
 @pytest.mark.parametrize("shuffled", [False, True])
-@pytest.mark.parametrize("mechanism", ["class_to_decoder", "damage_to_decoder"])
+@pytest.mark.parametrize("mechanism", ["condition_on_class", "condition_on_damage"])
 def test_what_modulates_the_decoder_gets_no_gradient_from_it_and_the_control_tells_of_another_image(mechanism: str, shuffled: bool) -> None:
-    network = network_of(**{mechanism: True}, damage_head=True, last_stage="read")
+    network = network_of(DecoderConfig(last_stage="read", **{mechanism: True}), damage_head=True)
     if shuffled:
         shuffle_guidance(network)
     images = torch.rand(3, 3, 32, 32)
@@ -77,7 +77,7 @@ def test_what_modulates_the_decoder_gets_no_gradient_from_it_and_the_control_tel
 
 
 def test_the_control_tells_a_single_image_nothing() -> None:
-    network, images = network_of(class_to_decoder=True), torch.rand(1, 3, 32, 32)
+    network, images = network_of(DecoderConfig(condition_on_class=True)), torch.rand(1, 3, 32, 32)
     informed = network(images).restored
     shuffle_guidance(network)
     told: list[Tensor] = []
@@ -89,7 +89,7 @@ def test_the_control_tells_a_single_image_nothing() -> None:
 def test_a_control_is_trained_as_one_and_saved_as_a_plain_model(tiny: Recipe, tmp_path: Path) -> None:
     recipe = replace(
         tiny,
-        model=replace(tiny.model, damage_head=True, class_to_decoder=True),
+        model=replace(tiny.model, decoder=DecoderConfig(condition_on_class=True)),
         training=replace(tiny.training, epochs=1, shuffle_guidance=True),
     )
     images = torch.rand(4, 3, 32, 32)
@@ -101,12 +101,12 @@ def test_a_control_is_trained_as_one_and_saved_as_a_plain_model(tiny: Recipe, tm
         torch.testing.assert_close(plain(images).restored[index], plain(images[index : index + 1]).restored[0], atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("mechanism", ["class_to_decoder", "damage_to_decoder"])
+@pytest.mark.parametrize("mechanism", ["condition_on_class", "condition_on_damage"])
 def test_modulation_starts_as_the_identity(mechanism: str) -> None:
     images = torch.rand(2, 3, 32, 32)
     torch.manual_seed(0)
     without = build_model(replace(COMPACT, damage_head=True), 5, DAMAGES).eval()
-    modulated = build_model(replace(COMPACT, damage_head=True, **{mechanism: True}), 5, DAMAGES).eval()
+    modulated = build_model(replace(COMPACT, damage_head=True, decoder=DecoderConfig(**{mechanism: True})), 5, DAMAGES).eval()
     modulated.load_state_dict(without.state_dict(), strict=False)
     assert torch.allclose(modulated(images).restored, without(images).restored, atol=1e-6)
 
@@ -121,7 +121,7 @@ def test_the_damage_head_answers_for_any_size(size: tuple[int, int]) -> None:
 
 def test_modulation_by_damage_needs_the_damage_head() -> None:
     with pytest.raises(UserError, match="damage_head"):
-        ModelConfig(damage_to_decoder=True)
+        ModelConfig(decoder=DecoderConfig(condition_on_damage=True))
 
 
 def test_the_damage_loss_is_that_of_the_paper_and_pencil() -> None:

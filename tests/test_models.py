@@ -1,24 +1,26 @@
 """The joint network over several encoders and sizes, its arms, and what it refuses."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from pellucid.errors import UserError
-from pellucid.models import ModelConfig, build_model
+from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, build_model
 from pellucid.models.encoder import Encoder
 from pellucid.models.mirrored import Mirrored
 
-COMPACT = {"widths": (8, 16, 24), "depths": (1, 1, 1)}
+COMPACT = EncoderConfig(widths=(8, 16, 24), depths=(1, 1, 1))
 
 CONFIGS = {
-    "compact": ModelConfig(patch=2, **COMPACT),
-    "stride 1": ModelConfig(**COMPACT),
-    "decoder blocks": ModelConfig(decoder_blocks=1, **COMPACT),
-    "standard stem": ModelConfig(encoder="test_resnet", stem="standard"),
-    "convnext": ModelConfig(encoder="test_convnext", stem="small"),
-    "vision transformer": ModelConfig(encoder="test_vit", stem="standard"),
-    "mobilenet": ModelConfig(encoder="test_efficientnet", stem="standard"),
-    "paper": ModelConfig(architecture="paper-listing", **COMPACT),
+    "compact": ModelConfig(encoder=replace(COMPACT, patch=2)),
+    "stride 1": ModelConfig(encoder=COMPACT),
+    "decoder blocks": ModelConfig(encoder=COMPACT, decoder=DecoderConfig(blocks=1)),
+    "standard stem": ModelConfig(encoder=EncoderConfig("test_resnet", stem="standard")),
+    "convnext": ModelConfig(encoder=EncoderConfig("test_convnext", stem="small")),
+    "vision transformer": ModelConfig(encoder=EncoderConfig("test_vit", stem="standard")),
+    "mobilenet": ModelConfig(encoder=EncoderConfig("test_efficientnet", stem="standard")),
+    "paper": ModelConfig(architecture="paper-listing", encoder=COMPACT),
 }
 
 
@@ -36,13 +38,14 @@ def test_one_forward_answers_both_for_any_size(config: ModelConfig, size: tuple[
 
 @pytest.mark.parametrize(("tasks", "logits", "restored"), [("both", True, True), ("classify", True, False), ("restore", False, True)])
 def test_a_single_task_has_one_output(tasks: str, logits: bool, restored: bool) -> None:
-    output = build_model(ModelConfig(tasks=tasks, **COMPACT), 3)(torch.rand(1, 3, 16, 16))
+    output = build_model(ModelConfig(tasks=tasks, encoder=COMPACT), 3)(torch.rand(1, 3, 16, 16))
     assert (output.logits is not None, output.restored is not None) == (logits, restored)
 
 
 def test_arms_share_their_anatomy() -> None:
     parts = {
-        tasks: dict(build_model(ModelConfig(tasks=tasks, **COMPACT), 3).named_parameters()) for tasks in ("both", "classify", "restore")
+        tasks: dict(build_model(ModelConfig(tasks=tasks, encoder=COMPACT), 3).named_parameters())
+        for tasks in ("both", "classify", "restore")
     }
     assert parts["classify"].keys() | parts["restore"].keys() == parts["both"].keys()
     for tasks in ("classify", "restore"):
@@ -50,7 +53,7 @@ def test_arms_share_their_anatomy() -> None:
 
 
 def test_both_tasks_reach_the_shared_extractor() -> None:
-    network = build_model(ModelConfig(**COMPACT), 3)
+    network = build_model(ModelConfig(encoder=COMPACT), 3)
     images = torch.rand(4, 3, 16, 16)
     for loss in (lambda output: output.logits.square().sum(), lambda output: (output.restored - images).abs().sum()):
         network.zero_grad()
@@ -73,7 +76,7 @@ def test_training_starts_near_the_identity() -> None:
 
 
 def test_a_small_stem_keeps_the_resolution() -> None:
-    small, standard = Encoder(ModelConfig(stem="small")), Encoder(ModelConfig(stem="standard"))
+    small, standard = Encoder(EncoderConfig(stem="small")), Encoder(EncoderConfig(stem="standard"))
     assert small.reductions == [1, 2, 4, 8]
     assert standard.reductions == [2, 4, 8, 16, 32]
     assert small.channels == [64, 128, 256, 512]
@@ -82,7 +85,7 @@ def test_a_small_stem_keeps_the_resolution() -> None:
 
 
 def test_the_full_resnet18_has_the_paper_s_size() -> None:
-    encoder = Encoder(ModelConfig(encoder="resnet18"))
+    encoder = Encoder(EncoderConfig("resnet18"))
     num_parameters = sum(parameter.numel() for parameter in encoder.parameters())
     assert num_parameters == 11_168_832  # torchvision's 11,176,512 less the 7x7 first convolution (9,408) plus a 3x3 one (1,728)
 
@@ -90,10 +93,10 @@ def test_the_full_resnet18_has_the_paper_s_size() -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"encoder": "resnet19", "stem": "standard"}, "resnet"),
-        ({"encoder": "test_efficientnet", "stem": "small"}, "standard"),
-        ({"encoder": "test_efficientnet", "stem": "standard", "widths": (8, 16)}, "widths"),
-        ({"encoder": "test_convnext", "widths": (8, 16, 24)}, "four stages"),
+        ({"name": "resnet19", "stem": "standard"}, "resnet"),
+        ({"name": "test_efficientnet", "stem": "small"}, "standard"),
+        ({"name": "test_efficientnet", "stem": "standard", "widths": (8, 16)}, "widths"),
+        ({"name": "test_convnext", "widths": (8, 16, 24)}, "four stages"),
         ({"widths": (8, 16), "depths": (1,)}, "depths"),
         ({"widths": (8, 0)}, "widths"),
         ({"patch": 0}, "patch"),
@@ -101,11 +104,13 @@ def test_the_full_resnet18_has_the_paper_s_size() -> None:
 )
 def test_what_cannot_be_built_is_said_in_one_sentence(settings: dict, words: str) -> None:
     with pytest.raises(UserError, match=words):
-        build_model(ModelConfig(**settings), 3)
+        build_model(ModelConfig(encoder=EncoderConfig(**settings)), 3)
 
 
 def test_a_mirrored_network_gives_the_mirror_image_of_its_output() -> None:
-    network = build_model(ModelConfig(patch=2, widths=(8, 16), depths=(1, 1), damage_head=True), 4, ["gaussian_noise"]).eval()
+    network = build_model(
+        ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 16), depths=(1, 1)), damage_head=True), 4, ["gaussian_noise"]
+    ).eval()
     images = torch.rand(2, 3, 16, 12, generator=torch.Generator().manual_seed(0))
     one, other = Mirrored(network)(images), Mirrored(network)(images.flip(3))
     for name, value, turned in zip(one._fields, one, other, strict=True):

@@ -25,9 +25,9 @@ from pellucid.errors import UserError
 from pellucid.inference import EstimatedDamage, Predictor, choose_device, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import inputs, png
-from pellucid.models import ModelConfig, build_model
+from pellucid.models import EncoderConfig, ModelConfig, build_model
 
-CONFIG_OF_ALL = ModelConfig(encoder="resnet18", widths=(8, 16), depths=(1, 1))
+CONFIG_OF_ALL = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)))
 CLASSES = ("cat", "dog", "ship")
 
 
@@ -195,7 +195,10 @@ class TestPredictor:
             Predictor(network().train(), CLASSES)
 
     def test_wider_networks_take_smaller_pictures(self) -> None:
-        narrow, wide = (Predictor(network(replace(CONFIG_OF_ALL, widths=widths)), CLASSES) for widths in ((32, 64), (64, 128)))
+        narrow, wide = (
+            Predictor(network(replace(CONFIG_OF_ALL, encoder=EncoderConfig(widths=widths, depths=(1, 1)))), CLASSES)
+            for widths in ((32, 64), (64, 128))
+        )
         assert narrow.max_pixels == pytest.approx(2 * wide.max_pixels, abs=2)
         assert wide.max_pixels == BUDGET // (MAPS_AT_ONCE * 64 * 4)  # its widest map has 64 channels at full resolution
 

@@ -9,7 +9,7 @@ import pytest
 from pellucid.cli import parse
 from pellucid.degradations import SUITES
 from pellucid.errors import UserError
-from pellucid.recipe import RECIPES, DataConfig, Recipe, completed, differences, settings
+from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, completed, differences, settings
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -89,13 +89,13 @@ def test_what_has_no_meaning_is_refused() -> None:
 def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they_existed() -> None:
     recipe = RECIPES["base"]
     older = settings(recipe)
-    del older["model"]["last_stage"], older["training"]["shards"]
-    assert completed(older)["model"] == settings(recipe)["model"] | {"last_stage": "shared"}
+    del older["model"]["decoder"]["last_stage"], older["training"]["shards"]
+    assert completed(older)["model"] == settings(changed(recipe, {"model.decoder.last_stage": "shared"}))["model"]
     assert completed(older)["training"] == settings(recipe)["training"] | {"shards": 1}
     assert completed(settings(recipe)) == settings(recipe)
     del older["training"]["schedule"]  # there from the first day on: today's default says nothing of what was done then
     assert differences(completed(older), settings(recipe)) == [
-        "model.last_stage: shared -> read",
+        "model.decoder.last_stage: shared -> read",
         "training.schedule: None -> linear",
         "training.shards: 1 -> 2",
     ]
@@ -103,6 +103,9 @@ def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they
     older["training"]["average"] = older["training"].pop("ema_horizon")
     assert completed(older) == settings(recipe)
     older = settings(recipe)
+    encoder = older["model"].pop("encoder")
+    del older["model"]["decoder"]
+    older["model"] |= {"encoder": encoder.pop("name"), **encoder, "last_stage": "read", "detail_width": 16, "decoder_blocks": 0}
     older["model"] |= {"context_width": 0, "decoded_to_class": "off", "class_to_decoder": "off", "damage_to_decoder": "off"}
     assert completed(older) == settings(recipe)
     older["model"]["context_width"] = 96

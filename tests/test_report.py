@@ -16,7 +16,7 @@ from pellucid.evaluation import TRACKS
 from pellucid.evaluation.classical import CLASSICAL
 from pellucid.evaluation.evaluate import Evaluation, evaluate, measure
 from pellucid.labels import UNLABELLED
-from pellucid.models import ModelConfig, build_model, upgraded
+from pellucid.models import EncoderConfig, ModelConfig, build_model, upgraded
 from pellucid.reporting import write_report
 from pellucid.reporting.facts import duration
 from pellucid.reporting.gallery import MAX_SIDE, examples
@@ -73,7 +73,7 @@ DATASET = replace(shapes(10, num_classes=3).train, name="shapes", split="test")
 
 def network(arm: str = "joint") -> tuple[nn.Module, ModelMetadata]:
     torch.manual_seed(seed_of("report"))
-    config = ModelConfig(**upgraded({"arm": arm}), encoder="resnet18", patch=2, widths=(8, 8), depths=(1, 1))
+    config = ModelConfig(**upgraded({"arm": arm}), encoder=EncoderConfig(patch=2, widths=(8, 8), depths=(1, 1)))
     return build_model(config, 3).eval(), ModelMetadata(config, DATASET.classes, recipe={"damage": "reference", "training": {"epochs": 6}})
 
 

@@ -5,12 +5,12 @@ import pytest
 
 from pellucid.errors import UserError
 from pellucid.experiments.comparison import at_values, build_comparison
-from pellucid.models import ModelConfig
+from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig
 from pellucid.objectives import ObjectiveConfig
 from pellucid.recipe import RECIPES, DataConfig
 from pellucid.training import TrainingConfig
 
-CLASSES = (DataConfig, ModelConfig, ObjectiveConfig, TrainingConfig)
+CLASSES = (DataConfig, DecoderConfig, EncoderConfig, ModelConfig, ObjectiveConfig, TrainingConfig)
 
 CHOICES = [
     (settings, field.name)
@@ -54,10 +54,10 @@ def test_a_misspelt_choice_is_one_sentence_with_the_choices(settings, name):
         (TrainingConfig, "fallback_learning_rate", -0.1, "above 0, found -0.1"),
         (TrainingConfig, "warmup", 1.0, r"in \[0, 1\), found 1.0"),
         (TrainingConfig, "start", 3, "as text, found 3"),
-        (ModelConfig, "widths", (16, 0), r"of at least 1, found \(16, 0\)"),
-        (ModelConfig, "widths", (16.5, 32), "as a list, a whole number for each"),
-        (ModelConfig, "widths", (), "as a list"),
-        (ModelConfig, "depths", 2, "as a list"),
+        (EncoderConfig, "widths", (16, 0), r"of at least 1, found \(16, 0\)"),
+        (EncoderConfig, "widths", (16.5, 32), "as a list, a whole number for each"),
+        (EncoderConfig, "widths", (), "as a list"),
+        (EncoderConfig, "depths", 2, "as a list"),
         (ObjectiveConfig, "label_smoothing", 1.0, r"in \[0, 1\)"),
         (DataConfig, "labelled_share", 0.0, r"in \(0, 1\], found 0.0"),
         (DataConfig, "dataset", None, "as text, found None"),
@@ -68,10 +68,15 @@ def test_a_value_of_another_type_or_out_of_range_is_one_sentence(settings, name,
         settings(**{name: value})
 
 
+def test_a_value_in_place_of_settings_is_one_sentence():
+    with pytest.raises(UserError, match="Expected settings by their names under encoder, such as name, found 'resnet50'"):
+        ModelConfig(encoder="resnet50")
+
+
 def test_whole_numbers_are_numbers_and_what_may_be_left_out_is_none():
     assert TrainingConfig(epochs=2, fallback_learning_rate=None).epochs == 2
 
 
 def test_a_comparison_does_not_vary_a_setting_to_a_value_that_it_cannot_take():
     with pytest.raises(UserError, match="Expected last_stage among shared, read, found 'privat'"):
-        at_values(build_comparison("reference", RECIPES["base"]), "model.last_stage", ["shared", "privat"])
+        at_values(build_comparison("reference", RECIPES["base"]), "model.decoder.last_stage", ["shared", "privat"])

@@ -20,7 +20,7 @@ from pellucid.checkpoint import load_model
 from pellucid.errors import DivergenceError, UserError
 from pellucid.files import LOCK, locked
 from pellucid.models import build_model, upgraded
-from pellucid.recipe import RECIPES, DataConfig, Recipe, settings
+from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, settings
 from pellucid.run import run
 from pellucid.training import TrainingConfig
 from pellucid.training.gradients import compare_gradients
@@ -131,7 +131,7 @@ def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None
     for name in first:
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=1e-5)
-    wider = replace(tiny, model=replace(tiny.model, widths=(8, 24)), training=frozen)
+    wider = changed(replace(tiny, training=frozen), {"model.encoder.widths": (8, 24)})
     with pytest.raises(UserError, match="same anatomy"):
         run(wider, tmp_path / "third", device="cpu")
 
@@ -262,7 +262,7 @@ def test_every_arm_trains_with_every_optimizer(tiny: Recipe, tmp_path: Path, opt
     recipe = replace(
         tiny,
         data=replace(tiny.data, limit=32),
-        model=replace(tiny.model, **upgraded({"arm": arm}), patch=1),
+        model=replace(tiny.model, **upgraded({"arm": arm}), encoder=replace(tiny.model.encoder, patch=1)),
         training=replace(tiny.training, optimizer=optimizer, epochs=1),
     )
     network, metadata = run(recipe, tmp_path / "run", device="cpu")
@@ -306,7 +306,11 @@ def test_gradients_are_compared_about_twenty_times(tiny: Recipe, tmp_path: Path)
 
 @pytest.mark.parametrize("arm", ["classify", "restore", "sequential", "paper-listing"])
 def test_where_nothing_is_shared_no_gradients_are_compared(tiny: Recipe, tmp_path: Path, arm: str) -> None:
-    recipe = replace(tiny, data=replace(tiny.data, limit=32), model=replace(tiny.model, **upgraded({"arm": arm}), patch=1))
+    recipe = replace(
+        tiny,
+        data=replace(tiny.data, limit=32),
+        model=replace(tiny.model, **upgraded({"arm": arm}), encoder=replace(tiny.model.encoder, patch=1)),
+    )
     restorer = None
     if arm == "sequential":
         run(replace(recipe, model=replace(recipe.model, architecture="joint", tasks="restore")), tmp_path / "restorer", device="cpu")

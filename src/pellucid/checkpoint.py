@@ -21,7 +21,7 @@ from torch import nn
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
-from pellucid.models import ModelConfig, build_model, upgraded
+from pellucid.models import ModelConfig, build_model, model_config
 
 if TYPE_CHECKING:
     from pellucid.metrics import Figure
@@ -74,10 +74,8 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
                 f"Expected a model of format {FORMAT} in {folder}, found {config.get('format')} (saved by Pellucid "
                 f"{config.get('pellucid', 'unknown')}); use that version of Pellucid, or train again."
             )
-        older = upgraded(config["model"])
-        settings: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in older.items()}
         metadata = ModelMetadata(
-            model=ModelConfig(**settings),
+            model=model_config(config["model"]),
             classes=tuple(config["classes"]),
             damages=tuple(config.get("damages", ())),
             **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
@@ -95,7 +93,8 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
 def _untrained(metadata: ModelMetadata) -> nn.Module:
     """The network that metadata describe, with arbitrary weights; the caller's random state is preserved."""
     with torch.random.fork_rng(devices=[]):
-        return build_model(replace(metadata.model, pretrained=False), len(metadata.classes), metadata.damages)
+        encoder = replace(metadata.model.encoder, pretrained=False)
+        return build_model(replace(metadata.model, encoder=encoder), len(metadata.classes), metadata.damages)
 
 
 def _find(source: str | Path | None) -> Path:
@@ -140,7 +139,7 @@ tags: [image-restoration, image-classification, multi-task-learning]
 
 One network that restores a damaged image and says what is in it, in one pass.
 
-- **Architecture**: {metadata.model.name}, encoder {metadata.model.encoder}, {num_parameters:,} parameters
+- **Architecture**: {metadata.model.name}, encoder {metadata.model.encoder.name}, {num_parameters:,} parameters
 - **Classes**: {", ".join(metadata.classes)}
 - **Training data**: {metadata.training_data or "not stated"}
 - **Trained**: {metadata.trained or "not stated"}

@@ -1,12 +1,14 @@
 """A recipe: all settings of a run as one value. Needs no torch, so that the command line starts at once."""
 
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pellucid.degradations import SUITES, Mixture, Pipeline
 from pellucid.errors import UserError
-from pellucid.models import ModelConfig, upgraded
+from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, upgraded
 from pellucid.objectives import ObjectiveConfig
 from pellucid.settings import Settings, setting
 from pellucid.training import TrainingConfig
@@ -76,13 +78,13 @@ class Recipe:
 
 def _compact(*widths: int, depths: tuple[int, ...] = (1, 1, 1), **settings: Any) -> ModelConfig:
     """A narrow and shallow ResNet of three stages, on patches of 2 x 2 pixels: made for CPUs."""
-    return ModelConfig(encoder="resnet18", patch=2, widths=widths, depths=depths, **settings)
+    return ModelConfig(encoder=EncoderConfig(patch=2, widths=widths, depths=depths), **settings)
 
 
 JOINT_OBJECTIVE = ObjectiveConfig(weight=4.0, restoration="psnr", label_smoothing=0.05)
 """What is measured is what is trained for: in a pair of runs of 3 epochs, lost pixels came back 0.9 dB better than with L1."""
 
-JOINT_DESIGN: dict[str, Any] = {"last_stage": "read", "detail_width": 16, "damage_head": True}
+JOINT_DESIGN: dict[str, Any] = {"decoder": DecoderConfig(last_stage="read", detail_width=16), "damage_head": True}
 """The restorer fills lost regions by what the last stage sees, which the class head alone trains; it has fine detail from the image
 itself. The damage head is for the user to know."""
 
@@ -109,13 +111,13 @@ RECIPES = {
         training=TrainingConfig(epochs=40, batch_size=128, crop=4, shards=2, **RATES),
     ),
     "reference": Recipe(
-        model=ModelConfig(encoder="resnet18", **JOINT_DESIGN),
+        model=ModelConfig(**JOINT_DESIGN),
         objective=JOINT_OBJECTIVE,
         training=TrainingConfig(epochs=60, batch_size=512, learning_rate=0.12, compile=True),
     ),
     # Section 5 of the paper: Adam at 1e-4, lambda 0.1, crop and flip, ResNet-18. What it doesn't print is what its readers would take.
     "paper": Recipe(
-        model=ModelConfig(architecture="paper-listing", encoder="resnet18"),
+        model=ModelConfig(architecture="paper-listing"),
         objective=ObjectiveConfig(weight=0.1, restoration="l1"),
         training=TrainingConfig(
             epochs=100,
@@ -135,6 +137,26 @@ RECIPES = {
 """Recipes by name."""
 
 
+def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with other values of some settings, such as `{"model.encoder.patch": 2}`; raises `UserError` for unknown settings."""
+
+    def change(section: Any, prefix: str) -> Any:
+        """Those settings of a section that lie under a prefix, all at once, since some are valid together only."""
+        inner = {name.removeprefix(prefix).partition(".")[0] for name in values if name.startswith(prefix)}
+        if unknown := [name for name in inner if not is_dataclass(section) or name not in {field.name for field in fields(section)}]:
+            raise UserError(
+                f"Expected a setting of a recipe such as training.epochs, found '{prefix}{unknown[0]}'; pellucid train --print_config "
+                "shows all."
+            )
+        parts = {
+            name: values[prefix + name] if prefix + name in values else change(getattr(section, name), f"{prefix}{name}.") for name in inner
+        }
+        return replace(section, **parts)
+
+    whole: Recipe = change(recipe, "")
+    return whole
+
+
 def settings(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain values that JSON and YAML can hold; `--config` of the command line reads them back."""
     plain: dict[str, Any] = _plain(asdict(recipe))
@@ -145,10 +167,10 @@ BEFORE: dict[str, Any] = {
     "data.labels": 0,
     "data.unlabelled": True,
     "data.labelled_share": 0.5,
-    "model.last_stage": "shared",
-    "model.class_to_decoder": False,
     "model.damage_head": False,
-    "model.damage_to_decoder": False,
+    "model.decoder.last_stage": "shared",
+    "model.decoder.condition_on_class": False,
+    "model.decoder.condition_on_damage": False,
     "objective.balance": "fixed",
     "objective.max_psnr": 80.0,
     "objective.damage_weight": 0.1,
@@ -171,7 +193,7 @@ WITHOUT_EFFECT = ("data.source", "training.save_minutes")
 
 def completed(older: dict[str, Any]) -> dict[str, Any]:
     """Settings as they were written, by today's names, and what was done before some of today's existed; others stay missing."""
-    filled: dict[str, Any] = {name: dict(value) if isinstance(value, dict) else value for name, value in older.items()}
+    filled: dict[str, Any] = deepcopy(older)
     if "model" in filled:
         filled["model"] = upgraded(filled["model"])
     for old, new in RENAMED.items():
@@ -179,8 +201,11 @@ def completed(older: dict[str, Any]) -> dict[str, Any]:
         if setting in filled.get(part, {}):
             filled[part][new.partition(".")[2]] = filled[part].pop(setting)
     for name, value in BEFORE.items():
-        part, _, setting = name.partition(".")
-        filled.setdefault(part, {}).setdefault(setting, value)
+        *parts, setting = name.split(".")
+        section = filled
+        for part in parts:
+            section = section.setdefault(part, {})
+        section.setdefault(setting, value)
     return filled
 
 

@@ -53,6 +53,8 @@ def check(declared: "Field[Any]", kind: Any, value: Any) -> None:
     plain = [option for option in options if option in NAMES]
     if plain and not choices and len(plain) == len(options) - (type(None) in options) and not any(_is(value, option) for option in plain):
         raise UserError(f"Expected {name} as {' or '.join(NAMES[option] for option in plain)}, found {value!r}.")
+    if isinstance(kind, type) and issubclass(kind, Settings) and not isinstance(value, kind):
+        raise UserError(f"Expected settings by their names under {name}, such as {fields(kind)[0].name}, found {value!r}.")
     elements = [get_args(option)[0] for option in options if get_origin(option) is tuple]
     numbers = value if isinstance(value, tuple) else (value,)
     if elements and not (isinstance(value, tuple) and value and all(_is(number, elements[0]) for number in numbers)):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from pellucid.recipe import DataConfig, Recipe
+from pellucid.recipe import DataConfig, Recipe, changed
 
 Change = Callable[[Recipe], Recipe]
 
@@ -23,8 +23,8 @@ class Arm:
 
 
 def change(part: str, **settings: Any) -> Change:
-    """Changes settings of one part of a recipe, such as `change("model", tasks="classify")`."""
-    return lambda recipe: replace(recipe, **{part: replace(getattr(recipe, part), **settings)})
+    """Changes settings of one part of a recipe, such as `change("model.decoder", last_stage="read")`."""
+    return lambda recipe: changed(recipe, {f"{part}.{name}": value for name, value in settings.items()})
 
 
 def chain(*changes: Change) -> Change:
@@ -39,13 +39,14 @@ def chain(*changes: Change) -> Change:
 
 
 alone = chain(
-    change("model", class_to_decoder=False, damage_head=False, damage_to_decoder=False),
+    change("model.decoder", condition_on_class=False, condition_on_damage=False),
+    change("model", damage_head=False),
     change("training", shuffle_guidance=False),
     change("objective", distillation=0.0, balance="fixed"),
 )
 """Leaves out what one task tells the other, and the third task."""
 
-plain = chain(alone, change("model", last_stage="shared"))
+plain = chain(alone, change("model.decoder", last_stage="shared"))
 """Leaves out what each task has for itself, too."""
 
 classify = chain(alone, change("model", architecture="joint", tasks="classify"))
@@ -58,7 +59,7 @@ paper_listing = chain(plain, change("model", architecture="paper-listing", tasks
 joint = change("model", architecture="joint", tasks="both")
 """The joint network as the recipe has it."""
 
-design = chain(alone, change("model", architecture="joint", tasks="both", last_stage="read", damage_head=True))
+design = chain(alone, change("model.decoder", last_stage="read"), change("model", architecture="joint", tasks="both", damage_head=True))
 """The joint network from which the mechanisms are told apart, one change each."""
 
 

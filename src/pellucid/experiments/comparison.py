@@ -1,14 +1,14 @@
 """A comparison is a value: a question, the recipe that all arms start from, the arms, and the tracks on which they are measured."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS
 from pellucid.experiments import arms
 from pellucid.experiments.arms import Arm, chain, change
-from pellucid.recipe import Recipe, differences, settings
+from pellucid.recipe import Recipe, changed, differences, settings
 
 
 @dataclass(frozen=True)
@@ -73,14 +73,14 @@ REFERENCE: dict[str, Arm] = {
 """The arms of the protocol; `restore` is trained on what it is measured by, like the others, `restore-l1` on the protocol's L1."""
 
 
-def _mechanism(**model: Any) -> Arm:
+def _mechanism(part: str, **settings: Any) -> Arm:
     """The joint design with one mechanism more or less, compared with it as it is."""
-    return Arm(chain(arms.design, change("model", **model)), ("joint",))
+    return Arm(chain(arms.design, change(part, **settings)), ("joint",))
 
 
-def _guided(name: str, **model: Any) -> dict[str, Arm]:
+def _guided(name: str, **decoder: Any) -> dict[str, Arm]:
     """The joint design with a mechanism that tells the decoder something, and its control, which is told of another image."""
-    guided, control = change("model", **model), f"{name}-shuffled"
+    guided, control = change("model.decoder", **decoder), f"{name}-shuffled"
     return {
         name: Arm(chain(arms.design, guided), ("joint", control)),
         control: Arm(chain(arms.design, guided, change("training", shuffle_guidance=True)), ("joint",)),
@@ -97,10 +97,10 @@ MECHANISMS: dict[str, Arm] = {
     "classify": Arm(chain(arms.design, arms.classify)),
     "restore": Arm(chain(arms.design, arms.restore)),
     "joint": Arm(arms.design, SINGLE),
-    "joint-last-stage-shared": _mechanism(last_stage="shared"),
-    "joint-without-damage-head": _mechanism(damage_head=False),
-    **_guided("joint-class-to-decoder", class_to_decoder=True),
-    **_guided("joint-damage-to-decoder", damage_to_decoder=True),
+    "joint-last-stage-shared": _mechanism("model.decoder", last_stage="shared"),
+    "joint-without-damage-head": _mechanism("model", damage_head=False),
+    **_guided("joint-class-to-decoder", condition_on_class=True),
+    **_guided("joint-damage-to-decoder", condition_on_damage=True),
     "joint-clean-teacher": _teacher("joint-degraded-teacher"),
     "joint-degraded-teacher": _teacher(sees="degraded"),
 }
@@ -166,15 +166,10 @@ def at_values(comparison: Comparison, setting: str, values: Sequence[str]) -> di
 def _set(recipe: Recipe, setting: str, value: str) -> Recipe:
     import yaml
 
-    part, _, name = setting.partition(".")
-    section = getattr(recipe, part, None)
-    if not is_dataclass(section) or isinstance(section, type) or name not in {field.name for field in fields(section)}:
-        raise UserError(
-            f"Expected a setting of a recipe such as training.epochs, found '{setting}'; pellucid train --print_config shows all."
-        )
     try:
         parsed = yaml.safe_load(value)
-        parsed = tuple(parsed) if isinstance(parsed, list) else parsed
-        return change(part, **{name: parsed})(recipe)
+        return changed(recipe, {setting: tuple(parsed) if isinstance(parsed, list) else parsed})
+    except UserError:
+        raise
     except (yaml.YAMLError, TypeError, ValueError) as error:
         raise UserError(f"Expected a value that {setting} can take, found '{value}' ({error}); correct it.") from error

@@ -3,7 +3,6 @@
 import time
 from bisect import bisect_left
 from collections.abc import Mapping
-from dataclasses import replace
 from statistics import median
 
 import torch
@@ -12,7 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from pellucid.errors import UserError
 from pellucid.models.encoder import Encoder
-from pellucid.recipe import Recipe
+from pellucid.recipe import Recipe, changed
 from pellucid.run import initialise
 
 SIDE = 32
@@ -52,12 +51,13 @@ def widen(recipe: Recipe, macs: int) -> Recipe:
 
     Raises `UserError` where that is not even the present width, or the encoder's widths can't be set.
     """
-    num_stages = len(recipe.model.depths or STAGES)
-    widths = recipe.model.widths or tuple(Encoder(recipe.model).channels[-num_stages:])  # a standard stem's own map comes before them
+    encoder = recipe.model.encoder
+    num_stages = len(encoder.depths or STAGES)
+    widths = encoder.widths or tuple(Encoder(encoder).channels[-num_stages:])  # a standard stem's own map comes before them
 
     def stretched(steps: int) -> Recipe:
         wider = tuple(max(MULTIPLE, round(width * (1 + steps * FINENESS) / MULTIPLE) * MULTIPLE) for width in widths)
-        return replace(recipe, model=replace(recipe.model, widths=wider))
+        return changed(recipe, {"model.encoder.widths": wider})
 
     def too_dear(steps: int) -> bool:
         return macs_of(stretched(steps)) > macs

@@ -1,8 +1,8 @@
 """Images -> `Output`: an encoder from timm, a U-Net decoder on its features, and a head for each task.
 
 >>> import torch
->>> from pellucid.models import ModelConfig, build_model
->>> model = build_model(ModelConfig(encoder="resnet18", widths=(16, 32, 64), depths=(1, 1, 1)), num_classes=10)
+>>> from pellucid.models import EncoderConfig, ModelConfig, build_model
+>>> model = build_model(ModelConfig(encoder=EncoderConfig(widths=(16, 32, 64), depths=(1, 1, 1))), num_classes=10)
 >>> output = model(torch.rand(2, 3, 33, 47))
 >>> tuple(output.logits.shape), tuple(output.restored.shape)
 ((2, 10), (2, 3, 33, 47))
@@ -11,12 +11,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pellucid.models.config import ModelConfig, upgraded
+from pellucid.models.config import DecoderConfig, EncoderConfig, ModelConfig, model_config, upgraded
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["ModelConfig", "build_model", "upgraded"]
+__all__ = ["DecoderConfig", "EncoderConfig", "ModelConfig", "build_model", "model_config", "upgraded"]
 
 
 def build_model(config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> "nn.Module":

@@ -1,6 +1,6 @@
 """The settings of a model, readable without loading torch."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from pellucid.errors import UserError
@@ -12,6 +12,53 @@ Stem = Literal["standard", "small"]
 
 
 @dataclass(frozen=True)
+class EncoderConfig(Settings):
+    """The shared feature extractor.
+
+    Args:
+        name: of a timm feature extractor, such as `resnet18` or `convnext_atto`.
+        pretrained: start from timm's pretrained weights.
+        stem: `standard`, timm's, for photographs; `small`, without downsampling, for images under about 96 pixels.
+        patch: pixel unshuffle factor at the input, and pixel shuffle factor at the output; 2 halves the side of every feature map, for a
+            quarter of the computation at the same widths.
+        widths: channels of each stage instead of the encoder's defaults (ResNets and ConvNeXts).
+        depths: blocks of each stage instead of the encoder's defaults (ResNets and ConvNeXts).
+    """
+
+    name: str = "resnet18"
+    pretrained: bool = False
+    stem: Stem = "small"
+    patch: int = setting(1, least=1)
+    widths: tuple[int, ...] | None = setting(None, least=1)
+    depths: tuple[int, ...] | None = setting(None, least=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.widths and self.depths and len(self.widths) != len(self.depths):
+            raise UserError(f"Expected as many depths as widths ({len(self.widths)}), found {len(self.depths)}.")
+
+
+@dataclass(frozen=True)
+class DecoderConfig(Settings):
+    """The U-Net decoder and the restoration head.
+
+    Args:
+        last_stage: whether the decoder also trains the encoder's last stage, `shared`, or reads it detached if there is a class head,
+            `read`.
+        blocks: residual blocks at the end of the decoder, at its finest resolution.
+        detail_width: channels at full resolution in the restoration head.
+        condition_on_class: the class probabilities, detached, modulate the decoder.
+        condition_on_damage: the damage head's estimate, detached, modulates the decoder.
+    """
+
+    last_stage: Literal["shared", "read"] = "shared"
+    blocks: int = setting(0, least=0)
+    detail_width: int = setting(8, least=1)
+    condition_on_class: bool = False
+    condition_on_damage: bool = False
+
+
+@dataclass(frozen=True)
 class ModelConfig(Settings):
     """One network, from its encoder to its heads.
 
@@ -19,36 +66,16 @@ class ModelConfig(Settings):
         architecture: `joint` shares one encoder; `sequential` is a classifier of the output of a frozen restorer; `paper-listing` is the
             paper's printed code, in which the U-Net reads the image and nothing is shared.
         tasks: `both`, or one of them with the same modules, for the architecture `joint`.
-        encoder: name of a timm feature extractor, such as `resnet18` or `convnext_atto`.
-        pretrained: start the encoder from timm's pretrained weights.
-        stem: `standard`, timm's, for photographs; `small`, without downsampling, for images under about 96 pixels.
-        patch: pixel unshuffle factor at the input, and pixel shuffle factor at the output; 2 halves the side of every feature map, for a
-            quarter of the computation at the same widths.
-        widths: channels of each encoder stage instead of the encoder's defaults (ResNets and ConvNeXts).
-        depths: blocks of each encoder stage instead of the encoder's defaults (ResNets and ConvNeXts).
-        last_stage: whether the decoder also trains the encoder's last stage, `shared`, or reads it detached if there is a class head,
-            `read`.
-        decoder_blocks: residual blocks at the end of the decoder, at its finest resolution.
-        detail_width: channels at full resolution in the restoration head.
-        class_to_decoder: the class probabilities, detached, modulate the decoder.
+        encoder: the shared feature extractor.
+        decoder: the U-Net decoder and the restoration head.
         damage_head: estimate the kind and the strength of the damage, and the mask.
-        damage_to_decoder: that estimate, detached, modulates the decoder.
     """
 
     architecture: Architecture = "joint"
     tasks: Tasks = "both"
-    encoder: str = "resnet18"
-    pretrained: bool = False
-    stem: Stem = "small"
-    patch: int = setting(1, least=1)
-    widths: tuple[int, ...] | None = setting(None, least=1)
-    depths: tuple[int, ...] | None = setting(None, least=1)
-    last_stage: Literal["shared", "read"] = "shared"
-    decoder_blocks: int = setting(0, least=0)
-    detail_width: int = setting(8, least=1)
-    class_to_decoder: bool = False
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    decoder: DecoderConfig = field(default_factory=DecoderConfig)
     damage_head: bool = False
-    damage_to_decoder: bool = False
 
     @property
     def name(self) -> str:
@@ -61,11 +88,29 @@ class ModelConfig(Settings):
             raise UserError(
                 f"Expected both tasks with architecture '{self.architecture}', found '{self.tasks}'; choose 'joint' for one task."
             )
-        if self.damage_to_decoder and not self.damage_head:
-            raise UserError("Expected a damage_head where damage_to_decoder is on, found none; set damage_head to true.")
-        if self.widths and self.depths and len(self.widths) != len(self.depths):
-            raise UserError(f"Expected as many depths as widths ({len(self.widths)}), found {len(self.depths)}.")
+        if self.decoder.condition_on_damage and not self.damage_head:
+            raise UserError("Expected a damage_head where decoder.condition_on_damage is on, found none; set damage_head to true.")
 
+
+def model_config(plain: dict[str, Any]) -> ModelConfig:
+    """The settings of a saved model, plain values as in its `config.json`; those of earlier versions are converted."""
+    nested = upgraded(plain)
+    encoder: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in nested.pop("encoder", {}).items()
+    }
+    decoder = nested.pop("decoder", {})
+    return ModelConfig(encoder=EncoderConfig(**encoder), decoder=DecoderConfig(**decoder), **nested)
+
+
+MOVED = {
+    "encoder": ("encoder", "name"),
+    **{name: ("encoder", name) for name in ("pretrained", "stem", "patch", "widths", "depths")},
+    **{name: ("decoder", name) for name in ("last_stage", "detail_width")},
+    "decoder_blocks": ("decoder", "blocks"),
+    "class_to_decoder": ("decoder", "condition_on_class"),
+    "damage_to_decoder": ("decoder", "condition_on_damage"),
+}
+"""Where settings are that once stood side by side: part and name."""
 
 OLD_FORMS = {
     "context_width": (0,),
@@ -86,4 +131,9 @@ def upgraded(settings: dict[str, Any]) -> dict[str, Any]:
         older.pop(name, None)
     if (arm := older.pop("arm", None)) is not None:
         older |= {"architecture": "joint", "tasks": arm} if arm in get_args(Tasks) else {"architecture": arm, "tasks": "both"}
-    return older | {name: older[name] in ("on", True) for name in ("class_to_decoder", "damage_to_decoder") if name in older}
+    older |= {name: older[name] in ("on", True) for name in ("class_to_decoder", "damage_to_decoder") if name in older}
+    nested: dict[str, Any] = {name: dict(older.pop(name)) for name in ("encoder", "decoder") if isinstance(older.get(name), dict)}
+    for name, (part, its_name) in MOVED.items():
+        if name in older:
+            nested.setdefault(part, {})[its_name] = older.pop(name)
+    return older | nested

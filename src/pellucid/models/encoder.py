@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.errors import UserError
-from pellucid.models.config import ModelConfig
+from pellucid.models.config import EncoderConfig
 
 RESNET, CONVNEXT = "timm.models.resnet", "timm.models.convnext"
 
@@ -27,27 +27,27 @@ class Encoder(nn.Module):
     fixed image size, or one that does not support the requested stem, widths or depths.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: EncoderConfig) -> None:
         super().__init__()
-        if not timm.is_model(config.encoder):
-            close = timm.list_models(f"*{config.encoder[:6]}*")[:4] or ["resnet18", "convnext_atto"]
-            raise UserError(f"Expected the name of a timm encoder, found '{config.encoder}'; try {', '.join(close)}.")
-        family = timm.model_entrypoint(config.encoder).__module__
+        if not timm.is_model(config.name):
+            close = timm.list_models(f"*{config.name[:6]}*")[:4] or ["resnet18", "convnext_atto"]
+            raise UserError(f"Expected the name of a timm encoder, found '{config.name}'; try {', '.join(close)}.")
+        family = timm.model_entrypoint(config.name).__module__
         if family not in (RESNET, CONVNEXT) and (config.stem == "small" or config.widths or config.depths):
             raise UserError(
-                f"Expected a ResNet or a ConvNeXt for a small stem, widths or depths, found {config.encoder}; choose one of those, or stem "
+                f"Expected a ResNet or a ConvNeXt for a small stem, widths or depths, found {config.name}; choose one of those, or stem "
                 "'standard' (images from about 96 pixels) without widths and depths."
             )
         stages = len(config.widths or config.depths or (0,) * 4)
         if family == CONVNEXT and stages != 4:
-            raise UserError(f"Expected widths and depths for the four stages of {config.encoder}, found {stages}.")
+            raise UserError(f"Expected widths and depths for the four stages of {config.name}, found {stages}.")
         try:
             self.network = timm.create_model(
-                config.encoder, pretrained=config.pretrained, features_only=True, in_chans=3 * config.patch**2, **_options(config, family)
+                config.name, pretrained=config.pretrained, features_only=True, in_chans=3 * config.patch**2, **_options(config, family)
             )
         except (RuntimeError, ValueError, ArithmeticError, AssertionError, MemoryError) as error:
             raise UserError(
-                f"Expected widths and depths that {config.encoder} can have, found widths {config.widths} and depths {config.depths} "
+                f"Expected widths and depths that {config.name} can have, found widths {config.widths} and depths {config.depths} "
                 f"({textwrap.shorten(str(error), 120)}); choose others, such as {' '.join(map(str, (48, 96, 192)))}."
             ) from error
         reductions = self.network.feature_info.reduction()
@@ -66,7 +66,7 @@ class Encoder(nn.Module):
         features = self.network(images)
         return [features[i].movedim(-1, 1) if self._channels_last else features[i] for i in self._kept]
 
-    def _probe(self, config: ModelConfig) -> bool:
+    def _probe(self, config: EncoderConfig) -> bool:
         """Run a small image; true if the encoder outputs (B, H, W, C)."""
         side = 2 * self.reductions[-1]
         training = self.training
@@ -74,12 +74,12 @@ class Encoder(nn.Module):
             with torch.no_grad():
                 coarsest = self.eval()(torch.zeros(1, 3 * config.patch**2, side, side))[-1]
         except (AssertionError, RuntimeError) as error:
-            raise UserError(f"Expected an encoder for images of any size, but {config.encoder} refused {side} x {side}: {error}") from None
+            raise UserError(f"Expected an encoder for images of any size, but {config.name} refused {side} x {side}: {error}") from None
         self.train(training)
         return bool(coarsest.shape[1] != self.channels[-1])
 
 
-def _options(config: ModelConfig, family: str) -> dict[str, Any]:
+def _options(config: EncoderConfig, family: str) -> dict[str, Any]:
     """The arguments of timm's constructor for a configuration's stem, widths and depths."""
     options: dict[str, Any] = dict(ANY_SIZE.get(family, {}))
     if family == RESNET:

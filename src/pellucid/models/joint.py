@@ -23,17 +23,18 @@ class JointNet(nn.Module):
     def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
+        self.encoder = Encoder(config.encoder)
         channels, reductions = self.encoder.channels, self.encoder.reductions
-        self.size_multiple = config.patch * reductions[-1]
-        finest, enlargement = channels[0], config.patch * reductions[0]
+        patch, decoder = config.encoder.patch, config.decoder
+        self.size_multiple = patch * reductions[-1]
+        finest, enlargement = channels[0], patch * reductions[0]
         classifies, restores = config.tasks != "restore", config.tasks != "classify"
-        self._reads_class = classifies and config.class_to_decoder
-        conditions = [num_classes] * self._reads_class + [2 * len(damages) + 1] * config.damage_to_decoder
+        self._reads_class = classifies and decoder.condition_on_class
+        conditions = [num_classes] * self._reads_class + [2 * len(damages) + 1] * decoder.condition_on_damage
 
         self.class_head = ClassHead(channels[-1], num_classes) if classifies else None
-        self.decoder = Decoder(channels, config.decoder_blocks, conditions) if restores else None
-        self.restoration_head = RestorationHead(finest, enlargement, config.detail_width) if restores else None
+        self.decoder = Decoder(channels, decoder.blocks, conditions) if restores else None
+        self.restoration_head = RestorationHead(finest, enlargement, decoder.detail_width) if restores else None
         self.damage_head = DamageHead(finest, enlargement, len(damages)) if config.damage_head else None
         self.guidance = Guidance()
 
@@ -44,7 +45,7 @@ class JointNet(nn.Module):
     def core(self, images: Tensor) -> Output:
         """The same for images whose height and width are multiples of `size_multiple`."""
         inputs = normalise(images)
-        features = self.encoder(F.pixel_unshuffle(inputs, self.config.patch))
+        features = self.encoder(F.pixel_unshuffle(inputs, self.config.encoder.patch))
         damage = DamageEstimate() if self.damage_head is None else self.damage_head(features[0])
         logits = None if self.class_head is None else self.class_head(features[-1])
         restored = None
@@ -56,7 +57,7 @@ class JointNet(nn.Module):
     def _read(self, features: list[Tensor]) -> list[Tensor]:
         """The input of the decoder: with `last_stage` `read` and a class head, the last stage is detached."""
         *finer, coarsest = features
-        alone = self.class_head is None or self.config.last_stage == "shared"
+        alone = self.class_head is None or self.config.decoder.last_stage == "shared"
         return [*finer, coarsest if alone else coarsest.detach()]
 
     def _conditions(self, logits: Tensor | None, damage: DamageEstimate) -> list[Tensor]:
@@ -64,7 +65,12 @@ class JointNet(nn.Module):
         conditions = []
         if self._reads_class and logits is not None:
             conditions.append(logits.softmax(1)[:, :, None, None])
-        if self.config.damage_to_decoder and damage.presence is not None and damage.strength is not None and damage.mask is not None:
+        if (
+            self.config.decoder.condition_on_damage
+            and damage.presence is not None
+            and damage.strength is not None
+            and damage.mask is not None
+        ):
             everywhere = torch.cat([damage.presence.sigmoid(), damage.strength.log()], 1)[:, :, None, None]
             conditions.append(torch.cat([everywhere.expand(-1, -1, *damage.mask.shape[2:]), damage.mask.sigmoid()], 1))
         return [self.guidance(condition) for condition in conditions]

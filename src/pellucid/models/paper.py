@@ -20,11 +20,11 @@ class PaperListing(nn.Module):
 
     def __init__(self, config: ModelConfig, num_classes: int) -> None:
         super().__init__()
-        self.patch = config.patch
-        self.encoder = Encoder(config)
+        self.patch = config.encoder.patch
+        self.encoder = Encoder(config.encoder)
         self.class_head = ClassHead(self.encoder.channels[-1], num_classes)
-        self.unet = UNet(self.encoder.channels, 3 * config.patch**2)
-        self.size_multiple = config.patch * max(self.encoder.reductions[-1], 2 ** (len(self.encoder.channels) - 1))
+        self.unet = UNet(self.encoder.channels, 3 * self.patch**2)
+        self.size_multiple = self.patch * max(self.encoder.reductions[-1], 2 ** (len(self.encoder.channels) - 1))
 
     def forward(self, images: Tensor) -> Output:
         """(B, 3, H, W) in [0, 1] -> logits (B, num_classes) and restored images (B, 3, H, W), not clamped."""

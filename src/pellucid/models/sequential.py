@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from pellucid.batch import Output
-from pellucid.models.config import ModelConfig
+from pellucid.models.config import DecoderConfig, ModelConfig
 from pellucid.models.joint import JointNet
 
 
@@ -19,7 +19,7 @@ class Sequential(nn.Module):
         super().__init__()
         self.restorer = JointNet(replace(config, architecture="joint", tasks="restore"), num_classes, damages).requires_grad_(False)
         self.classifier = JointNet(
-            replace(config, architecture="joint", tasks="classify", damage_head=False, damage_to_decoder=False), num_classes, damages
+            replace(config, architecture="joint", tasks="classify", damage_head=False, decoder=DecoderConfig()), num_classes, damages
         )
 
     def forward(self, images: Tensor) -> Output:

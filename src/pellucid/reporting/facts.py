@@ -28,7 +28,7 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
     height, width = dataset.size
     device = next(network.parameters()).device
     entries = {
-        "Network": f"{model.name}, encoder {model.encoder}, {num_parameters:,} parameters",
+        "Network": f"{model.name}, encoder {model.encoder.name}, {num_parameters:,} parameters",
         "Trained on": metadata.training_data or "not stated",
         "Measured on": f"{num_images:,} {dataset.split} images of {dataset.name}, {width} × {height} pixels",
         "Classes": _classes(metadata.classes),

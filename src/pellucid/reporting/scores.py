@@ -64,7 +64,7 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     """The section of the tables: the network and what it must beat, each level of the damage, and what the columns mean."""
     num_images = evaluation.num_images
     rows: dict[str, tuple[str, Scores]] = {
-        "this network": (f"{metadata.model.name}, {metadata.model.encoder}", evaluation.metrics),
+        "this network": (f"{metadata.model.name}, {metadata.model.encoder.name}", evaluation.metrics),
         "damaged image": (NOTES["damaged image"], {"psnr": evaluation.metrics["input_psnr"]}),
     }
     for name, reference in references.items():
