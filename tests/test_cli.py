@@ -154,11 +154,11 @@ WRONG = {
     "a configuration with an unknown setting": (["train", "--config", "{unknown}"], "colour"),
     "a model that is missing": (["evaluate", "{new}"], "no such folder"),
     "a model folder that is empty": (["evaluate", "{empty}"], "config.json"),
-    "no classes in common": (["evaluate", "bundled", "--dataset", "shapes"], "--dataset"),
-    "a limit of nothing": (["evaluate", "{run}", "--dataset", "shapes", "--limit", "0"], "limit"),
+    "no classes in common": (["evaluate", "bundled", "--data", "shapes"], "--data"),
+    "a limit of nothing": (["evaluate", "{run}", "--data", "shapes", "--limit", "0"], "limit"),
     "an output folder in use": (["predict", "{run}/recipe.json", "--out", "{run}", "--model", "{run}"], "--force"),
     "an output folder that is a file": (["train", "--data.dataset", "shapes", "--out", "{run}/recipe.json/x"], "Not a directory"),
-    "figures that can't be written": (["evaluate", "{run}", "--dataset", "shapes", "--json", "{run}/recipe.json/x"], "File exists"),
+    "figures that can't be written": (["evaluate", "{run}", "--data", "shapes", "--json", "{run}/recipe.json/x"], "File exists"),
 }
 
 

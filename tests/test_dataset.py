@@ -218,7 +218,7 @@ def test_shapes_out_of_range_are_refused(arguments: dict[str, int]) -> None:
 
 
 def test_data_sets_have_names() -> None:
-    with pytest.raises(UserError, match="Expected a data set among cifar10, shapes, found 'cifar11'"):
+    with pytest.raises(UserError, match="Expected a data set among cifar10, shapes, or a folder of pictures, found 'cifar11'"):
         data.load("cifar11")
     with pytest.raises(UserError, match="Expected no source for drawn shapes"):
         data.load("shapes", Path("folder"))

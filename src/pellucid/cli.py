@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from pellucid.errors import UserError
-from pellucid.evaluation import PROTOCOL_SEED, TRACKS
+from pellucid.evaluation import PAIRS, PROTOCOL_SEED, TRACKS
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
-from pellucid.recipe import RECIPES, Recipe, settings
+from pellucid.recipe import RECIPES, Recipe, measured_data, settings
 from pellucid.settings import NAMES
 
 if TYPE_CHECKING:
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pellucid.checkpoint import ModelMetadata
-    from pellucid.data import Dataset
+    from pellucid.data import Dataset, Splits
     from pellucid.evaluation.evaluate import Evaluation
 
-DEFAULT_RECIPE, DATASET = "quick", "cifar10"
+DEFAULT_RECIPE, INSPECT = "quick", "inspect"
 
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -69,12 +69,15 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
         raise UserError(f"Expected devices of at least 1, found {devices}.")
     from pellucid.run import run
 
+    splits = recipe.data.splits()
+    _report_skipped(splits, recipe.data.dataset)
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if int(os.environ.get("LOCAL_RANK", 0)):
         return  # one of several processes speaks for all
-    if (held_out := recipe.data.splits().validation) is not None:
-        _show(_measure(network, metadata, held_out, "reference"))
-    _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track reference")
+    track = "reference" if splits.train.damaged is None else PAIRS
+    if splits.validation is not None:
+        _show(_measure(network, metadata, splits.validation, track))
+    _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track {track}")
 
 
 def compare(
@@ -122,7 +125,7 @@ def evaluate(
     track: str,
     json: Path | None,
     csv: Path | None,
-    dataset: str | None,
+    data: str | None,
     source: Path | None,
     limit: int | None,
     mirror: bool,
@@ -131,7 +134,6 @@ def evaluate(
     """Measure a model on a track of the protocol, on the test images of a data set."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
-    from pellucid import data
     from pellucid.checkpoint import load_model
     from pellucid.files import folder
     from pellucid.models.mirrored import Mirrored
@@ -142,12 +144,11 @@ def evaluate(
             if file.is_dir():
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
     network, metadata = load_model(model, device)
-    dataset = dataset or metadata.recipe.get("data", {}).get("dataset", DATASET)
-    test = data.load(dataset, source).test
+    test = measured_data(metadata.recipe, data, source).splits().test
     if test.classes != metadata.classes:
         raise UserError(
-            f"Expected images of the classes that the model knows ({', '.join(metadata.classes)}), found those of {dataset} "
-            f"({', '.join(test.classes)}); choose its own data set by --dataset."
+            f"Expected images of the classes that the model knows ({', '.join(metadata.classes)}), found those of {test.name} "
+            f"({', '.join(test.classes)}); choose its own data set by --data."
         )
     if mirror:
         network = Mirrored(network)
@@ -171,10 +172,21 @@ def predict(paths: list[Path], out: Path, model: str, force: bool, resume: bool,
         sys.exit(1)
 
 
-def data(dataset: str, source: Path | None) -> None:
-    """Get a data set, check it, and keep it in $PELLUCID_HOME (~/.cache/pellucid)."""
+def data(dataset: str, path: Path | None, source: Path | None) -> None:
+    """Get a data set, check it and keep it in $PELLUCID_HOME (~/.cache/pellucid); or inspect a folder or a table of pictures."""
     from pellucid import data
+    from pellucid.data.inspect import inspect
 
+    if (dataset == INSPECT) != (path is not None):
+        raise UserError(
+            "Expected the name of a data set alone, or 'inspect' and a folder or a table of pictures; see pellucid data --help."
+        )
+    if path is not None:
+        findings = inspect(path)
+        _print("\n".join(findings.lines()))
+        if findings.unreadable:
+            sys.exit(1)
+        return
     splits = data.load(dataset, source)
     _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
 
@@ -187,6 +199,12 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
     device = next(network.parameters()).device
     with ProgressBar(f"track {track}") as progress:
         return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, damages=metadata.damages)
+
+
+def _report_skipped(splits: "Splits", dataset: str) -> None:
+    if splits.skipped:
+        first, num = splits.skipped[0], len(splits.skipped)
+        print(f"pellucid: left out {num:,} pictures ({first}); pellucid data inspect {dataset} lists all.", file=sys.stderr)
 
 
 def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
@@ -266,7 +284,7 @@ EXAMPLES = {
     "compare": "compare reference --recipe base --epochs 4 --arms classify restore joint --seeds 3 --jobs 2",
     "evaluate": "evaluate runs/mine --track noise --json noise.json",
     "predict": "predict photos/ scan.png --out restored --model runs/mine",
-    "data": "data cifar10",
+    "data": "data inspect photos/",
 }
 """A call of each that works, once there is what it names."""
 
@@ -276,7 +294,7 @@ USAGE = {
     "compare": "compare QUESTION [--recipe NAME] [--config FILE] [--out DIR] [--seeds N] [--SETTING VALUE ...] [options]",
     "evaluate": "evaluate MODEL [--track NAME] [--json FILE] [options]",
     "predict": "predict PATHS... --out DIR [--model MODEL] [options]",
-    "data": "data NAME [--source PATH]",
+    "data": "data {NAME [--source PATH] | inspect PATH}",
 }
 """How each is called, in short; jsonargparse would list all forty settings of a recipe before every error."""
 
@@ -304,6 +322,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """The command that the arguments name, and what it is called with."""
+    if arguments[:1] in (["train"], ["compare"]):  # short, as for evaluate; the parser would take it for a file of settings
+        arguments = [re.sub(r"^--data(?=$|=)", "--data.dataset", argument) for argument in arguments]
     parser = _Parser(prog="pellucid", description="Restore damaged images and say what is in them: one network, one pass.")
     parser.add_argument("--version", action="version", version=f"pellucid {version('pellucid')}")
     subcommands = parser.add_subcommands(required=True, metavar="COMMAND")
@@ -404,7 +424,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--track", choices=list(TRACKS), default="reference", help="the damage; see the protocol")
             add("--json", type=Path, metavar="FILE", help="file to write the figures to, with where they come from")
             add("--csv", type=Path, metavar="FILE", help="file to write the table to, a row for each level of the damage")
-            add("--dataset", choices=list(DATASETS), help="whose test images; those of the model's own data set by default")
+            add("--data", metavar="DATA", help="name, folder or table of the images; the data that the model was trained on by default")
             add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
             add("--mirror", action="store_true", help=MIRROR)
@@ -416,7 +436,8 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
             add("--mirror", action="store_true", help=MIRROR)
         case "data":
-            add("dataset", choices=list(DATASETS), help="what to get; 'shapes' is drawn, the rest is downloaded")
+            add("dataset", choices=[*DATASETS, INSPECT], help="what to get: 'shapes' is drawn, the rest is downloaded; or 'inspect'")
+            add("path", nargs="?", type=Path, help="with 'inspect': a folder of pictures, or a table of them")
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
     if command != "data":
         add("--device", default="auto", help="auto, cpu, cuda or mps")

@@ -32,9 +32,12 @@ def folder(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the folder `path`; `UserError` if another process holds it. The system releases it when a process dies."""
-    lock = FileLock(folder(path) / LOCK, blocking=False)
+def locked(path: Path, wait: bool = False) -> Iterator[None]:
+    """Hold an exclusive lock on the folder `path`. The system releases it when a process dies.
+
+    wait: for another process that holds it; otherwise that is a `UserError`.
+    """
+    lock = FileLock(folder(path) / LOCK, blocking=wait)
     try:
         lock.acquire()
     except Timeout:

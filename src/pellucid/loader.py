@@ -8,9 +8,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from pellucid.batch import Batch, Damage
-from pellucid.data import Dataset
-from pellucid.errors import UserError
+from pellucid.data import Dataset, Photos
 from pellucid.labels import UNLABELLED
+from pellucid.readers import PhotoReader, ResidentReader
 from pellucid.seeding import generator
 
 Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
@@ -28,7 +28,7 @@ class TrainLoader:
     they train, and a resumed run continues exactly. An incomplete last batch of an epoch is dropped.
 
     Args:
-        dataset: the clean images; moved to `device` once, as uint8.
+        dataset: the clean images: an array, which is moved to `device` once, or photographs.
         degrade: clean images (B, 3, H, W) and a generator -> degraded images and `Damage`.
         batch_size: images per batch over all processes; at most the size of the data set.
         crop: maximum shift of random crops in each direction in pixels, with reflect padding.
@@ -61,33 +61,31 @@ class TrainLoader:
         self.batch_size = min(batch_size, len(self.labels)) // world_size
         self.num_batches = num_batches(len(self.labels), batch_size, world_size)
         self._kinds = self._by_label(torch.tensor(dataset.labels) != UNLABELLED, labelled_share)
-        images = torch.tensor(dataset.read(slice(None))).permute(0, 3, 1, 2)
-        self.height, self.width = images.shape[2:]
-        if crop >= min(self.height, self.width):
-            raise UserError(
-                f"Expected a crop of fewer pixels than the images have ({self.width} x {self.height}), found {crop}; choose a smaller one, "
-                "such as 4."
-            )
-        if crop:
-            images = F.pad(images.float(), (crop,) * 4, mode="reflect").to(torch.uint8)
-        self.images = images.contiguous().to(self.device)
+        photos = dataset.images if isinstance(dataset.images, Photos) else None
+        self.reader = (
+            ResidentReader(dataset.read(slice(None)), crop, self.device)
+            if photos is None
+            else PhotoReader(photos, dataset.damaged, crop, seed, self.device)
+        )
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch from batch `start` on."""
         order = self._order(epoch)
         mirrored = self._mirrored(epoch)
+        batches = []
         for index in range(start, self.num_batches):
             first = (index * self.world_size + self.rank) * self.batch_size
-            chosen = order[first : first + self.batch_size].to(self.device)
-            random = self._generator("batch", epoch, index, self.rank)
-            clean = self._cropped(chosen, random).float().div_(255)
-            flips = mirrored[chosen.to(mirrored.device)].to(self.device)
-            clean = torch.where(flips[:, None, None, None], clean.flip(3), clean)
+            batches.append((order[first : first + self.batch_size], self._generator("batch", epoch, index, self.rank)))
+        for (indices, random), pixels in zip(batches, self.reader.read(batches, epoch), strict=True):
+            flips = mirrored[indices].to(self.device)
+            images = pixels.float().div_(255)
+            images = torch.where(flips[:, None, None, None], images.flip(3), images)
             if self.scale != 1:
-                size = [round(self.scale * side) for side in clean.shape[2:]]
-                clean = F.interpolate(clean, size, mode="bicubic", antialias=True).clamp(0, 1)
-            degraded, damage = self.degrade(clean, random)
-            yield Batch(clean, degraded, self.labels[chosen], damage)
+                size = [round(self.scale * side) for side in images.shape[2:]]
+                images = F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)
+            clean, to_degrade = images[:, :3], images[:, -3:]  # the same images, unless they are pairs
+            degraded, damage = self.degrade(to_degrade, random)
+            yield Batch(clean, degraded, self.labels[indices.to(self.device)], damage)
 
     def _by_label(self, labelled: Tensor, share: float | None) -> dict[str, tuple[Tensor, Tensor]]:
         """Indices of the labelled and of the unlabelled images in the data set and in a global batch, where they are interleaved.
@@ -132,13 +130,3 @@ class TrainLoader:
         first = generator("train", self.seed, "flip", 0 if self.flip == "alternate" else epoch)
         coins = torch.rand(num_images, generator=first) < 0.5
         return coins ^ bool(epoch % 2) if self.flip == "alternate" else coins
-
-    def _cropped(self, chosen: Tensor, random: torch.Generator) -> Tensor:
-        """The chosen images (B, 3, H, W), uint8, each with its own random shift."""
-        if not self.crop:
-            return self.images[chosen]
-        top, left = torch.randint(2 * self.crop + 1, (2, len(chosen)), generator=random, device=self.device)
-        rows = top[:, None] + torch.arange(self.height, device=self.device)
-        columns = left[:, None] + torch.arange(self.width, device=self.device)
-        channels = torch.arange(3, device=self.device)
-        return self.images[chosen[:, None, None, None], channels[:, None, None], rows[:, None, :, None], columns[:, None, None, :]]

@@ -22,8 +22,12 @@ class DataConfig(Settings):
     """Which clean images are trained on.
 
     Args:
-        dataset: a name out of `pellucid.data.DATASETS`.
-        source: where its files lie, if they are not to be downloaded.
+        dataset: a name out of `pellucid.data.DATASETS`, a folder of pictures, or a table of them; see `docs/data.md`.
+        source: where the files of a data set with a name lie, if they are not to be downloaded.
+        size: height and width to which pictures of one's own are brought, 128 by default.
+        min_area: the smallest share of a picture of one's own that random crops keep in training; 1 for the largest centred square.
+        folds: parts into which pictures of one's own without a test set are dealt.
+        fold: which of these parts is the test set, from 0.
         validation: training images to hold out and to report on, the last ones of every class; 0 trains on all.
         limit: train on the first so many images only; 0 for all.
         labels: how many training images keep their label, the same share of every class, chosen by a fixed seed that is the protocol's and
@@ -34,6 +38,10 @@ class DataConfig(Settings):
 
     dataset: str = "cifar10"
     source: Path | None = None
+    size: int | None = setting(None, least=8)
+    min_area: float = setting(1.0, above=0, most=1)
+    folds: int = setting(5, least=2)
+    fold: int = setting(0, least=0)
     validation: int = setting(0, least=0)
     limit: int = setting(0, least=0)
     labels: int = setting(0, least=0)
@@ -44,8 +52,21 @@ class DataConfig(Settings):
         """The images themselves."""
         from pellucid import data  # needs numpy, which the command line does without
 
-        chosen = {name: getattr(self, name) for name in ("limit", "validation", "labels", "unlabelled")}
-        return data.select(data.load(self.dataset, self.source), **chosen)
+        if self.dataset in data.DATASETS or not Path(self.dataset).exists():
+            if others := [name for name in ("size", "min_area", "folds", "fold") if getattr(self, name) != getattr(DataConfig, name)]:
+                raise UserError(f"Expected data.{others[0]} with pictures of your own only, found it with {self.dataset}; leave it out.")
+            splits = data.load(self.dataset, self.source)
+        else:
+            splits = data.load_own(Path(self.dataset), self.size, self.min_area, self.folds, self.fold)
+        return data.select(splits, limit=self.limit, validation=self.validation, labels=self.labels, unlabelled=self.unlabelled)
+
+
+def measured_data(recipe: dict[str, Any], dataset: str | None = None, source: Path | None = None) -> DataConfig:
+    """Where the test images of a run are, by its recipe as `settings` has it; or those of another data set, cut to the same size."""
+    used = completed(recipe)["data"]
+    own = used.get("dataset", DataConfig.dataset)
+    kept = ("size", "min_area", "folds", "fold") if dataset in (None, own) else ("size",)
+    return DataConfig(dataset or own, source, **{name: used[name] for name in kept})
 
 
 @dataclass(frozen=True)
@@ -164,6 +185,10 @@ def settings(recipe: Recipe) -> dict[str, Any]:
 
 
 BEFORE: dict[str, Any] = {
+    "data.size": None,
+    "data.min_area": 1.0,
+    "data.folds": 5,
+    "data.fold": 0,
     "data.labels": 0,
     "data.unlabelled": True,
     "data.labelled_share": 0.5,

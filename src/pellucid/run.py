@@ -72,6 +72,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     if fabric.device.type == "cpu":
         keep_memory()
     clean = recipe.data.splits().train
+    _check(recipe, clean)
     model = initialise(recipe, len(clean.classes))
     if isinstance(model, Sequential):
         _set_restorer(model, restorer)
@@ -112,6 +113,17 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     if fabric.is_global_zero:
         save_model(folder / MODEL, network, metadata)
     return network, metadata
+
+
+def _check(recipe: Recipe, clean: Dataset) -> None:
+    """Raise `UserError` for data that the recipe can't be trained on."""
+    if len(clean.classes) < 2 and recipe.model.tasks != "restore":
+        raise UserError(
+            f"Expected pictures of two classes at least, found {len(clean.classes)} in {clean.name}; put each class into a folder of its "
+            "own, or train without classes by --model.tasks restore."
+        )
+    if clean.damaged is not None and recipe.pipeline.kinds:
+        raise UserError(f"Expected no other damage with pairs of clean and damaged pictures, found '{recipe.damage}'; add --damage none.")
 
 
 def initialise(recipe: Recipe, num_classes: int) -> nn.Module:

@@ -1,6 +1,7 @@
 """Data sets of clean, labelled images.
 
-Every data set is an entry of `DATASETS` and loads as `Splits`: a training and a test `Dataset` of uint8 images, in memory or memory-mapped.
+Every data set loads as `Splits`, a training and a test `Dataset` of uint8 images of one size: those with a name by `load`, in memory or
+memory-mapped; a folder or a table of pictures by `load_own`, cut out of them as they are read.
 
     >>> from pellucid import data
     >>> splits = data.load("shapes")
@@ -16,10 +17,12 @@ from pathlib import Path
 
 from pellucid.data import cifar10, synthetic
 from pellucid.data.dataset import Dataset, Splits
+from pellucid.data.own import load_own
+from pellucid.data.photos import Photos
 from pellucid.data.split import hold_out, keep_labels, select
 from pellucid.errors import UserError
 
-__all__ = ["DATASETS", "Dataset", "Splits", "hold_out", "keep_labels", "load", "select"]
+__all__ = ["DATASETS", "Dataset", "Photos", "Splits", "hold_out", "keep_labels", "load", "load_own", "select"]
 
 DATASETS: dict[str, Callable[[Path | None], Splits]] = {
     "cifar10": cifar10.load,
@@ -30,6 +33,6 @@ DATASETS: dict[str, Callable[[Path | None], Splits]] = {
 def load(name: str, source: Path | None = None) -> Splits:
     """The data set of that name; `source` is the path of its files, for data sets with files that should not be downloaded."""
     if name not in DATASETS:
-        raise UserError(f"Expected a data set among {', '.join(DATASETS)}, found {name!r}; choose one of these.")
+        raise UserError(f"Expected a data set among {', '.join(DATASETS)}, or a folder of pictures, found {name!r}; choose one of these.")
     splits = DATASETS[name](source)
     return Splits(replace(splits.train, name=name, split="train"), replace(splits.test, name=name, split="test"))

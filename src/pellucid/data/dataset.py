@@ -7,6 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from pellucid.data.photos import Photos
 from pellucid.labels import UNLABELLED
 
 
@@ -14,15 +15,17 @@ from pellucid.labels import UNLABELLED
 class Dataset:
     """Images of one size, their labels and the class names.
 
-    images: (N, H, W, 3) uint8, RGB, possibly a read-only memory map; labels: (N,) int64, indices into `classes`, `UNLABELLED` where
-    unknown; classes: the name of each class; name: of the data set; split: `train`, `validation` or `test`.
+    images: (N, H, W, 3) uint8, RGB, an array, possibly a read-only memory map, or photographs; labels: (N,) int64, indices into `classes`,
+    `UNLABELLED` where unknown; classes: the name of each class; name: of the data set; split: `train`, `validation` or `test`; damaged:
+    the same images with real damage, where the data are pairs.
     """
 
-    images: NDArray[np.uint8]
+    images: NDArray[np.uint8] | Photos
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     name: str = "own data"
     split: str = "given"
+    damaged: Photos | None = None
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -61,20 +64,24 @@ class Dataset:
         return f"{len(self):,} images" + (f" ({num_labelled:,} with a label)" if num_labelled < len(self) else "")
 
     def subset(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> Self:
-        """The images at `indices`, in that order; a slice keeps the memory map, any other index copies."""
-        return replace(self, images=self.images[indices], labels=self.labels[indices])
+        """The images at `indices`, in that order; of an array, a slice keeps the memory map, any other index copies."""
+        images = self.images.take(indices) if isinstance(self.images, Photos) else self.images[indices]
+        damaged = None if self.damaged is None else self.damaged.take(indices)
+        return replace(self, images=images, labels=self.labels[indices], damaged=damaged)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Splits:
     """A data set in disjoint parts.
 
-    train: for training; test: for the final evaluation only; validation: held out of the training images, for model selection.
+    train: for training; test: for the final evaluation only; validation: held out of the training images, for model selection; skipped:
+    why pictures that can't be read were left out, a sentence for each.
     """
 
     train: Dataset
     test: Dataset
     validation: Dataset | None = None
+    skipped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.train.classes != self.test.classes:

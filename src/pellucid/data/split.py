@@ -57,13 +57,17 @@ def select(splits: Splits, *, limit: int = 0, validation: int = 0, labels: int =
     limit: use only the first `limit` images, 0 for all; validation: number of them to hold out; labels: number of the remaining images
     that keep their label, 0 for all; unlabelled: include unlabelled images in training.
     """
-    train, held_out = splits.train, None
+    train, held_out = splits.train, splits.validation
     if limit:
         train = train.subset(slice(limit))
+    if validation and held_out is not None:
+        raise UserError(
+            f"Expected data without validation images of their own to hold some out, found {len(held_out)}; set data.validation to 0."
+        )
     if validation:
         train, held_out = hold_out(train, validation)
     if labels:
         train = keep_labels(train, labels)
     if not unlabelled and (train.labels == UNLABELLED).any():
         train = train.subset(np.flatnonzero(train.labels != UNLABELLED))
-    return Splits(train, splits.test, held_out)
+    return replace(splits, train=train, validation=held_out)

@@ -4,6 +4,6 @@
 need no training, to compare with. Only the tracks are imported here, without torch: the command line names them.
 """
 
-from pellucid.evaluation.tracks import PROTOCOL_SEED, TRACKS, Level, Track
+from pellucid.evaluation.tracks import PAIRS, PROTOCOL_SEED, TRACKS, Level, Track
 
-__all__ = ["PROTOCOL_SEED", "TRACKS", "Level", "Track"]
+__all__ = ["PAIRS", "PROTOCOL_SEED", "TRACKS", "Level", "Track"]

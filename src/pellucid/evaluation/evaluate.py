@@ -10,10 +10,10 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from pellucid.batch import Batch, Damage, Output, from_pixels
-from pellucid.data.dataset import Dataset
+from pellucid.data import Dataset, Photos
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
-from pellucid.evaluation.tracks import Level, Track, damage
+from pellucid.evaluation.tracks import PAIRS, Level, Track, damage
 from pellucid.metrics import FIGURES, Figure, Metrics, Scores
 
 Progress = Callable[[int, int], None]
@@ -166,9 +166,18 @@ def batches(
         part = slice(indices.start, indices.stop)
         clean = from_pixels(dataset.read(part))
         labels = torch.tensor(dataset.labels[part])
-        degraded, record = damage(track, level, clean, indices)
+        damaged = from_pixels(_damaged(dataset)[part]) if track.name == PAIRS else clean
+        degraded, record = damage(track, level, damaged, indices)
         record = Damage({name: strength.to(device) for name, strength in record.strengths.items()}, record.mask.to(device))
         yield Batch(clean.to(device), degraded.to(device), labels.to(device), record)
+
+
+def _damaged(dataset: Dataset) -> Photos:
+    if dataset.damaged is None:
+        raise UserError(
+            f"Expected a data set with damaged versions of its images for track '{PAIRS}', found {dataset.name}; choose another."
+        )
+    return dataset.damaged
 
 
 def _mean_over(levels: list[Scores]) -> Scores:

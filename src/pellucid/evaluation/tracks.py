@@ -47,6 +47,9 @@ def _levels(degradation: str, quantity: str, *strengths: float) -> tuple[Level, 
     return tuple(Level(f"{quantity}={strength:g}", Pipeline((Step(degradation, strength),))) for strength in strengths)
 
 
+PAIRS = "pairs"
+"""The track of data sets with a damaged version of each image."""
+
 TRACKS = {
     track.name: track
     for track in (
@@ -59,6 +62,7 @@ TRACKS = {
         Track("blur", _levels("gaussian_blur", "sigma", 0.4, 0.6, 0.7, 0.8, 1.0)),
         Track("contents", tuple(Level(content, Pipeline((Step(f"{content}_square", 8),))) for content in CONTENTS)),
         Track("everyday", (Level("everyday", SUITES["everyday"]),)),
+        Track(PAIRS, (Level(PAIRS, SUITES["none"]),)),  # the damage that the pictures of the data set have themselves
         Track("low-label", (Level("reference", SUITES["reference"]),), same_as="reference"),  # of models trained with 10 % of the labels
     )
 }

@@ -17,7 +17,7 @@ class JointNet(nn.Module):
     """Two-task network; with one task's head omitted, a single-task arm of the same architecture.
 
     Images (B, 3, H, W) in [0, 1], any H and W from 8 up -> `Output`. Figure 1 of the paper, with the decoder on the encoder's features.
-    damages: the kinds of damage that the damage head distinguishes.
+    damages: the kinds of damage that the damage head distinguishes; without any there is no such head.
     """
 
     def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> None:
@@ -30,12 +30,13 @@ class JointNet(nn.Module):
         finest, enlargement = channels[0], patch * reductions[0]
         classifies, restores = config.tasks != "restore", config.tasks != "classify"
         self._reads_class = classifies and decoder.condition_on_class
-        conditions = [num_classes] * self._reads_class + [2 * len(damages) + 1] * decoder.condition_on_damage
+        self._reads_damage = bool(damages) and decoder.condition_on_damage
+        conditions = [num_classes] * self._reads_class + [2 * len(damages) + 1] * self._reads_damage
 
         self.class_head = ClassHead(channels[-1], num_classes) if classifies else None
         self.decoder = Decoder(channels, decoder.blocks, conditions) if restores else None
         self.restoration_head = RestorationHead(finest, enlargement, decoder.detail_width) if restores else None
-        self.damage_head = DamageHead(finest, enlargement, len(damages)) if config.damage_head else None
+        self.damage_head = DamageHead(finest, enlargement, len(damages)) if config.damage_head and damages else None
         self.guidance = Guidance()
 
     def forward(self, images: Tensor) -> Output:
@@ -65,12 +66,7 @@ class JointNet(nn.Module):
         conditions = []
         if self._reads_class and logits is not None:
             conditions.append(logits.softmax(1)[:, :, None, None])
-        if (
-            self.config.decoder.condition_on_damage
-            and damage.presence is not None
-            and damage.strength is not None
-            and damage.mask is not None
-        ):
+        if self._reads_damage and damage.presence is not None and damage.strength is not None and damage.mask is not None:
             everywhere = torch.cat([damage.presence.sigmoid(), damage.strength.log()], 1)[:, :, None, None]
             conditions.append(torch.cat([everywhere.expand(-1, -1, *damage.mask.shape[2:]), damage.mask.sigmoid()], 1))
         return [self.guidance(condition) for condition in conditions]

@@ -1,0 +1,114 @@
+"""The pictures of a folder or a table, with what is known of each: its label, its split, its damaged version."""
+
+import csv
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pellucid import pictures
+from pellucid.errors import UserError
+
+SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
+"""What folders of splits, and splits in tables, may be called."""
+
+CLEAN, DAMAGED = "clean", "damaged"
+"""The folders of pairs."""
+
+UNLABELLED = "unlabelled"
+"""The folder of pictures without a label beside the folders of the classes."""
+
+COLUMNS = ("path", "label", "split", "damaged")
+"""What a table says of each picture: its file, its class, its split, the file of its damaged version; all but the first may be missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One picture; `None` for what is not known.
+
+    path: its file; label: the name of its class; split: `train`, `validation` or `test`; damaged: the file of its damaged version.
+    """
+
+    path: Path
+    label: str | None = None
+    split: str | None = None
+    damaged: Path | None = None
+
+
+def list_entries(source: Path) -> list[Entry]:
+    """The pictures of a folder, or of a table (CSV or JSON lines), in a fixed order. Raises `UserError`.
+
+    A folder holds a folder for each class; or pictures without a label; or `clean` and `damaged` with pairs of the same names, each with
+    or without folders of classes. Any of these may lie in folders `train`, `val` and `test`. The folder `unlabelled` is no class.
+    """
+    if not source.exists():
+        raise UserError(f"Expected a folder of pictures or a table of them at {source}, found nothing there; check the path.")
+    entries = list(_of_table(source) if source.is_file() else _of_folder(source))
+    if not entries:
+        raise UserError(f"Expected pictures ({' '.join(sorted(pictures.ENDINGS))}) in {source}, found none; choose a folder that has some.")
+    return entries
+
+
+def _of_folder(folder: Path) -> Iterator[Entry]:
+    splits = {child: SPLITS[child.name.lower()] for child in _folders(folder) if child.name.lower() in SPLITS}
+    if "train" not in splits.values():  # without one, `test` may well be a class
+        yield from _of_split(folder, None)
+    for child, split in splits.items() if "train" in splits.values() else ():
+        yield from _of_split(child, split)
+
+
+def _of_split(folder: Path, split: str | None) -> Iterator[Entry]:
+    names = {child.name for child in _folders(folder)}
+    if not {CLEAN, DAMAGED} <= names:
+        yield from (Entry(path, label, split) for path, label in _labelled(folder))
+        return
+    damaged = {path.relative_to(folder / DAMAGED).with_suffix(""): path for path, _ in _labelled(folder / DAMAGED)}
+    for path, label in _labelled(folder / CLEAN):
+        name = path.relative_to(folder / CLEAN).with_suffix("")
+        if name not in damaged:
+            raise UserError(f"Expected a damaged version of {path} in {folder / DAMAGED}, found none; add it, or leave that picture out.")
+        yield Entry(path, label, split, damaged[name])
+
+
+def _labelled(folder: Path) -> Iterator[tuple[Path, str | None]]:
+    """The pictures of a folder with their class, the folder in which they lie."""
+    for path in pictures.find([folder]):
+        first, *rest = path.relative_to(folder).parts
+        yield path, first if rest and first != UNLABELLED else None
+
+
+def _folders(folder: Path) -> list[Path]:
+    return sorted(child for child in folder.iterdir() if child.is_dir() and not child.name.startswith("."))
+
+
+def _of_table(table: Path) -> Iterator[Entry]:
+    for number, row in _rows(table):
+        known = {name: str(row[name]).strip() for name in COLUMNS if row.get(name) not in (None, "")}
+        if "path" not in known:
+            raise UserError(f"Expected a path in line {number} of {table}, found none; its columns are {', '.join(COLUMNS)}.")
+        split = known.get("split")
+        if split is not None and split.lower() not in SPLITS:
+            raise UserError(f"Expected a split among {', '.join(SPLITS)} in line {number} of {table}, found '{split}'; correct it.")
+        yield Entry(
+            table.parent / known["path"],
+            known.get("label"),
+            SPLITS[split.lower()] if split else None,
+            table.parent / known["damaged"] if "damaged" in known else None,
+        )
+
+
+def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The lines of a table and their numbers."""
+    try:
+        text = table.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
+        if table.suffix.lower() == ".csv":
+            reader = csv.DictReader(text.splitlines())
+            yield from ((reader.line_num, row) for row in reader)
+            return
+        if table.suffix.lower() in (".jsonl", ".ndjson"):
+            yield from ((number, dict(json.loads(line))) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+            return
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        raise UserError(f"Expected a table of pictures in {table}, found one that can't be read ({error}); write it as UTF-8.") from error
+    raise UserError(f"Expected a folder, or a table that ends in .csv or .jsonl, found {table}; convert it.")

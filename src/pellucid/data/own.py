@@ -1,0 +1,82 @@
+"""A data set of one's own: a folder of pictures, or a table of them, as `Splits`."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.data.dataset import Dataset, Splits
+from pellucid.data.duplicates import Looks, groups_of_duplicates
+from pellucid.data.entries import Entry, list_entries
+from pellucid.data.photos import Photos, prepare
+from pellucid.errors import UserError
+from pellucid.labels import UNLABELLED
+
+SIZE = 128
+"""Height and width of the images, if none is asked for."""
+
+
+def load_own(source: Path, size: int | None = None, min_area: float = 1.0, folds: int = 5, fold: int = 0) -> Splits:
+    """The pictures of `list_entries` in splits: their own or, without any, a test set of one part in `folds`, stratified by class.
+
+    size: height and width of the images, `SIZE` by default; min_area: see `Photos`; fold: which part is the test set, from 0. A picture's
+    part depends on the files and classes alone, not on names, and duplicates, exact or near, are in one part. Pictures that can't be read
+    are left out and listed in `Splits.skipped`. Without a test set but with a validation set, that one is measured.
+    """
+    if not 0 <= fold < folds:
+        raise UserError(f"Expected a fold from 0 to {folds - 1}, found {fold}; folds are counted from 0.")
+    entries, photos, damaged, looks, skipped = _read(list_entries(source), size or SIZE, min_area)
+    classes = tuple(sorted({entry.label for entry in entries if entry.label is not None}))
+    labels = np.array([UNLABELLED if entry.label is None else classes.index(entry.label) for entry in entries], np.int64)
+    whole = Dataset(photos, labels, classes, source.name, damaged=damaged)
+    split_of = np.array([entry.split or "train" for entry in entries])
+    if set(split_of) == {"train"}:
+        split_of[_fold_of(labels, looks, folds) == fold] = "test"
+    parts = {name: replace(whole.subset(np.flatnonzero(split_of == name)), split=name) for name in ("train", "validation", "test")}
+    train, validation, test = parts.values()
+    if not len(train) or not len(test) + len(validation):
+        raise UserError(f"Expected pictures to train on and others to measure on in {source}, found {len(entries)} in all; add some.")
+    if not len(test):
+        return Splits(train, validation, skipped=skipped)
+    return Splits(train, test, validation if len(validation) else None, skipped)
+
+
+def _read(entries: Sequence[Entry], size: int, min_area: float) -> tuple[list[Entry], Photos, Photos | None, list[Looks], tuple[str, ...]]:
+    """The entries whose pictures can be read, those pictures, damaged versions if any, what tells them apart, why others can't."""
+    paired = {entry.damaged is not None for entry in entries}
+    if len(paired) > 1:
+        raise UserError("Expected a damaged version of every picture or of none, found some with and some without; leave out one kind.")
+    paths = [entry.path for entry in entries]
+    if True in paired:
+        paths += [entry.damaged for entry in entries if entry.damaged is not None]
+    if missing := [path for path in paths if not path.is_file()]:
+        raise UserError(f"Expected pictures at all paths, found {len(missing)} missing, such as {missing[0]}; correct the table.")
+    photos, looks, failures = prepare(paths, size, min_area)
+    position = np.cumsum([index not in failures for index in range(len(paths))]) - 1  # of each path among the readable ones
+    num_sets = len(paths) // len(entries)
+    good = [i for i in range(len(entries)) if not any(i + part * len(entries) in failures for part in range(num_sets))]
+    if True in paired:
+        _check_sizes([paths[i] for i in good], photos.take(position[good]), photos.take(position[[i + len(entries) for i in good]]))
+    damaged = photos.take(position[[i + len(entries) for i in good]]) if True in paired else None
+    clean = position[good]
+    return [entries[i] for i in good], photos.take(clean), damaged, [looks[int(i)] for i in clean], tuple(failures.values())
+
+
+def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:
+    differ = (clean.heights != damaged.heights) | (clean.widths != damaged.widths)
+    if differ.any():
+        first = int(differ.argmax())
+        raise UserError(
+            f"Expected a damaged version of the size of its clean one, found {int(differ.sum())} of another, such as that of "
+            f"{paths[first]}; crop or resize one of the two."
+        )
+
+
+def _fold_of(labels: NDArray[np.int64], looks: Sequence[Looks], folds: int) -> NDArray[np.int64]:
+    """(N,) the part of each picture: groups of duplicates, by class and then by the hashes of their files, are dealt out in turns."""
+    group_of = groups_of_duplicates(looks)
+    groups = sorted(np.unique(group_of).tolist(), key=lambda group: (labels[group], looks[group].digest))
+    turn_of = {group: turn for turn, group in enumerate(groups)}
+    return np.array([turn_of[group] % folds for group in group_of.tolist()], np.int64)

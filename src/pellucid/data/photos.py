@@ -1,0 +1,190 @@
+"""Pictures of any size as images of one size: decoded once, kept in one memory-mapped file, cropped and resized when they are read."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import IO, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid import files, pictures
+from pellucid.data.duplicates import Looks, looks_of
+from pellucid.errors import UserError
+
+ASPECTS = (3 / 4, 4 / 3)
+"""Range of the aspect ratios of random crops, width to height (Szegedy et al. 2015)."""
+
+PIXELS, INDEX = "pixels.bin", "index.npz"
+"""The files of prepared pictures: their pixels one after the other, and what is where."""
+
+LOOKS = ("digests", "hashes", "thumbnails")
+"""Arrays of the index, the fields of `Looks`."""
+
+CHUNK = 64
+"""Pictures that are decoded ahead of the one that is written, so that memory stays bounded."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Photos:
+    """Images (N, size, size, 3) uint8, RGB, cut out of larger pictures; indexed like an array.
+
+    pixels: of all pictures, one after the other, possibly a read-only memory map; starts, heights, widths: (N,) where each picture begins
+    in `pixels`, and its size; size: height and width of the images; min_area: the smallest share of a picture that a random crop keeps.
+    """
+
+    pixels: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    heights: NDArray[np.int64]
+    widths: NDArray[np.int64]
+    size: int
+    min_area: float = 1.0
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Of the array that all images together would be."""
+        return len(self), self.size, self.size, 3
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        """Of the images."""
+        return np.dtype(np.uint8)
+
+    def __getitem__(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> NDArray[np.uint8]:
+        """The images at `indices`, (B, size, size, 3): the largest centred square of each picture."""
+        chosen = np.arange(len(self))[indices]
+        return self._resized([self._centre(index) for index in chosen])
+
+    def random_crops(self, indices: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
+        """Random resized crops of the pictures at `indices`, (B, size, size, 3); draws: (B, 4) in [0, 1), uniform, which decide them."""
+        return self._resized([self._crop(index, *draw) for index, draw in zip(indices, draws, strict=True)])
+
+    def take(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> Self:
+        """The pictures at `indices`, in that order, without copying them."""
+        return replace(self, starts=self.starts[indices], heights=self.heights[indices], widths=self.widths[indices])
+
+    def picture(self, index: int) -> NDArray[np.uint8]:
+        """The whole picture, as it is kept: (H, W, 3)."""
+        start, height, width = self.starts[index], self.heights[index], self.widths[index]
+        return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
+
+    def _centre(self, index: int) -> NDArray[np.uint8]:
+        picture = self.picture(index)
+        side = min(picture.shape[:2])
+        top, left = ((length - side) // 2 for length in picture.shape[:2])
+        return picture[top : top + side, left : left + side]
+
+    def _crop(self, index: int, share: float, aspect: float, vertical: float, horizontal: float) -> NDArray[np.uint8]:
+        picture = self.picture(index)
+        height, width = picture.shape[:2]
+        area = (self.min_area + (1 - self.min_area) * share) * height * width
+        low, high = map(math.log, ASPECTS)
+        ratio = math.exp(low + (high - low) * aspect)
+        rows = min(height, max(1, round(math.sqrt(area / ratio))))
+        columns = min(width, max(1, round(math.sqrt(area * ratio))))
+        top, left = int(vertical * (height - rows + 1)), int(horizontal * (width - columns + 1))
+        return picture[top : top + rows, left : left + columns]
+
+    def _resized(self, parts: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+        images = np.empty((len(parts), self.size, self.size, 3), np.uint8)
+        for image, part in zip(images, parts, strict=True):
+            _resize(part, self.size, self.size, image)
+        return images
+
+
+def prepare(paths: Sequence[Path], size: int, min_area: float = 1.0) -> tuple[Photos, list[Looks], dict[int, str]]:
+    """Decode pictures, or find what an earlier call has kept of them, unless a file has changed since.
+
+    A picture is kept with as many pixels as the smallest crop needs: a shorter side of size / sqrt(min_area). Returns the readable ones
+    in their order, what tells them apart, and the reason for each of the others by its index in `paths`.
+    """
+    side = math.ceil(size / math.sqrt(min_area))
+    folder = files.home() / "photos" / _key(paths, side)
+    with files.locked(folder.parent, wait=True):  # one process decodes, the others wait for it
+        if not (folder / INDEX).is_file():
+            with files.atomic_write(folder) as aside:
+                aside.mkdir()
+                with (aside / PIXELS).open("wb") as stream:
+                    index = _write(paths, side, stream)
+                np.savez(aside / INDEX, **index)
+    with np.load(folder / INDEX) as index:
+        sizes, failures = index["sizes"], {int(failed): reason for failed, reason in json.loads(str(index["failures"])).items()}
+        looks = [Looks(str(digest), int(code), thumb) for digest, code, thumb in zip(*(index[name] for name in LOOKS), strict=True)]
+    ends = (sizes.prod(axis=1) * 3).cumsum()
+    pixels = np.memmap(folder / PIXELS, np.uint8, "r") if len(ends) else np.zeros(0, np.uint8)
+    starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)[: len(sizes)]
+    return Photos(pixels, starts, sizes[:, 0], sizes[:, 1], size, min_area), looks, failures
+
+
+def _write(paths: Sequence[Path], side: int, stream: IO[bytes]) -> dict[str, Any]:
+    """Write the pixels of every readable picture; returns the content of `INDEX`."""
+    from pellucid.progress import ProgressBar  # only now, like OpenCV below: the command line knows data sets, and is to start at once
+
+    sizes: list[tuple[int, int]] = []
+    looks: list[Looks] = []
+    failures: dict[int, str] = {}
+    with ProgressBar("pictures read") as progress:
+        for number, decoded in enumerate(_decoded(paths, side)):
+            if isinstance(decoded, str):
+                failures[number] = decoded
+            else:
+                picture, its = decoded
+                stream.write(picture.data)
+                sizes.append((picture.shape[0], picture.shape[1]))
+                looks.append(its)
+            progress(number + 1, len(paths))
+    return {
+        "sizes": np.array(sizes, np.int64).reshape(-1, 2),
+        "failures": np.array(json.dumps(failures)),
+        "digests": np.array([its.digest for its in looks], "U64"),
+        "hashes": np.array([its.hash for its in looks], np.uint64),
+        "thumbnails": np.array([its.thumbnail for its in looks], np.uint8),
+    }
+
+
+def _decoded(paths: Sequence[Path], side: int) -> Iterator[tuple[NDArray[np.uint8], Looks] | str]:
+    """Every picture as it is kept and what tells it from others, or the reason why it can't be read, decoded on all cores."""
+
+    def decode(path: Path) -> tuple[NDArray[np.uint8], Looks] | str:
+        try:
+            picture = pictures.read(path)
+            return _shrunk(picture, side), looks_of(picture, path.read_bytes())
+        except UserError as error:
+            return str(error)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(paths), CHUNK):
+            yield from pool.map(decode, paths[start : start + CHUNK])
+
+
+def _shrunk(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """A picture with a shorter side of at most `side` pixels."""
+    height, width = picture.shape[:2]
+    factor = side / min(height, width)
+    return picture if factor >= 1 else _resize(picture, round(height * factor), round(width * factor))
+
+
+def _resize(picture: NDArray[np.uint8], height: int, width: int, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
+    """By area where a picture shrinks, bicubic where it grows."""
+    import cv2
+
+    smaller = height < picture.shape[0] or width < picture.shape[1]
+    resized: NDArray[np.uint8] = cv2.resize(picture, (width, height), into, interpolation=cv2.INTER_AREA if smaller else cv2.INTER_CUBIC)
+    return resized
+
+
+def _key(paths: Sequence[Path], side: int) -> str:
+    """The name of the folder for these pictures: another one if any of them is another, or changed."""
+    digest = hashlib.sha256(f"2 {side}".encode())
+    for path in paths:
+        status = path.stat()
+        digest.update(f"\0{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode(errors="surrogateescape"))
+    return digest.hexdigest()[:24]
