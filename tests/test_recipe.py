@@ -105,6 +105,8 @@ def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they
     older = settings(recipe)
     encoder = older["model"].pop("encoder")
     del older["model"]["decoder"]
+    for name in ("weights", "frozen", "learning_rate"):  # of later than that
+        del encoder[name]
     older["model"] |= {"encoder": encoder.pop("name"), **encoder, "last_stage": "read", "detail_width": 16, "decoder_blocks": 0}
     older["model"] |= {"context_width": 0, "decoded_to_class": "off", "class_to_decoder": "off", "damage_to_decoder": "off"}
     assert completed(older) == settings(recipe)

@@ -7,7 +7,7 @@ import json
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
@@ -93,8 +93,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
 def _untrained(metadata: ModelMetadata) -> nn.Module:
     """The network that metadata describe, with arbitrary weights; the caller's random state is preserved."""
     with torch.random.fork_rng(devices=[]):
-        encoder = replace(metadata.model.encoder, pretrained=False)
-        return build_model(replace(metadata.model, encoder=encoder), len(metadata.classes), metadata.damages)
+        return build_model(metadata.model, len(metadata.classes), metadata.damages, load=False)
 
 
 def _find(source: str | Path | None) -> Path:

@@ -102,7 +102,9 @@ def _timed(runs: Mapping[str, Mapping[int, Result]], jobs: Sequence[Job], device
     if not recipes:
         return {arm: {} for arm in runs}
     images = next(iter(recipes.values())).data.splits().measured
-    networks = {arm: initialise(recipe, len(images.classes)).eval().to(choose_device(device)) for arm, recipe in recipes.items()}
+    networks = {
+        arm: initialise(recipe, len(images.classes), load=False).eval().to(choose_device(device)) for arm, recipe in recipes.items()
+    }
     seconds = seconds_per_image(networks, side=images.size[0])
     return {
         arm: {seed: replace(result, cost=replace(result.cost, seconds_per_image=seconds[arm])) for seed, result in by_seed.items()}

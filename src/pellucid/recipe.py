@@ -131,6 +131,18 @@ RECIPES = {
         objective=replace(JOINT_OBJECTIVE, weight=3.0, max_psnr=40.0),
         training=TrainingConfig(epochs=40, batch_size=128, crop=4, shards=2, **RATES),
     ),
+    # Photographs: an encoder that has seen a million of them is worth more than any training on a few thousand.
+    "photo": Recipe(
+        data=DataConfig(dataset="photos", size=160, min_area=0.35),
+        damage="everyday",
+        model=ModelConfig(
+            encoder=EncoderConfig("tf_efficientnet_lite0", pretrained=True, learning_rate=0.3, stem="standard"), **JOINT_DESIGN
+        ),
+        objective=replace(JOINT_OBJECTIVE, weight=1.0, max_psnr=40.0),
+        training=TrainingConfig(
+            epochs=20, batch_size=32, optimizer="adamw", learning_rate=2e-3, weight_decay=0.05, schedule="cosine", crop=0, flip="random"
+        ),
+    ),
     "reference": Recipe(
         model=ModelConfig(**JOINT_DESIGN),
         objective=JOINT_OBJECTIVE,
@@ -193,6 +205,9 @@ BEFORE: dict[str, Any] = {
     "data.unlabelled": True,
     "data.labelled_share": 0.5,
     "model.damage_head": False,
+    "model.encoder.weights": None,
+    "model.encoder.frozen": False,
+    "model.encoder.learning_rate": 1.0,
     "model.decoder.last_stage": "shared",
     "model.decoder.condition_on_class": False,
     "model.decoder.condition_on_damage": False,

@@ -126,11 +126,14 @@ def _check(recipe: Recipe, clean: Dataset) -> None:
         raise UserError(f"Expected no other damage with pairs of clean and damaged pictures, found '{recipe.damage}'; add --damage none.")
 
 
-def initialise(recipe: Recipe, num_classes: int) -> nn.Module:
-    """The untrained network of a recipe; its weights depend on the seed alone."""
+def initialise(recipe: Recipe, num_classes: int, load: bool = True) -> nn.Module:
+    """The untrained network of a recipe; its weights depend on the seed alone, but for those of a pretrained encoder.
+
+    load: read these; not where the weights don't matter.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(seed_of("weights", recipe.training.seed))
-        return build_model(recipe.model, num_classes, recipe.pipeline.kinds)
+        return build_model(recipe.model, num_classes, recipe.pipeline.kinds, load)
 
 
 def _set_restorer(model: Sequential, source: Path | None) -> None:

@@ -35,7 +35,7 @@ FINENESS, MOST = 0.01, 4.0
 def macs_of(recipe: Recipe, side: int = SIDE, num_classes: int = NUM_CLASSES) -> int:
     """Multiply-accumulates of one forward of one image of side x side pixels, counted by torch."""
     with torch.device("meta"):  # shapes are all that is needed
-        return count_macs(initialise(recipe, num_classes).eval(), side)
+        return count_macs(initialise(recipe, num_classes, load=False).eval(), side)
 
 
 def count_macs(network: nn.Module, side: int = SIDE) -> int:
@@ -53,7 +53,7 @@ def widen(recipe: Recipe, macs: int) -> Recipe:
     """
     encoder = recipe.model.encoder
     num_stages = len(encoder.depths or STAGES)
-    widths = encoder.widths or tuple(Encoder(encoder).channels[-num_stages:])  # a standard stem's own map comes before them
+    widths = encoder.widths or tuple(Encoder(encoder, load=False).channels[-num_stages:])  # a standard stem's own map comes before them
 
     def stretched(steps: int) -> Recipe:
         wider = tuple(max(MULTIPLE, round(width * (1 + steps * FINENESS) / MULTIPLE) * MULTIPLE) for width in widths)

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 __all__ = ["DecoderConfig", "EncoderConfig", "ModelConfig", "build_model", "model_config", "upgraded"]
 
 
-def build_model(config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> "nn.Module":
+def build_model(config: ModelConfig, num_classes: int, damages: Sequence[str] = (), load: bool = True) -> "nn.Module":
     """The network of a configuration; raises `UserError` if its encoder is unknown or can't be built with these settings.
 
-    damages: the kinds of damage that a damage head distinguishes.
+    damages: the kinds of damage that a damage head distinguishes; load: read the encoder's pretrained weights, if it has any; not for a
+    model whose weights come from elsewhere.
     """
     from pellucid.models.joint import JointNet
     from pellucid.models.paper import PaperListing
@@ -30,8 +31,8 @@ def build_model(config: ModelConfig, num_classes: int, damages: Sequence[str] = 
 
     match config.architecture:
         case "paper-listing":
-            return PaperListing(config, num_classes)
+            return PaperListing(config, num_classes, load)
         case "sequential":
-            return Sequential(config, num_classes, damages)
+            return Sequential(config, num_classes, damages, load)
         case _:
-            return JointNet(config, num_classes, damages)
+            return JointNet(config, num_classes, damages, load)

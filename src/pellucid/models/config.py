@@ -17,7 +17,10 @@ class EncoderConfig(Settings):
 
     Args:
         name: of a timm feature extractor, such as `resnet18` or `convnext_atto`.
-        pretrained: start from timm's pretrained weights.
+        pretrained: start from timm's pretrained weights, with the normalisation that they were trained with.
+        weights: start from the weights in this file instead, safetensors or a state dict, of the same encoder.
+        frozen: leave the pretrained weights as they are.
+        learning_rate: factor of the learning rate for the encoder.
         stem: `standard`, timm's, for photographs; `small`, without downsampling, for images under about 96 pixels.
         patch: pixel unshuffle factor at the input, and pixel shuffle factor at the output; 2 halves the side of every feature map, for a
             quarter of the computation at the same widths.
@@ -27,6 +30,9 @@ class EncoderConfig(Settings):
 
     name: str = "resnet18"
     pretrained: bool = False
+    weights: str | None = None
+    frozen: bool = False
+    learning_rate: float = setting(1.0, above=0)
     stem: Stem = "small"
     patch: int = setting(1, least=1)
     widths: tuple[int, ...] | None = setting(None, least=1)
@@ -36,6 +42,15 @@ class EncoderConfig(Settings):
         super().__post_init__()
         if self.widths and self.depths and len(self.widths) != len(self.depths):
             raise UserError(f"Expected as many depths as widths ({len(self.widths)}), found {len(self.depths)}.")
+        if self.is_pretrained and (self.patch > 1 or self.widths or self.depths):
+            raise UserError("Expected no patch, widths or depths with pretrained weights, which fit the encoder as it is; leave them out.")
+        if self.frozen and (not self.is_pretrained or self.learning_rate != 1):
+            raise UserError("Expected pretrained weights in a frozen encoder, and no learning_rate; set pretrained or weights.")
+
+    @property
+    def is_pretrained(self) -> bool:
+        """Whether it starts from pretrained weights, of either origin."""
+        return self.pretrained or self.weights is not None
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,10 @@
 """The shared encoder: any timm feature extractor, with a stem suited to the image size."""
 
+import logging
 import textwrap
-from typing import Any
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
 
 import timm
 import torch
@@ -9,6 +12,7 @@ from torch import Tensor, nn
 
 from pellucid.errors import UserError
 from pellucid.models.config import EncoderConfig
+from pellucid.models.pretrained import read_weights, require_hub
 
 RESNET, CONVNEXT = "timm.models.resnet", "timm.models.convnext"
 
@@ -20,14 +24,34 @@ ANY_SIZE = {
 """Options with which encoders of fixed image size accept any size, by timm module."""
 
 
+class Renormalise(nn.Module):
+    """From [-1, 1] to the normalisation that timm's pretrained weights of an encoder were trained with.
+
+    Args:
+        name: of the encoder.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        source = timm.get_pretrained_cfg(name, allow_unregistered=True)
+        self.mean: Sequence[float] = (0.5,) * 3 if source is None else source.mean
+        self.std: Sequence[float] = (0.5,) * 3 if source is None else source.std
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, 3, H, W)."""
+        mean, std = (images.new_tensor(each).view(-1, 1, 1) for each in (self.mean, self.std))
+        return (images / 2 + 0.5 - mean) / std
+
+
 class Encoder(nn.Module):
     """Images (B, 3 * patch**2, H, W) -> one feature map for each resolution, finest first.
 
     Map i has shape (B, channels[i], H / reductions[i], W / reductions[i]). Raises `UserError` for an unknown encoder, one of
     fixed image size, or one that does not support the requested stem, widths or depths.
+    load: read pretrained weights; not for a model whose weights come from elsewhere.
     """
 
-    def __init__(self, config: EncoderConfig) -> None:
+    def __init__(self, config: EncoderConfig, load: bool = True) -> None:
         super().__init__()
         if not timm.is_model(config.name):
             close = timm.list_models(f"*{config.name[:6]}*")[:4] or ["resnet18", "convnext_atto"]
@@ -41,10 +65,11 @@ class Encoder(nn.Module):
         stages = len(config.widths or config.depths or (0,) * 4)
         if family == CONVNEXT and stages != 4:
             raise UserError(f"Expected widths and depths for the four stages of {config.name}, found {stages}.")
+        options = _options(config, family)
+        if load and config.is_pretrained:
+            options |= _pretrained(config)
         try:
-            self.network = timm.create_model(
-                config.name, pretrained=config.pretrained, features_only=True, in_chans=3 * config.patch**2, **_options(config, family)
-            )
+            self.network = timm.create_model(config.name, features_only=True, in_chans=3 * config.patch**2, **options)
         except (RuntimeError, ValueError, ArithmeticError, AssertionError, MemoryError) as error:
             raise UserError(
                 f"Expected widths and depths that {config.name} can have, found widths {config.widths} and depths {config.depths} "
@@ -58,12 +83,23 @@ class Encoder(nn.Module):
         self._kept = [i for i, reduction in enumerate(reductions) if reduction not in reductions[i + 1 :]]
         self.channels: list[int] = [self.network.feature_info.channels()[i] for i in self._kept]
         self.reductions: list[int] = [reductions[i] for i in self._kept]
+        self.learning_rate_factor: float = config.learning_rate
+        self._frozen = config.frozen
+        self.network.requires_grad_(not config.frozen)
+        self._renormalise = Renormalise(config.name) if config.is_pretrained else nn.Identity()
         self._channels_last = False
         self._channels_last = self._probe(config)
 
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; frozen weights keep their batch statistics."""
+        super().train(mode)
+        if self._frozen:
+            self.network.eval()
+        return self
+
     def forward(self, images: Tensor) -> list[Tensor]:
-        """(B, 3 * patch**2, H, W), H and W multiples of the last reduction -> feature maps, finest first."""
-        features = self.network(images)
+        """(B, 3 * patch**2, H, W) in [-1, 1], H and W multiples of the last reduction -> feature maps, finest first."""
+        features = self.network(self._renormalise(images))
         return [features[i].movedim(-1, 1) if self._channels_last else features[i] for i in self._kept]
 
     def _probe(self, config: EncoderConfig) -> bool:
@@ -77,6 +113,15 @@ class Encoder(nn.Module):
             raise UserError(f"Expected an encoder for images of any size, but {config.name} refused {side} x {side}: {error}") from None
         self.train(training)
         return bool(coarsest.shape[1] != self.channels[-1])
+
+
+def _pretrained(config: EncoderConfig) -> dict[str, Any]:
+    """The arguments of timm's constructor for pretrained weights."""
+    logging.getLogger("timm.models._builder").setLevel(logging.ERROR)  # it warns of the classifier's weights, which no encoder needs
+    if config.weights is None:
+        require_hub(config.name)
+        return {"pretrained": True}
+    return {"pretrained": True, "pretrained_cfg_overlay": {"state_dict": read_weights(Path(config.weights), config.name)}}
 
 
 def _options(config: EncoderConfig, family: str) -> dict[str, Any]:

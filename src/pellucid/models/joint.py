@@ -17,13 +17,13 @@ class JointNet(nn.Module):
     """Two-task network; with one task's head omitted, a single-task arm of the same architecture.
 
     Images (B, 3, H, W) in [0, 1], any H and W from 8 up -> `Output`. Figure 1 of the paper, with the decoder on the encoder's features.
-    damages: the kinds of damage that the damage head distinguishes; without any there is no such head.
+    damages: the kinds of damage that the damage head distinguishes; without any there is no such head; load: see `Encoder`.
     """
 
-    def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = (), load: bool = True) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config.encoder)
+        self.encoder = Encoder(config.encoder, load)
         channels, reductions = self.encoder.channels, self.encoder.reductions
         patch, decoder = config.encoder.patch, config.decoder
         self.size_multiple = patch * reductions[-1]

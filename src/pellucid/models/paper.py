@@ -18,10 +18,10 @@ class PaperListing(nn.Module):
     The paper does not print its `UNetGenerator(3, 3)`; here it is a U-Net with the widths of the encoder.
     """
 
-    def __init__(self, config: ModelConfig, num_classes: int) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int, load: bool = True) -> None:
         super().__init__()
         self.patch = config.encoder.patch
-        self.encoder = Encoder(config.encoder)
+        self.encoder = Encoder(config.encoder, load)
         self.class_head = ClassHead(self.encoder.channels[-1], num_classes)
         self.unet = UNet(self.encoder.channels, 3 * self.patch**2)
         self.size_multiple = self.patch * max(self.encoder.reductions[-1], 2 ** (len(self.encoder.channels) - 1))

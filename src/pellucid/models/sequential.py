@@ -15,12 +15,12 @@ from pellucid.models.joint import JointNet
 class Sequential(nn.Module):
     """Images (B, 3, H, W) in [0, 1] -> `Output`; the restorer is pretrained and frozen."""
 
-    def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = ()) -> None:
+    def __init__(self, config: ModelConfig, num_classes: int, damages: Sequence[str] = (), load: bool = True) -> None:
         super().__init__()
-        self.restorer = JointNet(replace(config, architecture="joint", tasks="restore"), num_classes, damages).requires_grad_(False)
-        self.classifier = JointNet(
-            replace(config, architecture="joint", tasks="classify", damage_head=False, decoder=DecoderConfig()), num_classes, damages
-        )
+        restorer = replace(config, architecture="joint", tasks="restore")
+        classifier = replace(config, architecture="joint", tasks="classify", damage_head=False, decoder=DecoderConfig())
+        self.restorer = JointNet(restorer, num_classes, damages, load).requires_grad_(False)
+        self.classifier = JointNet(classifier, num_classes, damages, load)
 
     def forward(self, images: Tensor) -> Output:
         """(B, 3, H, W) in [0, 1] -> logits of the restored images, and the restored images (B, 3, H, W), not clamped."""
