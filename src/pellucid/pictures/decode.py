@@ -78,20 +78,23 @@ def _open(stream: IO[bytes]) -> Image.Image:
 
 
 def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
+    largest = image.tile[0].args[-1] if image.format == "PPM" and image.tile[0].codec_name == "ppm" else 255
     image.load()  # a PNG may have its EXIF block at its end
     notes = []
     if image.format not in ONE_PICTURE and (num_frames := getattr(image, "n_frames", 1)) > 1:
         notes.append(f"first of {num_frames:,} {'pages' if image.format == 'TIFF' else 'frames'}")
     if image.mode == "CMYK":
         notes.append("CMYK became RGB")
-    deep = image.mode.startswith("I") or _has_deep_colours(image, stream)
+    deep = image.mode.startswith("I") or largest > 255 or _has_deep_colours(image, stream)
     turned = 1
     with suppress(Exception):  # a picture whose EXIF block is damaged is still a picture
         turned = image.getexif().get(0x0112, 1)
     dpi = _dpi(image, turned)
     colours, alpha, grey = _deep(image, stream, turned) if deep else _shallow(image)
     window = None
-    if colours.dtype == np.uint16:
+    if image.format == "PPM" and largest > 255 and not grey:
+        colours = stretch(colours, (0, largest))  # Pillow has done so to grey
+    elif colours.dtype == np.uint16:
         window = find_window(colours, grey)
         if window is not None:
             colours = stretch(colours, window)
