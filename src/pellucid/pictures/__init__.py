@@ -23,15 +23,17 @@ from numpy.typing import NDArray
 from pellucid.pictures.decode import Reserve, decode_picture, load
 from pellucid.pictures.encode import write
 from pellucid.pictures.find import find
-from pellucid.pictures.formats import ENDINGS, KEPT, MAX_PIXELS, READ, UNREAD, WRITTEN
+from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, KEPT, MAX_PIXELS, READ, UNREAD, VIDEOS, WRITTEN
 from pellucid.pictures.picture import Picture, Pixels
 
 __all__ = [
+    "DICOM_ENDINGS",
     "ENDINGS",
     "KEPT",
     "MAX_PIXELS",
     "READ",
     "UNREAD",
+    "VIDEOS",
     "WRITTEN",
     "Picture",
     "Pixels",

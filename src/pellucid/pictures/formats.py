@@ -1,4 +1,4 @@
-"""Tables of picture formats: which are read, which are written, and which keep their format."""
+"""Tables of picture and video formats: which are read, which are written, and which keep their format."""
 
 from typing import Any
 
@@ -52,3 +52,12 @@ DEEP = frozenset({"PNG", "TIFF", "PPM"})
 
 TRANSPARENT = frozenset({"PNG", "TIFF", "WEBP", "BMP"})
 """Written formats that hold alpha."""
+
+# ending -> OpenCV's code of the codec in which a video of this format is written, and what is said of it
+VIDEOS = {
+    ".mp4": ("mp4v", "compressed with loss as MPEG-4"),
+    ".m4v": ("mp4v", "compressed with loss as MPEG-4"),
+    ".mov": ("mp4v", "compressed with loss as MPEG-4"),
+    ".avi": ("FFV1", "compressed without loss as FFV1"),
+    ".mkv": ("FFV1", "compressed without loss as FFV1"),
+}  # fmt: skip
