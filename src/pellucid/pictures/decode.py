@@ -79,17 +79,16 @@ def _open(stream: IO[bytes]) -> Image.Image:
 
 def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
     largest = image.tile[0].args[-1] if image.format == "PPM" and image.tile[0].codec_name == "ppm" else 255
-    image.load()  # a PNG may have its EXIF block at its end
+    given = _orientation(image)
+    image.load()  # a PNG may have its EXIF block at its end; a TIFF is turned upright
+    turned = _orientation(image)
+    dpi = _dpi(image, max(given, turned))
     notes = []
     if image.format not in ONE_PICTURE and (num_frames := getattr(image, "n_frames", 1)) > 1:
         notes.append(f"first of {num_frames:,} {'pages' if image.format == 'TIFF' else 'frames'}")
     if image.mode == "CMYK":
         notes.append("CMYK became RGB")
     deep = image.mode.startswith("I") or largest > 255 or _has_deep_colours(image, stream)
-    turned = 1
-    with suppress(Exception):  # a picture whose EXIF block is damaged is still a picture
-        turned = image.getexif().get(0x0112, 1)
-    dpi = _dpi(image, turned)
     colours, alpha, grey = _deep(image, stream, turned) if deep else _shallow(image)
     window = None
     if image.format == "PPM" and largest > 255 and not grey:
@@ -129,7 +128,7 @@ def _has_deep_colours(image: Image.Image, stream: IO[bytes]) -> bool:
     if image.format == "JPEG2000":
         stream.seek(0)
         _, marker, sizes = stream.read(4096).partition(b"\xff\x4f\xff\x51")  # ISO 15444-1, A.5.1: Ssiz is the depth of the first channel
-        return bool(marker) and len(sizes) > 36 and (sizes[36] & 0x7F) >= 8
+        return bool(marker) and len(sizes) > 38 and (sizes[38] & 0x7F) >= 8
     return False
 
 
@@ -147,6 +146,13 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[NDArray[n
         return np.repeat(values[:, :, None], 3, axis=2), None, True
     alpha = values[:, :, 3].copy() if values.shape[2] == 4 else None
     return values[:, :, 2::-1].copy(), alpha, image.mode == "LA"
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's number of it, 1 for upright."""
+    with suppress(Exception):  # a picture whose EXIF block is damaged is still a picture
+        return int(image.getexif().get(0x0112, 1))
+    return 1
 
 
 def _turn(values: Pixels, orientation: int) -> Pixels:
