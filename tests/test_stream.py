@@ -16,6 +16,8 @@ import pytest
 from PIL import Image
 
 from pellucid.checkpoint import ModelMetadata, save_model
+from pellucid.cli import main
+from pellucid.errors import UserError
 from pellucid.inference import journal, predict_files
 from pellucid.inference.ahead import read_ahead
 from pellucid.models import ModelConfig, build_model
@@ -110,34 +112,49 @@ def paths(out: Path) -> list[str]:
     return [Path(json.loads(line)["path"]).name for line in (out / "predictions.jsonl").read_text().splitlines()]
 
 
-def launch(source: Path, out: Path, model: Path, *flags: str, num: int = 2) -> list[tuple[int, str, str]]:
-    """As `torchrun` does it: exit status and output of each process."""
+OTHER = """
+import sys
+from pathlib import Path
+from pellucid.errors import UserError
+from pellucid.inference import predict_files
+source, out, model = map(Path, sys.argv[1:])
+try:
+    predict_files([source], source, model, "cpu")
+except UserError as error:
+    print(error)
+print(predict_files([source], out, model, "cpu"))
+"""
+
+
+def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = folder(tmp_path / "in", 21, bad=(4,)), tmp_path / "out"
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    code = "from pellucid.cli import main; main()"
-    command = [sys.executable, "-c", code, "predict", str(source), "--out", str(out), "--model", str(model), "--device", "cpu", *flags]
-    shared = os.environ | {"WORLD_SIZE": str(num), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen(command, env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)}, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for rank in range(num)
-    ]
-    ended = [(process.communicate(timeout=120), process.returncode) for process in running]
-    return [(status, out.decode(), err.decode()) for (out, err), status in ended]
-
-
-def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path) -> None:
-    source, out = folder(tmp_path / "in", 21, bad=(4,)), tmp_path / "out"
-    first, second = launch(source, out, model)
-    assert (first[0], second[0]) == (1, 1), first[2] + second[2]  # a file failed
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # as torchrun does it
+    command = [sys.executable, "-c", OTHER, str(source), str(out), str(model)]
+    other = subprocess.Popen(command, env=os.environ | shared | {"RANK": "1"}, stdout=subprocess.PIPE, text=True)
+    for name, value in (shared | {"RANK": "0"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="Expected a new or an empty folder"):
+        predict_files([source], source, model, "cpu")
+    told: list[str] = []
+    summary = predict_files([source], out, model, "cpu", tell=told.append)
+    said, _ = other.communicate(timeout=120)
+    assert other.returncode == 0
+    assert "Expected a new or an empty folder" in said
+    assert str(summary) in said
+    assert (summary.num_pictures, summary.num_failed) == (21, 1)
+    assert len(told) == 11
     assert paths(out) == [f"{index:03}.png" for index in range(21)]  # each once, in order
     assert not list(out.glob("predictions-*"))
     assert len(list((out / "restored").iterdir())) == 20
-    assert "1 of 21 pictures failed" in first[1]
-    assert second[1] == ""
-    alone = predict_files([source], tmp_path / "alone", model, "cpu")
-    assert (alone.num_pictures, alone.num_failed) == (21, 1)
-    assert (out / "predictions.jsonl").read_text() == (tmp_path / "alone" / "predictions.jsonl").read_text()
+    monkeypatch.delenv("WORLD_SIZE")
+    assert predict_files([source], tmp_path / "alone", model, "cpu").num_failed == 1
+    alone, together = (list(journal.read_lines(each / "predictions.jsonl")) for each in (tmp_path / "alone", out))
+    for one, two in zip(alone, together, strict=True):
+        assert one == two | {"probabilities": one.get("probabilities")} | {"confidence": one.get("confidence")} or "error" in one
+        assert one.get("probabilities") == pytest.approx(two.get("probabilities"), abs=1e-5)
 
     # stopped by a kill: parts are left, one with half a line
     text = (out / "predictions.jsonl").read_text().splitlines(keepends=True)
@@ -151,14 +168,13 @@ def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path
     assert not list(out.glob("predictions-*"))
 
 
-def test_a_mistake_is_a_sentence_in_all_processes(tmp_path: Path, model: Path) -> None:
-    source, out = folder(tmp_path / "in", 2), tmp_path / "out"
-    out.mkdir()
-    (out / "mine.txt").touch()
-    for status, _, errors in launch(source, out, model):
-        assert status == 2
-        assert "Expected a new or an empty folder" in errors
-        assert "Traceback" not in errors
+def test_one_of_several_processes_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    called = []
+    monkeypatch.setattr("pellucid.inference.predict_files", lambda *arguments: called.append(arguments))
+    monkeypatch.setenv("RANK", "1")
+    main(["predict", "a.png", "--out", "out"])
+    assert called == [([Path("a.png")], Path("out"), "bundled", "auto", False, None, False, False)]
+    assert capsys.readouterr().out == ""
 
 
 def test_frames_stay_with_their_video_when_parts_are_merged(tmp_path: Path) -> None:
