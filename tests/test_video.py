@@ -60,7 +60,9 @@ def lines(out: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
 
 
-@pytest.mark.parametrize(("name", "codec", "tolerance"), [("a.mp4", "mp4v", 12), ("a.avi", "FFV1", 2), ("b.AVI", "MJPG", 12), ("a.mkv", "FFV1", 2)])
+@pytest.mark.parametrize(
+    ("name", "codec", "tolerance"), [("a.mp4", "mp4v", 12), ("a.avi", "FFV1", 2), ("b.AVI", "MJPG", 12), ("a.mkv", "FFV1", 2)]
+)
 def test_a_video_comes_back_with_its_rate_and_length(tmp_path: Path, name: str, codec: str, tolerance: int) -> None:
     source, told = video(tmp_path / "in" / name, codec=codec), []
     summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", tell=told.append)
@@ -125,7 +127,9 @@ def test_a_stopped_video_begins_anew(tmp_path: Path) -> None:
         predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", progress=stop)
     assert len(lines(tmp_path / "out")) == 6
     path = tmp_path / "out" / "predictions.jsonl"
-    path.write_text(path.read_text() + json.dumps({"path": str(tmp_path / "in" / "b.mp4"), "frame": 0, "model": "bundled", "mirror": False}) + "\n")
+    path.write_text(
+        path.read_text() + json.dumps({"path": str(tmp_path / "in" / "b.mp4"), "frame": 0, "model": "bundled", "mirror": False}) + "\n"
+    )
     summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", resume=True)
     assert (summary.num_pictures, summary.num_failed) == (2, 0)
     assert [line.get("frame") for line in lines(tmp_path / "out")] == [*range(5), None, *range(7), None]

@@ -161,9 +161,12 @@ def evaluate(
 
 def predict(paths: list[Path], out: Path, model: str, force: bool, resume: bool, mirror: bool, device: str) -> None:
     """Restore pictures and videos and name what is in them."""
+    import warnings
+
     from pellucid.inference import predict_files
     from pellucid.progress import ProgressBar
 
+    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
     if int(os.environ.get("RANK", 0)):  # one of several processes speaks for all
         predict_files(paths, out, model, device, force, None, mirror, resume)
         return

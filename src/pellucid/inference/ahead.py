@@ -56,9 +56,7 @@ class _Room:
 
     def reserve(self, number: int, pixels: int) -> None:
         with self.changed:
-            self.changed.wait_for(
-                lambda: self.closed or number == self.first or sum(self.pixels.values()) + pixels <= self.max_pixels
-            )
+            self.changed.wait_for(lambda: self.closed or number == self.first or sum(self.pixels.values()) + pixels <= self.max_pixels)
             if self.closed:
                 raise CancelledError
             self.pixels[number] = pixels

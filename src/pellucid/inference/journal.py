@@ -43,7 +43,9 @@ def begin(out: Path, source: Line, resume: bool) -> None:
     for path in earlier:
         for line in read_lines(path):
             if other := {name: line.get(name) for name in source if line.get(name) != source[name]}:
-                raise UserError(f"Expected to go on with the model of {path} ({other}), found {source}; choose that one, or another folder.")
+                raise UserError(
+                    f"Expected to go on with the model of {path} ({other}), found {source}; choose that one, or another folder."
+                )
             if ends(line) and "error" not in line:
                 finished.add(line["path"])
     with files.atomic_write(out / PREDICTIONS) as aside, aside.open("w", encoding="utf-8") as file:
