@@ -61,10 +61,9 @@ def main() -> None:
         speed = arguments.number / (time.perf_counter() - start)
         after = bare_speed(arguments.side, min(arguments.number, 6400))  # machines drift
     bare = (before + after) / 2
-    print(f"{summary.num_pictures:,} pictures of {arguments.side} x {arguments.side}: {speed:.0f} a second with loading the model, ")
-    print(
-        f"bare network {bare:.0f} a second: {speed / bare:.2f} of it; memory in MB at each tenth: {' '.join(f'{each:.0f}' for each in memory)}"
-    )
+    print(f"{summary.num_pictures:,} pictures of {arguments.side} x {arguments.side}: {speed:.0f} a second, loading the model included")
+    print(f"bare network {bare:.0f} a second: {speed / bare:.2f} of it")
+    print(f"memory in MB at each tenth: {' '.join(f'{each:.0f}' for each in memory)}")
 
 
 if __name__ == "__main__":

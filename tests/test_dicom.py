@@ -100,7 +100,7 @@ def test_what_is_no_picture_is_refused(name: str, found: str) -> None:
 
 
 def test_a_large_one_is_refused_before_it_is_decoded() -> None:
-    with pytest.raises(UserError, match="Expected at most 100 pixels in .*, found 64 x 64"):
+    with pytest.raises(UserError, match=r"Expected at most 100 pixels in .*, found 64 x 64"):
         pictures.load(shipped("MR_small.dcm"), max_pixels=100)
 
 

@@ -9,7 +9,6 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -76,17 +75,11 @@ def test_reading_ahead_can_be_left_early() -> None:
 
 
 def test_items_are_taken_as_they_are_needed() -> None:
-    taken = 0
-
-    def items() -> Any:
-        nonlocal taken
-        for taken in range(10_000):
-            yield taken
-
-    reading = read_ahead(items(), lambda item, _: item, 2, 16, 10)
+    items = iter(range(10_000))
+    reading = read_ahead(items, lambda item, _: item, 2, 16, 10)
     for _ in range(5):
         next(reading)
-    assert taken <= 5 + 16
+    assert next(items) <= 5 + 16
     reading.close()
 
 

@@ -5,7 +5,7 @@ stage packages (data, degradations, models, objectives, metrics) do not import o
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -78,7 +78,7 @@ class Output(NamedTuple):
         return Output(*(None if each is None else each.float() for each in self))
 
 
-def from_pixels(pixels: NDArray[np.uint8] | NDArray[np.uint16]) -> Tensor:
+def from_pixels(pixels: NDArray[np.unsignedinteger[Any]]) -> Tensor:
     """Images (B, H, W, 3), uint8 or uint16, RGB -> (B, 3, H, W), float in [0, 1]."""
     return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous().float() / np.iinfo(pixels.dtype).max
 
@@ -91,4 +91,5 @@ def to_pixels(images: Tensor) -> NDArray[np.uint8]:
 
 def to_deep_pixels(images: Tensor) -> NDArray[np.uint16]:
     """The same with 16 bits."""
-    return images.clamp(0, 1).mul(65535).round().permute(0, 2, 3, 1).contiguous().cpu().numpy().astype(np.uint16)
+    pixels: NDArray[np.uint16] = images.clamp(0, 1).mul(65535).round().permute(0, 2, 3, 1).contiguous().cpu().numpy().astype(np.uint16)
+    return pixels

@@ -1,7 +1,7 @@
 """Reads files ahead of their use, in threads, in order and within a bounded number of pixels."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from functools import partial
 from threading import Condition
@@ -15,7 +15,7 @@ Read = TypeVar("Read")
 
 def read_ahead(
     items: Iterable[Item], read: Callable[[Item, Reserve], Read], num_threads: int, max_items: int, max_pixels: int
-) -> Iterator[Read]:
+) -> Generator[Read, None, None]:
     """`read(item, reserve)` of each item, in their order; at most `max_items` are begun before they are asked for.
 
     `read` calls `reserve` with the number of pixels before it decodes them, and waits there until those that are decoded and not yet

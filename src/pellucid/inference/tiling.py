@@ -73,7 +73,7 @@ class Span:
 
 def build_tiling(network: nn.Module, max_pixels: int) -> Tiling:
     """Tiles of at most `max_pixels`, or of four times the reach, if that is more."""
-    multiple = math.lcm(*(int(module.size_multiple) for module in network.modules() if hasattr(module, "size_multiple")))
+    multiple = math.lcm(*(getattr(module, "size_multiple", 1) for module in network.modules()))
     measured = measure_reach(network, multiple)
     reach = math.ceil((UNBOUNDED if measured is None else measured) / multiple) * multiple
     least = 4 * reach + 4 * max(multiple, BAND)

@@ -42,7 +42,7 @@ def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: 
 
 def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predictor, out: Path) -> Iterator[Line]:
     rate, promised = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-    read, frame = capture.read() if capture.isOpened() else (False, None)
+    read, frame = capture.read() if capture.isOpened() else (False, np.empty((0, 0, 3), np.uint8))
     if not read or not (math.isfinite(rate) and rate > 0):
         raise UserError(f"Expected a video that OpenCV can decode in {path}, found none; convert it to MP4, or copy it again.")
     height, width = frame.shape[:2]
@@ -67,7 +67,7 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
             if predictions[0].restored is not None:
                 if pool is None or writing is None:
                     aside = stack.enter_context(files.atomic_write(out / restored))
-                    writer = cv2.VideoWriter(str(aside), cv2.VideoWriter_fourcc(*code), rate, (width, height))
+                    writer = cv2.VideoWriter(str(aside), cv2.VideoWriter.fourcc(*code), rate, (width, height))
                     stack.callback(writer.release)
                     if not writer.isOpened():
                         raise UserError(f"Expected an OpenCV that can write {code} for {path}, found one that can't; install its wheel.")
@@ -95,6 +95,6 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
     }
 
 
-def _write(writer: Any, frames: list[NDArray[np.uint8]]) -> None:
+def _write(writer: Any, frames: list[Any]) -> None:
     for frame in frames:
         writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))

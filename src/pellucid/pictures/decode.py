@@ -4,12 +4,12 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.PpmImagePlugin import PpmImageFile
 
 from pellucid.errors import UserError
 from pellucid.pictures.dicom import MAGIC, PREAMBLE, decode_dicom, starts_dicom
@@ -78,7 +78,9 @@ def _open(stream: IO[bytes]) -> Image.Image:
 
 
 def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
-    largest = image.tile[0].args[-1] if image.format == "PPM" and image.tile[0].codec_name == "ppm" else 255
+    largest: Any = 255  # value of a PPM
+    if isinstance(image, PpmImageFile) and image.tile[0].codec_name == "ppm":
+        *_, largest = image.tile[0].args or (255,)
     given = _orientation(image)
     image.load()  # a PNG may have its EXIF block at its end; a TIFF is turned upright
     turned = _orientation(image)
@@ -105,7 +107,7 @@ def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
     return Picture(np.ascontiguousarray(colours), grey, alpha, window, profile if kept else None, dpi, tuple(notes))
 
 
-def _shallow(image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None, bool]:
+def _shallow(image: Image.Image) -> tuple[Pixels, Pixels | None, bool]:
     """Colours (H, W, 3) and alpha (H, W) of 8 bits, upright, and whether the colours are grey."""
     with suppress(Exception):
         image = ImageOps.exif_transpose(image)
@@ -132,15 +134,16 @@ def _has_deep_colours(image: Image.Image, stream: IO[bytes]) -> bool:
     return False
 
 
-def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[NDArray[np.uint16], NDArray[np.uint16] | None, bool]:
+def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, Pixels | None, bool]:
     """Colours (H, W, 3) and alpha (H, W) of 16 bits, upright, and whether the colours are grey."""
     if image.mode.startswith("I"):
         values: Pixels = np.asarray(image).astype(np.uint16)
     else:
         stream.seek(0)
-        values = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
-        if values is None or values.dtype != np.uint16:
+        decoded = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None or decoded.dtype != np.uint16:
             raise ValueError("its 16-bit pixels can't be decoded")
+        values = decoded.astype(np.uint16, copy=False)
     values = _turn(values, turned)
     if values.ndim == 2:
         return np.repeat(values[:, :, None], 3, axis=2), None, True

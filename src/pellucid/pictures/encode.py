@@ -50,11 +50,12 @@ def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
 
 def _stored(picture: Picture, form: str) -> Pixels:
     """The values in the file: (H, W), or (H, W, C) for grey and alpha, RGB, or RGB and alpha."""
-    pixels, alpha = picture.pixels, picture.alpha if form in TRANSPARENT else None
+    pixels: Pixels = picture.pixels
+    alpha = picture.alpha if form in TRANSPARENT else None
     if alpha is None and picture.alpha is not None:
         pixels = picture.on_white()
     if pixels.dtype == np.uint16:
-        pixels = unstretch(pixels, picture.window) if form in DEEP else eight_bits(pixels)  # type: ignore[arg-type]
+        pixels = unstretch(pixels, picture.window) if form in DEEP else eight_bits(pixels)
     if alpha is not None and alpha.dtype != pixels.dtype:
         alpha = eight_bits(alpha)
     if alpha is None:
@@ -98,8 +99,10 @@ def _write_deep(path: Path, form: str, stored: Pixels, picture: Picture) -> None
 
 def _encode(ending: str, stored: Pixels) -> bytes:
     """By OpenCV, whose channels are BGR."""
-    order = {2: slice(None), 3: [2, 1, 0], 4: [2, 1, 0, 3]}[stored.ndim if stored.ndim == 2 else stored.shape[2]]
-    written, content = cv2.imencode(".pgm" if stored.ndim == 2 else ending, stored if stored.ndim == 2 else stored[:, :, order])
+    if stored.ndim == 2:
+        written, content = cv2.imencode(".pgm", stored)
+    else:
+        written, content = cv2.imencode(ending, stored[:, :, [2, 1, 0, 3][: stored.shape[2]]])
     if not written:
         raise ValueError("OpenCV can't encode it")
     return bytes(content)

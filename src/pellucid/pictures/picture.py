@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Pixels = NDArray[np.uint8] | NDArray[np.uint16]
-"""Whole numbers from 0 (black) to the largest of their type (white)."""
+Pixels = NDArray[np.unsignedinteger[Any]]
+"""uint8 or uint16: whole numbers from 0 (black) to the largest of their type (white)."""
 
 DEPTHS = (8, 10, 12, 14)
 """Bit depths of sensors, whose values are often stored in 16 bits as they are."""
@@ -49,10 +49,10 @@ class Picture:
 
 def eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
     """16 bits -> 8 by their high byte: black stays black, white stays white and every step is equally wide."""
-    return pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8)  # type: ignore[return-value]
+    return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
 
 
-def find_window(values: NDArray[np.uint16], grey: bool) -> tuple[int, int] | None:
+def find_window(values: Pixels, grey: bool) -> tuple[int, int] | None:
     """The values of black and white of a picture stored in 16 bits; `None` for the whole range.
 
     Where no value needs more bits than a sensor of 8, 10, 12 or 14 has, white is the largest value of that many bits. Grey values that
@@ -65,7 +65,7 @@ def find_window(values: NDArray[np.uint16], grey: bool) -> tuple[int, int] | Non
     return None if white == 65535 else (0, white)
 
 
-def stretch(values: NDArray[np.uint16], window: tuple[int, int] | None) -> NDArray[np.uint16]:
+def stretch(values: Pixels, window: tuple[int, int] | None) -> Pixels:
     """Values in the file -> pixels over the whole range, those outside of the window cut off."""
     if window is None:
         return values
@@ -73,7 +73,7 @@ def stretch(values: NDArray[np.uint16], window: tuple[int, int] | None) -> NDArr
     return _look_up(values, (np.arange(65536.0) - low) * (65535 / (high - low)), 0, 65535)
 
 
-def unstretch(pixels: NDArray[np.uint16], window: tuple[int, int] | None) -> NDArray[np.uint16]:
+def unstretch(pixels: Pixels, window: tuple[int, int] | None) -> Pixels:
     """The inverse of `stretch` within the window."""
     if window is None:
         return pixels
@@ -81,6 +81,7 @@ def unstretch(pixels: NDArray[np.uint16], window: tuple[int, int] | None) -> NDA
     return _look_up(pixels, np.arange(65536.0) * ((high - low) / 65535) + low, low, high)
 
 
-def _look_up(values: NDArray[np.uint16], table: NDArray[Any], low: int, high: int) -> NDArray[np.uint16]:
+def _look_up(values: Pixels, table: NDArray[Any], low: int, high: int) -> Pixels:
     """By a table, since floating-point numbers of a whole picture would take four times its memory."""
-    return table.round().clip(low, high).astype(np.uint16)[values]
+    looked_up: NDArray[np.uint16] = table.round().clip(low, high).astype(np.uint16)[values]
+    return looked_up
