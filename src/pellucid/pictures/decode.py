@@ -80,7 +80,7 @@ def _open(stream: IO[bytes]) -> Image.Image:
 def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
     largest: Any = 255  # value of a PPM
     if isinstance(image, PpmImageFile) and image.tile[0].codec_name == "ppm":
-        *_, largest = image.tile[0].args or (255,)
+        largest = tuple(image.tile[0].args or (255,))[-1]
     given = _orientation(image)
     image.load()  # a PNG may have its EXIF block at its end; a TIFF is turned upright
     turned = _orientation(image)
