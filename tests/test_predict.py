@@ -24,7 +24,7 @@ from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
 from pellucid.inference import EstimatedDamage, Predictor, choose_device, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
-from pellucid.inference.inputs import inputs, png
+from pellucid.inference.inputs import LISTED, inputs, mask_target, restored_name
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 
 CONFIG_OF_ALL = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)))
@@ -121,8 +121,43 @@ class TestPredictor:
         bright.seen.clear()
         assert len(predictor.predict([picture(10, 10)] * 5)) == 5
         assert [shape[0] for shape in bright.seen] == [2, 2, 1]
-        with pytest.raises(UserError, match="Expected at most 250 pixels, found 26 x 10; "):
-            predictor.predict(picture(10, 26))
+
+    def test_a_larger_picture_goes_through_in_tiles(self) -> None:
+        bright = Bright().eval()
+        predictor = Predictor(bright, CLASSES)
+        predictor.max_pixels = 10_000
+        side = predictor.tiling.side
+        assert 64 <= side <= 100
+        bright.seen.clear()
+        image = picture(200, 333)
+        (prediction,) = predictor.predict(image)
+        np.testing.assert_array_equal(prediction.restored, np.minimum(image.astype(int) + 85, 255))
+        assert bright.seen[0] == (1, 3, 32, 53)  # the whole picture, at the size of the training images
+        assert {shape[2:] for shape in bright.seen[1:]} == {(side, side)}
+
+    def test_classes_come_from_the_whole_picture_at_the_training_size(self) -> None:
+        predictor = Predictor(Bright().eval(), CLASSES, image_size=16)
+        image = np.full((64, 48, 3), (0, 90, 0), np.uint8)
+        image[:, :12] = (250, 0, 0)  # a quarter
+        (prediction,) = predictor.predict(image)
+        assert prediction.probabilities is not None
+        expected = np.exp(10 * np.array([62.5, 67.5, 0]) / 255)
+        assert list(prediction.probabilities.values()) == pytest.approx(list(expected / expected.sum()), abs=0.01)
+
+    @pytest.mark.parametrize("size", [(12, 20), (80, 90)])
+    def test_grey_stays_grey(self, size: tuple[int, int]) -> None:
+        grey = picture(*size)[:, :, :1].repeat(3, axis=2)
+        colour = picture(*size)
+        for prediction, is_grey in zip(Predictor(network(), CLASSES).predict([grey, colour]), (True, False), strict=True):
+            assert prediction.restored is not None
+            assert (prediction.restored == prediction.restored[:, :, :1]).all() == is_grey
+
+    def test_sixteen_bits_come_back(self) -> None:
+        deep = np.random.default_rng(0).integers(0, 65536, (9, 14, 3), dtype=np.uint16)
+        (prediction,) = Predictor(Bright().eval(), CLASSES).predict(deep)
+        assert prediction.restored is not None
+        assert prediction.restored.dtype == np.uint16
+        assert np.abs(prediction.restored - np.minimum(deep.astype(int) + 21845, 65535)).max() <= 1
 
     @pytest.mark.parametrize("size", [(1, 1), (3, 40), (12, 20), (33, 47)])
     def test_company_changes_nothing(self, size: tuple[int, int]) -> None:
@@ -317,7 +352,7 @@ class TestPredictFiles:
                 assert name in line["error"]
                 continue
             assert set(line) == {
-                *("path", "label", "confidence", "probabilities", "restored", "damage", "lost", "mask"),
+                *("path", "label", "confidence", "probabilities", "restored", "damage", "lost", "mask", "notes"),
                 "model",
                 "mirror",
             }
@@ -568,7 +603,7 @@ class TestPlaces:
     def test_one_folder_keeps_its_tree(self, tmp_path: Path) -> None:
         for name in ("a.png", "B.PNG", "c.jpg", "deep/er/a.png", "deep/a.webp"):
             put(tmp_path / name)
-        assert self.of(tmp_path) == ["B.PNG", "a.png", "c.jpg.png", "deep/a.webp.png", "deep/er/a.png"]
+        assert self.of(tmp_path) == ["B.PNG", "a.png", "c.jpg.png", "deep/a.webp", "deep/er/a.png"]
 
     def test_several_folders_keep_their_names(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         for name in ("x/in/a.png", "y/in/a.png", "y/b.png"):
@@ -587,12 +622,14 @@ class TestPlaces:
 
     def test_no_two_names_in_a_folder_meet(self) -> None:
         stems = [f"a{first}{second}" for first in ("", ".png", ".jpg") for second in ("", ".jpg", ".PNG")]
-        names = {f"{stem}{ending}" for stem in stems for ending in pictures.ENDINGS}
-        assert len({png(name) for name in names}) == len(names)
-        assert all(PurePosixPath(png(name)).suffix.lower() == ".png" for name in names)
+        names = {f"{stem}{ending}" for stem in stems for ending in LISTED} | {"a", "a.12"}
+        targets = {PurePosixPath(restored_name(name)) for name in names}
+        assert len(targets) == len(names)
+        assert len({mask_target(target) for target in targets}) == len(names)
+        assert all(target.suffix.lower() in pictures.KEPT | pictures.VIDEOS.keys() for target in targets)
 
     def test_no_file_is_lost_to_another(self, tmp_path: Path, model: Path) -> None:
-        names = ["a.png", "a.jpg", "a.jpg.png", "a.jpg.png.png", "b.PNG"]
+        names = ["a.png", "a.jpg", "a.jpg.png", "a.jpg.png.png", "b.PNG", "c.tif", "c.tif.png"]
         for seed, name in enumerate(names):
             put(tmp_path / "in" / name, picture(9 + seed, 9, seed))
         predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")

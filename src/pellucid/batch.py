@@ -5,7 +5,7 @@ stage packages (data, degradations, models, objectives, metrics) do not import o
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -78,12 +78,18 @@ class Output(NamedTuple):
         return Output(*(None if each is None else each.float() for each in self))
 
 
-def from_pixels(pixels: NDArray[np.uint8]) -> Tensor:
-    """Images (B, H, W, 3), uint8, RGB -> (B, 3, H, W), float in [0, 1]."""
-    return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous().float() / 255
+def from_pixels(pixels: NDArray[np.unsignedinteger[Any]]) -> Tensor:
+    """Images (B, H, W, 3), uint8 or uint16, RGB -> (B, 3, H, W), float in [0, 1]."""
+    return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous().float() / np.iinfo(pixels.dtype).max
 
 
 def to_pixels(images: Tensor) -> NDArray[np.uint8]:
     """Images (B, 3, H, W), clamped to [0, 1], on any device -> (B, H, W, 3), uint8, rounded."""
     pixels: NDArray[np.uint8] = images.clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    return pixels
+
+
+def to_deep_pixels(images: Tensor) -> NDArray[np.uint16]:
+    """The same with 16 bits."""
+    pixels: NDArray[np.uint16] = images.clamp(0, 1).mul(65535).round().permute(0, 2, 3, 1).contiguous().cpu().numpy().astype(np.uint16)
     return pixels

@@ -38,7 +38,8 @@ class ModelMetadata:
 
     model: its architecture; classes: class names, in the order of the logits; damages: the kinds of damage that its damage head
     distinguishes; recipe: all settings of its training; training_data: description of the training images; trained: date, device and
-    duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`.
+    duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`; image_size: shorter
+    side of the training images in pixels, 32 for models that were saved before it was recorded.
     """
 
     model: ModelConfig
@@ -49,6 +50,7 @@ class ModelMetadata:
     trained: str = ""
     commit: str = ""
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
+    image_size: int = 32
 
 
 def save_model(folder: Path, network: nn.Module, metadata: ModelMetadata, dtype: torch.dtype = torch.float32) -> None:
@@ -79,6 +81,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
             classes=tuple(config["classes"]),
             damages=tuple(config.get("damages", ())),
             **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
+            image_size=config.get("image_size", ModelMetadata.image_size),
         )
         network = _untrained(metadata)
         network.load_state_dict(load_file(folder / WEIGHTS))
@@ -140,7 +143,7 @@ One network that restores a damaged image and says what is in it, in one pass.
 
 - **Architecture**: {metadata.model.name}, encoder {metadata.model.encoder.name}, {num_parameters:,} parameters
 - **Classes**: {", ".join(metadata.classes)}
-- **Training data**: {metadata.training_data or "not stated"}
+- **Training data**: {metadata.training_data or "not stated"}, {metadata.image_size} pixels a side
 - **Trained**: {metadata.trained or "not stated"}
 - **Source**: Pellucid {version("pellucid")}, commit {metadata.commit or "not stated"}
 

@@ -161,10 +161,16 @@ def evaluate(
 
 
 def predict(paths: list[Path], out: Path, model: str, force: bool, resume: bool, mirror: bool, device: str) -> None:
-    """Restore pictures and name what is in them."""
+    """Restore pictures and videos and name what is in them."""
+    import warnings
+
     from pellucid.inference import predict_files
     from pellucid.progress import ProgressBar
 
+    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
+    if int(os.environ.get("RANK", 0)):  # one of several processes speaks for all
+        predict_files(paths, out, model, device, force, None, mirror, resume)
+        return
     with ProgressBar("pictures") as progress:
         summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print)
     _print(str(summary))
@@ -429,8 +435,8 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--limit", type=int, metavar="N", help="measure the first N images only")
             add("--mirror", action="store_true", help=MIRROR)
         case "predict":
-            add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
-            add("--out", type=Path, required=True, metavar="DIR", help="folder for the restored pictures, predictions.jsonl, contact sheet")
+            add("paths", nargs="+", type=Path, metavar="PATHS", help="picture and video files, and folders of them")
+            add("--out", type=Path, required=True, metavar="DIR", help="folder for restored/, masks/, predictions.jsonl, contact sheet")
             add("--model", default="bundled", help="folder of a model or of a run, name on the Hugging Face hub, or 'bundled'")
             add("--force", action="store_true", help="write into a folder that has files in it")
             add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")

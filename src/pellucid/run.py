@@ -109,6 +109,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
         trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}, "
         f"{precision}",
         commit=commit,
+        image_size=min(clean.size),
     )
     if fabric.is_global_zero:
         save_model(folder / MODEL, network, metadata)

@@ -1,26 +1,37 @@
-"""Predictor: uint8 pictures of any size -> classes, restored pictures, and estimates of the damage."""
+"""Predictor: pictures of any size -> classes, restored pictures, and estimates of the damage."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self, TypedDict
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from pellucid.batch import Output, from_pixels, to_pixels
-from pellucid.checkpoint import load_model
+from pellucid.batch import Output, from_pixels, to_deep_pixels, to_pixels
+from pellucid.checkpoint import ModelMetadata, load_model
 from pellucid.degradations import DEGRADATIONS
 from pellucid.device import choose_device, inference_autocast
 from pellucid.errors import UserError
 from pellucid.inference.footprint import max_pixels
+from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
+from pellucid.models.joint import crop
 from pellucid.models.mirrored import Mirrored
+from pellucid.pictures import Pixels
 
 SMALLEST = 8
 """Height and width from which up networks take images."""
+
+NEAR = 2
+"""Pictures of up to so many times the size of the training images are classified as they are, larger ones scaled down to that size."""
+
+OBLONG = 4
+"""Ratio of the sides from which on a picture is scaled by its longer side."""
 
 
 class EstimatedDamage(TypedDict):
@@ -38,15 +49,15 @@ class EstimatedDamage(TypedDict):
 class Prediction:
     """What a model says of one picture; `None` for what it has no head for.
 
-    label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) uint8, RGB;
-    damage: by kind of damage, in the model's order; mask: (H, W) bool, true where the pixels are thought to be destroyed; broken: the
-    model's output is not finite, and all else is `None`.
+    label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) RGB, of the
+    type of the picture, grey if it is; damage: by kind of damage, in the model's order; mask: (H, W) bool, true where the pixels are
+    thought to be destroyed; broken: the model's output is not finite, and all else is `None`.
     """
 
     label: str | None
     confidence: float | None
     probabilities: dict[str, float] | None
-    restored: NDArray[np.uint8] | None
+    restored: Pixels | None
     damage: dict[str, EstimatedDamage] | None = None
     mask: NDArray[np.bool_] | None = None
     broken: bool = False
@@ -58,12 +69,16 @@ BROKEN = Prediction(None, None, None, None, broken=True)
 class Predictor:
     """A network and the names of its classes, ready for pictures.
 
+    Restored pictures and masks come from the pictures at their own size, in tiles where they are large. Classes, kinds of damage and their
+    strengths come from the whole picture: as it is up to twice the size of the training images, scaled down to that size beyond.
+
     Args:
         network: in evaluation mode; images (B, 3, H, W) in [0, 1] -> `Output`. It is moved to `device`.
         classes: their names, in the order of the logits.
         device: a name of torch's, or `auto`.
         batch_size: most pictures of one forward; large pictures go through in smaller batches, see `max_pixels`.
         damages: the kinds of damage that the network tells apart, in the order of its output; without names it reports none.
+        image_size: shorter side of the images that the network was trained on, in pixels.
     """
 
     def __init__(
@@ -73,6 +88,7 @@ class Predictor:
         device: torch.device | str = "cpu",
         batch_size: int = 64,
         damages: Sequence[str] = (),
+        image_size: int = ModelMetadata.image_size,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"Expected a batch_size of at least 1, found {batch_size}.")
@@ -83,7 +99,7 @@ class Predictor:
         self.device = choose_device(device)
         self.network = network.to(self.device)
         self.classes, self.damages = tuple(classes), tuple(damages)
-        self.batch_size = batch_size
+        self.batch_size, self.image_size = batch_size, image_size
         self.max_pixels = max_pixels(self.network)
 
     @classmethod
@@ -98,61 +114,94 @@ class Predictor:
         network, metadata = load_model(source, chosen)
         if mirror:
             network = Mirrored(network)
-        return cls(network, metadata.classes, chosen, batch_size, metadata.damages)
+        return cls(network, metadata.classes, chosen, batch_size, metadata.damages, metadata.image_size)
 
-    def predict(self, images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]]) -> list[Prediction]:
-        """One picture (H, W, 3), uint8, RGB, or several of any sizes -> a prediction for each, in their order.
+    def predict(self, images: Pixels | Sequence[Pixels]) -> list[Prediction]:
+        """One picture (H, W, 3), uint8 or uint16, RGB, or several of any sizes -> a prediction for each, in their order.
 
-        Pictures of one size go through the network together. Raises `UserError` for one of more than `max_pixels`.
+        Pictures of one size and type go through the network together.
         """
         pictures = [images] if isinstance(images, np.ndarray) and images.ndim == 3 else list(images)
         for picture in pictures:
-            self._check(picture)
+            if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype not in (np.uint8, np.uint16) or picture.size == 0:
+                raise ValueError(
+                    f"Expected uint8 images of shape (H, W, 3), found {picture.dtype} of shape {picture.shape}; convert them to RGB first."
+                )
         predictions: dict[int, Prediction] = {}
         for indices in self._batches(pictures):
-            predictions.update(zip(indices, self._predict(np.stack([pictures[index] for index in indices])), strict=True))
+            batch = pictures[indices[0]][None] if len(indices) == 1 else np.stack([pictures[index] for index in indices])
+            predictions.update(zip(indices, self._predict(batch), strict=True))
         return [predictions[index] for index in range(len(pictures))]
 
-    def _check(self, picture: NDArray[np.uint8]) -> None:
-        if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype != np.uint8 or picture.size == 0:
-            raise ValueError(
-                f"Expected uint8 images of shape (H, W, 3), found {picture.dtype} of shape {picture.shape}; convert them to RGB first."
-            )
-        height, width = picture.shape[:2]
-        if height * width > self.max_pixels:
-            raise UserError(f"Expected at most {self.max_pixels:,} pixels, found {width:,} x {height:,}; scale it down or cut it up first.")
+    @cached_property
+    def tiling(self) -> Tiling:
+        """How pictures of more than `max_pixels` are cut."""
+        return build_tiling(self.network, self.max_pixels)
 
-    def _batches(self, pictures: Sequence[NDArray[np.uint8]]) -> Iterator[list[int]]:
+    def _batches(self, pictures: Sequence[Pixels]) -> Iterator[list[int]]:
         """The indices of pictures that go through the network together."""
-        of_size: dict[tuple[int, ...], list[int]] = {}
+        alike: dict[tuple[object, ...], list[int]] = {}
         for index, picture in enumerate(pictures):
-            of_size.setdefault(picture.shape, []).append(index)
-        for (height, width, _), indices in of_size.items():
-            size = min(self.batch_size, self.max_pixels // (height * width))
+            alike.setdefault((*picture.shape, picture.dtype), []).append(index)
+        for indices in alike.values():
+            size = min(self.batch_size, max(1, self.max_pixels // (pictures[indices[0]].size // 3)))
             for start in range(0, len(indices), size):
                 yield indices[start : start + size]
 
     @torch.inference_mode()
-    def _predict(self, pixels: NDArray[np.uint8]) -> list[Prediction]:
+    def _predict(self, pixels: Pixels) -> list[Prediction]:
         """Pictures of one size (B, H, W, 3) -> a prediction for each."""
         num_pictures, height, width, _ = pixels.shape
-        images = from_pixels(pixels).to(self.device)
-        margin = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
-        with inference_autocast(self.device):
-            output: Output = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images).float()
+        near = max(height, width) <= NEAR * self.image_size
+        output = self._forward(from_pixels(pixels if near else self._scaled_down(pixels)))
+        finite = _finite(output)
+        restored = None if output.restored is None else np.empty_like(pixels)
+        mask = None if output.mask is None else np.empty(pixels.shape[:3], np.bool_)
+        if near or (restored is None and mask is None):
+            strips: Iterator[Output] = iter([output])
+        elif height * width <= self.max_pixels:
+            strips = iter([self._forward(from_pixels(pixels))])
+        else:
+            strips = forward_in_tiles(pixels, self._forward, self.tiling)
+        grey = (pixels[..., 0] == pixels[..., 1]).all((1, 2)) & (pixels[..., 1] == pixels[..., 2]).all((1, 2))
+        top = bottom = 0
+        for strip in strips:
+            finite &= _finite(strip)
+            if restored is not None and strip.restored is not None:
+                bottom = top + strip.restored.shape[2]
+                restored[:, top:bottom] = _pixels(strip.restored, grey, pixels)
+            if mask is not None and strip.mask is not None:
+                bottom = top + strip.mask.shape[2]
+                mask[:, top:bottom] = (strip.mask[:, 0] > 0).cpu().numpy()
+            top = bottom
         nothing = [None] * num_pictures
-        finite = torch.stack([part.flatten(1).isfinite().all(dim=1) for part in output if part is not None]).all(dim=0).tolist()
         return [
-            Prediction(*answer) if whole else BROKEN
-            for whole, *answer in zip(
-                finite,
+            Prediction(*fields) if whole else BROKEN
+            for whole, *fields in zip(
+                finite.tolist(),
                 *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
-                nothing if output.restored is None else to_pixels(output.restored[..., :height, :width]),
+                nothing if restored is None else restored,
                 nothing if output.presence is None or output.strength is None else self._damages(output.presence, output.strength),
-                nothing if output.mask is None else (output.mask[:, 0, :height, :width] > 0).cpu().numpy(),
+                nothing if mask is None else mask,
                 strict=True,
             )
         ]
+
+    def _forward(self, images: Tensor) -> Output:
+        """(B, 3, H, W) in [0, 1], of any size -> `Output` in float32."""
+        height, width = images.shape[2:]
+        images = images.to(self.device)
+        margin = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
+        with inference_autocast(self.device):
+            output: Output = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images).float()
+        return crop(output, images)
+
+    def _scaled_down(self, pixels: Pixels) -> Pixels:
+        """Pictures (B, H, W, 3) with the shorter side of the training images; the longer one at most `OBLONG` times that."""
+        height, width = pixels.shape[1:3]
+        scale = min(self.image_size / min(height, width), OBLONG * self.image_size / max(height, width))
+        size = max(1, round(width * scale)), max(1, round(height * scale))
+        return np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pixels])
 
     def _classes(self, logits: Tensor) -> tuple[list[str], list[float], list[dict[str, float]]]:
         """(B, num_classes) -> label, confidence and probabilities of each picture."""
@@ -171,3 +220,15 @@ class Predictor:
             }
             for of_one in zip(presence.sigmoid().tolist(), strength.tolist(), strict=True)
         ]
+
+
+def _finite(output: Output) -> Tensor:
+    """(B,) bool: all numbers of an output for a picture are finite."""
+    return torch.stack([part.flatten(1).isfinite().all(dim=1) for part in output if part is not None]).all(dim=0).cpu()
+
+
+def _pixels(restored: Tensor, grey: NDArray[np.bool_], like: Pixels) -> Pixels:
+    """Restored images (B, 3, H, W) -> (B, H, W, 3) of the type of `like`, without colour where the picture had none."""
+    if grey.any():
+        restored = torch.where(torch.tensor(grey, device=restored.device)[:, None, None, None], restored.mean(1, keepdim=True), restored)
+    return to_pixels(restored) if like.dtype == np.uint8 else to_deep_pixels(restored)

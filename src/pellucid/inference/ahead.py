@@ -1,0 +1,74 @@
+"""Reads files ahead of their use, in threads, in order and within a bounded number of pixels."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from functools import partial
+from threading import Condition
+from typing import TypeVar
+
+from pellucid.pictures import Reserve
+
+Item = TypeVar("Item")
+Read = TypeVar("Read")
+
+
+def read_ahead(
+    items: Iterable[Item], read: Callable[[Item, Reserve], Read], num_threads: int, max_items: int, max_pixels: int
+) -> Generator[Read, None, None]:
+    """`read(item, reserve)` of each item, in their order; at most `max_items` are begun before they are asked for.
+
+    `read` calls `reserve` with the number of pixels before it decodes them, and waits there until those that are decoded and not yet
+    asked for are few enough; the next one that is due never waits.
+    """
+    room = _Room(max_pixels)
+    reading: deque[Future[Read]] = deque()
+    pool = ThreadPoolExecutor(num_threads)
+    first = 0
+
+    def take() -> Read:
+        nonlocal first
+        result = reading.popleft().result()
+        first += 1
+        room.pass_on(first)
+        return result
+
+    try:
+        for number, item in enumerate(items):
+            reading.append(pool.submit(read, item, partial(room.reserve, number)))
+            if len(reading) == max_items:
+                yield take()
+        while reading:
+            yield take()
+    finally:
+        room.close()
+        pool.shutdown(cancel_futures=True)
+
+
+class _Room:
+    """Room for the pixels of numbered pictures that are used in their order."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self.max_pixels = max_pixels
+        self.pixels: dict[int, int] = {}
+        self.first, self.closed = 0, False
+        self.changed = Condition()
+
+    def reserve(self, number: int, pixels: int) -> None:
+        with self.changed:
+            self.changed.wait_for(lambda: self.closed or number == self.first or sum(self.pixels.values()) + pixels <= self.max_pixels)
+            if self.closed:
+                raise CancelledError
+            self.pixels[number] = pixels
+
+    def pass_on(self, first: int) -> None:
+        """Pictures before number `first` are used."""
+        with self.changed:
+            self.first = first
+            self.pixels.pop(first - 1, None)
+            self.changed.notify_all()
+
+    def close(self) -> None:
+        with self.changed:
+            self.closed = True
+            self.changed.notify_all()

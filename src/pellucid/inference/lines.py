@@ -1,0 +1,88 @@
+"""A line of `predictions.jsonl`: what is said of a picture, a frame or a video, its files written."""
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid import pictures
+from pellucid.errors import UserError
+from pellucid.inference import sheet
+from pellucid.inference.inputs import mask_target
+from pellucid.inference.predictor import Prediction
+from pellucid.inference.stream import Failure, Predicted
+from pellucid.pictures import Picture
+
+RESTORED, MASKS = "restored", "masks"
+
+NOT_FINITE = "Expected finite outputs of the model, found others; its training may have diverged: train it again."
+
+Line = dict[str, Any]
+
+
+def save(predicted: Predicted | Failure, out: Path) -> Line:
+    """Write the restored picture and the mask of its lost pixels, if there are any; returns the line of `predictions.jsonl`."""
+    if isinstance(predicted, Failure):
+        return failure(predicted.path, str(predicted.error))
+    path, target, picture, prediction = predicted
+    if prediction.broken:
+        return failure(path, NOT_FINITE)
+    restored = mask = None
+    try:
+        if prediction.restored is not None:
+            restored = f"{RESTORED}/{target}"
+            pictures.write(out / restored, replace(picture, pixels=prediction.restored))
+        if prediction.mask is not None and prediction.mask.any():
+            mask = f"{MASKS}/{mask_target(target)}"
+            white = np.uint8(255) * prediction.mask[:, :, None].repeat(3, axis=2)
+            pictures.write(out / mask, Picture(white, grey=True))
+    except UserError as error:  # such as a name too long for the file system: the others may still go well
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return failure(path, str(error))
+    return {"path": str(path), **describe(prediction), "restored": restored, "mask": mask, "notes": list(picture.notes)}
+
+
+def failure(path: Path, error: str) -> Line:
+    """The line of a file without a prediction."""
+    return {"path": str(path), "error": error}
+
+
+def describe(prediction: Prediction) -> Line:
+    """The part of a line that the model says."""
+    probabilities, damage, mask = prediction.probabilities, prediction.damage, prediction.mask
+    return {
+        "label": prediction.label,
+        "confidence": prediction.confidence and round(prediction.confidence, 6),
+        "probabilities": probabilities and {name: round(probability, 6) for name, probability in probabilities.items()},
+        "damage": damage
+        and {
+            kind: {"probability": round(found["probability"], 6), "strength": round(found["strength"], 6), "unit": found["unit"]}
+            for kind, found in damage.items()
+        },
+        "lost": None if mask is None else round(float(mask.mean()), 6),
+    }
+
+
+def words(line: Line) -> str:
+    """A line for people: `x.png: cat 93 %, gaussian noise 0.05, 6 % lost -> restored/x.png (first of 3 pages)`."""
+    if "error" in line:
+        return f"{line['path']}: {line['error']}"
+    if "frames" in line:
+        parts = [f"{line['frames']:,} frames at {line['fps']:g} a second"]
+    else:
+        parts = [f"{line['label']} {100 * line['confidence']:.0f} %"] if line["label"] is not None else []
+        if damage := sheet.damage(line["damage"], line["lost"]):
+            parts.append(damage)
+    told = [", ".join(parts)] if parts else []
+    notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
+    return f"{line['path']}: " + " -> ".join(told + ([line["restored"]] if line["restored"] else [])) + notes
+
+
+def cell(line: Line, out: Path) -> sheet.Cell:
+    """The line of a picture on the contact sheet."""
+    caption = "" if line["confidence"] is None else f"{line['label']}  {100 * line['confidence']:.0f} %"
+    paths = [Path(line["path"])] + ([out / line["restored"]] if line["restored"] else [])
+    return sheet.cell(Path(line["path"]).name, caption, sheet.damage(line["damage"], line["lost"]), [pictures.read(path) for path in paths])

@@ -1,0 +1,57 @@
+"""Picture files: finding, reading and writing them.
+
+`read` gives the pixels alone: uint8 RGB, upright, on white. `load` gives a `Picture`, which also knows what the file was like (bit depth,
+grey, alpha, colour profile, dpi), so that `write` can give back a file of the same kind: the rest of Pellucid knows no palettes,
+orientations or bit depths.
+
+    >>> import numpy as np
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     path = Path(folder, "grey.png")
+    ...     write(path, Picture(np.full((2, 3, 3), 4096, np.uint16), grey=True))
+    ...     load(path).pixels.dtype, read(path).shape
+    (dtype('uint16'), (2, 3, 3))
+"""
+
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pellucid.pictures.decode import Reserve, decode_picture, load
+from pellucid.pictures.encode import write
+from pellucid.pictures.find import find
+from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, KEPT, MAX_PIXELS, READ, UNREAD, VIDEOS, WRITTEN
+from pellucid.pictures.picture import Picture, Pixels
+
+__all__ = [
+    "DICOM_ENDINGS",
+    "ENDINGS",
+    "KEPT",
+    "MAX_PIXELS",
+    "READ",
+    "UNREAD",
+    "VIDEOS",
+    "WRITTEN",
+    "Picture",
+    "Pixels",
+    "Reserve",
+    "decode",
+    "decode_picture",
+    "find",
+    "load",
+    "read",
+    "write",
+]
+
+
+def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The pixels of the file `path` as a page would show them: (H, W, 3) uint8, RGB; errors as in `load`."""
+    return load(path, max_pixels).on_white()
+
+
+def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
+    """The same for the picture in `stream`, called `name` in errors."""
+    return decode_picture(stream, name, max_pixels).on_white()

@@ -1,0 +1,176 @@
+"""Decodes picture files: Pillow for 8 bits and grey, OpenCV for deeper colours, pydicom for DICOM."""
+
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps
+from PIL.PpmImagePlugin import PpmImageFile
+
+from pellucid.errors import UserError
+from pellucid.pictures.dicom import MAGIC, PREAMBLE, decode_dicom, starts_dicom
+from pellucid.pictures.formats import MAX_PIXELS, READ, UNREAD
+from pellucid.pictures.picture import Picture, Pixels, find_window, stretch
+
+Reserve = Callable[[int], None]
+"""Is told the number of pixels before they are decoded, and may wait until there is room for them."""
+
+ONE_PICTURE = ("MPO",)  # JPEGs of phones, whose further pictures are previews and depth maps
+
+_pillow_limit = threading.Lock()
+
+
+def load(path: str | Path, max_pixels: int = MAX_PIXELS, reserve: Reserve | None = None) -> Picture:
+    """The picture in the file `path`, as `decode_picture` has it."""
+    try:
+        with Path(path).open("rb") as stream:
+            return decode_picture(stream, str(path), max_pixels, reserve)
+    except OSError as error:
+        raise UserError(f"Expected a picture at {path}, found that it can't be opened ({error.strerror}); check the path.") from error
+
+
+def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, reserve: Reserve | None = None) -> Picture:
+    """The picture in `stream`, called `name` in errors.
+
+    It is turned upright as EXIF says. Colours stay in their profile; CMYK and palettes become RGB. Of several frames or pages the first
+    one counts. 16 bits that use a part of their range only are stretched to all of it, see `find_window`. What of this happened is among
+    the notes. A picture of more than `max_pixels` is refused before it is decoded.
+    """
+
+    def check_size(width: int, height: int) -> None:
+        if width * height > max_pixels:
+            raise UserError(
+                f"Expected at most {max_pixels:,} pixels in {name}, found {width:,} x {height:,}; scale it down or cut it up first."
+            )
+        if reserve is not None:
+            reserve(width * height)
+
+    head = stream.read(PREAMBLE + len(MAGIC))
+    stream.seek(0)
+    if starts_dicom(head):
+        return decode_dicom(stream, name, check_size)
+    try:
+        image = _open(stream)
+    except Exception as error:  # damaged bytes make Pillow's readers raise nearly anything, here and below
+        found = f"{UNREAD.get(Path(name).suffix.lower(), 'nothing that can be read as one')}" if head else "an empty file"
+        raise UserError(f"Expected a picture ({', '.join(READ)}) in {name}, found {found}; convert it or leave it out.") from error
+    check_size(*image.size)
+    if image.mode in ("I", "F", "LAB") and image.format != "PPM":
+        raise UserError(f"Expected 8 or 16 bits of grey, RGB or CMYK in {name}, found Pillow's mode {image.mode}; convert it to PNG first.")
+    try:
+        return _decode(image, stream)
+    except Exception as error:
+        raise UserError(f"Expected a whole picture in {name}, found one that is cut short or damaged ({error}); copy it again.") from error
+
+
+def _open(stream: IO[bytes]) -> Image.Image:
+    """The header of a picture, of any size: Pillow's own limit would refuse it without a word of how large it is."""
+    with _pillow_limit:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(stream, formats=[form for form in READ if form != "DICOM"])
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
+
+
+def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
+    largest: Any = 255  # value of a PPM
+    if isinstance(image, PpmImageFile) and image.tile[0].codec_name == "ppm":
+        largest = tuple(image.tile[0].args or (255,))[-1]
+    given = _orientation(image)
+    image.load()  # a PNG may have its EXIF block at its end; a TIFF is turned upright
+    turned = _orientation(image)
+    dpi = _dpi(image, max(given, turned))
+    notes = []
+    if image.format not in ONE_PICTURE and (num_frames := getattr(image, "n_frames", 1)) > 1:
+        notes.append(f"first of {num_frames:,} {'pages' if image.format == 'TIFF' else 'frames'}")
+    if image.mode == "CMYK":
+        notes.append("CMYK became RGB")
+    deep = image.mode.startswith("I") or largest > 255 or _has_deep_colours(image, stream)
+    colours, alpha, grey = _deep(image, stream, turned) if deep else _shallow(image)
+    window = None
+    if image.format == "PPM" and largest > 255 and not grey:
+        colours = stretch(colours, (0, largest))  # Pillow has done so to grey
+    elif colours.dtype == np.uint16:
+        window = find_window(colours, grey)
+        if window is not None:
+            colours = stretch(colours, window)
+            notes.append(f"16-bit values {window[0]:,} to {window[1]:,} are black to white")
+    if alpha is not None:
+        colours[alpha == 0] = np.iinfo(colours.dtype).max  # whatever a program left there, nobody has seen it
+    profile = image.info.get("icc_profile")
+    kept = profile is not None and profile[16:20] == (b"GRAY" if grey else b"RGB ")
+    return Picture(np.ascontiguousarray(colours), grey, alpha, window, profile if kept else None, dpi, tuple(notes))
+
+
+def _shallow(image: Image.Image) -> tuple[Pixels, Pixels | None, bool]:
+    """Colours (H, W, 3) and alpha (H, W) of 8 bits, upright, and whether the colours are grey."""
+    with suppress(Exception):
+        image = ImageOps.exif_transpose(image)
+    grey = image.mode in ("1", "L", "LA", "La")
+    if not image.has_transparency_data:
+        colours = np.array(image.convert("L" if grey else "RGB"))
+        return (np.repeat(colours[:, :, None], 3, axis=2) if grey else colours), None, grey
+    both = np.array(image.convert("RGBA"))
+    return both[:, :, :3].copy(), both[:, :, 3].copy(), grey
+
+
+def _has_deep_colours(image: Image.Image, stream: IO[bytes]) -> bool:
+    """Whether Pillow has reduced more than 8 bits of colour or alpha to 8."""
+    if image.format == "PNG":
+        stream.seek(24)
+        return stream.read(1) == b"\x10"
+    if image.format == "TIFF":
+        bits = image.tag_v2.get(258, (8,))  # type: ignore[attr-defined]
+        return image.mode in ("RGB", "RGBA", "RGBX") and bits[0] == 16
+    if image.format == "JPEG2000":
+        stream.seek(0)
+        _, marker, sizes = stream.read(4096).partition(b"\xff\x4f\xff\x51")  # ISO 15444-1, A.5.1: Ssiz is the depth of the first channel
+        return bool(marker) and len(sizes) > 38 and (sizes[38] & 0x7F) >= 8
+    return False
+
+
+def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, Pixels | None, bool]:
+    """Colours (H, W, 3) and alpha (H, W) of 16 bits, upright, and whether the colours are grey."""
+    if image.mode.startswith("I"):
+        values: Pixels = np.asarray(image).astype(np.uint16)
+    else:
+        stream.seek(0)
+        decoded = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
+        if decoded is None or decoded.dtype != np.uint16:
+            raise ValueError("its 16-bit pixels can't be decoded")
+        values = decoded.astype(np.uint16, copy=False)
+    values = _turn(values, turned)
+    if values.ndim == 2:
+        return np.repeat(values[:, :, None], 3, axis=2), None, True
+    alpha = values[:, :, 3].copy() if values.shape[2] == 4 else None
+    return values[:, :, 2::-1].copy(), alpha, image.mode == "LA"
+
+
+def _orientation(image: Image.Image) -> int:
+    """EXIF's number of it, 1 for upright."""
+    with suppress(Exception):  # a picture whose EXIF block is damaged is still a picture
+        return int(image.getexif().get(0x0112, 1))
+    return 1
+
+
+def _turn(values: Pixels, orientation: int) -> Pixels:
+    """Rows and columns upright, by EXIF's number of the orientation."""
+    if orientation in (5, 6, 7, 8):
+        values = values.swapaxes(0, 1)
+    rows = -1 if orientation in (3, 4, 7, 8) else 1
+    columns = -1 if orientation in (2, 3, 6, 7) else 1
+    return values[::rows, ::columns]
+
+
+def _dpi(image: Image.Image, orientation: int) -> tuple[float, float] | None:
+    """Dots per inch across and down, of the upright picture; `None` without or with nonsense."""
+    with suppress(TypeError, ValueError):
+        across, down = (float(each) for each in image.info.get("dpi", ()))
+        if 1 < across < 1e5 and 1 < down < 1e5:  # TIFFs without a unit say 1
+            return (down, across) if orientation in (5, 6, 7, 8) else (across, down)
+    return None

@@ -1,0 +1,122 @@
+"""Encodes pictures, keeping of the original what the format allows: 16 bits, grey, alpha, colour profile, dpi."""
+
+import struct
+import zlib
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pellucid import files
+from pellucid.errors import UserError
+from pellucid.pictures.formats import DEEP, TRANSPARENT, WRITTEN
+from pellucid.pictures.picture import Picture, Pixels, eight_bits, unstretch
+
+PNG_HEADER = 33
+"""Bytes of a PNG's signature and first chunk; profile and dpi come next."""
+
+
+def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
+    """Write a picture, or an array (H, W, 3) uint8, RGB, as the ending of `path` says, PNG without one; the file appears whole or not at
+    all.
+
+    PNG, TIFF, PPM and PGM keep 16 bits, in the values of the file that the picture comes from; PNG, TIFF, WebP and BMP keep alpha.
+    """
+    path = Path(path)
+    picture = image if isinstance(image, Picture) else Picture(image)
+    pixels = picture.pixels
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:
+        raise ValueError(
+            f"Expected a uint8 image of shape (H, W, 3), found {pixels.dtype} of shape {pixels.shape}; convert it to RGB first."
+        )
+    if path.suffix.lower() not in WRITTEN:
+        raise UserError(f"Expected a picture's name to end in {' '.join(filter(None, WRITTEN))}, found {path}; choose one of these.")
+    form, options = WRITTEN[path.suffix.lower()]
+    stored = _stored(picture, form)
+    with files.atomic_write(path) as aside:
+        try:
+            if stored.dtype == np.uint16 and (stored.ndim == 3 or form == "PPM"):
+                _write_deep(aside, form, stored, picture)
+            elif form == "BMP" and stored.ndim == 3 and stored.shape[2] == 4:  # Pillow would drop alpha
+                aside.write_bytes(_encode(".bmp", stored))
+            else:
+                Image.fromarray(stored).save(aside, form, **options, **_described(picture, form))
+        except (ValueError, cv2.error) as error:  # a WebP of more than 16,383 pixels a side
+            raise UserError(f"Expected a picture that {form} can hold, found {path} to be none ({error}); write PNG instead.") from error
+
+
+def _stored(picture: Picture, form: str) -> Pixels:
+    """The values in the file: (H, W), or (H, W, C) for grey and alpha, RGB, or RGB and alpha."""
+    pixels: Pixels = picture.pixels
+    alpha = picture.alpha if form in TRANSPARENT else None
+    if alpha is None and picture.alpha is not None:
+        pixels = picture.on_white()
+    if pixels.dtype == np.uint16:
+        pixels = unstretch(pixels, picture.window) if form in DEEP else eight_bits(pixels)
+    if alpha is not None and alpha.dtype != pixels.dtype:
+        alpha = eight_bits(alpha)
+    if alpha is None:
+        return pixels[:, :, 0] if picture.grey else pixels
+    pale = picture.grey and pixels.dtype == np.uint8 and form in ("PNG", "TIFF")
+    return np.dstack([pixels[:, :, :1] if pale else pixels, alpha])
+
+
+def _described(picture: Picture, form: str) -> dict[str, Any]:
+    """Pillow's options for the colour profile and the dots per inch."""
+    described: dict[str, Any] = {}
+    if picture.profile is not None and form in ("PNG", "JPEG", "WEBP", "TIFF"):
+        described["icc_profile"] = picture.profile
+    if picture.dpi is not None and form in ("PNG", "JPEG", "TIFF", "BMP"):
+        described["dpi"] = tuple(map(round, picture.dpi)) if form == "JPEG" else picture.dpi
+    return described
+
+
+def _write_deep(path: Path, form: str, stored: Pixels, picture: Picture) -> None:
+    """16 bits of colour or alpha, which Pillow can't write."""
+    if form == "TIFF":
+        import tifffile  # OpenCV would drop the colour profile
+
+        tifffile.imwrite(
+            path,
+            stored,
+            photometric="rgb",
+            extrasamples=["unassalpha"] if stored.shape[2] == 4 else None,
+            compression="zlib",
+            iccprofile=picture.profile,
+            resolution=picture.dpi,
+            resolutionunit=None if picture.dpi is None else "INCH",
+            metadata=None,
+        )
+        return
+    content = _encode(f".{form.lower()}", stored)
+    if form == "PNG":
+        content = content[:PNG_HEADER] + _png_chunks(picture) + content[PNG_HEADER:]
+    path.write_bytes(content)
+
+
+def _encode(ending: str, stored: Pixels) -> bytes:
+    """By OpenCV, whose channels are BGR."""
+    if stored.ndim == 2:
+        written, content = cv2.imencode(".pgm", stored)
+    else:
+        written, content = cv2.imencode(ending, stored[:, :, [2, 1, 0, 3][: stored.shape[2]]])
+    if not written:
+        raise ValueError("OpenCV can't encode it")
+    return bytes(content)
+
+
+def _png_chunks(picture: Picture) -> bytes:
+    """The chunks of the colour profile and of the dots per metre (PNG 1.2, 4.2.2.4 and 4.2.4.2)."""
+    chunks = b""
+    if picture.profile is not None:
+        chunks += _chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(picture.profile))
+    if picture.dpi is not None:
+        chunks += _chunk(b"pHYs", struct.pack(">IIB", *(round(dots / 0.0254) for dots in picture.dpi), 1))
+    return chunks
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))

@@ -1,0 +1,57 @@
+"""Finds the picture files among files and folders."""
+
+import os
+from collections.abc import Collection, Iterator, Sequence
+from itertools import chain
+from pathlib import Path
+
+from pellucid.errors import UserError
+from pellucid.pictures.dicom import is_dicom
+from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS
+
+
+def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[Path]:
+    """The pictures among `paths`: a file as it is; of a folder all files in and below it, sorted, with one of these endings.
+
+    DICOM files are found without an ending, too. Hidden files, pipes, devices and links to folders are left out. Every path is looked at
+    before the first picture comes, so that a mistake in the last one does not cost the work on the others. Memory: the names in one
+    folder.
+    """
+    for path in paths:
+        if not path.exists():
+            raise UserError(f"Expected a picture or a folder at {path}, found nothing there; check the path.")
+        if not (path.is_file() or path.is_dir()):
+            raise UserError(f"Expected a picture or a folder at {path}, found a pipe or a device; choose files.")
+        if path.is_dir() and next(_walk(path, endings), None) is None:
+            raise UserError(
+                f"Expected pictures ({' '.join(sorted(endings))}) in the folder {path}, found none; choose one that holds some."
+            )
+    return chain.from_iterable(_walk(path, endings) if path.is_dir() else [path] for path in paths)
+
+
+def _walk(folder: Path, endings: Collection[str]) -> Iterator[Path]:
+    files, folders = [], []
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(entry.name)
+                elif _may_be_picture(entry.name, endings) and entry.is_file():  # not a pipe, which would be waited for
+                    files.append(entry.name)
+    except OSError as error:
+        raise UserError(
+            f"Expected to look into the folder {error.filename}, found that I can't ({error.strerror}); check its permissions."
+        ) from error
+    for name in sorted(files):
+        path = folder / name
+        if path.suffix.lower() in endings or is_dicom(path):
+            yield path
+    for name in sorted(folders):
+        yield from _walk(folder / name, endings)
+
+
+def _may_be_picture(name: str, endings: Collection[str]) -> bool:
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - four times as fast as pathlib, a million times
+    return ending in endings or ending in DICOM_ENDINGS or ending[1:].isdigit()

@@ -1,0 +1,179 @@
+"""A folder of any size: in order, in bounded memory, resumed, and shared by several processes."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pellucid.checkpoint import ModelMetadata, save_model
+from pellucid.cli import main
+from pellucid.errors import UserError
+from pellucid.inference import journal, predict_files
+from pellucid.inference.ahead import read_ahead
+from pellucid.models import EncoderConfig, ModelConfig, build_model
+
+CONFIG = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)))
+CLASSES = ("cat", "dog", "ship")
+
+
+def test_what_is_read_ahead_keeps_its_order() -> None:
+    def read(item: int, reserve: Callable[[int], None]) -> int:
+        reserve(1)
+        time.sleep(0.002 * (7 * item % 5))
+        return item
+
+    assert list(read_ahead(range(50), read, 4, 10, 1000)) == list(range(50))
+
+
+def test_what_is_read_ahead_is_bounded() -> None:
+    lock, held, most = threading.Lock(), 0, 0
+
+    def read(item: int, reserve: Callable[[int], None]) -> int:
+        nonlocal held, most
+        reserve(10)
+        with lock:
+            held += 10
+            most = max(most, held)
+        return item
+
+    for item in read_ahead(range(100), read, 4, 20, 35):
+        time.sleep(0.001)
+        with lock:
+            held -= 10
+        assert item >= 0
+    assert most <= 50  # three, one in use, and one that has become due meanwhile
+
+
+@pytest.mark.parametrize("max_items", [1, 2, 8])
+def test_a_picture_that_is_larger_than_all_room_is_read_when_it_is_due(max_items: int) -> None:
+    def read(item: int, reserve: Callable[[int], None]) -> int:
+        reserve(item)
+        return item
+
+    assert list(read_ahead([5, 500, 5, 900, 900, 5], read, 3, max_items, 10)) == [5, 500, 5, 900, 900, 5]
+
+
+def test_reading_ahead_can_be_left_early() -> None:
+    def read(item: int, reserve: Callable[[int], None]) -> int:
+        reserve(8)
+        return item
+
+    reading = read_ahead(range(1000), read, 3, 20, 10)
+    assert next(reading) == 0
+    before = time.perf_counter()
+    reading.close()
+    assert time.perf_counter() - before < 1
+
+
+def test_items_are_taken_as_they_are_needed() -> None:
+    items = iter(range(10_000))
+    reading = read_ahead(items, lambda item, _: item, 2, 16, 10)
+    for _ in range(5):
+        next(reading)
+    assert next(items) <= 5 + 16
+    reading.close()
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("saved") / "model"
+    save_model(folder, build_model(CONFIG, 3).eval(), ModelMetadata(CONFIG, CLASSES))
+    return folder
+
+
+def folder(path: Path, number: int, bad: tuple[int, ...] = ()) -> Path:
+    path.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(number):
+        if index in bad:
+            (path / f"{index:03}.png").write_bytes(b"broken")
+        else:
+            Image.fromarray(random.integers(0, 256, (8, 8 + index % 3, 3), np.uint8)).save(path / f"{index:03}.png")
+    return path
+
+
+def paths(out: Path) -> list[str]:
+    return [Path(json.loads(line)["path"]).name for line in (out / "predictions.jsonl").read_text().splitlines()]
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from pellucid.errors import UserError
+from pellucid.inference import predict_files
+source, out, model = map(Path, sys.argv[1:])
+try:
+    predict_files([source], source, model, "cpu")
+except UserError as error:
+    print(error)
+print(predict_files([source], out, model, "cpu"))
+"""
+
+
+def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, out = folder(tmp_path / "in", 21, bad=(4,)), tmp_path / "out"
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # as torchrun does it
+    command = [sys.executable, "-c", OTHER, str(source), str(out), str(model)]
+    other = subprocess.Popen(command, env=os.environ | shared | {"RANK": "1"}, stdout=subprocess.PIPE, text=True)
+    for name, value in (shared | {"RANK": "0"}).items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(UserError, match="Expected a new or an empty folder"):
+        predict_files([source], source, model, "cpu")
+    told: list[str] = []
+    summary = predict_files([source], out, model, "cpu", tell=told.append)
+    said, _ = other.communicate(timeout=120)
+    assert other.returncode == 0
+    assert "Expected a new or an empty folder" in said
+    assert str(summary) in said
+    assert (summary.num_pictures, summary.num_failed) == (21, 1)
+    assert len(told) == 11
+    assert paths(out) == [f"{index:03}.png" for index in range(21)]  # each once, in order
+    assert not list(out.glob("predictions-*"))
+    assert len(list((out / "restored").iterdir())) == 20
+    monkeypatch.delenv("WORLD_SIZE")
+    assert predict_files([source], tmp_path / "alone", model, "cpu").num_failed == 1
+    alone, together = (list(journal.read_lines(each / "predictions.jsonl")) for each in (tmp_path / "alone", out))
+    for one, two in zip(alone, together, strict=True):
+        assert one == two | {"probabilities": one.get("probabilities")} | {"confidence": one.get("confidence")} or "error" in one
+        assert one.get("probabilities") == pytest.approx(two.get("probabilities"), abs=1e-5)
+
+    # stopped by a kill: parts are left, one with half a line
+    text = (out / "predictions.jsonl").read_text().splitlines(keepends=True)
+    (out / "predictions-0.jsonl").write_text("".join(text[:6:2]))
+    (out / "predictions-1.jsonl").write_text("".join(text[1:6:2]) + '{"path": "cut o')
+    (out / "predictions.jsonl").write_text("")
+    Image.new("RGB", (8, 8)).save(source / "004.png")  # mended
+    summary = predict_files([source], out, model, "cpu", resume=True)
+    assert (summary.num_pictures, summary.num_failed) == (21, 0)
+    assert sorted(paths(out)) == [f"{index:03}.png" for index in range(21)]
+    assert not list(out.glob("predictions-*"))
+
+
+def test_one_of_several_processes_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    called = []
+    monkeypatch.setattr("pellucid.inference.predict_files", lambda *arguments: called.append(arguments))
+    monkeypatch.setenv("RANK", "1")
+    main(["predict", "a.png", "--out", "out"])
+    assert called == [([Path("a.png")], Path("out"), "bundled", "auto", False, None, False, False)]
+    assert capsys.readouterr().out == ""
+
+
+def test_frames_stay_with_their_video_when_parts_are_merged(tmp_path: Path) -> None:
+    (tmp_path / "predictions.jsonl").write_text('{"path": "old"}\n')
+    (tmp_path / "predictions-0.jsonl").write_text('{"path": "a", "frame": 0}\n{"path": "a", "frame": 1}\n{"path": "a"}\n{"path": "c"}\n')
+    (tmp_path / "predictions-1.jsonl").write_text('{"path": "b"}\n')
+    journal.finish(tmp_path)
+    assert paths(tmp_path) == ["old", "a", "a", "a", "b", "c"]
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]

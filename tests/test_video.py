@@ -1,0 +1,135 @@
+"""Videos: as many frames, at the same rate, and a line for each."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from pellucid.batch import Output
+from pellucid.inference import Predictor, predict_files
+
+CLASSES = ("red", "green", "blue")
+
+
+class Bright(nn.Module):
+    """Adds a tenth of the range, and takes the mean of each channel for its logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.tensor(0.1))
+
+    def forward(self, images: Tensor) -> Output:
+        return Output(images.mean(dim=(2, 3)) * 10, images + self.offset)
+
+
+class Namer(Bright):
+    def forward(self, images: Tensor) -> Output:
+        return super().forward(images)._replace(restored=None)
+
+
+@pytest.fixture(autouse=True)
+def _bright(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Bright().eval(), CLASSES, batch_size=8))
+
+
+def video(path: Path, num_frames: int = 30, rate: float = 29.97, codec: str = "mp4v") -> Path:
+    """Frames of one colour each, which turns from red to blue."""
+    path.parent.mkdir(exist_ok=True)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*codec), rate, (64, 48))
+    for number in range(num_frames):
+        share = number / num_frames
+        writer.write(np.full((48, 64, 3), (200 * share, 0, 200 * (1 - share)), np.uint8))
+    writer.release()
+    return path
+
+
+def frames(path: Path) -> tuple[float, list[NDArray[Any]]]:
+    capture, read = cv2.VideoCapture(str(path)), []
+    while (following := capture.read())[0]:
+        read.append(following[1])
+    return capture.get(cv2.CAP_PROP_FPS), read
+
+
+def lines(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (out / "predictions.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "tolerance"), [("a.mp4", "mp4v", 12), ("a.avi", "FFV1", 2), ("b.AVI", "MJPG", 12), ("a.mkv", "FFV1", 2)]
+)
+def test_a_video_comes_back_with_its_rate_and_length(tmp_path: Path, name: str, codec: str, tolerance: int) -> None:
+    source, told = video(tmp_path / "in" / name, codec=codec), []
+    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", tell=told.append)
+    assert (summary.num_pictures, summary.num_failed) == (1, 0)
+    *of_frames, of_video = lines(tmp_path / "out")
+    assert [line["frame"] for line in of_frames] == list(range(30))
+    assert [of_frames[0]["label"], of_frames[-1]["label"]] == ["red", "blue"]
+    assert (of_video["frames"], of_video["restored"]) == (30, f"restored/{name}")
+    assert of_video["fps"] == pytest.approx(29.97, abs=0.01)
+    assert "without sound" in of_video["notes"]
+    assert ("compressed with loss as MPEG-4" in of_video["notes"]) == name.endswith(".mp4")
+    assert len(told) == 1
+    assert told[0].startswith(f"{source}: 30 frames at 29.97 a second -> restored/{name} (compressed with")
+    (given_rate, given), (rate, restored) = frames(source), frames(tmp_path / "out" / of_video["restored"])
+    assert rate == pytest.approx(given_rate)
+    assert len(restored) == len(given) == 30
+    for one, other in zip(given, restored, strict=True):
+        assert np.abs(np.clip(one.astype(float) + 25.5, 0, 255) - other).mean() < tolerance
+
+
+def test_a_classifier_writes_no_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Namer().eval(), CLASSES))
+    predict_files([video(tmp_path / "a.mp4", 5)], tmp_path / "out", device="cpu")
+    *of_frames, of_video = lines(tmp_path / "out")
+    assert (len(of_frames), of_video["restored"], of_video["notes"]) == (5, None, [])
+    assert not (tmp_path / "out" / "restored").exists()
+
+
+def test_what_is_no_video_and_half_a_video_are_lines(tmp_path: Path) -> None:
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "text.mp4").write_text("Dear diary")
+    (tmp_path / "in" / "empty.avi").touch()
+    whole = video(tmp_path / "whole.avi", 60, codec="MJPG").read_bytes()
+    (tmp_path / "in" / "half.avi").write_bytes(whole[: len(whole) // 2])
+    video(tmp_path / "in" / "z.mp4", 4)
+    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu")
+    assert (summary.num_pictures, summary.num_failed) == (4, 3)
+    errors = {Path(line["path"]).name: line["error"] for line in lines(tmp_path / "out") if "error" in line}
+    assert errors.keys() == {"text.mp4", "empty.avi", "half.avi"}
+    for name in ("text.mp4", "empty.avi"):
+        assert "Expected a video that OpenCV can decode in" in errors[name]
+    assert "Expected 60 frames in" in errors["half.avi"]
+    assert [path.name for path in (tmp_path / "out" / "restored").iterdir()] == ["z.mp4"]
+
+
+def test_outputs_that_are_not_finite_fail_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Bright().eval()
+    nn.init.constant_(broken.offset, torch.nan)
+    monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(broken, CLASSES))
+    assert predict_files([video(tmp_path / "a.mp4", 3)], tmp_path / "out", device="cpu").num_failed == 1
+    assert "finite" in lines(tmp_path / "out")[-1]["error"]
+
+
+def test_a_stopped_video_begins_anew(tmp_path: Path) -> None:
+    video(tmp_path / "in" / "a.mp4", 5)
+    video(tmp_path / "in" / "b.mp4", 7)
+
+    def stop(done: int, total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", progress=stop)
+    assert len(lines(tmp_path / "out")) == 6
+    path = tmp_path / "out" / "predictions.jsonl"
+    path.write_text(
+        path.read_text() + json.dumps({"path": str(tmp_path / "in" / "b.mp4"), "frame": 0, "model": "bundled", "mirror": False}) + "\n"
+    )
+    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", resume=True)
+    assert (summary.num_pictures, summary.num_failed) == (2, 0)
+    assert [line.get("frame") for line in lines(tmp_path / "out")] == [*range(5), None, *range(7), None]
