@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
+from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
@@ -171,6 +172,13 @@ def predict(paths: list[Path], out: Path, model: str, force: bool, resume: bool,
         sys.exit(1)
 
 
+def damage(paths: list[Path], suite: str, out: Path, seed: int, draws: int, force: bool) -> None:
+    """Show what a suite of damage does to pictures: a grid of several draws for each."""
+    from pellucid.damage import damage_files
+
+    _print(damage_files(paths, suite, out, seed, draws, force))
+
+
 def data(dataset: str, source: Path | None) -> None:
     """Get a data set, check it, and keep it in $PELLUCID_HOME (~/.cache/pellucid)."""
     from pellucid import data
@@ -240,6 +248,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "evaluate": evaluate,
     "predict": predict,
+    "damage": damage,
     "data": data,
 }
 """Every command by name; `_command_parser` has their flags."""
@@ -266,6 +275,7 @@ EXAMPLES = {
     "compare": "compare reference --recipe base --epochs 4 --arms classify restore joint --seeds 3 --jobs 2",
     "evaluate": "evaluate runs/mine --track noise --json noise.json",
     "predict": "predict photos/ scan.png --out restored --model runs/mine",
+    "damage": "damage photo.jpg --suite art --out grid.png",
     "data": "data cifar10",
 }
 """A call of each that works, once there is what it names."""
@@ -276,6 +286,7 @@ USAGE = {
     "compare": "compare QUESTION [--recipe NAME] [--config FILE] [--out DIR] [--seeds N] [--SETTING VALUE ...] [options]",
     "evaluate": "evaluate MODEL [--track NAME] [--json FILE] [options]",
     "predict": "predict PATHS... --out DIR [--model MODEL] [options]",
+    "damage": "damage PATHS... --suite NAME --out FILE [--seed N] [options]",
     "data": "data NAME [--source PATH]",
 }
 """How each is called, in short; jsonargparse would list all forty settings of a recipe before every error."""
@@ -415,10 +426,17 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--force", action="store_true", help="write into a folder that has files in it")
             add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
             add("--mirror", action="store_true", help=MIRROR)
+        case "damage":
+            add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
+            add("--suite", choices=list(SUITES), required=True, help="the damage")
+            add("--out", type=Path, required=True, metavar="FILE", help="picture to write the grid to; must be new")
+            add("--seed", type=int, default=0, metavar="N", help="of the draws")
+            add("--draws", type=int, default=5, metavar="N", help="damaged versions of each picture")
+            add("--force", action="store_true", help="replace a grid that is there already")
         case "data":
             add("dataset", choices=list(DATASETS), help="what to get; 'shapes' is drawn, the rest is downloaded")
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
-    if command != "data":
+    if command not in ("damage", "data"):
         add("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
 
