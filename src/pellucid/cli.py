@@ -194,7 +194,8 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
 
     device = next(network.parameters()).device
     with ProgressBar(f"track {track}") as progress:
-        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, damages=metadata.damages)
+        kinds = {"damages": metadata.damages, "trained": metadata.trained_kinds}
+        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, **kinds)
 
 
 def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
