@@ -2,7 +2,7 @@
 
 Their strength is the severity from 1 to 5; between two severities the published parameters are interpolated. Images whose shorter side
 is nearer to CIFAR-10's 32 pixels than to ImageNet's 224 get the parameters of CIFAR-10-C, larger ones those of ImageNet-C, and lengths are
-scaled by the shorter side, so that they are the published ones at 32 and at 224 pixels. `results/corruptions.md` compares the damage with
+scaled by the shorter side, so that they are the published ones up to 32 and at 224 pixels. `results/corruptions.md` compares the damage with
 that of the original program.
 """
 
@@ -59,7 +59,7 @@ class Corruption:
 
         near_small = side * side < SMALL * LARGE
         published = torch.tensor(self.small if near_small else self.large, dtype=torch.float64, device=severity.device)
-        scale = side / (SMALL if near_small else LARGE)
+        scale = max(1, side / SMALL) if near_small else side / LARGE  # below 32 pixels, lengths would be nothing
         published *= published.new_tensor([scale if name.endswith("px") else 1.0 for name in self.parameters])
         below = severity.double().clamp(1, 5).sub(1)
         index = below.floor().clamp(max=3).long()
