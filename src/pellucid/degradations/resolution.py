@@ -42,8 +42,7 @@ def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
     for size in set(map(tuple, small.tolist())):
         chosen = (small == small.new_tensor(size)).all(dim=1)
         rows, columns = (_blocks(length, number, images) for length, number in zip(images.shape[2:], size, strict=True))
-        means = torch.stack([(rows == row).to(images.dtype) / (rows == row).sum() for row in range(size[0])]) @ images[chosen]
-        means = means @ torch.stack([(columns == column).to(images.dtype) / (columns == column).sum() for column in range(size[1])]).T
+        means = (_average(rows, size[0], images) @ images[chosen]) @ _average(columns, size[1], images).T
         result[chosen] = means.index_select(2, rows).index_select(3, columns)
     return result
 
@@ -53,3 +52,11 @@ def _blocks(length: int, number: int, like: Tensor) -> Tensor:
     import torch
 
     return ((torch.arange(length, device=like.device) + 0.5) * (number / length)).floor().long().clamp(max=number - 1)
+
+
+def _average(blocks: Tensor, number: int, like: Tensor) -> Tensor:
+    """The matrix (number, length) that takes the mean over the pixels of each block."""
+    from torch.nn.functional import one_hot
+
+    members = one_hot(blocks, number).T.to(like.dtype)
+    return members / members.sum(dim=1, keepdim=True)
