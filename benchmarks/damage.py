@@ -20,17 +20,17 @@ from typing import Any, NamedTuple
 
 os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
 
-import albumentations as A  # noqa: E402
-import cv2  # noqa: E402
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
 
-from pellucid.degradations import DEGRADATIONS  # noqa: E402
-from pellucid.provenance import provenance  # noqa: E402
-from pellucid.seeding import generator  # noqa: E402
-from pellucid.training.memory import keep_memory  # noqa: E402
+from pellucid.degradations import DEGRADATIONS
+from pellucid.provenance import provenance
+from pellucid.seeding import generator
+from pellucid.training.memory import keep_memory
 
 RESULTS = Path(__file__).parents[1] / "results" / "damage-speed.json"
 

@@ -62,7 +62,9 @@ def test_severities_between_the_published_ones_are_interpolated() -> None:
     assert photons.tolist() == pytest.approx([500, 375, 100, 62.5, 50])
 
 
-@pytest.mark.parametrize(("side", "radius"), [(8, 1.5), (32, 1.5), (64, 3.0), (84, 1.5 * 84 / 32), (85, 10 * 85 / 224), (224, 10.0), (448, 20.0)])
+@pytest.mark.parametrize(
+    ("side", "radius"), [(8, 1.5), (32, 1.5), (64, 3.0), (84, 1.5 * 84 / 32), (85, 10 * 85 / 224), (224, 10.0), (448, 20.0)]
+)
 def test_lengths_follow_the_side_and_the_nearer_data_set(side: int, radius: float) -> None:
     assert CORRUPTIONS["defocus_blur"].at(torch.tensor([5.0]), side)[0].item() == pytest.approx(radius)
 

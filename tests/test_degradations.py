@@ -22,7 +22,7 @@ from pellucid.seeding import generator
 DEVICES = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
 
 UNORDERED = {"glass_blur_c", "frost_c", "elastic_transform_c"}
-"""Corruptions whose published severities are not ordered by the error of their pixels; `test_corruptions.py` compares each with its source."""
+"""Corruptions whose published severities are not ordered by the error of their pixels; `test_corruptions.py` has what they are."""
 
 every_degradation = pytest.mark.parametrize("degradation", DEGRADATIONS.values(), ids=DEGRADATIONS)
 

@@ -175,7 +175,9 @@ def test_relative_strengths_are_parts_of_the_shorter_side() -> None:
 
 
 def test_only_lengths_are_relative() -> None:
-    with pytest.raises(UserError, match=r"Expected relative strengths of a length in pixels, found relative jpeg .quality of libjpeg.; leave"):
+    with pytest.raises(
+        UserError, match=r"Expected relative strengths of a length in pixels, found relative jpeg .quality of libjpeg.; leave"
+    ):
         Step("jpeg", 50, relative=True)
 
 

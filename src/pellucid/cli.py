@@ -194,8 +194,8 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
 
     device = next(network.parameters()).device
     with ProgressBar(f"track {track}") as progress:
-        kinds = {"damages": metadata.damages, "trained": metadata.trained_kinds}
-        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, **kinds)
+        damages, trained, on = metadata.damages, metadata.trained_kinds, TRACKS[track]
+        return evaluate(network, dataset, on, limit=limit, device=device, progress=progress, damages=damages, trained=trained)
 
 
 def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:

@@ -58,7 +58,7 @@ DEGRADATIONS = {
     "rician_noise":      Degradation(rician_noise,      "sigma on the [0, 1] scale", (0, 1),   (0.02, 0.2), "MRI"),
     "low_dose":          Degradation(low_dose,          "photons in a clear pixel",  (1, inf), (3000, 100), "Beer-Lambert"),
     "defocus_blur":      Degradation(defocus_blur,      "radius in pixels",          (0, 100), (0.7, 4),    "ImageNet-C, 3 to 10"),
-    "motion_blur":       Degradation(motion_blur,       "length in pixels",          (0, 200), (2, 12),     "ImageNet-C, trails of about 5 to 20"),
+    "motion_blur":       Degradation(motion_blur,       "length in pixels",          (0, 200), (2, 12),     "ImageNet-C, about 5 to 20"),
     "fog":               Degradation(fog,               "optical depth at the horizon", (0, 20), (0.5, 4),  "Koschmieder 1924"),
     "rain":              Degradation(rain,              "share of the pixels in streaks", (0, 1), (0.05, 0.4), "own"),
     "low_light":         Degradation(low_light,         "stops of underexposure",    (0, 10),  (1, 5),      "own, noise of a small sensor"),
@@ -68,7 +68,8 @@ DEGRADATIONS = {
     "stains":            Degradation(stains,            "side in pixels",            (0, inf), (4, 16),     "own"),
     "scratches":         Degradation(scratches,         "number",                    (0, 50),  (2, 20),     "own",
                                      mask=scratch_mask, fill=scratch_colour),
-    "tears":             Degradation(tears,             "width in pixels",           (0, inf), (2, 10),     "own", mask=tear_mask, fill=paper),
+    "tears":             Degradation(tears,             "width in pixels",           (0, inf), (2, 10),     "own",
+                                     mask=tear_mask, fill=paper),
 }
 DEGRADATIONS |= {
     f"{content}_square": Degradation(square_of(content), "side in pixels", (0, inf), (4, 16), "Cutout, 16",

@@ -38,8 +38,8 @@ DEAD_ZONE = 1 / 6
 def video_compression(images: Tensor, quantiser: Tensor, _generator: Generator) -> Tensor:
     """Quantises the cosine transform of 8 x 8 blocks with one step for all frequencies, as H.264 does, with colour at half resolution.
 
-    quantiser: (B,) H.264's parameter from 0 to 51: the step is 1 of 255 levels at 4 and doubles with every 6. Without a codec's prediction and
-    deblocking filter: what is left are blocks and smeared detail, as in surveillance video of a low bit rate.
+    quantiser: (B,) H.264's parameter from 0 to 51: the step is 1 of 255 levels at 4 and doubles with every 6. Without a codec's prediction
+    and deblocking filter: what is left are blocks and smeared detail, as in surveillance video of a low bit rate.
     """
     import torch
     from torch.nn.functional import avg_pool2d, interpolate, pad

@@ -73,9 +73,10 @@ def zoom_blur(images: Tensor, last: Tensor, step: Tensor, _generator: Generator)
     for greatest, by in set(map(tuple, zooms.tolist())):
         chosen = (zooms == zooms.new_tensor((greatest, by))).all(dim=1)
         num_steps = int((greatest - 1) / by + 1e-3)
-        total = 2 * images[chosen]
+        part = images[chosen].contiguous(memory_format=torch.channels_last)  # in which torch magnifies twice as fast
+        total = 2 * part
         for index in range(1, num_steps + 1):
-            total += magnify(images[chosen], 1 + index * by)
+            total += magnify(part, 1 + index * by)
         result[chosen] = total / (num_steps + 2)
     return result.clamp_(0, 1)
 

@@ -47,7 +47,7 @@ def rician_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:
 
     num, _, height, width = images.shape
     noise = torch.randn((2, num, 1, height, width), generator=generator, device=images.device, dtype=images.dtype)
-    real, imaginary = noise.mul_(sigma.view(-1, 1, 1, 1))
+    real, imaginary = noise.mul_(sigma.view(-1, 1, 1, 1)).unbind()
     return real.add(images).square_().add_(imaginary.square_()).sqrt_().clamp_(0, 1)
 
 

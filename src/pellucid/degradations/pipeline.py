@@ -41,7 +41,8 @@ class Step:
     def __post_init__(self) -> None:
         if self.relative and not self.degradation.is_length:
             raise UserError(
-                f"Expected relative strengths of a length in pixels, found relative {self.name} ({self.degradation.unit}); leave relative out."
+                f"Expected relative strengths of a length in pixels, found relative {self.name} ({self.degradation.unit}); "
+                "leave relative out."
             )
         least, greatest = self.degradation.valid_range
         if not least <= self.low <= self.highest <= greatest:

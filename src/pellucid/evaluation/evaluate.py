@@ -31,10 +31,10 @@ class Evaluation:
     """The figures of one model on one track; units as in `Metrics.compute`.
 
     dataset, split: which images were measured, see `Dataset`; num_images: the first so many of them; metrics: means over the levels, but
-    for `broken`, their sum; levels: the figures of each level of a track with several; groups: of a track with groups of levels the mean
-    over each, and over all that are not seen, if there are any, as `UNSEEN`; seen: the groups whose damage the model has trained on; kinds: the figures of the images that have
-    each kind of damage, where the track draws it for each image; per_image: for every level, the columns
-    of `Metrics.per_image`, in the order of the data set, for paired tests.
+    for `broken`, their sum; levels: the figures of each level of a track with several; kinds: the figures of the images that have each
+    kind of damage, where the track draws it for each image; per_image: for every level, the columns of `Metrics.per_image`, in the order
+    of the data set, for paired tests; groups: of a track with groups of levels the mean over each, and over all that are not seen, if
+    there are any, as `UNSEEN`; seen: the groups whose damage the model has trained on.
     """
 
     track: str
@@ -64,7 +64,9 @@ class Evaluation:
     def rows(self) -> dict[str, Scores]:
         """The figures of each level, group of levels or kind of damage by its name, and at the end those of the track."""
         if self.groups:
-            return {f"{name} (seen)" if name in self.seen else name: scores for name, scores in self.groups.items()} | {"mean": self.metrics}
+            return {f"{name} (seen)" if name in self.seen else name: scores for name, scores in self.groups.items()} | {
+                "mean": self.metrics
+            }
         kinds = {f"{kind.replace('_', ' ')} ({scores['num_images']:,})": scores for kind, scores in self.kinds.items()}
         return {**self.levels, **kinds, "mean" if self.levels or kinds else self.track: self.metrics}
 
@@ -110,9 +112,9 @@ def evaluate(
 ) -> Evaluation:
     """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
 
-    limit: only the first so many images; damages: the kinds of damage that the model tells apart, `ModelMetadata.damages`; trained:
-    those that it was trained on, `ModelMetadata.trained_kinds`. The damage of an image depends on its index in `dataset`; see `damage`. The network computes in the
-    precision of `choose_precision`, the metrics in float32. Raises `UserError` if there is no image to measure on.
+    limit: only the first so many images; damages: the kinds of damage that the model tells apart, `ModelMetadata.damages`; trained: those
+    that it was trained on, `ModelMetadata.trained_kinds`. The damage of an image depends on its index in `dataset`; see `damage`. The
+    network computes in the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there is no image to measure on.
     """
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
