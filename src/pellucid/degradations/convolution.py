@@ -30,11 +30,11 @@ def convolve(images: Tensor, kernels: Tensor, border: Literal["replicate", "refl
     if side < LARGE:
         # One group for each image and channel, so that each image has its own kernel.
         weight = kernels.repeat_interleave(channels, dim=0).unsqueeze(1)
-        result = conv2d(padded.reshape(1, num * channels, *padded.shape[2:]), weight, groups=num * channels)
+        result: Tensor = conv2d(padded.reshape(1, num * channels, *padded.shape[2:]), weight, groups=num * channels)
         return result.view(images.shape)
     size = [_smooth(length) for length in padded.shape[2:]]
     spectrum = torch.fft.rfft2(padded, s=size) * torch.fft.rfft2(kernels, s=size).conj().unsqueeze(1)
-    result: Tensor = torch.fft.irfft2(spectrum, s=size)[..., :height, :width]
+    result = torch.fft.irfft2(spectrum, s=size)[..., :height, :width]
     return result.contiguous()
 
 
