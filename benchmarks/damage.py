@@ -1,11 +1,12 @@
-"""Images a second of the degradations on one core, beside those of albumentations 2.0.8 for the same operations.
+r"""Images a second of the degradations on one core, beside those of albumentations 2.0.8 for the same operations.
 
-    pip install --target /tmp/albumentations albumentations==2.0.8   # its last release under the MIT licence
+    pip install --target /tmp/albumentations --no-deps albumentations==2.0.8 albucore==0.0.24 stringzilla simsimd \
+        pydantic pydantic-core annotated-types typing-inspection   # 2.0.8 is its last release under the MIT licence
     PYTHONPATH=/tmp/albumentations python benchmarks/damage.py
 
 Each library gets images as it works on them: ours batches of float32, albumentations one uint8 image after the other. The strengths are
-drawn for each image from the same range. Both take turns, and the fastest turn of each counts. Nothing else may run meanwhile. Results go
-to `results/damage-speed.json`.
+from the same range. Both take turns, and the fastest turn of each counts, in time of the core. Nothing else may run meanwhile. Results go to
+`results/damage-speed.json`.
 """
 
 import argparse

@@ -108,7 +108,7 @@ SUITES["medical"] = Pipeline(  # MRI, CT, X-rays
         Step("low_resolution", 1.5, 4, probability=0.35),
         Step("rician_noise", 0.02, 0.12, probability=0.5),
         Step("low_dose", 100, 2000, probability=0.3),
-        Step("lost_region", 0.1, 0.3, probability=0.2, relative=True),
+        Step("black_square", 0.1, 0.3, probability=0.2, relative=True),  # without signal
     ),
     at_most=3,
 )
