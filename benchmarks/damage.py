@@ -5,8 +5,8 @@ r"""Images a second of the degradations on one core, beside those of albumentati
     PYTHONPATH=/tmp/albumentations python benchmarks/damage.py
 
 Each library gets images as it works on them: ours batches of float32, albumentations one uint8 image after the other. The strengths are
-from the same range. Both take turns, and the fastest turn of each counts, in time of the core. Nothing else may run meanwhile. Results go to
-`results/damage-speed.json`.
+drawn from the same range. Both take turns, and the fastest turn of each counts, in time of the core. Nothing else may run meanwhile.
+Results go to `results/damage-speed.json`.
 """
 
 import argparse
