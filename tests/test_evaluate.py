@@ -17,7 +17,7 @@ from pellucid.degradations import Pipeline, Step
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, Level, Track
 from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
-from pellucid.evaluation.evaluate import Evaluation, batches, evaluate, measure
+from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate, measure
 from pellucid.evaluation.tracks import damage
 from pellucid.metrics import MAX_PSNR, psnr_of
 
@@ -60,13 +60,30 @@ def test_json(track: Track, dataset: Dataset) -> None:
     assert found["track"] == track.name
     assert found["num_images"] == NUM
     assert isinstance(found["num_images"], int)
-    assert (found["mask_psnr"] is not None) == any("occlusion" in level.pipeline.kinds for level in track.levels)
+    destroyed = {"occlusion", "scratches", "tears"}
+    assert (found["mask_psnr"] is not None) == any(destroyed & set(level.pipeline.kinds) for level in track.levels)
     if len(track.levels) == 1:
         assert "levels" not in found
     else:
         assert list(found["levels"]) == [level.name for level in track.levels]
         for name in ("accuracy", "psnr", "ssim", "input_psnr"):
             assert found[name] == pytest.approx(np.mean([scores[name] for scores in found["levels"].values()]))
+
+
+def test_seen_and_unseen_corruptions(dataset: Dataset) -> None:
+    evaluation = evaluate(do_nothing, dataset, TRACKS["corruptions"], limit=4, trained=("gaussian_noise", "jpeg", "occlusion"))
+    found = evaluation.to_json()
+    assert found["seen"] == ["gaussian_noise", "jpeg_compression"]
+    assert len(found["groups"]) == 16
+    levels, groups = found["levels"], found["groups"]
+    snow = [levels[f"snow={severity}"]["psnr"] for severity in range(1, 6)]
+    assert groups["snow"]["psnr"] == pytest.approx(np.mean(snow))
+    unseen = [scores["psnr"] for name, scores in groups.items() if name not in ("gaussian_noise", "jpeg_compression", UNSEEN)]
+    assert len(unseen) == 13
+    assert groups[UNSEEN]["psnr"] == pytest.approx(np.mean(unseen))
+    assert found["psnr"] == pytest.approx(np.mean([scores["psnr"] for name, scores in groups.items() if name != UNSEEN]))
+    assert list(evaluation.rows())[:2] == ["gaussian_noise (seen)", "shot_noise"]
+    assert list(evaluation.rows())[-2:] == [UNSEEN, "mean"]
 
 
 def shown(evaluation: Evaluation) -> str:

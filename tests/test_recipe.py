@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pellucid.cli import parse
-from pellucid.degradations import SUITES
+from pellucid.degradations import SUITES, Pipeline, Step
 from pellucid.errors import UserError
 from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, completed, differences, settings
 
@@ -84,6 +84,13 @@ def test_what_has_no_meaning_is_refused() -> None:
         Recipe(damage="nope")
     with pytest.raises(UserError, match="validation"):
         DataConfig(validation=-1)
+
+
+def test_steps_from_before_relative_lengths_are_completed() -> None:
+    recipe = replace(RECIPES["quick"], damage=Pipeline((Step("gaussian_blur", 1), Step("occlusion", 0.25, relative=True))))
+    older = settings(recipe)
+    del older["damage"]["steps"][0]["relative"]
+    assert completed(older) == settings(recipe)
 
 
 def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they_existed() -> None:

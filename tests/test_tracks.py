@@ -1,7 +1,9 @@
 """The tracks are those of the protocol, and their damage is the same bytes for everyone."""
 
 import hashlib
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,9 +12,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from pellucid.batch import Damage
-from pellucid.degradations import FILL
+from pellucid.degradations import CORRUPTIONS, FILL, SUITES
 from pellucid.evaluation import TRACKS, Level, Track
-from pellucid.evaluation.tracks import damage
+from pellucid.evaluation.tracks import damage, seen
 
 # The first 12 hexadecimal digits of the sha256 of the damaged images and their masks. A change of one of them is a change of the protocol:
 # no figure from before it may be compared with one from after it.
@@ -48,6 +50,11 @@ GOLDEN = {
     ("contents", "picture"): "56ccfb24b7c0",
     ("everyday", "everyday"): "f6f8f08757a4",
     ("low-label", "reference"): "e1f596aee24e",
+}
+GOLDEN |= {  # so many that they have a file
+    (track, level): digits
+    for track, levels in json.loads((Path(__file__).parent / "golden" / "tracks.json").read_text()).items()
+    for level, digits in levels.items()
 }
 
 
@@ -132,6 +139,27 @@ def test_a_batch_must_have_an_index_for_every_image() -> None:
     track = TRACKS["clean"]
     with pytest.raises(ValueError, match="shorter"):
         damage(track, track.levels[0], pictures(3), [0, 1])
+
+
+def test_the_corruptions_are_fifteen_groups_of_five_severities() -> None:
+    track = TRACKS["corruptions"]
+    assert track.groups == tuple(CORRUPTIONS)
+    assert [level.name for level in track.levels if level.group == "snow"] == [f"snow={severity}" for severity in range(1, 6)]
+    assert not any(other.groups for other in TRACKS.values() if other is not track)
+
+
+@pytest.mark.parametrize(
+    ("trained", "expected"),
+    [
+        ((), ()),
+        (SUITES["reference"].kinds, ("gaussian_noise",)),
+        (("jpeg", "gaussian_blur", "snow_c", "poisson_noise"), ("shot_noise", "snow", "jpeg_compression")),
+        (SUITES["driving"].kinds, ("defocus_blur", "motion_blur", "snow", "fog", "jpeg_compression")),
+    ],
+)
+def test_what_a_training_has_seen(trained: tuple[str, ...], expected: tuple[str, ...]) -> None:
+    assert seen(TRACKS["corruptions"], trained) == expected
+    assert seen(TRACKS["noise"], trained) == ()
 
 
 def test_noise_levels() -> None:

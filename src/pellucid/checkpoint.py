@@ -18,6 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import nn
 
+from pellucid.degradations import DEGRADATIONS, SUITES
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
@@ -51,6 +52,16 @@ class ModelMetadata:
     commit: str = ""
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     image_size: int = 32
+
+    @property
+    def trained_kinds(self) -> tuple[str, ...]:
+        """The kinds of damage that its training images had, as far as the recipe names some that there still are."""
+        damage = self.recipe.get("damage", {})
+        suites = [damage] if isinstance(damage, str) else damage.get("weights", {})
+        steps = [] if isinstance(damage, str) else damage.get("steps", ())
+        rows = {step["name"]: DEGRADATIONS[step["name"]] for step in steps if step["name"] in DEGRADATIONS}
+        own = [row.kind or name for name, row in rows.items()]
+        return tuple(dict.fromkeys([*own, *(kind for suite in suites if suite in SUITES for kind in SUITES[suite].kinds)]))
 
 
 def save_model(folder: Path, network: nn.Module, metadata: ModelMetadata, dtype: torch.dtype = torch.float32) -> None:
@@ -174,9 +185,9 @@ its classes; what it paints where pixels are lost is a guess. Don't take a resto
 
 
 def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The table rows of a track: the track, its levels and its kinds of damage."""
+    """The table rows of a track: the track, its levels, or groups of them, and its kinds of damage."""
     yield f"`{track}`", figures
-    for part in ("levels", "kinds"):
+    for part in ("groups" if "groups" in figures else "levels", "kinds"):
         yield from ((f"— {name.replace('_', ' ')}", scores) for name, scores in figures.get(part, {}).items())
 
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
+from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import PAIRS, PROTOCOL_SEED, TRACKS
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
@@ -178,6 +179,13 @@ def predict(paths: list[Path], out: Path, model: str, force: bool, resume: bool,
         sys.exit(1)
 
 
+def damage(paths: list[Path], suite: str, out: Path, seed: int, draws: int, force: bool) -> None:
+    """Show what a suite of damage does to pictures: a grid of several draws for each."""
+    from pellucid.damage import damage_files
+
+    _print(damage_files(paths, suite, out, seed, draws, force))
+
+
 def data(dataset: str, path: Path | None, source: Path | None) -> None:
     """Get a data set, check it and keep it in $PELLUCID_HOME (~/.cache/pellucid); or inspect a folder or a table of pictures."""
     from pellucid import data
@@ -204,7 +212,8 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
 
     device = next(network.parameters()).device
     with ProgressBar(f"track {track}") as progress:
-        return evaluate(network, dataset, TRACKS[track], limit=limit, device=device, progress=progress, damages=metadata.damages)
+        damages, trained, on = metadata.damages, metadata.trained_kinds, TRACKS[track]
+        return evaluate(network, dataset, on, limit=limit, device=device, progress=progress, damages=damages, trained=trained)
 
 
 def _report_skipped(splits: "Splits", dataset: str) -> None:
@@ -264,6 +273,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "compare": compare,
     "evaluate": evaluate,
     "predict": predict,
+    "damage": damage,
     "data": data,
 }
 """Every command by name; `_command_parser` has their flags."""
@@ -290,6 +300,7 @@ EXAMPLES = {
     "compare": "compare reference --recipe base --epochs 4 --arms classify restore joint --seeds 3 --jobs 2",
     "evaluate": "evaluate runs/mine --track noise --json noise.json",
     "predict": "predict photos/ scan.png --out restored --model runs/mine",
+    "damage": "damage photo.jpg --suite art --out grid.png",
     "data": "data inspect photos/",
 }
 """A call of each that works, once there is what it names."""
@@ -300,6 +311,7 @@ USAGE = {
     "compare": "compare QUESTION [--recipe NAME] [--config FILE] [--out DIR] [--seeds N] [--SETTING VALUE ...] [options]",
     "evaluate": "evaluate MODEL [--track NAME] [--json FILE] [options]",
     "predict": "predict PATHS... --out DIR [--model MODEL] [options]",
+    "damage": "damage PATHS... --suite NAME --out FILE [--seed N] [options]",
     "data": "data {NAME [--source PATH] | inspect PATH}",
 }
 """How each is called, in short; jsonargparse would list all forty settings of a recipe before every error."""
@@ -441,11 +453,18 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--force", action="store_true", help="write into a folder that has files in it")
             add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
             add("--mirror", action="store_true", help=MIRROR)
+        case "damage":
+            add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
+            add("--suite", choices=list(SUITES), required=True, help="the damage")
+            add("--out", type=Path, required=True, metavar="FILE", help="picture to write the grid to; must be new")
+            add("--seed", type=int, default=0, metavar="N", help="of the draws")
+            add("--draws", type=int, default=5, metavar="N", help="damaged versions of each picture")
+            add("--force", action="store_true", help="replace a grid that is there already")
         case "data":
             add("dataset", choices=[*DATASETS, INSPECT], help="what to get: 'shapes' is drawn, the rest is downloaded; or 'inspect'")
             add("path", nargs="?", type=Path, help="with 'inspect': a folder of pictures, or a table of them")
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
-    if command != "data":
+    if command not in ("damage", "data"):
         add("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
 

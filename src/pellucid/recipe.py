@@ -240,6 +240,8 @@ def completed(older: dict[str, Any]) -> dict[str, Any]:
         part, _, setting = old.partition(".")
         if setting in filled.get(part, {}):
             filled[part][new.partition(".")[2]] = filled[part].pop(setting)
+    if isinstance(damage := filled.get("damage"), dict) and "steps" in damage:  # steps have not always had relative lengths
+        filled["damage"] = damage | {"steps": [{"relative": False} | step for step in damage["steps"]]}
     for name, value in BEFORE.items():
         *parts, setting = name.split(".")
         section = filled

@@ -39,3 +39,8 @@ class Degradation:
     mask: DegradationFunction | None = None
     fill: FillFunction | None = None
     kind: str | None = None
+
+    @property
+    def is_length(self) -> bool:
+        """Whether strengths are lengths, which may be relative to the image's side."""
+        return self.unit.endswith("in pixels")

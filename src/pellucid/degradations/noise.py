@@ -1,4 +1,4 @@
-"""Gaussian noise."""
+"""Noise: of sensors (Gaussian, Poisson, impulses), of MRI (Rician) and of X-rays at low dose."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+
+OPACITY = 4.0
+"""Natural logarithm by which a white pixel of a radiograph attenuates: about 2 % of the photons come through."""
 
 
 def gaussian_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:
@@ -18,3 +21,56 @@ def gaussian_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tenso
 
     noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
     return noise.mul_(sigma.view(-1, 1, 1, 1)).add_(images).clamp_(0, 1)
+
+
+def poisson_noise(images: Tensor, photons: Tensor, generator: Generator) -> Tensor:
+    """Replaces every value by a count of photons, divided by that expected for white; photons: (B,) that number, at least 1."""
+    photons = photons.to(images.dtype).view(-1, 1, 1, 1)
+    return _poisson(images * photons, generator).div_(photons).clamp_(0, 1)
+
+
+def impulse_noise(images: Tensor, share: Tensor, generator: Generator) -> Tensor:
+    """Sets values, each channel by itself, to 0 or 1 with equal probability ("salt and pepper"); share: (B,) of the values, 0 to 1."""
+    import torch
+
+    lots = torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32)
+    half = share.to(torch.float32).view(-1, 1, 1, 1) / 2
+    return images.masked_fill(lots < half, 0).masked_fill_(lots > 1 - half, 1)
+
+
+def rician_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:
+    """Noise of MRI: the magnitude of a complex signal, both parts of which have Gaussian noise (Gudbjartsson and Patz 1995).
+
+    sigma: (B,) standard deviation of each part on the [0, 1] scale. The noise is the same in all channels, so that grey images stay grey.
+    """
+    import torch
+
+    num, _, height, width = images.shape
+    noise = torch.randn((2, num, 1, height, width), generator=generator, device=images.device, dtype=images.dtype)
+    real, imaginary = noise.mul_(sigma.view(-1, 1, 1, 1)).unbind()
+    return real.add(images).square_().add_(imaginary.square_()).sqrt_().clamp_(0, 1)
+
+
+def low_dose(images: Tensor, photons: Tensor, generator: Generator) -> Tensor:
+    """Noise of X-ray images and CT: counts of photons behind an attenuating body (law of Beer and Lambert), their logarithm shown.
+
+    photons: (B,) in a pixel of the unattenuated beam, at least 1. Bright is what attenuates, as in radiographs, so that bright regions are
+    noisy. What the noise changes is the same in all channels, so that grey images stay grey.
+    """
+    photons = photons.to(images.dtype).view(-1, 1, 1, 1)
+    grey = images.mean(dim=1, keepdim=True)
+    counts = _poisson(photons * (-OPACITY * grey).exp_(), generator).clamp_(min=0.5)  # a pixel without a photon is not infinitely dense
+    return (images + counts.div_(photons).log_().div_(-OPACITY).sub_(grey)).clamp_(0, 1)
+
+
+def _poisson(rates: Tensor, generator: Generator) -> Tensor:
+    """Counts with these expectations (B, ...), each image's from a generator of its own: how much one draws depends on its rates."""
+    import torch
+
+    seeds = torch.randint(2**62, (len(rates),), generator=generator, device=rates.device)
+    rates = rates.contiguous()
+    counts = torch.empty_like(rates)
+    for index, seed in enumerate(seeds.tolist()):
+        own = torch.Generator(rates.device).manual_seed(seed)
+        counts[index] = torch.poisson(rates[index], generator=own)
+    return counts

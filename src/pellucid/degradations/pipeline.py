@@ -29,14 +29,21 @@ class Step:
         low: the smallest strength, in the degradation's unit; strengths are drawn uniformly.
         high: the largest strength; `None` for a fixed strength, `low`.
         probability: of applying this step to an image, from 0 to 1.
+        relative: the strengths are parts of the image's shorter side: 0.1 is 3.2 pixels at 32, and 22.4 pixels at 224. Lengths only.
     """
 
     name: str
     low: float
     high: float | None = None
     probability: float = 1.0
+    relative: bool = False
 
     def __post_init__(self) -> None:
+        if self.relative and not self.degradation.is_length:
+            raise UserError(
+                f"Expected relative strengths of a length in pixels, found relative {self.name} ({self.degradation.unit}); "
+                "leave relative out."
+            )
         least, greatest = self.degradation.valid_range
         if not least <= self.low <= self.highest <= greatest:
             raise UserError(
@@ -113,6 +120,8 @@ class Pipeline:
         for step, chosen in zip(self.steps, self._choose(images, generator), strict=True):
             uniform = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32)
             strength = step.low + (step.highest - step.low) * uniform
+            if step.relative:
+                strength = strength * min(images.shape[2:])
             if chosen is None:
                 images, destroyed = step.apply(images, strength, generator)
                 mask = mask | destroyed

@@ -1,4 +1,4 @@
-"""Low resolution: images downsampled and upsampled again."""
+"""Low resolution: images downsampled and upsampled again, smoothly or as blocks."""
 
 from __future__ import annotations
 
@@ -27,3 +27,36 @@ def low_resolution(images: Tensor, factor: Tensor, _generator: Generator) -> Ten
         # antialias=True here too: it has no smoothing effect when upsampling, but without it torch uses a = -0.75.
         result[chosen] = interpolate(small, size, mode="bicubic", antialias=True).clamp(0, 1)
     return result
+
+
+def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
+    """Shows each image as blocks of one colour, the mean of their pixels: Pillow's `BOX` down and up.
+
+    images: (B, 3, H, W) in [0, 1]; factor: (B,) of the sides, from 0 to 1. The small image has max(1, floor(factor H)) rows, and likewise
+    for columns; images of equal small size are resized together.
+    """
+    import torch
+
+    result = torch.empty_like(images)
+    small = torch.stack([(length * factor.double() + 1e-6).floor().clamp(min=1) for length in images.shape[2:]], dim=1).long()
+    for size in set(map(tuple, small.tolist())):
+        chosen = (small == small.new_tensor(size)).all(dim=1)
+        rows, columns = (_blocks(length, number, images) for length, number in zip(images.shape[2:], size, strict=True))
+        means = (_average(rows, size[0], images) @ images[chosen]) @ _average(columns, size[1], images).T
+        result[chosen] = means.index_select(2, rows).index_select(3, columns)
+    return result
+
+
+def _blocks(length: int, number: int, like: Tensor) -> Tensor:
+    """For each of `length` pixels which of `number` blocks it lies in."""
+    import torch
+
+    return ((torch.arange(length, device=like.device) + 0.5) * (number / length)).floor().long().clamp(max=number - 1)
+
+
+def _average(blocks: Tensor, number: int, like: Tensor) -> Tensor:
+    """The matrix (number, length) that takes the mean over the pixels of each block."""
+    from torch.nn.functional import one_hot
+
+    members = one_hot(blocks, number).T.to(like.dtype)
+    return members / members.sum(dim=1, keepdim=True)

@@ -1,6 +1,6 @@
 """Evaluates a model on a track."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,14 @@ from pellucid.batch import Batch, Damage, Output, from_pixels
 from pellucid.data import Dataset, Photos
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
-from pellucid.evaluation.tracks import PAIRS, Level, Track, damage
+from pellucid.evaluation.tracks import PAIRS, Level, Track, damage, seen
 from pellucid.metrics import FIGURES, Figure, Metrics, Scores
 
 Progress = Callable[[int, int], None]
 """Is told after each batch how many images are done, over all levels, and how many there are."""
+
+UNSEEN = "unseen"
+"""The name of the mean over the groups of levels that a model has not seen in its training."""
 
 BROKEN = "*"
 """Marks figures of a model some of whose outputs are not finite."""
@@ -28,9 +31,10 @@ class Evaluation:
     """The figures of one model on one track; units as in `Metrics.compute`.
 
     dataset, split: which images were measured, see `Dataset`; num_images: the first so many of them; metrics: means over the levels, but
-    for `broken`, their sum; levels: the figures of each level of a track with several; kinds: the figures of the images that have
-    each kind of damage, where the track draws it for each image; per_image: for every level, the columns
-    of `Metrics.per_image`, in the order of the data set, for paired tests.
+    for `broken`, their sum; levels: the figures of each level of a track with several; kinds: the figures of the images that have each
+    kind of damage, where the track draws it for each image; per_image: for every level, the columns of `Metrics.per_image`, in the order
+    of the data set, for paired tests; groups: of a track with groups of levels the mean over each, and over all that are not seen, if
+    there are any, as `UNSEEN`; seen: the groups whose damage the model has trained on.
     """
 
     track: str
@@ -41,6 +45,8 @@ class Evaluation:
     levels: dict[str, Scores]
     per_image: dict[str, dict[str, Tensor]] = field(repr=False, compare=False)
     kinds: dict[str, Scores] = field(default_factory=dict)
+    groups: dict[str, Scores] = field(default_factory=dict)
+    seen: tuple[str, ...] = ()
 
     @property
     def images(self) -> str:
@@ -49,12 +55,18 @@ class Evaluation:
 
     def to_json(self) -> dict[str, Any]:
         """What the command line writes; a figure without a meaning is null, and only a track with several levels has `levels`."""
-        parts = {name: part for name, part in (("levels", self.levels), ("kinds", self.kinds)) if part}
+        parts: dict[str, Any] = {name: part for name in ("groups", "levels", "kinds") if (part := getattr(self, name))}
+        if self.groups:
+            parts["seen"] = list(self.seen)
         measured = {"track": self.track, "dataset": self.dataset, "split": self.split, "num_images": self.num_images}
         return {**measured, **self.metrics, **parts}
 
     def rows(self) -> dict[str, Scores]:
-        """The figures of each level or kind of damage by its name, and at the end those of the track."""
+        """The figures of each level, group of levels or kind of damage by its name, and at the end those of the track."""
+        if self.groups:
+            return {f"{name} (seen)" if name in self.seen else name: scores for name, scores in self.groups.items()} | {
+                "mean": self.metrics
+            }
         kinds = {f"{kind.replace('_', ' ')} ({scores['num_images']:,})": scores for kind, scores in self.kinds.items()}
         return {**self.levels, **kinds, "mean" if self.levels or kinds else self.track: self.metrics}
 
@@ -96,12 +108,13 @@ def evaluate(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     damages: Sequence[str] = (),
+    trained: Collection[str] = (),
 ) -> Evaluation:
     """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
 
-    limit: only the first so many images; damages: the kinds of damage that the model tells apart, `ModelMetadata.damages`. The damage of an
-    image depends on its index in `dataset`; see `damage`. The network computes in the
-    precision of `choose_precision`, the metrics in float32. Raises `UserError` if there is no image to measure on.
+    limit: only the first so many images; damages: the kinds of damage that the model tells apart, `ModelMetadata.damages`; trained: those
+    that it was trained on, `ModelMetadata.trained_kinds`. The damage of an image depends on its index in `dataset`; see `damage`. The
+    network computes in the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there is no image to measure on.
     """
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
@@ -114,6 +127,7 @@ def evaluate(
         device=device,
         progress=progress,
         damages=damages,
+        trained=trained,
     )
 
 
@@ -128,6 +142,7 @@ def measure(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     damages: Sequence[str] = (),
+    trained: Collection[str] = (),
 ) -> Evaluation:
     """`evaluate` for what must see more than the damaged image, such as the true mask."""
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
@@ -154,6 +169,8 @@ def measure(
         levels=levels if len(levels) > 1 else {},
         per_image={name: metrics.per_image() for name, metrics in accumulators.items()},
         kinds=accumulators[track.levels[0].name].compute_by_kind() if len(track.levels) == 1 else {},
+        groups=_by_group(track, levels, seen(track, trained)),
+        seen=seen(track, trained),
     )
 
 
@@ -178,6 +195,14 @@ def _damaged(dataset: Dataset) -> Photos:
             f"Expected a data set with damaged versions of its images for track '{PAIRS}', found {dataset.name}; choose another."
         )
     return dataset.damaged
+
+
+def _by_group(track: Track, levels: dict[str, Scores], seen: Collection[str]) -> dict[str, Scores]:
+    """The means over the levels of each group, and over those of all groups that are not seen."""
+    members = {group: [levels[level.name] for level in track.levels if level.group == group] for group in track.groups}
+    unseen = [scores for group, several in members.items() if group not in seen for scores in several]
+    means = {group: _mean_over(several) for group, several in members.items()}
+    return means | {UNSEEN: _mean_over(unseen)} if unseen else means
 
 
 def _mean_over(levels: list[Scores]) -> Scores:

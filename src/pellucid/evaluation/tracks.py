@@ -6,11 +6,11 @@ differs from another in its training only has the other's damage, to the byte.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pellucid.degradations import SUITES, Mixture, Pipeline, Step
+from pellucid.degradations import CORRUPTIONS, SUITES, Mixture, Pipeline, Step
 from pellucid.degradations.occlusion import CONTENTS
 
 if TYPE_CHECKING:
@@ -24,10 +24,14 @@ PROTOCOL_SEED = 0
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One strength of a track's damage."""
+    """One strength of a track's damage.
+
+    group: a part of the track with a figure of its own, the mean over its levels; none in most tracks.
+    """
 
     name: str
     pipeline: Pipeline | Mixture
+    group: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +45,15 @@ class Track:
     levels: tuple[Level, ...]
     same_as: str | None = None
 
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The groups of its levels, in their order."""
+        return tuple(dict.fromkeys(level.group for level in self.levels if level.group is not None))
 
-def _levels(degradation: str, quantity: str, *strengths: float) -> tuple[Level, ...]:
+
+def _levels(degradation: str, quantity: str, *strengths: float, group: str | None = None) -> tuple[Level, ...]:
     """One degradation at fixed strengths."""
-    return tuple(Level(f"{quantity}={strength:g}", Pipeline((Step(degradation, strength),))) for strength in strengths)
+    return tuple(Level(f"{quantity}={strength:g}", Pipeline((Step(degradation, strength),)), group) for strength in strengths)
 
 
 PAIRS = "pairs"
@@ -64,9 +73,16 @@ TRACKS = {
         Track("everyday", (Level("everyday", SUITES["everyday"]),)),
         Track(PAIRS, (Level(PAIRS, SUITES["none"]),)),  # the damage that the pictures of the data set have themselves
         Track("low-label", (Level("reference", SUITES["reference"]),), same_as="reference"),  # of models trained with 10 % of the labels
+        Track("corruptions", tuple(level for name in CORRUPTIONS for level in _levels(f"{name}_c", name, 1, 2, 3, 4, 5, group=name))),
+        *(Track(suite, (Level(suite, SUITES[suite]),)) for suite in ("medical", "driving", "surveillance", "art")),
     )
 }
 """The tracks of the protocol by name."""
+
+
+def seen(track: Track, trained: Collection[str]) -> tuple[str, ...]:
+    """The groups of a track that a training on these kinds of damage has seen: its very corruption, or the same in other units."""
+    return tuple(name for name in track.groups if not {f"{name}_c", *CORRUPTIONS[name].like}.isdisjoint(trained))
 
 
 def damage(track: Track, level: Level, images: Tensor, indices: Iterable[int], seed: int = PROTOCOL_SEED) -> tuple[Tensor, Damage]:

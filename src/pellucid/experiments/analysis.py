@@ -73,13 +73,13 @@ def analyse(results: Results) -> Analysis:
 
 
 def by_seed(results: Results, arm: str, track: str, metric: str, level: str | None = None) -> dict[int, float]:
-    """A figure of each finished run, in the order of the seeds; level: of the track's damage, `None` for the mean over all."""
+    """A figure of each finished run, in the order of the seeds; level: of the track's damage, or group of levels, `None` for the mean."""
     values = {}
     for seed in results.planned[1]:
         if result := results.runs.get(arm, {}).get(seed):
             scores: dict[str, Any] = result.metrics.get(track, {})
             if level is not None:
-                scores = scores.get("levels", {}).get(level, {})
+                scores = (scores.get("groups") or scores.get("levels", {})).get(level, {})
             value = scores.get(metric)
             if value is not None and math.isfinite(value):
                 values[seed] = float(value)

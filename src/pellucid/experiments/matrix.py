@@ -233,9 +233,9 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
     network, metadata = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
     older = Result.load(job.folder) if (job.folder / RESULT).exists() else None
     images = job.recipe.data.splits().measured
-    chosen, damages = choose_device(device), metadata.damages
+    chosen, damages, trained = choose_device(device), metadata.damages, metadata.trained_kinds
     tracks = [track for track in job.tracks if older is None or track not in older.metrics]
-    evaluations = {track: evaluate(network, images, TRACKS[track], device=chosen, damages=damages) for track in tracks}
+    evaluations = {track: evaluate(network, images, TRACKS[track], device=chosen, damages=damages, trained=trained) for track in tracks}
     records = read_log(job.folder / LOG)
     seconds = older.cost.training_seconds if older else records[-1]["seconds"]
     if job.restorer and not older:

@@ -41,10 +41,11 @@ def measured_on(analysis: Analysis, track: str) -> str:
 
 
 def level_tables(analysis: Analysis, track: str) -> list[Table]:
-    """Accuracy and PSNR at each level of a track that has several."""
+    """Accuracy and PSNR at each level, or group of levels, of a track that has several."""
     results = analysis.results
     runs = [run for arm in analysis.figures for run in results.runs[arm].values()]
-    levels = list(dict.fromkeys(level for run in runs for level in run.metrics.get(track, {}).get("levels", {})))
+    measured = [run.metrics.get(track, {}) for run in runs]
+    levels = list(dict.fromkeys(level for scores in measured for level in scores.get("groups") or scores.get("levels", {})))
     tables = []
     for metric in TASKS.values():
         heading, spec = FIGURES[metric].heading, FIGURES[metric].spec

@@ -85,7 +85,7 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     content.append(_table("This network, and what it must beat", columns, compared, "figures lead"))
     if evaluation.levels:
         columns.append("input_psnr")
-        content.append(_table("This network at each level of the damage", columns, evaluation.levels))
+        content.append(_table("This network at each level of the damage", columns, evaluation.groups or evaluation.levels))
     if evaluation.kinds:
         kinds = {f"{kind.replace('_', ' ')}, {scores['num_images']:,} pictures": scores for kind, scores in evaluation.kinds.items()}
         content.append(_table("This network on the pictures with each kind of damage", columns, kinds))
@@ -112,6 +112,8 @@ def _damage(name: str) -> str:
     """The damage of a track in words."""
     track = TRACKS[name]
     pipeline = track.levels[0].pipeline
+    if track.groups:
+        return f"{', '.join(group.replace('_', ' ') for group in track.groups)}, each picture at every severity from 1 to 5"
     if len(track.levels) > 1:
         levels = ", ".join(level.name for level in track.levels)
         return f"{pipeline.kinds[0].replace('_', ' ')} at {levels}, each picture at every level"

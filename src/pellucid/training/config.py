@@ -32,7 +32,8 @@ class TrainingConfig(Settings):
             other devices, with several processes, with `compile` and with a balance other than `fixed`.
         compile: `torch.compile` the network; faster on a GPU, rarely on a CPU.
         start: model whose weights initialise the network, given as for `pellucid evaluate`; its architecture must be the same.
-        shuffle_guidance: condition the decoder on another image of the batch: the control of `condition_on_class` and `condition_on_damage`.
+        shuffle_guidance: condition the decoder on another image of the batch: the control of `condition_on_class` and
+            `condition_on_damage`.
         max_minutes: time limit of the training; the schedule is shortened to fit; 0 for no limit.
         save_minutes: interval between saves of the state for `--resume`.
         seed: of the weights, the order, the crops and flips, and the damage.

@@ -1,0 +1,145 @@
+r"""Images a second of the degradations on one core, beside those of albumentations 2.0.8 for the same operations.
+
+    pip install --target /tmp/albumentations --no-deps albumentations==2.0.8 albucore==0.0.24 stringzilla simsimd \
+        pydantic pydantic-core annotated-types typing-inspection   # 2.0.8 is its last release under the MIT licence
+    PYTHONPATH=/tmp/albumentations python benchmarks/damage.py
+
+Each library gets images as it works on them: ours batches of float32, albumentations one uint8 image after the other. The strengths are
+drawn from the same range. Both take turns, and the fastest turn of each counts, in time of the core. Nothing else may run meanwhile.
+Results go to `results/damage-speed.json`.
+"""
+
+import argparse
+import json
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
+
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from pellucid.degradations import DEGRADATIONS
+from pellucid.provenance import provenance
+from pellucid.seeding import generator
+from pellucid.training.memory import keep_memory
+
+RESULTS = Path(__file__).parents[1] / "results" / "damage-speed.json"
+
+BATCH = {32: 128, 224: 8}
+"""Images of a batch, by their side in pixels."""
+
+
+class Pair(NamedTuple):
+    """An operation of both: the row of `DEGRADATIONS`, its strengths, and albumentations' transform."""
+
+    name: str
+    low: float
+    high: float
+    transform: A.BasicTransform
+
+
+def pairs(side: int) -> list[Pair]:
+    """The operations that both libraries have, with strengths for images of 32 or of 224 pixels."""
+    small = side == 32
+    radius, length, blur = ((1, 3), (3, 7), (0.4, 1)) if small else ((3, 10), (7, 15), (1, 6))
+    glass = {"sigma": 0.4, "max_delta": 1, "iterations": 1} if small else {"sigma": 1.0, "max_delta": 2, "iterations": 3}
+    zoom = {"max_factor": (1.15, 1.15), "step_factor": (0.01, 0.01)} if small else {"max_factor": (1.2, 1.2), "step_factor": (0.02, 0.02)}
+    elastic = {"alpha": 0.08 * 32, "sigma": 0.06 * 32} if small else {"alpha": 0.05 * 244, "sigma": 0.01 * 244}
+    blocks = 0.85 if small else 0.4
+    bicubic = {"downscale": cv2.INTER_CUBIC, "upscale": cv2.INTER_CUBIC}
+    boxes = {"downscale": cv2.INTER_AREA, "upscale": cv2.INTER_NEAREST}
+    hole = {"hole_height_range": (0.1, 0.25), "hole_width_range": (0.1, 0.25)}
+    return [
+        Pair("gaussian_noise", 0.02, 0.2, A.GaussNoise(std_range=(0.02, 0.2), p=1)),
+        Pair("poisson_noise", 10, 100, A.ShotNoise(scale_range=(0.01, 0.1), p=1)),
+        Pair("impulse_noise", 0.01, 0.2, A.SaltAndPepper(amount=(0.01, 0.2), p=1)),
+        Pair("gaussian_blur", *blur, A.GaussianBlur(blur_limit=0, sigma_limit=blur, p=1)),
+        Pair("defocus_blur", *radius, A.Defocus(radius=radius, alias_blur=(0.1, 0.5), p=1)),
+        Pair("motion_blur", *length, A.MotionBlur(blur_limit=length, p=1)),
+        Pair("zoom_blur_c", 3, 3, A.ZoomBlur(**zoom, p=1)),
+        Pair("glass_blur_c", 3, 3, A.GlassBlur(**glass, mode="fast", p=1)),
+        Pair("elastic_transform_c", 3, 3, A.ElasticTransform(**elastic, border_mode=cv2.BORDER_REFLECT_101, p=1)),
+        Pair("fog", 0.5, 3, A.RandomFog(fog_coef_range=(0.3, 1), p=1)),
+        Pair("rain", 0.03, 0.2, A.RandomRain(p=1)),
+        Pair("snow_c", 3, 3, A.RandomSnow(method="texture", p=1)),
+        Pair("brightness_c", 1, 5, A.RandomBrightnessContrast(brightness_limit=(0.1, 0.5), contrast_limit=(0, 0), p=1)),
+        Pair("contrast_c", 1, 5, A.RandomBrightnessContrast(brightness_limit=(0, 0), contrast_limit=(-0.9, -0.3), p=1)),
+        Pair("low_resolution", 1.5, 4, A.Downscale(scale_range=(0.25, 0.667), interpolation_pair=bicubic, p=1)),
+        Pair("pixelate_c", 3, 3, A.Downscale(scale_range=(blocks, blocks), interpolation_pair=boxes, p=1)),
+        Pair("jpeg", 10, 80, A.ImageCompression(quality_range=(10, 80), p=1)),
+        Pair("black_square", side / 10, side / 4, A.CoarseDropout(num_holes_range=(1, 1), **hole, fill=0, p=1)),
+    ]
+
+
+def main() -> None:
+    """Measure, print and write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sides", nargs="+", type=int, choices=list(BATCH), default=list(BATCH))
+    parser.add_argument("--turns", type=int, default=7, help="of each library; the fastest counts")
+    parser.add_argument("--only", nargs="+", help="names of operations")
+    options = parser.parse_args()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    keep_memory()  # as in training
+    measured = {}
+    for side in options.sides:
+        chosen = [pair for pair in pairs(side) if not options.only or pair.name in options.only]
+        measured[f"{side}"] = rows = {pair.name: measure(pair, side, options.turns) for pair in chosen}
+        table = Table("operation", "ours/s", "albumentations/s", "ratio", title=f"Images of {side} pixels a second, one core")
+        for name, row in rows.items():
+            table.add_row(name, f"{row['ours']:.0f}", f"{row['albumentations']:.0f}", f"{row['ratio']:.2f}")
+        mean = math.exp(sum(math.log(row["ratio"]) for row in rows.values()) / len(rows))
+        table.add_row("geometric mean", "", "", f"{mean:.2f}")
+        Console(width=100).print(table)
+    origin = provenance(["python", "benchmarks/damage.py", *sys.argv[1:]], torch.device("cpu"))
+    RESULTS.write_text(json.dumps(origin | {"albumentations": A.__version__, "images_per_second": measured}, indent=1) + "\n")
+
+
+def measure(pair: Pair, side: int, turns: int) -> dict[str, Any]:
+    """Images a second of both, and ours over albumentations'."""
+    pixels = photographs(BATCH[side], side)
+    images = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous().float() / 255
+    strengths = torch.linspace(pair.low, pair.high, len(images))
+    function, random = DEGRADATIONS[pair.name].function, generator("benchmark")
+
+    def ours() -> None:
+        function(images, strengths, random)
+
+    def theirs() -> None:
+        for image in pixels:
+            pair.transform(image=image)
+
+    seconds: dict[str, float] = {"ours": math.inf, "albumentations": math.inf}
+    for _ in range(turns):
+        for name, work in (("ours", ours), ("albumentations", theirs)):
+            seconds[name] = min(seconds[name], timed(work))
+    rates = {name: round(len(images) / value, 1) for name, value in seconds.items()}
+    return rates | {"ratio": round(rates["ours"] / rates["albumentations"], 3)}
+
+
+def timed(work: Callable[[], None]) -> float:
+    """Seconds of one core that a call takes, waiting for other programs not counted."""
+    started = time.process_time()
+    work()
+    return time.process_time() - started
+
+
+def photographs(num: int, side: int) -> np.ndarray:
+    """Smooth pictures (num, side, side, 3), uint8: what codecs take for photographs, unlike noise."""
+    random = np.random.default_rng(0)
+    coarse = random.integers(0, 255, (num, 8, 8, 3), dtype=np.uint8)
+    return np.stack([cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC) for picture in coarse])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,53 @@
+"""Light: too little, too much, and its range."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+FULL_WELL = 1000.0
+"""Electrons that a photosite holds at white: that of a small sensor at raised sensitivity."""
+
+READ_NOISE = 0.003
+"""Standard deviation of a sensor's read noise, on the linear scale on which white is 1."""
+
+
+def low_light(images: Tensor, stops: Tensor, generator: Generator) -> Tensor:
+    """Too short an exposure: less light, and the noise of photons and of reading, which it does not cover any more.
+
+    stops: (B,) of underexposure: half as much light with each. Values are taken as square roots of light, near enough to sRGB's curve.
+    """
+    import torch
+
+    light = images.square().mul_(_factor(images, -stops))
+    noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
+    return noise.mul_((light / FULL_WELL + READ_NOISE**2).sqrt_()).add_(light).clamp_(0, 1).sqrt_()
+
+
+def over_exposure(images: Tensor, stops: Tensor, _generator: Generator) -> Tensor:
+    """Too long an exposure: what is brighter than white becomes white; stops: (B,), twice as much light with each."""
+    return (images * _factor(images, stops / 2)).clamp_(max=1)
+
+
+def brightness(images: Tensor, amount: Tensor, _generator: Generator) -> Tensor:
+    """Adds `amount` (B,), on the [0, 1] scale, to the value of hue, saturation and value."""
+    import torch
+
+    value = images.amax(dim=1, keepdim=True)
+    brighter = (value + amount.to(images.dtype).view(-1, 1, 1, 1)).clamp_(0, 1)
+    # Hue and saturation stay if all three channels are multiplied by the same; black has none and becomes grey.
+    return torch.where(value > 0, images * (brighter / value.clamp(min=1e-6)), brighter).clamp_(0, 1)
+
+
+def contrast(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
+    """Multiplies each channel's distance from its mean over the image; factor: (B,) from 0 to 1."""
+    import torch
+
+    mean = images.mean(dim=(2, 3), keepdim=True)
+    return torch.lerp(mean, images, factor.to(images.dtype).view(-1, 1, 1, 1)).clamp_(0, 1)
+
+
+def _factor(images: Tensor, stops: Tensor) -> Tensor:
+    return stops.to(images.dtype).exp2().view(-1, 1, 1, 1)

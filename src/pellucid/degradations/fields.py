@@ -1,0 +1,87 @@
+"""Random fields: smooth noise and fractal noise over the image, for weather, wear and warping."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+NEGLIGIBLE = 1e-7
+"""Amplitude of a frequency that is left out."""
+
+
+def uniform(images: Tensor, generator: Generator, *shape: int) -> Tensor:
+    """Numbers from 0 to 1 for each image, (B, *shape), drawn in float32 whatever the images' dtype and returned in it."""
+    import torch
+
+    return torch.rand((len(images), *shape), generator=generator, device=images.device, dtype=torch.float32).to(images.dtype)
+
+
+def smooth_noise(images: Tensor, sigma: Tensor, generator: Generator, channels: int = 1) -> tuple[Tensor, Tensor]:
+    """White noise smoothed by a Gaussian with symmetric borders: fields (B, channels, H, W) of unit variance, and (B,) deviations.
+
+    sigma: (B,) in pixels; the deviations are those that smoothed white noise of unit variance has. The Gaussian is applied
+    where it is a product, to the coefficients of the discrete cosine transform: these are white noise themselves, so that they are
+    drawn at once.
+    """
+    import torch
+
+    num, _, height, width = images.shape
+    noise = torch.randn((num, channels, height, width), generator=generator, device=images.device, dtype=images.dtype)
+    sigma = sigma.to(images.dtype)
+    rows, columns = (_response(length, sigma) for length in (height, width))
+    noise = noise[:, :, : rows.shape[1], : columns.shape[1]] * rows[:, None, :, None] * columns[:, None, None, :]
+    fields = cosines(height, noise.shape[2], noise).T @ noise @ cosines(width, noise.shape[3], noise)
+    deviation = (rows.square().sum(dim=1) / height * columns.square().sum(dim=1) / width).sqrt()
+    return fields / deviation.view(-1, 1, 1, 1), deviation
+
+
+def plasma(images: Tensor, decay: Tensor, generator: Generator) -> Tensor:
+    """Fractal noise by the diamond-square algorithm (Fournier, Fussell and Carpenter 1982), from 0 to 1: (B, 1, H, W).
+
+    decay: (B,) factor by which the deviations shrink, squared, at every halving of the grid. The field is part of a periodic one whose side
+    is the next power of two.
+    """
+    import torch
+
+    num, _, height, width = images.shape
+    steps = max(1, math.ceil(math.log2(max(height, width))))
+    shrinks = decay.to(images.dtype).view(-1, 1, 1).square()
+    grid = images.new_zeros(num, 1, 1)
+    amplitude = torch.ones_like(shrinks)
+    for _ in range(steps):
+        side = grid.shape[1]
+        noise = amplitude * (2 * uniform(images, generator, 3, side, side).transpose(0, 1) - 1)
+        right, below = grid.roll(-1, 2), grid.roll(-1, 1)
+        centres = (grid + right + below + right.roll(-1, 1)) / 4 + noise[0]
+        tops = (centres + centres.roll(1, 1) + grid + right) / 4 + noise[1]
+        lefts = (centres + centres.roll(1, 2) + grid + below) / 4 + noise[2]
+        even, odd = torch.stack((grid, tops), dim=3).flatten(2), torch.stack((lefts, centres), dim=3).flatten(2)
+        grid = torch.stack((even, odd), dim=2).flatten(1, 2)
+        amplitude = amplitude / shrinks
+    # The extremes are those of the whole periodic field, as in the published fog.
+    least, greatest = grid.amin(dim=(1, 2), keepdim=True), grid.amax(dim=(1, 2), keepdim=True)
+    return ((grid - least) / (greatest - least)).unsqueeze(1)[:, :, :height, :width]
+
+
+def cosines(length: int, num: int, like: Tensor) -> Tensor:
+    """The first `num` functions of the orthonormal discrete cosine transform (type II) of `length` points: (num, length)."""
+    import torch
+
+    at = (torch.arange(length, device=like.device, dtype=like.dtype) + 0.5) * (math.pi / length)
+    frequencies = torch.arange(num, device=like.device, dtype=like.dtype)
+    functions = (frequencies.view(-1, 1) * at).cos() * math.sqrt(2 / length)
+    functions[0] /= math.sqrt(2)
+    return functions
+
+
+def _response(length: int, sigma: Tensor) -> Tensor:
+    """What a Gaussian of each sigma (B,) leaves of the cosines' amplitudes: (B, frequencies), without those that it leaves nothing of."""
+    import torch
+
+    frequencies = torch.arange(length, device=sigma.device, dtype=sigma.dtype) * (math.pi / length)
+    response = torch.exp(-0.5 * (frequencies * sigma.view(-1, 1)).square())
+    num_kept = int((response > NEGLIGIBLE).any(dim=0).sum())
+    return response[:, : max(1, num_kept)]

@@ -1,0 +1,94 @@
+"""Blur by motion: of the camera to the side, of an object with a trail, and of the camera ahead."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from pellucid.degradations.convolution import convolve
+from pellucid.degradations.fields import uniform
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
+
+
+def motion_blur(images: Tensor, length: Tensor, generator: Generator) -> Tensor:
+    """Averages each image along a line in a random direction; length: (B,) in pixels, 0 for no change."""
+    angle = math.pi * uniform(images, generator)
+    return line_blur(images, length, angle)
+
+
+def line_blur(images: Tensor, length: Tensor, angle: Tensor) -> Tensor:
+    """Averages each image along a line; length: (B,) in pixels; angle: (B,) in radians from the horizontal.
+
+    The ends of the line are antialiased, so that the result is continuous in the length.
+    """
+    import torch
+
+    if len(images) == 0:
+        return images.clone()
+    half = length.to(images.dtype).view(-1, 1, 1) / 2
+    reach = math.ceil(float(half.max()))
+    offsets = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    cosine, sine = (value.to(images.dtype).view(-1, 1, 1) for value in (angle.cos(), angle.sin()))
+    along = offsets * cosine + offsets.view(-1, 1) * sine
+    across = offsets.view(-1, 1) * cosine - offsets * sine
+    line = (half + 0.5 - along.abs()).clamp(0, 1) * (1 - across.abs()).clamp(min=0)
+    return convolve(images, line / line.sum(dim=(1, 2), keepdim=True)).clamp_(0, 1)
+
+
+def trail_blur(images: Tensor, radius: Tensor, sigma: Tensor, angle: Tensor) -> Tensor:
+    """ImageMagick's motion blur: every pixel is a mean of those on a line from it, with the weights of half a Gaussian.
+
+    radius: (B,), the line has 2 ceil(radius) + 1 pixels; sigma: (B,) of the Gaussian, in pixels; angle: (B,) in radians, of the line, where
+    0 points to the right and a quarter turn down. Positions are rounded to whole pixels; what lies outside repeats the edge.
+    """
+    import torch
+
+    num = len(images)
+    if num == 0:
+        return images.clone()
+    taps = 2 * radius.double().ceil().view(-1, 1) + 1
+    reach = int(taps.max()) - 1
+    steps = torch.arange(reach + 1, device=images.device, dtype=torch.float64)
+    weights = torch.exp(-0.5 * (steps / sigma.double().clamp(min=1e-3).view(-1, 1)).square()) * (steps < taps)
+    weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.dtype)
+    reach = int((steps * (weights > 1e-6)).max())  # the tails of a small sigma are nothing but time
+    rows, columns = (
+        (steps * part.double().view(-1, 1) - 0.5).ceil().long().clamp(-reach, reach) + reach for part in (angle.sin(), angle.cos())
+    )
+    kernels = images.new_zeros(num, (2 * reach + 1) ** 2).scatter_add_(1, rows * (2 * reach + 1) + columns, weights)
+    return convolve(images, kernels.view(num, 2 * reach + 1, 2 * reach + 1), border="replicate").clamp_(0, 1)
+
+
+def zoom_blur(images: Tensor, last: Tensor, step: Tensor, _generator: Generator) -> Tensor:
+    """The mean of each image, twice, and of it magnified about its centre: by 1, 1 + step, 1 + 2 step and so on up to `last`.
+
+    last, step: (B,), at least 1 and above 0. Images of equal zooms are magnified together.
+    """
+    import torch
+
+    result = torch.empty_like(images)
+    zooms = torch.stack((last, step), dim=1).double()
+    for greatest, by in set(map(tuple, zooms.tolist())):
+        chosen = (zooms == zooms.new_tensor((greatest, by))).all(dim=1)
+        num_steps = int((greatest - 1) / by + 1e-3)
+        part = images[chosen].contiguous(memory_format=torch.channels_last)  # in which torch magnifies twice as fast
+        total = 2 * part
+        for index in range(1, num_steps + 1):
+            total += magnify(part, 1 + index * by)
+        result[chosen] = total / (num_steps + 2)
+    return result.clamp_(0, 1)
+
+
+def magnify(images: Tensor, zoom: float) -> Tensor:
+    """Images (B, C, H, W) magnified about their centres by `zoom`, at least 1, and cut to their size, as `scipy.ndimage.zoom` does it."""
+    from torch.nn.functional import interpolate
+
+    size = images.shape[2:]
+    crop = [math.ceil(length / zoom) for length in size]
+    top, left = ((length - part) // 2 for length, part in zip(size, crop, strict=True))
+    part = images[:, :, top : top + crop[0], left : left + crop[1]]
+    large = [max(length, int(kept * zoom + 0.5)) for length, kept in zip(size, crop, strict=True)]
+    top, left = ((whole - length) // 2 for length, whole in zip(size, large, strict=True))
+    return interpolate(part, large, mode="bilinear", align_corners=True)[:, :, top : top + size[0], left : left + size[1]]
