@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.pipeline import Pipeline
+from pellucid.degradations.suites import PIPELINES
 from pellucid.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,18 +22,17 @@ class Mixture:
     """Weighted suites: each image is degraded by one of them, drawn with probability proportional to its weight. Raises `UserError`.
 
     Args:
-        weights: names from `pellucid.degradations.SUITES`, and their weights; they need not sum to 1.
+        weights: names out of `PIPELINES`, and their weights; they need not sum to 1.
     """
 
     weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        from pellucid.degradations import SUITES  # circular: the table contains mixtures
-
-        unknown = [name for name in self.weights if not isinstance(SUITES.get(name), Pipeline)]
+        unknown = [name for name in self.weights if name not in PIPELINES]
         if unknown or not self.weights:
-            known = ", ".join(name for name, suite in SUITES.items() if isinstance(suite, Pipeline))
-            raise UserError(f"Expected a mixture of suites out of {known}, found {', '.join(unknown) or 'none'}; correct its weights.")
+            raise UserError(
+                f"Expected a mixture of suites out of {', '.join(PIPELINES)}, found {', '.join(unknown) or 'none'}; correct its weights."
+            )
         for name, weight in self.weights.items():
             if not (weight >= 0 and math.isfinite(weight)) or not any(self.weights.values()):
                 raise UserError(f"Expected weights of at least 0, one of them above, found {weight:g} of {name}; correct it.")
@@ -43,9 +43,7 @@ class Mixture:
     @property
     def pipelines(self) -> tuple[Pipeline, ...]:
         """The suites themselves, in the order of `weights`."""
-        from pellucid.degradations import SUITES
-
-        return tuple(suite for name in self.weights if isinstance(suite := SUITES[name], Pipeline))
+        return tuple(PIPELINES[name] for name in self.weights)
 
     @property
     def kinds(self) -> tuple[str, ...]:

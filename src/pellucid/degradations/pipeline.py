@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.degradations.degradation import Degradation
 from pellucid.degradations.occlusion import FILL
+from pellucid.degradations.table import DEGRADATIONS
 from pellucid.errors import UserError
 
 if TYPE_CHECKING:
@@ -61,8 +62,6 @@ class Step:
     @property
     def degradation(self) -> Degradation:
         """The row of `DEGRADATIONS`."""
-        from pellucid.degradations import DEGRADATIONS  # circular: that module exports this one's classes
-
         if self.name not in DEGRADATIONS:
             raise UserError(f"Expected a degradation out of {', '.join(DEGRADATIONS)}, found {self.name!r}; correct its name.")
         return DEGRADATIONS[self.name]
