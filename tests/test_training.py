@@ -275,7 +275,7 @@ def test_every_arm_trains_with_every_optimizer(tiny: Recipe, tmp_path: Path, opt
 
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_trains(name: str, tmp_path: Path) -> None:
-    recipe = RECIPES[name]
+    recipe = changed(RECIPES[name], {"model.encoder.pretrained": False})
     short = replace(recipe.training, epochs=1, batch_size=8, compile=False)
     run(replace(recipe, data=DataConfig(dataset="shapes", limit=8), training=short), tmp_path / "run", device="cpu")
     output = load_model(tmp_path / "run", "cpu")[0](torch.rand(1, 3, 32, 32))

@@ -4,7 +4,7 @@
 
     >>> import numpy as np
     >>> from pellucid.inference import Predictor
-    >>> from pellucid.models import ModelConfig, build_model
+    >>> from pellucid.models import EncoderConfig, ModelConfig, build_model
     >>> network = build_model(ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1))), num_classes=2).eval()
     >>> prediction = Predictor(network, ("cat", "dog")).predict(np.zeros((33, 47, 3), np.uint8))[0]
     >>> prediction.label in ("cat", "dog"), prediction.restored.shape
