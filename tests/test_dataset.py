@@ -229,5 +229,5 @@ def test_the_example_runs() -> None:
 
 
 def test_reading_data_needs_no_torch() -> None:
-    code = "import sys, pellucid.data, pellucid.pictures; sys.exit(bool({'torch', 'rich'} & set(sys.modules)))"
+    code = "import sys, pellucid.data, pellucid.pictures; sys.exit(bool({'torch', 'cv2', 'rich'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pellucid.ahead import read_ahead
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.cli import main
 from pellucid.errors import UserError
 from pellucid.inference import journal, predict_files
-from pellucid.inference.ahead import read_ahead
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 
 CONFIG = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)))

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pellucid.checkpoint import ModelMetadata
-    from pellucid.data import Dataset, Splits
+    from pellucid.data import Dataset
     from pellucid.evaluation.evaluate import Evaluation
 
 DEFAULT_RECIPE, INSPECT = "quick", "inspect"
@@ -70,10 +70,12 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
         raise UserError(f"Expected devices of at least 1, found {devices}.")
     from pellucid.run import run
 
-    splits = recipe.data.splits()
-    _report_skipped(splits, recipe.data.dataset)
+    splits, first = recipe.data.splits(), not int(os.environ.get("LOCAL_RANK", 0))
+    if splits.skipped and first:
+        num, example = len(splits.skipped), splits.skipped[0]
+        print(f"pellucid: left out {num:,} pictures ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
-    if int(os.environ.get("LOCAL_RANK", 0)):
+    if not first:
         return  # one of several processes speaks for all
     track = "reference" if splits.train.damaged is None else PAIRS
     if splits.validation is not None:
@@ -214,12 +216,6 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
     with ProgressBar(f"track {track}") as progress:
         damages, trained, on = metadata.damages, metadata.trained_kinds, TRACKS[track]
         return evaluate(network, dataset, on, limit=limit, device=device, progress=progress, damages=damages, trained=trained)
-
-
-def _report_skipped(splits: "Splits", dataset: str) -> None:
-    if splits.skipped:
-        first, num = splits.skipped[0], len(splits.skipped)
-        print(f"pellucid: left out {num:,} pictures ({first}); pellucid data inspect {dataset} lists all.", file=sys.stderr)
 
 
 def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:

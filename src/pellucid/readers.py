@@ -1,9 +1,7 @@
 """How clean images get to the training device: kept there as a whole, or cut out of photographs by threads that work ahead."""
 
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
@@ -11,6 +9,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from pellucid.ahead import Reserve, read_ahead
 from pellucid.data import Photos
 from pellucid.errors import UserError
 from pellucid.seeding import generator
@@ -62,21 +61,17 @@ class PhotoReader:
         photos = self.sources[0]
         draws = torch.rand(len(photos), 4, generator=generator("train", self.seed, "photo crops", epoch), dtype=torch.float64).numpy()
 
-        def crops(indices: NDArray[np.int64]) -> Tensor:
+        def crops(batch: tuple[Tensor, torch.Generator], _reserve: Reserve) -> Tensor:
+            indices = batch[0].numpy()
             if photos.min_area < 1:
                 parts = [source.random_crops(indices, draws[indices]) for source in self.sources]
             else:
                 parts = [source[indices] for source in self.sources]
             return torch.from_numpy(np.concatenate(parts, axis=3)).permute(0, 3, 1, 2)
 
-        with ThreadPoolExecutor(min(AHEAD, os.cpu_count() or 1)) as pool:
-            pending = deque(pool.submit(crops, indices.numpy()) for indices, _ in batches[:AHEAD])
-            for position in range(len(batches)):
-                pixels = pending.popleft().result()
-                if position + AHEAD < len(batches):
-                    pending.append(pool.submit(crops, batches[position + AHEAD][0].numpy()))
-                pixels = pad(pixels.to(self.device), self.crop)
-                yield shift(pixels, torch.arange(len(pixels), device=self.device), self.crop, batches[position][1])
+        for pixels, (_, random) in zip(read_ahead(batches, crops, min(AHEAD, os.cpu_count() or 1), AHEAD), batches, strict=True):
+            padded = pad(pixels.to(self.device), self.crop)
+            yield shift(padded, torch.arange(len(padded), device=self.device), self.crop, random)
 
 
 def pad(pixels: Tensor, crop: int) -> Tensor:

@@ -41,8 +41,8 @@ def difference_hash(picture: NDArray[np.uint8]) -> int:
 def exact_duplicates(looks: Sequence[Looks]) -> list[list[int]]:
     """Groups of indices of pictures whose files are the same."""
     groups: dict[str, list[int]] = defaultdict(list)
-    for index, its in enumerate(looks):
-        groups[its.digest].append(index)
+    for index, each in enumerate(looks):
+        groups[each.digest].append(index)
     return [group for group in groups.values() if len(group) > 1]
 
 
@@ -54,27 +54,22 @@ def near_duplicates(looks: Sequence[Looks]) -> list[tuple[int, int]]:
     copies = {index for group in exact_duplicates(looks) for index in group[1:]}
     bands, width = NEAR + 1, 64 // (NEAR + 1)
     buckets: dict[tuple[int, int], list[int]] = defaultdict(list)
-    for index, its in enumerate(looks):
+    for index, each in enumerate(looks):
         for band in range(bands) if index not in copies else ():
-            buckets[band, its.hash >> band * width & (1 << width) - 1].append(index)
+            buckets[band, each.hash >> band * width & (1 << width) - 1].append(index)
     candidates = {pair for group in buckets.values() for pair in combinations(group, 2)}
     return sorted((one, other) for one, other in candidates if _alike(looks[one], looks[other]))
 
 
 def groups_of_duplicates(looks: Sequence[Looks]) -> NDArray[np.int64]:
-    """(N,) the group of each picture: the least index of its exact and near duplicates, and theirs."""
-    group = list(range(len(looks)))
-
-    def first(index: int) -> int:
-        while group[index] != index:
-            index = group[index]
-        return index
+    """(N,) the number of the group of each picture: its exact and near duplicates, and theirs."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
 
     pairs = [(same[0], other) for same in exact_duplicates(looks) for other in same[1:]] + near_duplicates(looks)
-    for one, other in pairs:
-        low, high = sorted((first(one), first(other)))
-        group[high] = low
-    return np.array([first(index) for index in range(len(looks))], np.int64)
+    rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
+    _, groups = connected_components(coo_array((np.ones(len(pairs)), (rows, columns)), (len(looks), len(looks))), directed=False)
+    return np.asarray(groups, np.int64)
 
 
 def _grey(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
@@ -87,6 +82,6 @@ def _grey(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
 def _alike(one: Looks, other: Looks) -> bool:
     if (one.hash ^ other.hash).bit_count() > NEAR:
         return False
-    deviations = [its.thumbnail - its.thumbnail.mean() for its in (one, other)]
+    deviations = [each.thumbnail - each.thumbnail.mean() for each in (one, other)]
     norm = np.linalg.norm(deviations[0]) * np.linalg.norm(deviations[1])
     return bool((deviations[0] * deviations[1]).sum() >= SIMILARITY * norm > 0)

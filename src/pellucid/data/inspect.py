@@ -60,17 +60,17 @@ class Findings:
             )
         lines += _examples("unreadable", [f"{path}: {reason}" for path, reason in self.unreadable.items()], most)
         for what, groups in (("exact duplicates", self.exact), ("near duplicates", self.near)):
-            told = sorted((remark(group), " = ".join(str(entry.path) for entry in group)) for group in groups)[::-1]
-            lines += _examples(what, [f"{paths}{remarks}" for remarks, paths in told], most)
+            marked = sorted(((_remark(group), " = ".join(str(entry.path) for entry in group)) for group in groups), reverse=True)
+            lines += _examples(what, [f"{paths}{remark}" for remark, paths in marked], most)
         return lines
 
 
-def remark(group: Sequence[Entry]) -> str:
+def _remark(group: Sequence[Entry]) -> str:
     """What is wrong with duplicates: in several splits, a model is measured on what it was trained on; in several classes, misled."""
     wrong = [
         f"different {what}"
-        for what, those in (("splits", {e.split for e in group}), ("classes", {e.label for e in group}))
-        if len(those) > 1
+        for what, names in (("splits", {entry.split for entry in group}), ("classes", {entry.label for entry in group}))
+        if len(names) > 1
     ]
     return f"  (in {' and '.join(wrong)})" if wrong else ""
 

@@ -77,6 +77,9 @@ def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:
 def _fold_of(labels: NDArray[np.int64], looks: Sequence[Looks], folds: int) -> NDArray[np.int64]:
     """(N,) the part of each picture: groups of duplicates, by class and then by the hashes of their files, are dealt out in turns."""
     group_of = groups_of_duplicates(looks)
-    groups = sorted(np.unique(group_of).tolist(), key=lambda group: (labels[group], looks[group].digest))
-    turn_of = {group: turn for turn, group in enumerate(groups)}
-    return np.array([turn_of[group] % folds for group in group_of.tolist()], np.int64)
+    members = [np.flatnonzero(group_of == group).tolist() for group in np.unique(group_of)]
+    ordered = sorted(members, key=lambda group: min((labels[index], looks[index].digest) for index in group))
+    fold_of = np.empty(len(labels), np.int64)
+    for turn, group in enumerate(ordered):
+        fold_of[group] = turn % folds
+    return fold_of

@@ -117,7 +117,8 @@ def prepare(paths: Sequence[Path], size: int, min_area: float = 1.0) -> tuple[Ph
                 np.savez(aside / INDEX, **index)
     with np.load(folder / INDEX) as index:
         sizes, failures = index["sizes"], {int(failed): reason for failed, reason in json.loads(str(index["failures"])).items()}
-        looks = [Looks(str(digest), int(code), thumb) for digest, code, thumb in zip(*(index[name] for name in LOOKS), strict=True)]
+        columns = (index[name] for name in LOOKS)
+        looks = [Looks(str(digest), int(code), thumbnail) for digest, code, thumbnail in zip(*columns, strict=True)]
     ends = (sizes.prod(axis=1) * 3).cumsum()
     pixels = np.memmap(folder / PIXELS, np.uint8, "r") if len(ends) else np.zeros(0, np.uint8)
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)[: len(sizes)]
@@ -136,17 +137,17 @@ def _write(paths: Sequence[Path], side: int, stream: IO[bytes]) -> dict[str, Any
             if isinstance(decoded, str):
                 failures[number] = decoded
             else:
-                picture, its = decoded
+                picture, its_looks = decoded
                 stream.write(picture.data)
                 sizes.append((picture.shape[0], picture.shape[1]))
-                looks.append(its)
+                looks.append(its_looks)
             progress(number + 1, len(paths))
     return {
         "sizes": np.array(sizes, np.int64).reshape(-1, 2),
         "failures": np.array(json.dumps(failures)),
-        "digests": np.array([its.digest for its in looks], "U64"),
-        "hashes": np.array([its.hash for its in looks], np.uint64),
-        "thumbnails": np.array([its.thumbnail for its in looks], np.uint8),
+        "digests": np.array([each.digest for each in looks], "U64"),
+        "hashes": np.array([each.hash for each in looks], np.uint64),
+        "thumbnails": np.array([each.thumbnail for each in looks], np.uint8),
     }
 
 

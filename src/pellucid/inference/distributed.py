@@ -1,4 +1,4 @@
-"""Several processes or machines share the pictures: `torchrun --nproc-per-node 4 -m pellucid predict ...`."""
+"""Several processes or machines share the pictures: `torchrun --nproc-per-node 4 --no-python pellucid predict ...`."""
 
 import os
 from collections.abc import Callable, Iterator

@@ -10,10 +10,10 @@ from typing import NamedTuple, TypeVar
 import torch
 
 from pellucid import pictures
+from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
-from pellucid.inference.ahead import read_ahead
 from pellucid.inference.predictor import Prediction, Predictor
-from pellucid.pictures import Picture, Reserve
+from pellucid.pictures import Picture
 
 Saved = TypeVar("Saved")
 

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
+from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
-from pellucid.inference.ahead import read_ahead
 from pellucid.inference.lines import NOT_FINITE, RESTORED, Line, describe, failure
 from pellucid.inference.predictor import Predictor
-from pellucid.pictures import VIDEOS, Reserve
+from pellucid.pictures import VIDEOS
 
 MISSING = 0.02
 """Part of the frames that a header may promise too many: some containers state the length in seconds alone."""
@@ -58,7 +58,7 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
 
     with ExitStack() as stack:
         writer = pool = writing = None
-        for frames in stack.enter_context(closing(read_ahead(count(), read_batch, 1, 2, 0))):
+        for frames in stack.enter_context(closing(read_ahead(count(), read_batch, 1, 2))):
             if not frames:
                 break
             predictions = predictor.predict(frames)

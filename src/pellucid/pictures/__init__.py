@@ -20,7 +20,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.pictures.decode import Reserve, decode_picture, load
+from pellucid.pictures.decode import decode_picture, load
 from pellucid.pictures.encode import write
 from pellucid.pictures.find import find
 from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, KEPT, MAX_PIXELS, READ, UNREAD, VIDEOS, WRITTEN
@@ -37,7 +37,6 @@ __all__ = [
     "WRITTEN",
     "Picture",
     "Pixels",
-    "Reserve",
     "decode",
     "decode_picture",
     "find",

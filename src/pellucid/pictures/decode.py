@@ -1,23 +1,19 @@
 """Decodes picture files: Pillow for 8 bits and grey, OpenCV for deeper colours, pydicom for DICOM."""
 
 import threading
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
-import cv2
 import numpy as np
 from PIL import Image, ImageOps
 from PIL.PpmImagePlugin import PpmImageFile
 
+from pellucid.ahead import Reserve
 from pellucid.errors import UserError
 from pellucid.pictures.dicom import MAGIC, PREAMBLE, decode_dicom, starts_dicom
 from pellucid.pictures.formats import MAX_PIXELS, READ, UNREAD
 from pellucid.pictures.picture import Picture, Pixels, find_window, stretch
-
-Reserve = Callable[[int], None]
-"""Is told the number of pixels before they are decoded, and may wait until there is room for them."""
 
 ONE_PICTURE = ("MPO",)  # JPEGs of phones, whose further pictures are previews and depth maps
 
@@ -140,6 +136,8 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
         values: Pixels = np.asarray(image).astype(np.uint16)
     else:
         stream.seek(0)
+        import cv2  # only for these: the command line knows picture formats, and is to start at once
+
         decoded = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
         if decoded is None or decoded.dtype != np.uint16:
             raise ValueError("its 16-bit pixels can't be decoded")

@@ -5,7 +5,6 @@ import zlib
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -44,7 +43,7 @@ def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
                 aside.write_bytes(_encode(".bmp", stored))
             else:
                 Image.fromarray(stored).save(aside, form, **options, **_described(picture, form))
-        except (ValueError, cv2.error) as error:  # a WebP of more than 16,383 pixels a side
+        except ValueError as error:  # a WebP of more than 16,383 pixels a side
             raise UserError(f"Expected a picture that {form} can hold, found {path} to be none ({error}); write PNG instead.") from error
 
 
@@ -99,10 +98,15 @@ def _write_deep(path: Path, form: str, stored: Pixels, picture: Picture) -> None
 
 def _encode(ending: str, stored: Pixels) -> bytes:
     """By OpenCV, whose channels are BGR."""
-    if stored.ndim == 2:
-        written, content = cv2.imencode(".pgm", stored)
-    else:
-        written, content = cv2.imencode(ending, stored[:, :, [2, 1, 0, 3][: stored.shape[2]]])
+    import cv2
+
+    try:
+        if stored.ndim == 2:
+            written, content = cv2.imencode(".pgm", stored)
+        else:
+            written, content = cv2.imencode(ending, stored[:, :, [2, 1, 0, 3][: stored.shape[2]]])
+    except cv2.error as error:
+        raise ValueError(error) from error
     if not written:
         raise ValueError("OpenCV can't encode it")
     return bytes(content)

@@ -7,19 +7,20 @@ from functools import partial
 from threading import Condition
 from typing import TypeVar
 
-from pellucid.pictures import Reserve
+Reserve = Callable[[int], None]
+"""Is told the number of pixels before they are decoded, and may wait until there is room for them."""
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
 
 
 def read_ahead(
-    items: Iterable[Item], read: Callable[[Item, Reserve], Read], num_threads: int, max_items: int, max_pixels: int
+    items: Iterable[Item], read: Callable[[Item, Reserve], Read], num_threads: int, max_items: int, max_pixels: int = 0
 ) -> Generator[Read, None, None]:
     """`read(item, reserve)` of each item, in their order; at most `max_items` are begun before they are asked for.
 
     `read` calls `reserve` with the number of pixels before it decodes them, and waits there until those that are decoded and not yet
-    asked for are few enough; the next one that is due never waits.
+    asked for are few enough; the next one that is due never waits. A `read` of which all results are small need not call it.
     """
     room = _Room(max_pixels)
     reading: deque[Future[Read]] = deque()
