@@ -22,5 +22,9 @@ from pellucid.degradations.table import DEGRADATIONS
 
 __all__ = ["CORRUPTIONS", "DEGRADATIONS", "FILL", "SUITES", "Degradation", "Mixture", "Pipeline", "Step"]
 
-SUITES: dict[str, Pipeline | Mixture] = {**PIPELINES, "everyday": Mixture({"reference": 0.5, "mixed": 0.5})}
+SUITES: dict[str, Pipeline | Mixture] = {
+    **PIPELINES,
+    "everyday": Mixture({"reference": 0.5, "mixed": 0.5}),
+    "general": Mixture({"reference": 0.4, "mixed": 0.3, "single": 0.3}),
+}
 """Pipelines and mixtures of them by name."""
