@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test check bench evidence format clean
 
 demo: $(SET_UP)  ## get the data, train for five minutes, measure, write a report
 	$(BIN)/pellucid demo
@@ -20,6 +20,9 @@ check: $(SET_UP)  ## style, types and the order of the packages
 
 bench: $(SET_UP)  ## speed against this machine's own limit; nothing else may run meanwhile
 	$(BIN)/python benchmarks/training_step.py
+
+evidence: $(SET_UP)  ## the comparisons in results/, in hours; what is finished is skipped
+	$(BIN)/python scripts/evidence.py
 
 format: $(SET_UP)
 	$(BIN)/ruff check --fix .

@@ -14,7 +14,10 @@ from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pellucid.recipe import Recipe
 
 ROOT = Path(__file__).parents[1]
 RESULTS, TABLE = ROOT / "results" / "search.jsonl", ROOT / "results" / "search.md"
@@ -134,27 +137,18 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
     """Train a trial within its budget, and measure it."""
     import torch
 
-    from pellucid.evaluation import TRACKS
-    from pellucid.evaluation.evaluate import evaluate
     from pellucid.experiments.cost import TRAINING_FLOP_PER_MAC, macs_of
     from pellucid.provenance import provenance
     from pellucid.recipe import RECIPES, changed
-    from pellucid.run import run
-    from pellucid.training.log import read_log
     from pellucid.training.loop import SMALL
 
-    torch.set_num_threads(1)
     settings = {"data.validation": VALIDATION, "training.seed": seed, "training.max_minutes": 0.0, **changes}
     recipe = RECIPES[settings.pop("recipe", "base")]
     recipe = changed(recipe, settings)
     macs = macs_of(recipe)
     small = recipe.training.small_images
     epochs = tflop * 1e12 / (TRAINING_FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL**2))
-    recipe = replace(recipe, training=replace(recipe.training, epochs=epochs))
-    with tempfile.TemporaryDirectory() as folder:
-        network, metadata = run(recipe, Path(folder), device="cpu")
-        seconds = read_log(Path(folder) / "log.jsonl")[-1]["seconds"]
-    metrics = evaluate(network, recipe.data.splits().measured, TRACKS["reference"], damages=metadata.damages).metrics
+    metrics, seconds = train_and_measure(replace(recipe, training=replace(recipe.training, epochs=epochs)))
     return {
         "name": name,
         "tflop": tflop,
@@ -163,9 +157,26 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
         "mmacs": round(macs / 1e6, 2),
         "epochs": round(epochs, 3),
         "gflops_per_second": round(tflop * 1e3 / seconds, 1),
-        **{key: metrics[key] for key in ("accuracy", "psnr", "mask_psnr", "ece")},
+        **metrics,
         **provenance(["python", "scripts/search.py", "--tflop", f"{tflop:g}"], torch.device("cpu")),
     }
+
+
+def train_and_measure(recipe: "Recipe") -> tuple[dict[str, float], float]:
+    """Figures of a recipe on its validation images, track `reference`, and the seconds that it trained; on one thread."""
+    import torch
+
+    from pellucid.evaluation import TRACKS
+    from pellucid.evaluation.evaluate import evaluate
+    from pellucid.run import run
+    from pellucid.training.log import read_log
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder:
+        network, metadata = run(recipe, Path(folder), device="cpu")
+        seconds = read_log(Path(folder) / "log.jsonl")[-1]["seconds"]
+    metrics = evaluate(network, recipe.data.splits().measured, TRACKS["reference"], damages=metadata.damages).metrics
+    return {key: metrics[key] for key in ("accuracy", "psnr", "mask_psnr", "ece") if key in metrics}, seconds
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -146,6 +147,23 @@ def test_arms_with_few_labels_take_as_many_steps(limit: int, labels: int, tiny: 
         steps[arm] = round(recipe.training.epochs * num_batches(num_images, recipe.training.batch_size))
     assert set(steps.values()) == {3 * num_batches(limit, 16)}
     assert (comparison.recipe("restore", 0).data.labels, comparison.recipe("joint", 0).data.labels) == (0, labels or limit // 10)
+
+
+def test_few_images_are_the_same_for_all_arms_which_take_as_many_steps_as_over_all(tiny: Recipe) -> None:
+    comparison = build_comparison("few-images", replace(tiny, data=DataConfig(dataset="shapes", limit=320)))
+    images = {arm: comparison.recipe(arm, 0).data.splits().train for arm in comparison.arms}
+    assert {len(train) for train in images.values()} == {32}
+    assert all(np.array_equal(train.labels, images["restore"].labels) for train in images.values())
+    steps = {arm: round(comparison.recipe(arm, 0).training.epochs * num_batches(32, 16)) for arm in comparison.arms}
+    assert set(steps.values()) == {3 * num_batches(320, 16)}
+
+
+def test_arms_of_everyday_see_its_damage_and_a_limit_of_the_loss() -> None:
+    comparison = build_comparison("everyday", RECIPES["base"])
+    recipes = {arm: comparison.recipe(arm, 0) for arm in comparison.arms}
+    assert {(recipe.damage, recipe.objective.max_psnr) for recipe in recipes.values()} == {("everyday", 40.0)}
+    assert (recipes["restore"].model.damage_head, recipes["restore-damage-head"].model.damage_head) == (False, True)
+    assert ("joint-damage-to-decoder", "joint-damage-to-decoder-shuffled") in comparison.pairs
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

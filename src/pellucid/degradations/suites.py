@@ -17,7 +17,7 @@ PIPELINES = {
         ),
         at_most=2,
     ),
-    # One kind of damage alone, as it is measured: without noise, blur and low resolution can be undone. About one image in fifteen stays clean.
+    # One kind of damage alone: without noise, blur and low resolution can be undone. About one image in twenty stays clean.
     "single": Pipeline(
         (
             Step("gaussian_blur", 0.4, 1.5, probability=0.5),

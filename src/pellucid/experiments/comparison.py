@@ -7,7 +7,7 @@ from typing import Any
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS
 from pellucid.experiments import arms
-from pellucid.experiments.arms import Arm, chain, change
+from pellucid.experiments.arms import Arm, Change, chain, change
 from pellucid.recipe import Recipe, changed, differences, settings
 
 
@@ -138,9 +138,39 @@ LOW_LABEL: dict[str, Arm] = {
 """One label in ten: does restoring the images without a label help to classify? `restore` needs none, and draws all images alike."""
 
 
+FEW_IMAGES: dict[str, Arm] = {
+    "classify": Arm(chain(arms.labelled_only, arms.classify)),
+    "restore": Arm(chain(arms.labelled_only, arms.restore)),
+    "joint": Arm(chain(arms.labelled_only, arms.joint), SINGLE),
+    "joint-equal": Arm(chain(arms.labelled_only, arms.joint, arms.joint_equal), (*SINGLE, "joint")),
+}
+"""One image in ten and nothing else, for as many steps as over all: what most users have."""
+
+
+def _of_everyday(*changes: Change, baselines: tuple[str, ...] = ()) -> Arm:
+    """An arm that learns mixed damage, clean images among it, which must not outweigh the others."""
+    return Arm(chain(arms.everyday, *changes), baselines)
+
+
+_guidance = chain(arms.design, change("model.decoder", condition_on_damage=True))
+
+EVERYDAY: dict[str, Arm] = {
+    "classify": _of_everyday(arms.design, arms.classify),
+    "restore": _of_everyday(arms.design, arms.restore),
+    "restore-damage-head": _of_everyday(arms.design, arms.restore, change("model", damage_head=True), baselines=("restore",)),
+    "joint": _of_everyday(arms.design, baselines=SINGLE),
+    "joint-without-damage-head": _of_everyday(arms.design, change("model", damage_head=False), baselines=("joint",)),
+    "joint-damage-to-decoder": _of_everyday(_guidance, baselines=(*SINGLE, "joint", "joint-damage-to-decoder-shuffled")),
+    "joint-damage-to-decoder-shuffled": _of_everyday(_guidance, change("training", shuffle_guidance=True), baselines=("joint",)),
+}
+"""Under mixed damage: what is it worth to know which damage an image has?"""
+
+
 QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
     "reference": ("Does learning to restore and to classify together help both?", REFERENCE, ("reference",)),
     "low-label": ("Does restoring the images that have no label help to classify?", LOW_LABEL, ("low-label",)),
+    "few-images": ("Does learning both help where there are few images?", FEW_IMAGES, ("reference",)),
+    "everyday": ("Does it help to know the damage?", EVERYDAY, ("everyday",)),
     "balancers": ("How should the two tasks be balanced?", BALANCERS, ("reference",)),
     "mechanisms": ("Which mechanism makes one task help the other?", MECHANISMS, ("reference",)),
 }

@@ -1,0 +1,142 @@
+"""Trials of the joint design: a few epochs each on 45,000 training images, measured on the other 5,000, track `reference`.
+
+What a comparison then runs with is chosen here, for the single tasks as for the joint network. Trials that are in the results are skipped.
+
+    python scripts/design_trials.py --epochs 3 --jobs 2
+"""
+
+import argparse
+import json
+import math
+import multiprocessing
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from search import VALIDATION, train_and_measure
+
+RESULTS, TABLE = (Path(__file__).parents[1] / "results" / f"design.{suffix}" for suffix in ("jsonl", "md"))
+
+HEAD = """# Trials of the joint design
+
+Recipe `base` with the changes that each line names, trained on 45,000 images for {epochs:g} epochs, measured on the other 5,000, track
+`reference`. One seed each: differences under about 0.5 points or 0.03 dB are noise. `scripts/design_trials.py` has every setting.
+
+    python scripts/design_trials.py --epochs {epochs:g} --jobs 2
+
+Measured on {devices}.
+
+| trial | accuracy % | PSNR dB | PSNR in the mask dB | million MACs | commit, date |
+| --- | --- | --- | --- | --- | --- |
+"""
+
+
+def rates(learning_rate: float) -> dict[str, Any]:
+    """A learning rate, that of scales and biases in proportion; last layers keep theirs."""
+    return {"training.learning_rate": learning_rate, "training.fallback_learning_rate": round(learning_rate * 4 / 13, 4)}
+
+
+TRIALS: dict[str, dict[str, Any]] = {
+    "classify": {"arm": "classify"},
+    "restore": {"arm": "restore"},
+    "joint, lambda 4": {},
+    "joint-equal, lambda 4": {"arm": "joint-equal"},
+    "joint, lambda 3": {"objective.weight": 3.0},
+    "joint, lambda 2": {"objective.weight": 2.0},
+    "joint, lambda 4, rate 0.17": {**rates(0.17)},
+    "joint, lambda 4, rate 0.24": {**rates(0.24)},
+    "classify, rate 0.17": {"arm": "classify", **rates(0.17)},
+    "restore, rate 0.17": {"arm": "restore", **rates(0.17)},
+    "classify, rate 0.08": {"arm": "classify", **rates(0.08)},
+    "restore, rate 0.08": {"arm": "restore", **rates(0.08)},
+    "joint, lambda 4, the classes to the decoder": {"model.decoder.condition_on_class": True},
+    "joint, lambda 4, the damage to the decoder": {"model.decoder.condition_on_damage": True},
+    "joint, lambda 4, a block in the decoder": {"model.decoder.blocks": 1},
+    "joint, lambda 4, 24 channels of detail": {"model.decoder.detail_width": 24},
+    "joint, lambda from 12 to 1.3": {"weights": (12.0, 1.3)},
+    "joint, lambda from 1.3 to 12": {"weights": (1.3, 12.0)},
+    "joint, lambda 4, a clean teacher": {"objective.distillation": 1.0},
+    "joint, lambda 4, the last stage shared": {"model.decoder.last_stage": "shared"},
+}
+"""What each trial changes of recipe `base`; arm: of the comparison `reference`; weights: lambda at the start and at the end."""
+
+
+def main() -> None:
+    """Run the trials that are not in the results, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--epochs", type=float, default=3)
+    parser.add_argument("--jobs", type=int, default=2, help="trials at a time, one thread each")
+    parser.add_argument("--only", nargs="+", choices=list(TRIALS), help="these trials alone")
+    options = parser.parse_args()
+    done = {(trial["name"], trial["epochs"]) for trial in _read()}
+    waiting = [name for name in options.only or TRIALS if (name, options.epochs) not in done]
+    with ProcessPoolExecutor(options.jobs, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        for future in as_completed([pool.submit(run_trial, name, options.epochs) for name in waiting]):
+            print(line := json.dumps(future.result()), flush=True)
+            with RESULTS.open("a") as file:
+                file.write(line + "\n")
+            write_table(options.epochs)
+
+
+def run_trial(name: str, epochs: float) -> dict[str, Any]:
+    """Train a trial, and measure it."""
+    import torch
+
+    from pellucid.experiments.comparison import REFERENCE
+    from pellucid.experiments.cost import macs_of
+    from pellucid.provenance import provenance
+    from pellucid.recipe import RECIPES, changed
+
+    changes = dict(TRIALS[name])
+    arm, weights = changes.pop("arm", "joint"), changes.pop("weights", None)
+    recipe = REFERENCE[arm].change(changed(RECIPES["base"], {"data.validation": VALIDATION, "training.epochs": epochs, **changes}))
+    if weights:
+        _vary_weight(*weights)
+    metrics, seconds = train_and_measure(recipe)
+    return {
+        "name": name,
+        "epochs": epochs,
+        "seed": recipe.training.seed,
+        "mmacs": round(macs_of(recipe) / 1e6, 2),
+        "seconds": round(seconds),
+        **metrics,
+        **provenance(["python", "scripts/design_trials.py", "--epochs", f"{epochs:g}"], torch.device("cpu")),
+    }
+
+
+def _vary_weight(first: float, last: float) -> None:
+    """Have lambda go from one value to another over the training of this process, evenly in its logarithm."""
+    from pellucid.training import loop
+
+    joint_loss = loop.joint_loss
+
+    def varied(output: Any, batch: Any, config: Any, teacher: Any = None, progress: float = 1.0) -> Any:
+        weight = math.exp((1 - progress) * math.log(first) + progress * math.log(last))
+        return joint_loss(output, batch, replace(config, weight=weight), teacher, progress)
+
+    loop.joint_loss = varied
+
+
+def _read() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+
+
+def write_table(epochs: float) -> None:
+    """The results of one length as a page, in the order of the trials."""
+    order = {name: place for place, name in enumerate(TRIALS)}
+    trials = sorted((trial for trial in _read() if trial["epochs"] == epochs), key=lambda trial: order.get(trial["name"], len(order)))
+    rows = [
+        f"| {trial['name']} | {_cell(trial, 'accuracy')} | {_cell(trial, 'psnr')} | {_cell(trial, 'mask_psnr')} | {trial['mmacs']} "
+        f"| {trial['commit']}, {trial['date']} |\n"
+        for trial in trials
+    ]
+    TABLE.write_text(HEAD.format(epochs=epochs, devices="; ".join(sorted({trial["device"] for trial in trials}))) + "".join(rows))
+
+
+def _cell(trial: dict[str, Any], metric: str) -> str:
+    return f"{trial[metric]:.2f}" if trial.get(metric) is not None else "-"
+
+
+if __name__ == "__main__":
+    main()

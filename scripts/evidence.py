@@ -1,0 +1,63 @@
+"""The comparisons behind the project's claim, one after the other; what is finished is skipped, so that the same command goes on.
+
+Every comparison lies in `results/NAME/`: `comparison.json`, the report, and of every run its figures and those of each image, without
+the weights. From these `--report-only` rebuilds all reports without training.
+
+    make evidence                               # all of them, in their order
+    python scripts/evidence.py --only reference-base-cpu --report-only
+"""
+
+import argparse
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+MAIN_ARMS = "--arms classify restore joint joint-equal"
+
+BASE = "--recipe base --epochs 4 --training.shards 1"
+
+QUEUE: dict[str, tuple[str, ...]] = {
+    "reference-base-cpu": (
+        f"reference {BASE} {MAIN_ARMS} --seeds 5",
+        f"reference {BASE} --arms classify restore sequential joint-plain joint joint-equal paper-listing --seeds 3",
+        f"reference {BASE} --arms classify restore sequential joint-plain joint joint-equal paper-listing --seeds 5 --report-only",
+    ),
+    "few-images-base-cpu": (f"few-images {BASE} --seeds 3",),
+    "low-label-base-cpu": (f"low-label {BASE} --seeds 3",),
+    "everyday-base-cpu": (f"everyday {BASE} --seeds 2",),
+    "mechanisms-base-cpu": (f"mechanisms {BASE} --seeds 3",),
+    "regime-base-cpu": (f"reference {BASE} --arms classify restore joint --seeds 2 --vary training.epochs 1 2 8",),
+    "balancers-base-cpu": (f"balancers {BASE} --seeds 2",),
+}
+"""By name of the folder, the calls of `pellucid compare`."""
+
+
+def main() -> None:
+    """Walk the queue; a comparison that fails ends it, with its exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", nargs="+", choices=list(QUEUE), help="these comparisons alone")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time")
+    parser.add_argument("--report-only", action="store_true", help="train nothing, write the reports of what is there")
+    options = parser.parse_args()
+    for name in options.only or QUEUE:
+        out = ROOT / "results" / name
+        calls = QUEUE[name][-1:] if options.report_only else QUEUE[name]
+        if options.report_only and not out.exists():
+            continue
+        for call in calls:
+            arguments = [*shlex.split(call), "--jobs", str(options.jobs), "--out", f"results/{name}", "--device", "cpu"]
+            arguments += ["--report-only"] if options.report_only and "--report-only" not in arguments else []
+            print("pellucid compare", shlex.join(arguments), flush=True)
+            environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
+            pellucid = Path(sys.executable).with_name("pellucid")
+            done = subprocess.run([str(pellucid), "compare", *arguments], cwd=ROOT, env=environment, check=False)
+            if done.returncode:
+                sys.exit(done.returncode)
+
+
+if __name__ == "__main__":
+    main()
