@@ -12,11 +12,9 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from pellucid.batch import Batch, Output
-
-Picture = NDArray[np.uint8]
+from pellucid.pictures import Pixels
 
 SMOOTHING = 0.5
 """Strength of non-local means in noise deviations: among .35 to .8 the best PSNR on CIFAR-10 training images at sigma .06 to .10."""
@@ -25,7 +23,7 @@ INPAINT_RADIUS = 3.0
 """Pixels around a point of the mask that Telea's method looks at: among 1 to 8 the best PSNR on `reference`, training images."""
 
 
-def denoise(picture: Picture, sigma: float) -> Picture:
+def denoise(picture: Pixels, sigma: float) -> Pixels:
     """Non-local means (Buades et al. 2005) with OpenCV's windows of 7 and 21 pixels; without noise the picture is left alone.
 
     picture: (H, W, 3) uint8 RGB; sigma: deviation of its noise on the [0, 1] scale.
@@ -36,12 +34,12 @@ def denoise(picture: Picture, sigma: float) -> Picture:
     return np.asarray(cv2.fastNlMeansDenoisingColored(picture, None, strength, strength), dtype=np.uint8)
 
 
-def inpaint(picture: Picture, mask: Picture) -> Picture:
+def inpaint(picture: Pixels, mask: Pixels) -> Pixels:
     """Fills the masked pixels by fast marching (Telea 2004); picture: (H, W, 3) uint8; mask: (H, W) uint8, non-zero where lost."""
     return np.asarray(cv2.inpaint(picture, mask, INPAINT_RADIUS, cv2.INPAINT_TELEA), dtype=np.uint8)
 
 
-def _restored(batch: Batch, method: Callable[[Picture, Picture, float], Picture]) -> Output:
+def _restored(batch: Batch, method: Callable[[Pixels, Pixels, float], Pixels]) -> Output:
     """Applies a function of (picture, mask, sigma) to every image."""
     pictures = batch.degraded.mul(255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
     masks = batch.damage.mask[:, 0].to("cpu", torch.uint8).numpy()

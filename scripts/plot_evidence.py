@@ -1,0 +1,141 @@
+"""The plots of `docs/does-joint-help.md`, out of the comparisons in `results/`; those that are not there yet are left out.
+
+python scripts/plot_evidence.py
+"""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from pellucid.training.gradients import ALL
+
+ROOT = Path(__file__).parents[1]
+RESULTS, DOCS = ROOT / "results", ROOT / "docs"
+
+TASKS = {"accuracy": ("classify", "accuracy, %"), "psnr": ("restore", "PSNR, dB")}
+"""What each task is judged by, its single-task arm, and the name of the axis."""
+
+ARMS = ("classify", "restore", "sequential", "paper-listing", "joint-plain", "joint", "joint-equal")
+"""Of the reference comparison, in the order of the plots."""
+
+GOOD, BAD, PLAIN = "#1a7f5a", "#b4472d", "#33475b"
+
+SETTINGS = {
+    "reference-base-cpu": "all 50,000 images",
+    "few-images-base-cpu": "5,000 images",
+    "low-label-base-cpu": "5,000 labels",
+    "everyday-base-cpu": "mixed damage",
+}
+"""Comparisons in which joint networks meet single-task ones."""
+
+
+def main() -> None:
+    """Draw what there is."""
+    matplotlib.rcParams.update({"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "pellucid"})
+    comparisons = {name: json.loads(path.read_text()) for name in SETTINGS if (path := RESULTS / name / "comparison.json").exists()}
+    if reference := comparisons.get("reference-base-cpu"):
+        figures(reference)
+        costs(reference)
+        gradients(RESULTS / "reference-base-cpu")
+    if comparisons:
+        differences(comparisons)
+
+
+def figures(comparison: dict[str, Any]) -> None:
+    """Accuracy and PSNR of every arm: seeds, mean, 95 % interval."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    for axes, (metric, (_, label)) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
+        rows = [(arm, found) for arm in ARMS if (found := comparison["arms"].get(arm, {}).get("reference", {}).get(metric))]
+        for place, (_, found) in enumerate(rows):
+            _dot(axes, place, found, PLAIN)
+        axes.set_yticks(range(len(rows)), [arm for arm, _ in rows])
+        axes.invert_yaxis()
+        axes.set_xlabel(label)
+        axes.grid(True, axis="x", alpha=0.3)
+    _save(figure, "joint-figures")
+
+
+def differences(comparisons: dict[str, dict[str, Any]]) -> None:
+    """The paired differences of joint networks to the single-task ones, by comparison."""
+    figure = Figure(figsize=(9, 1.2 + 0.5 * len(comparisons)), layout="constrained")
+    for axes, (metric, (baseline, label)) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
+        names = []
+        for name, comparison in comparisons.items():
+            for arm in ("joint", "joint-equal"):
+                tracks = comparison["paired"].get(f"{arm}-{baseline}", {})
+                found = next((scores[metric] for scores in tracks.values() if metric in scores), None)
+                if found:
+                    low, high = found["ci95"] or (found["mean"], found["mean"])
+                    _dot(axes, len(names), found, GOOD if low > 0 else BAD if high < 0 else PLAIN)
+                    names.append(f"{arm}, {SETTINGS[name]}")
+        axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
+        axes.set_yticks(range(len(names)), names)
+        axes.invert_yaxis()
+        axes.set_xlabel(f"{label}: joint minus {baseline}")
+        axes.grid(True, axis="x", alpha=0.3)
+    _save(figure, "joint-differences")
+
+
+def costs(comparison: dict[str, Any]) -> None:
+    """What each arm costs to predict against what it achieves; the two single-task networks together beside them."""
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    macs = {arm: found["cost"]["macs"] / 1e6 for arm, found in comparison["arms"].items()}
+    both = macs.get("classify", 0) + macs.get("restore", 0)
+    for axes, (metric, (baseline, label)) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
+        for arm in ARMS:
+            found = comparison["arms"].get(arm, {}).get("reference", {}).get(metric)
+            if found:
+                place = both if arm == baseline else macs[arm]
+                axes.plot(place, found["mean"], "o", color=PLAIN if arm == baseline else GOOD)
+                name = f"{arm}, with the other network" if arm == baseline else arm
+                axes.annotate(name, (place, found["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=8)
+        axes.margins(0.18)
+        axes.set_xlabel("multiply-accumulates for class and restored image, million")
+        axes.set_ylabel(label)
+        axes.grid(True, alpha=0.3)
+    _save(figure, "joint-costs")
+
+
+def gradients(folder: Path) -> None:
+    """The cosine between the gradients of the two tasks by layer over the training of `joint`, the mean over its seeds."""
+    courses: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for path in sorted(folder.glob("runs/joint/seed-*/result.json")):
+        for record in json.loads(path.read_text())["course"]:
+            for layer, cosine in (record.get("gradient_cosine") or {}).items():
+                if cosine is not None:
+                    courses[layer][round(record["progress"], 2)].append(cosine)
+    if not courses:
+        return
+    figure = Figure(figsize=(9, 3), layout="constrained")
+    axes = figure.subplots()
+    for layer, course in courses.items():
+        done = sorted(course)
+        means = [float(np.mean(course[each])) for each in done]
+        axes.plot(np.multiply(done, 100), means, label=layer, linewidth=2.5 if layer == ALL else 1.2)
+    axes.axhline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
+    axes.set_xlabel("part of the training, %")
+    axes.set_ylabel("cosine of the gradients")
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))
+    _save(figure, "joint-gradients")
+
+
+def _dot(axes: Axes, place: int, found: dict[str, Any], colour: str) -> None:
+    """Seeds as pale dots, the interval as a line, the mean as a dot."""
+    axes.plot(found["values"], [place - 0.22] * len(found["values"]), "o", color=colour, markersize=2.8, alpha=0.5)
+    if found["ci95"]:
+        axes.plot(found["ci95"], [place] * 2, color=colour, linewidth=2)
+    axes.plot(found["mean"], place, "o", color=colour, markersize=5.5)
+
+
+def _save(figure: Figure, name: str) -> None:
+    figure.savefig(DOCS / f"{name}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
