@@ -352,7 +352,7 @@ class TestPredictFiles:
                 assert name in line["error"]
                 continue
             assert set(line) == {
-                *("path", "label", "confidence", "probabilities", "restored", "damage", "lost", "mask", "notes"),
+                *("path", "label", "confidence", "probabilities", "restored", "damage", "lost", "left", "mask", "notes"),
                 "model",
                 "mirror",
             }

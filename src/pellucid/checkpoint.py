@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 import re
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
 from pellucid.models import ModelConfig, build_model, model_config
+from pellucid.models.gate import Gate
 
 if TYPE_CHECKING:
     from pellucid.metrics import Figure
@@ -40,7 +42,8 @@ class ModelMetadata:
     model: its architecture; classes: class names, in the order of the logits; damages: the kinds of damage that its damage head
     distinguishes; recipe: all settings of its training; training_data: description of the training images; trained: date, device and
     duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`; image_size: shorter
-    side of the training images in pixels, 32 for models that were saved before it was recorded.
+    side of the training images in pixels, 32 for models that were saved before it was recorded; temperature, gate, fitted: see
+    `evaluation.calibration.Calibration`; 1, none and nothing for models that were saved before there were any.
     """
 
     model: ModelConfig
@@ -52,6 +55,13 @@ class ModelMetadata:
     commit: str = ""
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     image_size: int = 32
+    temperature: float = 1.0
+    gate: Gate | None = None
+    fitted: str = ""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.temperature) and self.temperature > 0):
+            raise ValueError(f"Expected a temperature above 0, found {self.temperature}.")
 
     @property
     def trained_kinds(self) -> tuple[str, ...]:
@@ -93,6 +103,9 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
             damages=tuple(config.get("damages", ())),
             **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
             image_size=config.get("image_size", ModelMetadata.image_size),
+            temperature=config.get("temperature", 1.0),
+            gate=Gate(**gate) if (gate := config.get("gate")) else None,
+            fitted=config.get("fitted", ""),
         )
         network = _untrained(metadata)
         network.load_state_dict(load_file(folder / WEIGHTS))

@@ -163,19 +163,32 @@ def evaluate(
         _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 
 
-def predict(paths: list[Path], out: Path, model: str, force: bool, resume: bool, mirror: bool, device: str) -> None:
+def predict(
+    paths: list[Path],
+    out: Path,
+    model: str,
+    force: bool,
+    resume: bool,
+    mirror: bool,
+    abstain_below: float,
+    second_look: bool,
+    uncertainty: bool,
+    no_gate: bool,
+    device: str,
+) -> None:
     """Restore pictures and videos and name what is in them."""
     import warnings
 
     from pellucid.inference import predict_files
     from pellucid.progress import ProgressBar
 
+    asked: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
     warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
     if int(os.environ.get("RANK", 0)):  # one of several processes speaks for all
-        predict_files(paths, out, model, device, force, None, mirror, resume)
+        predict_files(paths, out, model, device, force, None, mirror, resume, **asked)
         return
     with ProgressBar("pictures") as progress:
-        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print)
+        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print, **asked)
     _print(str(summary))
     if summary.num_failed:
         sys.exit(1)
@@ -449,6 +462,10 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--force", action="store_true", help="write into a folder that has files in it")
             add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
             add("--mirror", action="store_true", help=MIRROR)
+            add("--abstain-below", type=float, default=0.0, metavar="P", help="give no class where its probability is less, such as 0.7")
+            add("--second-look", action="store_true", help="an alarm where the restored picture is another class; for twice the time")
+            add("--uncertainty", action="store_true", help="write uncertainty/: the guessed error of each pixel, in grey")
+            add("--no-gate", action="store_true", help="restore pictures, too, in which no damage is found")
         case "damage":
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
             add("--suite", choices=list(SUITES), required=True, help="the damage")

@@ -19,6 +19,7 @@ from pellucid.checkpoint import ModelMetadata, load_model, save_model
 from pellucid.data import Dataset
 from pellucid.device import choose_device, describe, resolve_precision
 from pellucid.errors import UserError
+from pellucid.evaluation.calibration import calibrate
 from pellucid.files import atomic_write, locked
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
@@ -71,7 +72,8 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_memory()
-    clean = recipe.data.splits().train
+    splits = recipe.data.splits()
+    clean = splits.train
     _check(recipe, clean)
     model = initialise(recipe, len(clean.classes))
     if isinstance(model, Sequential):
@@ -100,6 +102,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     if resume:
         trainer.load()
     network = trainer.fit()
+    calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
     metadata = ModelMetadata(
         model=recipe.model,
         classes=clean.classes,
@@ -110,6 +113,9 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
         f"{precision}",
         commit=commit,
         image_size=min(clean.size),
+        temperature=calibration.temperature,
+        gate=calibration.gate,
+        fitted=calibration.fitted,
     )
     if fabric.is_global_zero:
         save_model(folder / MODEL, network, metadata)

@@ -13,6 +13,7 @@
 
 from pellucid.device import choose_device
 from pellucid.inference.predict import Summary, predict_files
-from pellucid.inference.predictor import EstimatedDamage, Prediction, Predictor
+from pellucid.inference.prediction import EstimatedDamage, Prediction
+from pellucid.inference.predictor import Predictor
 
 __all__ = ["EstimatedDamage", "Prediction", "Predictor", "Summary", "choose_device", "predict_files"]

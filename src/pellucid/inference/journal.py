@@ -36,7 +36,7 @@ def begin(out: Path, source: Line, resume: bool) -> None:
     """Start `predictions.jsonl` with the lines of an earlier call that went well, if it is to be resumed, or without any.
 
     Lines of errors and of frames whose video was not finished are left out, as is a line that was cut off. Raises `UserError` if the
-    earlier call had another model.
+    earlier call had another model or other options; those that are `None` are not in the lines.
     """
     earlier = [path for path in [out / PREDICTIONS, *parts(out)] if path.exists()] if resume else []
     finished = set()

@@ -11,25 +11,29 @@ from pellucid import pictures
 from pellucid.errors import UserError
 from pellucid.inference import sheet
 from pellucid.inference.inputs import mask_target
-from pellucid.inference.predictor import Prediction
+from pellucid.inference.maps import drawn, uncertainty_map
+from pellucid.inference.prediction import Prediction
 from pellucid.inference.stream import Failure, Predicted
 from pellucid.pictures import Picture
 
-RESTORED, MASKS = "restored", "masks"
+RESTORED, MASKS, UNCERTAINTY = "restored", "masks", "uncertainty"
 
 NOT_FINITE = "Expected finite outputs of the model, found others; its training may have diverged: train it again."
 
 Line = dict[str, Any]
 
 
-def save(predicted: Predicted | Failure, out: Path) -> Line:
-    """Write the restored picture and the mask of its lost pixels, if there are any; returns the line of `predictions.jsonl`."""
+def save(predicted: Predicted | Failure, out: Path, uncertainty: bool = False) -> Line:
+    """Write the restored picture, the mask of its lost pixels, if there are any, and its uncertainty, if that is asked for.
+
+    Returns the line of `predictions.jsonl`.
+    """
     if isinstance(predicted, Failure):
         return failure(predicted.path, str(predicted.error))
     path, target, picture, prediction = predicted
     if prediction.broken:
         return failure(path, NOT_FINITE)
-    restored = mask = None
+    restored = mask = uncertain = None
     try:
         if prediction.restored is not None:
             restored = f"{RESTORED}/{target}"
@@ -38,11 +42,15 @@ def save(predicted: Predicted | Failure, out: Path) -> Line:
             mask = f"{MASKS}/{mask_target(target)}"
             white = np.uint8(255) * prediction.mask[:, :, None].repeat(3, axis=2)
             pictures.write(out / mask, Picture(white, grey=True))
+        if uncertainty and prediction.restored is not None:
+            uncertain = f"{UNCERTAINTY}/{mask_target(target)}"
+            pictures.write(out / uncertain, Picture(drawn(uncertainty_map(picture.pixels, prediction.restored)), grey=True))
     except UserError as error:  # such as a name too long for the file system: the others may still go well
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
         return failure(path, str(error))
-    return {"path": str(path), **describe(prediction), "restored": restored, "mask": mask, "notes": list(picture.notes)}
+    written = {"restored": restored, "mask": mask} | ({"uncertainty": uncertain} if uncertainty else {})
+    return {"path": str(path), **describe(prediction), **written, "notes": list(picture.notes)}
 
 
 def failure(path: Path, error: str) -> Line:
@@ -53,6 +61,9 @@ def failure(path: Path, error: str) -> Line:
 def describe(prediction: Prediction) -> Line:
     """The part of a line that the model says."""
     probabilities, damage, mask = prediction.probabilities, prediction.damage, prediction.mask
+    asked: Line = {"abstained": True} if prediction.abstained else {}
+    if prediction.alarm is not None:
+        asked |= {"restored_label": prediction.restored_label, "alarm": prediction.alarm}
     return {
         "label": prediction.label,
         "confidence": prediction.confidence and round(prediction.confidence, 6),
@@ -63,7 +74,8 @@ def describe(prediction: Prediction) -> Line:
             for kind, found in damage.items()
         },
         "lost": None if mask is None else round(float(mask.mean()), 6),
-    }
+        "left": prediction.left,
+    } | asked
 
 
 def words(line: Line) -> str:
@@ -73,16 +85,27 @@ def words(line: Line) -> str:
     if "frames" in line:
         parts = [f"{line['frames']:,} frames at {line['fps']:g} a second"]
     else:
-        parts = [f"{line['label']} {100 * line['confidence']:.0f} %"] if line["label"] is not None else []
-        if damage := sheet.damage(line["damage"], line["lost"]):
-            parts.append(damage)
+        parts = [*filter(None, (named(line), sheet.damage(line["damage"], line["lost"])))]
+        if line.get("left"):
+            parts.append("left as it is")
+        if line.get("alarm"):
+            parts.append(f"ALARM: {line['restored_label']} once restored")
     told = [", ".join(parts)] if parts else []
     notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
     return f"{line['path']}: " + " -> ".join(told + ([line["restored"]] if line["restored"] else [])) + notes
 
 
+def named(line: Line) -> str:
+    """The class and its confidence; `not sure (cat 41 %)` where the model abstains."""
+    if line["probabilities"] is None:
+        return ""
+    likeliest = max(line["probabilities"], key=line["probabilities"].__getitem__)
+    said = f"{likeliest} {100 * line['confidence']:.0f} %"
+    return f"not sure ({said})" if line.get("abstained") else said
+
+
 def cell(line: Line, out: Path) -> sheet.Cell:
     """The line of a picture on the contact sheet."""
-    caption = "" if line["confidence"] is None else f"{line['label']}  {100 * line['confidence']:.0f} %"
+    caption = named(line) + (f", restored: {line['restored_label']}" if line.get("alarm") else "")
     paths = [Path(line["path"])] + ([out / line["restored"]] if line["restored"] else [])
     return sheet.cell(Path(line["path"]).name, caption, sheet.damage(line["damage"], line["lost"]), [pictures.read(path) for path in paths])

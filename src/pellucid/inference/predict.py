@@ -19,7 +19,7 @@ from pellucid.inference import journal, sheet
 from pellucid.inference.distributed import Processes, join_processes
 from pellucid.inference.inputs import inputs
 from pellucid.inference.journal import PREDICTIONS
-from pellucid.inference.lines import MASKS, RESTORED, Line, cell, save, words
+from pellucid.inference.lines import MASKS, RESTORED, UNCERTAINTY, Line, cell, save, words
 from pellucid.inference.predictor import Predictor
 from pellucid.inference.stream import stream
 from pellucid.inference.video import restore_video
@@ -34,13 +34,17 @@ Item = TypeVar("Item")
 class Summary:
     """What became of the pictures: how many there were, videos among them, and how many of them failed; `str` says it in a sentence.
 
-    labels: what the labels are to be taken for, in a sentence; empty without labels.
+    labels: what the labels are to be taken for, in a sentence; empty without labels; num_left, num_abstained, num_alarms: how many of those
+    done by this call were left as they are, got no label, and are another class once restored.
     """
 
     out: Path
     num_pictures: int
     num_failed: int
     labels: str = ""
+    num_left: int = 0
+    num_abstained: int = 0
+    num_alarms: int = 0
 
     def __str__(self) -> str:
         good, errors = self.num_pictures - self.num_failed, f"{self.out / PREDICTIONS} says why"
@@ -48,7 +52,9 @@ class Summary:
             return f"None of {_pictures(self.num_pictures)} could be used: {errors}."
         failed = f" {self.num_failed:,} of {_pictures(self.num_pictures)} failed: {errors}." if self.num_failed else ""
         labels = f"\n{self.labels}" if self.labels else ""
-        return f"{_pictures(good)} went well: look at {self.out / SHEET}.{failed}{labels}"
+        counts = {"found undamaged and left": self.num_left, "without a sure class": self.num_abstained, "with an alarm": self.num_alarms}
+        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        return f"{_pictures(good)} went well{f' ({told})' if told else ''}: look at {self.out / SHEET}.{failed}{labels}"
 
 
 def predict_files(
@@ -61,6 +67,11 @@ def predict_files(
     mirror: bool = False,
     resume: bool = False,
     tell: Callable[[str], None] | None = None,
+    *,
+    abstain_below: float = 0.0,
+    second_look: bool = False,
+    uncertainty: bool = False,
+    gate: bool = True,
 ) -> Summary:
     """Restore and classify the pictures and videos in files and folders.
 
@@ -84,15 +95,23 @@ def predict_files(
         mirror: average over each picture and its mirror image, for twice the time.
         resume: keep what a stopped call with the same folder has done, and do the rest; pictures that failed are tried again.
         tell: is told each picture's prediction in a line of words.
+        abstain_below: give no label to pictures whose confidence is less; their line has `abstained`.
+        second_look: classify the restored picture, too; a line has `restored_label`, and `alarm` where it is another one.
+        uncertainty: write the guessed error of each pixel of pictures into `uncertainty/`, white from 10 % of the range on.
+        gate: leave undamaged pictures as they are, if the model has a gate; their line has `left`.
     """
-    source = {"model": "bundled" if model is None else str(model), "mirror": mirror}
-    made = [out / RESTORED, out / MASKS, out / SHEET]
+    asked = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "no_gate": not gate}
+    source = {"model": "bundled" if model is None else str(model), "mirror": mirror, **{name: each or None for name, each in asked.items()}}
+    told = {name: each for name, each in source.items() if each is not None}
+    made = [out / RESTORED, out / MASKS, out / UNCERTAINTY, out / SHEET]
     with join_processes() as processes:
         processes.first_does(lambda: _check_folder(out, force, resume))
         total = sum(1 for _ in inputs(paths, made))
         if not total:
             raise UserError(f"Expected pictures, found only the results of an earlier run in {out}; choose another folder to read from.")
-        predictor = Predictor.load(model, processes.device(device), mirror=mirror)
+        predictor = Predictor.load(
+            model, processes.device(device), mirror=mirror, abstain_below=abstain_below, second_look=second_look, gate=gate
+        )
         processes.first_does(lambda: journal.begin(out, source, resume and journal.exists(out)))
         done_before = {line["path"] for line in journal.read_lines(out / PREDICTIONS)} if resume else set()
         processes.first_does(lambda: None)  # the others have read it, too, before lines are added
@@ -102,22 +121,25 @@ def predict_files(
             chooser.add(line)
         done = num_kept = sum(1 for path, _ in inputs(paths, made) if str(path) in done_before) if resume else 0
         num_failed, labelled = 0, False
+        counts = dict.fromkeys(("left", "abstained", "alarm"), 0)
         with journal.part(out, processes.rank, processes.num).open("a", encoding="utf-8", buffering=1) as file:
-            for line in _predicted(waiting, predictor, out):
-                file.write(json.dumps(line | source) + "\n")
+            for line in _predicted(waiting, predictor, out, uncertainty):
+                file.write(json.dumps(line | told) + "\n")
                 if not journal.ends(line):
                     continue
                 done += 1
                 num_failed += "error" in line
-                labelled |= line.get("label") is not None
+                labelled |= line.get("confidence") is not None
+                for name in counts:
+                    counts[name] += bool(line.get(name))
                 chooser.add(line)
                 if tell is not None:
                     tell(words(line))
                 if progress is not None:
                     progress(done, total)
-        num_done, num_failed, num_labelled = processes.sums(done - num_kept, num_failed, labelled)
+        num_done, num_failed, num_labelled, *sums = processes.sums(done - num_kept, num_failed, labelled, *counts.values())
         processes.first_does(lambda: _finish(out, chooser.lines, num_kept + num_done))
-    return Summary(out, num_kept + num_done, num_failed, _about_labels(predictor) if num_labelled else "")
+    return Summary(out, num_kept + num_done, num_failed, _about_labels(predictor) if num_labelled else "", *sums)
 
 
 def _check_folder(out: Path, force: bool, resume: bool) -> None:
@@ -134,14 +156,14 @@ def _shared(items: Iterable[Item], processes: Processes) -> Iterator[Item]:
     return (item for number, item in enumerate(items) if number % processes.num == processes.rank)
 
 
-def _predicted(waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, out: Path) -> Iterator[Line]:
+def _predicted(waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, out: Path, uncertainty: bool) -> Iterator[Line]:
     """The lines of all files, in their order, the restored pictures and videos written."""
     for is_video, group in groupby(waiting, key=lambda each: each[0].suffix.lower() in VIDEOS):
         if is_video:
             for path, target in group:
                 yield from restore_video(path, target, predictor, out)
         else:
-            yield from stream(group, predictor, partial(save, out=out))
+            yield from stream(group, predictor, partial(save, out=out, uncertainty=uncertainty))
 
 
 class _Chooser:

@@ -1,10 +1,10 @@
 """Predictor: pictures of any size -> classes, restored pictures, and estimates of the damage."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self, TypedDict
+from typing import Self
 
 import cv2
 import numpy as np
@@ -19,7 +19,9 @@ from pellucid.degradations import DEGRADATIONS
 from pellucid.device import choose_device, inference_autocast
 from pellucid.errors import UserError
 from pellucid.inference.footprint import max_pixels
+from pellucid.inference.prediction import BROKEN, EstimatedDamage, Prediction
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
+from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.joint import crop
 from pellucid.models.mirrored import Mirrored
 from pellucid.pictures import Pixels
@@ -30,40 +32,11 @@ SMALLEST = 8
 NEAR = 2
 """Pictures of up to so many times the size of the training images are classified as they are, larger ones scaled down to that size."""
 
+ROWS = 512
+"""Rows of large pictures that are compared at once."""
+
 OBLONG = 4
 """Ratio of the sides from which on a picture is scaled by its longer side."""
-
-
-class EstimatedDamage(TypedDict):
-    """What a model says of one kind of damage.
-
-    probability: that the picture has it; strength: how much of it, if it has it; unit: that of the strength, in words.
-    """
-
-    probability: float
-    strength: float
-    unit: str
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Prediction:
-    """What a model says of one picture; `None` for what it has no head for.
-
-    label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) RGB, of the
-    type of the picture, grey if it is; damage: by kind of damage, in the model's order; mask: (H, W) bool, true where the pixels are
-    thought to be destroyed; broken: the model's output is not finite, and all else is `None`.
-    """
-
-    label: str | None
-    confidence: float | None
-    probabilities: dict[str, float] | None
-    restored: Pixels | None
-    damage: dict[str, EstimatedDamage] | None = None
-    mask: NDArray[np.bool_] | None = None
-    broken: bool = False
-
-
-BROKEN = Prediction(None, None, None, None, broken=True)
 
 
 class Predictor:
@@ -79,6 +52,10 @@ class Predictor:
         batch_size: most pictures of one forward; large pictures go through in smaller batches, see `max_pixels`.
         damages: the kinds of damage that the network tells apart, in the order of its output; without names it reports none.
         image_size: shorter side of the images that the network was trained on, in pixels.
+        temperature: by which logits are divided, so that confidence is what it says; see `evaluation.calibration`.
+        gate: when a picture is left as it is; none restores every picture.
+        abstain_below: the confidence from which on a label is given; 0 gives one always.
+        second_look: ask the network for the class of the restored picture, too, for about twice the time; see `Prediction.alarm`.
     """
 
     def __init__(
@@ -89,7 +66,14 @@ class Predictor:
         batch_size: int = 64,
         damages: Sequence[str] = (),
         image_size: int = ModelMetadata.image_size,
+        *,
+        temperature: float = 1.0,
+        gate: Gate | None = None,
+        abstain_below: float = 0.0,
+        second_look: bool = False,
     ) -> None:
+        if not 0 <= abstain_below <= 1:
+            raise UserError(f"Expected a probability from 0 to 1 to abstain below, found {abstain_below:g}; 0.5 is fifty per cent.")
         if batch_size < 1:
             raise UserError(f"Expected a batch_size of at least 1, found {batch_size}.")
         if len(set(classes)) < len(classes):
@@ -101,20 +85,49 @@ class Predictor:
         self.classes, self.damages = tuple(classes), tuple(damages)
         self.batch_size, self.image_size = batch_size, image_size
         self.max_pixels = max_pixels(self.network)
+        self.temperature, self.gate = temperature, gate
+        self.abstain_below, self.second_look = abstain_below, second_look
 
     @classmethod
     def load(
-        cls, source: str | Path | None = None, device: torch.device | str = "auto", batch_size: int = 64, mirror: bool = False
+        cls,
+        source: str | Path | None = None,
+        device: torch.device | str = "auto",
+        batch_size: int = 64,
+        mirror: bool = False,
+        *,
+        abstain_below: float = 0.0,
+        second_look: bool = False,
+        gate: bool = True,
     ) -> Self:
         """A saved model by its folder, a run's folder, a name on the Hugging Face hub, or the bundled one.
 
-        mirror: average over each picture and its mirror image, for twice the time.
+        mirror: average over each picture and its mirror image, for twice the time; abstain_below, second_look: see `Predictor`; gate: leave
+        undamaged pictures as they are, if the model has a gate.
         """
         chosen = choose_device(device)
         network, metadata = load_model(source, chosen)
+        tasks = metadata.model.tasks
+        for asked, missing in ((abstain_below, "restore"), (second_look, "restore"), (second_look, "classify")):
+            if asked and tasks == missing:
+                raise UserError(
+                    f"Expected a model that {'classifies' if missing == 'restore' else 'restores'} for this, found one of task "
+                    f"'{tasks}'; leave out --abstain-below and --second-look, or choose another model."
+                )
         if mirror:
             network = Mirrored(network)
-        return cls(network, metadata.classes, chosen, batch_size, metadata.damages, metadata.image_size)
+        return cls(
+            network,
+            metadata.classes,
+            chosen,
+            batch_size,
+            metadata.damages,
+            metadata.image_size,
+            temperature=metadata.temperature,
+            gate=metadata.gate if gate else None,
+            abstain_below=abstain_below,
+            second_look=second_look,
+        )
 
     def predict(self, images: Pixels | Sequence[Pixels]) -> list[Prediction]:
         """One picture (H, W, 3), uint8 or uint16, RGB, or several of any sizes -> a prediction for each, in their order.
@@ -174,11 +187,18 @@ class Predictor:
                 bottom = top + strip.mask.shape[2]
                 mask[:, top:bottom] = (strip.mask[:, 0] > 0).cpu().numpy()
             top = bottom
+        left = np.zeros(num_pictures, np.bool_) if restored is None else self._leave(pixels, restored, mask, output, near)
+        second: list[str | None] = [None] * num_pictures
+        if self.second_look and restored is not None and output.logits is not None:
+            looked = self._forward(from_pixels(restored if near else self._scaled_down(restored))).logits
+            second = [None] * num_pictures if looked is None else list(self._classes(looked)[0])
         nothing = [None] * num_pictures
-        return [
-            Prediction(*fields) if whole else BROKEN
-            for whole, *fields in zip(
+        predictions = [
+            Prediction(*fields, left=bool(is_left), restored_label=again) if whole else BROKEN
+            for whole, is_left, again, *fields in zip(
                 finite.tolist(),
+                left,
+                second,
                 *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
                 nothing if restored is None else restored,
                 nothing if output.presence is None or output.strength is None else self._damages(output.presence, output.strength),
@@ -186,6 +206,22 @@ class Predictor:
                 strict=True,
             )
         ]
+        return [
+            replace(each, label=None, abstained=True) if each.confidence is not None and each.confidence < self.abstain_below else each
+            for each in predictions
+        ]
+
+    def _leave(self, pixels: Pixels, restored: Pixels, mask: NDArray[np.bool_] | None, output: Output, near: bool) -> NDArray[np.bool_]:
+        """(B,) which pictures are undamaged; these become their own restored pictures, without lost pixels."""
+        if self.gate is None:
+            return np.zeros(len(pixels), np.bool_)
+        rows = range(0, pixels.shape[1], ROWS)
+        changes = [change_of(*(from_pixels(each[:, row : row + ROWS]) for each in (pixels, restored))) for row in rows]
+        left: NDArray[np.bool_] = undamaged(self.gate, output, torch.stack(changes).amax(dim=0), near).cpu().numpy()
+        restored[left] = pixels[left]
+        if mask is not None:
+            mask[left] = False
+        return left
 
     def _forward(self, images: Tensor) -> Output:
         """(B, 3, H, W) in [0, 1], of any size -> `Output` in float32."""
@@ -205,7 +241,7 @@ class Predictor:
 
     def _classes(self, logits: Tensor) -> tuple[list[str], list[float], list[dict[str, float]]]:
         """(B, num_classes) -> label, confidence and probabilities of each picture."""
-        probabilities = [dict(zip(self.classes, of_one, strict=True)) for of_one in logits.softmax(dim=1).tolist()]
+        probabilities = [dict(zip(self.classes, of_one, strict=True)) for of_one in (logits / self.temperature).softmax(dim=1).tolist()]
         labels = [max(of_one, key=of_one.__getitem__) for of_one in probabilities]
         return labels, [of_one[label] for of_one, label in zip(probabilities, labels, strict=True)], probabilities
 

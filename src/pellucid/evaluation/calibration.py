@@ -1,0 +1,156 @@
+"""Fits what turns the raw outputs of a trained network into ones that can be trusted: the temperature and the gate.
+
+Never on test images. A temperature is fitted on images that were held out of the training alone: a network is surer of images that it has
+learned by heart, and a temperature fitted on those makes its confidence on new ones worse (`docs/trust.md` has figures). The gate may be
+fitted on training images with new damage, since it compares two pictures and no labels.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import minimize_scalar
+from torch import Tensor
+
+from pellucid.batch import Damage, Output, from_pixels
+from pellucid.data import Dataset, Splits
+from pellucid.device import inference_autocast
+from pellucid.labels import UNLABELLED
+from pellucid.metrics import psnr_of
+from pellucid.models.gate import Gate, change_of
+from pellucid.seeding import generator
+
+MOST_IMAGES = 1000
+"""Images that are measured, at equal distances in their data set."""
+
+LEAST_LABELS = 50
+"""Labelled held-out images below which no temperature is fitted."""
+
+CEILING = 45.0
+"""PSNR in dB up to which it counts for the gate that an image comes back unchanged: beyond it nobody sees a difference."""
+
+MAX_LOSS = 0.02
+"""Mean PSNR in dB that the gate may cost on damaged images."""
+
+NUM_THRESHOLDS = 200
+BATCH_PIXELS = 256 * 32 * 32
+
+Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """temperature: by which logits are divided before the softmax; gate: see `Gate`; fitted: on what, in words."""
+
+    temperature: float = 1.0
+    gate: Gate | None = None
+    fitted: str = ""
+
+
+def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degrade, device: torch.device | str = "cpu") -> Calibration:
+    """Fit temperature and gate of a network in evaluation mode, under the damage that it was trained on.
+
+    The temperature needs validation images with labels, else it stays 1. The gate is fitted on these, or else on training images.
+    """
+    dataset = splits.train if splits.validation is None else splits.validation
+    indices = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).round().astype(np.int64))
+    outputs = list(_outputs(network, dataset, indices, degrade, torch.device(device)))
+    temperature, gate, fitted = 1.0, None, []
+    images = f"{len(indices):,} {dataset.split} images"
+    labels = torch.tensor(dataset.labels[indices])
+    if splits.validation is not None and outputs[0].damaged.logits is not None:
+        logits = torch.cat([each.damaged.logits for each in outputs if each.damaged.logits is not None])
+        known = (labels != UNLABELLED) & logits.isfinite().all(dim=1)
+        if int(known.sum()) >= LEAST_LABELS:
+            temperature = fit_temperature(logits[known], labels[known])
+            fitted.append("temperature")
+    if outputs[0].damaged.restored is not None:
+        gate = fit_gate(*(_columns([column for each in outputs for column in [each.columns[place]]]) for place in (0, 1)))
+        fitted += ["gate"] if gate is not None else []
+    return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "")
+
+
+def fit_temperature(logits: Tensor, labels: Tensor) -> float:
+    """The temperature with the least cross-entropy (Guo et al. 2017): logits (N, num_classes) and labels (N,) -> a factor, 0.05 to 20."""
+    logits, labels = logits.double().cpu(), labels.cpu()
+    found = minimize_scalar(
+        lambda exponent: F.cross_entropy(logits / float(np.exp(exponent)), labels).item(), bounds=(-3.0, 3.0), method="bounded"
+    )
+    return float(np.exp(found.x))
+
+
+Columns = dict[str, Tensor]
+"""Of images: presence, the largest presence logit; change, see `change_of`; before, after: PSNR in dB, at most `CEILING`; each (N,)."""
+
+
+def fit_gate(clean: Columns, damaged: Columns) -> Gate | None:
+    """The thresholds that bring undamaged images back best, and cost damaged ones `MAX_LOSS` at most; `None` where none does."""
+    thresholds = {name: _threshold(name, clean, damaged) for name in ("presence", "change") if name in clean}
+    return Gate(**thresholds) if any(value is not None for value in thresholds.values()) else None
+
+
+def _threshold(name: str, clean: Columns, damaged: Columns) -> float | None:
+    best, best_psnr = None, float(clean["after"].mean())
+    for candidate in torch.quantile(clean[name].double(), torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)).unique().tolist():
+        loss = damaged["after"].mean() - _passed(name, candidate, damaged)
+        psnr = _passed(name, candidate, clean)
+        if float(loss) <= MAX_LOSS and float(psnr) > best_psnr:
+            best, best_psnr = float(candidate), float(psnr)
+    return best
+
+
+def _passed(name: str, threshold: float, columns: Columns) -> Tensor:
+    """The mean PSNR with a gate."""
+    return torch.where(columns[name] <= threshold, columns["before"], columns["after"]).mean()
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """damaged: the output for damaged images; columns: of the clean and of the damaged ones."""
+
+    damaged: Output
+    columns: tuple[Columns, Columns]
+
+
+@torch.inference_mode()
+def _outputs(
+    network: Callable[[Tensor], Output], dataset: Dataset, indices: np.ndarray, degrade: Degrade, device: torch.device
+) -> Iterator[_Measured]:
+    height, width = dataset.size
+    size = max(1, BATCH_PIXELS // (height * width))
+    for start in range(0, len(indices), size):
+        part = indices[start : start + size]
+        clean = from_pixels(dataset.read(part))
+        given = clean if dataset.damaged is None else from_pixels(dataset.damaged[part])
+        degraded, _ = degrade(given, generator("calibration", start))
+        clean, degraded = clean.to(device), degraded.to(device)
+        outputs = [_forward(network, images) for images in (clean, degraded)]
+        columns = [_measure(output, images, clean) for output, images in zip(outputs, (clean, degraded), strict=True)]
+        yield _Measured(outputs[1]._replace(restored=None, mask=None), (columns[0], columns[1]))
+
+
+def _forward(network: Callable[[Tensor], Output], images: Tensor) -> Output:
+    with inference_autocast(images.device):
+        return network(images).float()
+
+
+def _measure(output: Output, images: Tensor, clean: Tensor) -> Columns:
+    if output.restored is None:
+        return {}
+    columns = {
+        "change": change_of(images, output.restored),
+        "before": psnr_of(images, clean).clamp(max=CEILING),
+        "after": psnr_of(output.restored, clean).clamp(max=CEILING),
+    }
+    if output.presence is not None:
+        columns["presence"] = output.presence.amax(dim=1)
+    return columns
+
+
+def _columns(parts: list[Columns]) -> Columns:
+    """Those of all images with finite values, on the CPU."""
+    columns = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+    finite = torch.stack([column.isfinite() for column in columns.values()]).all(dim=0)
+    return {name: column[finite] for name, column in columns.items()}
