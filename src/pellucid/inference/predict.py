@@ -34,21 +34,22 @@ Item = TypeVar("Item")
 class Summary:
     """What became of the pictures: how many there were, videos among them, and how many of them failed; `str` says it in a sentence.
 
-    labels: what the labels are to be taken for, in a sentence; empty without labels.
+    labels: what the labels are to be taken for, in a sentence; empty without labels; stated: what computed, in words.
     """
 
     out: Path
     num_pictures: int
     num_failed: int
     labels: str = ""
+    stated: str = ""
 
     def __str__(self) -> str:
         good, errors = self.num_pictures - self.num_failed, f"{self.out / PREDICTIONS} says why"
         if not good:
             return f"None of {_pictures(self.num_pictures)} could be used: {errors}."
         failed = f" {self.num_failed:,} of {_pictures(self.num_pictures)} failed: {errors}." if self.num_failed else ""
-        labels = f"\n{self.labels}" if self.labels else ""
-        return f"{_pictures(good)} went well: look at {self.out / SHEET}.{failed}{labels}"
+        more = "".join(f"\n{each}" for each in (self.stated and f"Computed by {self.stated}.", self.labels) if each)
+        return f"{_pictures(good)} went well: look at {self.out / SHEET}.{failed}{more}"
 
 
 def predict_files(
@@ -68,7 +69,7 @@ def predict_files(
     `predictions.jsonl`, a line for each picture as soon as it is done, in the order of the inputs; and `contact-sheet.png`. A line has
     path, label, confidence, probabilities, restored and mask (files relative to `out`), notes, model and mirror, damage (by kind:
     probability, strength and its unit) and lost (the part of the picture whose pixels are lost), null where the model has no such task, or
-    path and error. A video has a line for each frame, with its number, and then one with frames, fps, restored and notes. A file that
+    path and error (code and message). A video has a line for each frame, with its number, and then one with frames, fps, restored and notes. A file that
     can't be read, is too large for the memory, or gets an output that is not finite is an error and stops nothing; a full disk stops all.
 
     Processes that `torchrun` starts share the work, each picture once; they write their lines to `predictions-RANK.jsonl`, which the first
@@ -117,7 +118,7 @@ def predict_files(
                     progress(done, total)
         num_done, num_failed, num_labelled = processes.sums(done - num_kept, num_failed, labelled)
         processes.first_does(lambda: _finish(out, chooser.lines, num_kept + num_done))
-    return Summary(out, num_kept + num_done, num_failed, _about_labels(predictor) if num_labelled else "")
+    return Summary(out, num_kept + num_done, num_failed, _about_labels(predictor) if num_labelled else "", predictor.stated)
 
 
 def _check_folder(out: Path, force: bool, resume: bool) -> None:
