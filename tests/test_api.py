@@ -26,9 +26,13 @@ def test_the_front_loads_nothing_heavy(use: str) -> None:
 
 
 def test_a_predictor_needs_no_training() -> None:
-    modules = loaded("import pellucid; pellucid.Predictor")
+    modules = loaded("import pellucid; pellucid.load()")
     assert "torch" in modules
     assert not {name for name in modules if name.startswith(("lightning", "pellucid.training", "matplotlib"))}
+
+
+def test_the_predictor_alone_needs_no_torch() -> None:
+    assert "torch" not in loaded("import pellucid; pellucid.Predictor; pellucid.load")
 
 
 @pytest.mark.parametrize("name", pellucid.__all__)

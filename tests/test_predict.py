@@ -22,7 +22,8 @@ from pellucid.batch import Output
 from pellucid.checkpoint import CONFIG, WEIGHTS, ModelMetadata, load_model, save_model
 from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
-from pellucid.inference import EstimatedDamage, Predictor, choose_device, predict_files, sheet
+from pellucid.device import choose_device
+from pellucid.inference import EstimatedDamage, Predictor, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import LISTED, inputs, mask_target, restored_name
 from pellucid.models import EncoderConfig, ModelConfig, build_model
@@ -347,9 +348,10 @@ class TestPredictFiles:
         for line in lines(tmp_path / "out"):
             name = Path(line["path"]).name
             if name in BAD:
-                assert set(line) == {"path", "error", "model", "mirror"}
-                assert BAD[name][1] in line["error"]
-                assert name in line["error"]
+                assert set(line) == {"path", "schema", "error", "model", "mirror"}
+                assert line["error"]["code"] == "unreadable"
+                assert BAD[name][1] in line["error"]["message"]
+                assert name in line["error"]["message"]
                 continue
             assert set(line) == {
                 *("path", "label", "confidence", "probabilities", "restored", "damage", "lost", "left", "mask", "notes"),
@@ -454,7 +456,7 @@ class TestPredictFiles:
         put(tmp_path / "in" / "b.png")
         summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")
         assert (summary.num_pictures, summary.num_failed) == (2, 1)
-        assert "Expected to write" in lines(tmp_path / "out")[0]["error"]
+        assert "Expected to write" in lines(tmp_path / "out")[0]["error"]["message"]
 
     def test_a_stop_keeps_what_is_done_and_resume_does_the_rest(self, tmp_path: Path, model: Path) -> None:
         for number in range(6):
@@ -505,8 +507,9 @@ class TestPredictFiles:
         assert (summary.num_pictures, summary.num_failed) == (2, 1)
         good, failed = lines(tmp_path / "out")
         assert good["restored"] == "restored/light.png"
-        assert failed == {"path": str(dark), "error": failed["error"], "model": "bundled", "mirror": False}
-        assert "finite" in failed["error"]
+        assert failed == {"path": str(dark), "schema": 1, "error": failed["error"], "model": "bundled", "mirror": False}
+        assert failed["error"]["code"] == "not_finite"
+        assert "finite" in failed["error"]["message"]
         assert "NaN" not in (tmp_path / "out" / "predictions.jsonl").read_text()
 
     def test_too_little_memory_for_one_picture_fails_that_one(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -521,7 +524,7 @@ class TestPredictFiles:
             put(tmp_path / "in" / name, picture(height))
         summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu")
         assert (summary.num_pictures, summary.num_failed) == (3, 1)
-        assert "Expected memory for a picture of 20 x 30 pixels" in lines(tmp_path / "out")[2]["error"]
+        assert "Expected memory for a picture of 20 x 30 pixels" in lines(tmp_path / "out")[2]["error"]["message"]
 
     def test_a_full_disk_stops_all(self, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         tried = []

@@ -100,7 +100,7 @@ def test_what_is_no_video_and_half_a_video_are_lines(tmp_path: Path) -> None:
     video(tmp_path / "in" / "z.mp4", 4)
     summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu")
     assert (summary.num_pictures, summary.num_failed) == (4, 3)
-    errors = {Path(line["path"]).name: line["error"] for line in lines(tmp_path / "out") if "error" in line}
+    errors = {Path(line["path"]).name: line["error"]["message"] for line in lines(tmp_path / "out") if "error" in line}
     assert errors.keys() == {"text.mp4", "empty.avi", "half.avi"}
     for name in ("text.mp4", "empty.avi"):
         assert "Expected a video that OpenCV can decode in" in errors[name]
@@ -113,7 +113,7 @@ def test_outputs_that_are_not_finite_fail_the_video(tmp_path: Path, monkeypatch:
     nn.init.constant_(broken.offset, torch.nan)
     monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(broken, CLASSES))
     assert predict_files([video(tmp_path / "a.mp4", 3)], tmp_path / "out", device="cpu").num_failed == 1
-    assert "finite" in lines(tmp_path / "out")[-1]["error"]
+    assert "finite" in lines(tmp_path / "out")[-1]["error"]["message"]
 
 
 def test_a_stopped_video_begins_anew(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
     import pellucid
 
-    predictor = pellucid.Predictor.load()  # the bundled model, or a folder, or a name on the Hugging Face hub
+    predictor = pellucid.load()  # the bundled model, a folder, a name on the Hugging Face hub, or an exported model
     for prediction in predictor.predict(pictures):  # uint8 arrays (H, W, 3) of any sizes
         print(prediction.label, prediction.confidence, prediction.restored.shape)
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pellucid.evaluation import TRACKS
     from pellucid.evaluation.evaluate import evaluate
     from pellucid.inference import Prediction, Predictor
+    from pellucid.inference.predictor import load
     from pellucid.recipe import RECIPES, Recipe
     from pellucid.run import run as train
 
@@ -36,6 +37,7 @@ __all__ = [
     "Recipe",
     "__version__",
     "evaluate",
+    "load",
     "load_model",
     "train",
 ]
@@ -52,6 +54,7 @@ _HOMES = {
     "SUITES":       ("degradations", "SUITES"),
     "TRACKS":       ("evaluation", "TRACKS"),
     "evaluate":     ("evaluation.evaluate", "evaluate"),
+    "load":         ("inference.predictor", "load"),
     "load_model":   ("checkpoint", "load_model"),
     "train":        ("run", "run"),  # not `run`: importing the module of that name would take its place here
 }  # fmt: skip

@@ -64,6 +64,11 @@ class ModelMetadata:
             raise ValueError(f"Expected a temperature above 0, found {self.temperature}.")
 
     @property
+    def tasks(self) -> str:
+        """`both`, `classify` or `restore`."""
+        return self.model.tasks
+
+    @property
     def trained_kinds(self) -> tuple[str, ...]:
         """The kinds of damage that its training images had, as far as the recipe names some that there still are."""
         damage = self.recipe.get("damage", {})

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 DEFAULT_RECIPE, INSPECT = "quick", "inspect"
 
+BENCHED = ["torch", "onnx", "openvino", "onnx-int8", "openvino-int8"]
+"""What `bench` can compare."""
+
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
@@ -220,6 +223,26 @@ def data(dataset: str, path: Path | None, source: Path | None) -> None:
     _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
 
 
+def export(
+    model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None
+) -> None:
+    """Write a model for ONNX Runtime or OpenVINO, verified against torch; pellucid predict runs it without torch."""
+    from pellucid.export import export_model
+
+    _print(str(export_model(model, format, out, int8, force, data, source, lambda told: print(told, file=sys.stderr))))
+
+
+def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
+    """Measure images per second and memory of a model in torch, ONNX Runtime and OpenVINO, as ratios in one run."""
+    from pellucid.bench import measure
+
+    results = measure(model, formats, batch_sizes, sizes, seconds, lambda told: print(told, file=sys.stderr))
+    _print(results.table())
+    _print(results.notes)
+    if json is not None:
+        _write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
+
+
 def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
     """Evaluate with a progress bar."""
     from pellucid.evaluation.evaluate import evaluate
@@ -284,6 +307,8 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "predict": predict,
     "damage": damage,
     "data": data,
+    "export": export,
+    "bench": bench,
 }
 """Every command by name; `_command_parser` has their flags."""
 
@@ -311,6 +336,8 @@ EXAMPLES = {
     "predict": "predict photos/ scan.png --out restored --model runs/mine",
     "damage": "damage photo.jpg --suite art --out grid.png",
     "data": "data inspect photos/",
+    "export": "export runs/mine --format onnx --out mine.onnx",
+    "bench": "bench runs/mine --formats torch onnx --batch-sizes 1 64",
 }
 """A call of each that works, once there is what it names."""
 
@@ -322,6 +349,8 @@ USAGE = {
     "predict": "predict PATHS... --out DIR [--model MODEL] [options]",
     "damage": "damage PATHS... --suite NAME --out FILE [--seed N] [options]",
     "data": "data {NAME [--source PATH] | inspect PATH}",
+    "export": "export MODEL --format {onnx,openvino} --out PATH [--int8] [options]",
+    "bench": "bench MODEL [--formats NAMES] [--batch-sizes N ...] [--sizes N ...] [options]",
 }
 """How each is called, in short; jsonargparse would list all forty settings of a recipe before every error."""
 
@@ -458,7 +487,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
         case "predict":
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture and video files, and folders of them")
             add("--out", type=Path, required=True, metavar="DIR", help="folder for restored/, masks/, predictions.jsonl, contact sheet")
-            add("--model", default="bundled", help="folder of a model or of a run, name on the Hugging Face hub, or 'bundled'")
+            add("--model", default="bundled", help="folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'")
             add("--force", action="store_true", help="write into a folder that has files in it")
             add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
             add("--mirror", action="store_true", help=MIRROR)
@@ -477,7 +506,22 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("dataset", choices=[*DATASETS, INSPECT], help="what to get: 'shapes' is drawn, the rest is downloaded; or 'inspect'")
             add("path", nargs="?", type=Path, help="with 'inspect': a folder of pictures, or a table of them")
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
-    if command not in ("damage", "data"):
+        case "export":
+            add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
+            add("--format", choices=["onnx", "openvino"], required=True, help="one file for ONNX Runtime, or a folder for OpenVINO")
+            add("--out", type=Path, required=True, metavar="PATH", help="file *.onnx or folder to write; must be new")
+            add("--int8", action="store_true", help="8-bit convolutions; refused where they cost more than 0.3 points or 0.2 dB")
+            add("--force", action="store_true", help="replace what is there, and accept what int8 costs")
+            add("--data", metavar="DATA", help="name, folder or table of the images for int8; those of the training by default")
+            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+        case "bench":
+            add("model", help="folder of a model or of a run, an exported model, name on the Hugging Face hub, or 'bundled'")
+            add("--formats", nargs="+", metavar="NAME", choices=BENCHED, help=f"of {', '.join(BENCHED)}; those installed by default")
+            add("--batch-sizes", type=int, nargs="+", metavar="N", default=[1, 64], help="images of one batch")
+            add("--sizes", type=int, nargs="+", metavar="N", default=[32, 256], help="sides of the images in pixels")
+            add("--seconds", type=float, default=1.0, metavar="N", help="time for each figure")
+            add("--json", type=Path, metavar="FILE", help="file to write the figures to, with where they come from")
+    if command not in ("damage", "data", "export", "bench"):
         add("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
 

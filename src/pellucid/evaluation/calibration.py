@@ -140,7 +140,7 @@ def _measure(output: Output, images: Tensor, clean: Tensor) -> Columns:
     if output.restored is None:
         return {}
     columns = {
-        "change": change_of(images, output.restored),
+        "change": torch.from_numpy(change_of(images.cpu().numpy(), output.restored.cpu().numpy())),
         "before": psnr_of(images, clean).clamp(max=CEILING),
         "after": psnr_of(output.restored, clean).clamp(max=CEILING),
     }

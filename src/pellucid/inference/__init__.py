@@ -1,4 +1,5 @@
-"""Inference: pictures -> classes, restored pictures, and estimates of the damage. Independent of training.
+"""Inference: pictures -> classes, restored pictures, and estimates of the damage. Independent of training, and of torch where the model is
+an exported one.
 
 `Predictor` takes arrays; `predict_files` takes files and folders, and draws a contact sheet of some of them.
 
@@ -11,9 +12,9 @@
     (True, (33, 47, 3))
 """
 
-from pellucid.device import choose_device
+from pellucid.inference.backend import Backend, Outputs
 from pellucid.inference.predict import Summary, predict_files
 from pellucid.inference.prediction import EstimatedDamage, Prediction
 from pellucid.inference.predictor import Predictor
 
-__all__ = ["EstimatedDamage", "Prediction", "Predictor", "Summary", "choose_device", "predict_files"]
+__all__ = ["Backend", "EstimatedDamage", "Outputs", "Prediction", "Predictor", "Summary", "predict_files"]

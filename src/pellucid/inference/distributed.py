@@ -6,9 +6,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
-import torch
-import torch.distributed as dist
-
 from pellucid.errors import UserError
 
 PATIENCE = timedelta(days=30)
@@ -36,6 +33,8 @@ class Processes:
                     raise
                 error = str(raised)
         if self.num > 1:
+            import torch.distributed as dist
+
             box = [error]
             dist.broadcast_object_list(box)
             if box[0] is not None:
@@ -45,13 +44,20 @@ class Processes:
         """The sum of each count over all processes."""
         if self.num == 1:
             return list(counts)
+        import torch
+        import torch.distributed as dist
+
         tensor = torch.tensor(counts)
         dist.all_reduce(tensor)
         return [int(each) for each in tensor]
 
     def device(self, name: str) -> str:
         """The device of this process: `auto` is one GPU for each process of a machine."""
-        if self.num == 1 or name != "auto" or not torch.cuda.is_available():
+        if self.num == 1 or name != "auto":
+            return name
+        import torch
+
+        if not torch.cuda.is_available():
             return name
         return f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
 
@@ -63,6 +69,8 @@ def join_processes() -> Iterator[Processes]:
     if num == 1:
         yield Processes()
         return
+    import torch.distributed as dist
+
     dist.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield Processes(dist.get_rank(), num)

@@ -9,7 +9,7 @@ import numpy as np
 
 from pellucid import pictures
 from pellucid.errors import UserError
-from pellucid.inference import sheet
+from pellucid.inference import schema, sheet
 from pellucid.inference.inputs import mask_target
 from pellucid.inference.maps import drawn, uncertainty_map
 from pellucid.inference.prediction import Prediction
@@ -29,10 +29,10 @@ def save(predicted: Predicted | Failure, out: Path, uncertainty: bool = False) -
     Returns the line of `predictions.jsonl`.
     """
     if isinstance(predicted, Failure):
-        return failure(predicted.path, str(predicted.error))
+        return failure(predicted.path, predicted.code, str(predicted.error))
     path, target, picture, prediction = predicted
     if prediction.broken:
-        return failure(path, NOT_FINITE)
+        return failure(path, "not_finite", NOT_FINITE)
     restored = mask = uncertain = None
     try:
         if prediction.restored is not None:
@@ -48,14 +48,14 @@ def save(predicted: Predicted | Failure, out: Path, uncertainty: bool = False) -
     except UserError as error:  # such as a name too long for the file system: the others may still go well
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        return failure(path, str(error))
+        return failure(path, "unwritable", str(error))
     written = {"restored": restored, "mask": mask} | ({"uncertainty": uncertain} if uncertainty else {})
     return {"path": str(path), **describe(prediction), **written, "notes": list(picture.notes)}
 
 
-def failure(path: Path, error: str) -> Line:
-    """The line of a file without a prediction."""
-    return {"path": str(path), "error": error}
+def failure(path: Path, code: str, message: str) -> Line:
+    """The line of a file without a prediction; code: of `schema.ERRORS`; message: a sentence."""
+    return {"path": str(path), **schema.error(code, message)}
 
 
 def describe(prediction: Prediction) -> Line:
@@ -65,6 +65,7 @@ def describe(prediction: Prediction) -> Line:
     if prediction.alarm is not None:
         asked |= {"restored_label": prediction.restored_label, "alarm": prediction.alarm}
     return {
+        "schema": schema.VERSION,
         "label": prediction.label,
         "confidence": prediction.confidence and round(prediction.confidence, 6),
         "probabilities": probabilities and {name: round(probability, 6) for name, probability in probabilities.items()},
@@ -81,7 +82,7 @@ def describe(prediction: Prediction) -> Line:
 def words(line: Line) -> str:
     """A line for people: `x.png: cat 93 %, gaussian noise 0.05, 6 % lost -> restored/x.png (first of 3 pages)`."""
     if "error" in line:
-        return f"{line['path']}: {line['error']}"
+        return f"{line['path']}: {line['error']['message']}"
     if "frames" in line:
         parts = [f"{line['frames']:,} frames at {line['fps']:g} a second"]
     else:

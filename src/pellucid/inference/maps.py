@@ -1,10 +1,8 @@
 """The uncertainty of restored pictures as grey pictures."""
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from pellucid.batch import from_pixels
 from pellucid.models.uncertainty import MARGIN, uncertainty
 from pellucid.pictures import Pixels
 
@@ -22,9 +20,9 @@ def uncertainty_map(picture: Pixels, restored: Pixels) -> NDArray[np.float32]:
     for row in range(0, height, ROWS):
         top = max(0, row - MARGIN)
         part = slice(top, min(height, row + ROWS + MARGIN))
-        guess = uncertainty(from_pixels(picture[part][None]), from_pixels(restored[part][None]))[0]
+        guess = uncertainty(*(each[part] / np.float32(np.iinfo(each.dtype).max) for each in (picture, restored)))
         strips.append(guess[row - top : row - top + min(ROWS, height - row)])
-    return torch.cat(strips).numpy()
+    return np.concatenate(strips)
 
 
 def drawn(uncertain: NDArray[np.float32]) -> NDArray[np.uint8]:

@@ -34,14 +34,15 @@ Item = TypeVar("Item")
 class Summary:
     """What became of the pictures: how many there were, videos among them, and how many of them failed; `str` says it in a sentence.
 
-    labels: what the labels are to be taken for, in a sentence; empty without labels; num_left, num_abstained, num_alarms: how many of those
-    done by this call were left as they are, got no label, and are another class once restored.
+    labels: what the labels are to be taken for, in a sentence; empty without labels; stated: what computed, in words; num_left,
+    num_abstained, num_alarms: how many of those done by this call were left as they are, got no label, and are another class once restored.
     """
 
     out: Path
     num_pictures: int
     num_failed: int
     labels: str = ""
+    stated: str = ""
     num_left: int = 0
     num_abstained: int = 0
     num_alarms: int = 0
@@ -51,10 +52,10 @@ class Summary:
         if not good:
             return f"None of {_pictures(self.num_pictures)} could be used: {errors}."
         failed = f" {self.num_failed:,} of {_pictures(self.num_pictures)} failed: {errors}." if self.num_failed else ""
-        labels = f"\n{self.labels}" if self.labels else ""
+        more = "".join(f"\n{each}" for each in (self.stated and f"Computed by {self.stated}.", self.labels) if each)
         counts = {"found undamaged and left": self.num_left, "without a sure class": self.num_abstained, "with an alarm": self.num_alarms}
         told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        return f"{_pictures(good)} went well{f' ({told})' if told else ''}: look at {self.out / SHEET}.{failed}{labels}"
+        return f"{_pictures(good)} went well{f' ({told})' if told else ''}: look at {self.out / SHEET}.{failed}{more}"
 
 
 def predict_files(
@@ -79,7 +80,7 @@ def predict_files(
     `predictions.jsonl`, a line for each picture as soon as it is done, in the order of the inputs; and `contact-sheet.png`. A line has
     path, label, confidence, probabilities, restored and mask (files relative to `out`), notes, model and mirror, damage (by kind:
     probability, strength and its unit) and lost (the part of the picture whose pixels are lost), null where the model has no such task, or
-    path and error. A video has a line for each frame, with its number, and then one with frames, fps, restored and notes. A file that
+    path and error (code and message). A video has a line for each frame, with its number, and then one with frames, fps, restored and notes. A file that
     can't be read, is too large for the memory, or gets an output that is not finite is an error and stops nothing; a full disk stops all.
 
     Processes that `torchrun` starts share the work, each picture once; they write their lines to `predictions-RANK.jsonl`, which the first
@@ -139,7 +140,8 @@ def predict_files(
                     progress(done, total)
         num_done, num_failed, num_labelled, *sums = processes.sums(done - num_kept, num_failed, labelled, *counts.values())
         processes.first_does(lambda: _finish(out, chooser.lines, num_kept + num_done))
-    return Summary(out, num_kept + num_done, num_failed, _about_labels(predictor) if num_labelled else "", *sums)
+    about = _about_labels(predictor) if num_labelled else ""
+    return Summary(out, num_kept + num_done, num_failed, about, predictor.stated, *sums)
 
 
 def _check_folder(out: Path, force: bool, resume: bool) -> None:

@@ -4,51 +4,46 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import cv2
 import numpy as np
-import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
-from pellucid.batch import Output, from_pixels, to_deep_pixels, to_pixels
-from pellucid.checkpoint import ModelMetadata, load_model
 from pellucid.degradations import DEGRADATIONS
-from pellucid.device import choose_device, inference_autocast
 from pellucid.errors import UserError
-from pellucid.inference.footprint import max_pixels
+from pellucid.inference.backend import SMALLEST, Backend, MirroredBackend, Outputs
+from pellucid.inference.pixels import Floats, from_pixels, pad, to_pixels
 from pellucid.inference.prediction import BROKEN, EstimatedDamage, Prediction
+from pellucid.inference.source import DEFAULT_IMAGE_SIZE, open_backend
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.models.gate import Gate, change_of, undamaged
-from pellucid.models.joint import crop
-from pellucid.models.mirrored import Mirrored
 from pellucid.pictures import Pixels
 
-SMALLEST = 8
-"""Height and width from which up networks take images."""
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 NEAR = 2
 """Pictures of up to so many times the size of the training images are classified as they are, larger ones scaled down to that size."""
 
 ROWS = 512
-"""Rows of large pictures that are compared at once."""
+"""Rows of large pictures that are compared at once; a multiple of the blocks of `change_of`."""
 
 OBLONG = 4
 """Ratio of the sides from which on a picture is scaled by its longer side."""
 
 
 class Predictor:
-    """A network and the names of its classes, ready for pictures.
+    """A model and the names of its classes, ready for pictures; one interface over torch, ONNX Runtime and OpenVINO.
 
     Restored pictures and masks come from the pictures at their own size, in tiles where they are large. Classes, kinds of damage and their
     strengths come from the whole picture: as it is up to twice the size of the training images, scaled down to that size beyond.
 
     Args:
-        network: in evaluation mode; images (B, 3, H, W) in [0, 1] -> `Output`. It is moved to `device`.
+        network: a torch network in evaluation mode, images (B, 3, H, W) in [0, 1] -> `Output`, which is moved to `device`; or any `Backend`.
         classes: their names, in the order of the logits.
-        device: a name of torch's, or `auto`.
+        device: for a torch network, a name of torch's, or `auto`.
         batch_size: most pictures of one forward; large pictures go through in smaller batches, see `max_pixels`.
         damages: the kinds of damage that the network tells apart, in the order of its output; without names it reports none.
         image_size: shorter side of the images that the network was trained on, in pixels.
@@ -60,12 +55,12 @@ class Predictor:
 
     def __init__(
         self,
-        network: nn.Module,
+        network: "nn.Module | Backend",
         classes: Sequence[str],
-        device: torch.device | str = "cpu",
+        device: "torch.device | str" = "cpu",
         batch_size: int = 64,
         damages: Sequence[str] = (),
-        image_size: int = ModelMetadata.image_size,
+        image_size: int = DEFAULT_IMAGE_SIZE,
         *,
         temperature: float = 1.0,
         gate: Gate | None = None,
@@ -78,13 +73,15 @@ class Predictor:
             raise UserError(f"Expected a batch_size of at least 1, found {batch_size}.")
         if len(set(classes)) < len(classes):
             raise UserError(f"Expected every class once, found {', '.join(classes)}; rename those that are called alike.")
-        if network.training:
-            raise ValueError("Expected a network in evaluation mode, found it in training mode; call network.eval() first.")
-        self.device = choose_device(device)
-        self.network = network.to(self.device)
+        if isinstance(network, Backend):
+            self.backend: Backend = network
+        else:
+            from pellucid.inference.torch_backend import TorchBackend
+
+            self.backend = TorchBackend(network, device)
         self.classes, self.damages = tuple(classes), tuple(damages)
         self.batch_size, self.image_size = batch_size, image_size
-        self.max_pixels = max_pixels(self.network)
+        self.max_pixels = self.backend.max_pixels
         self.temperature, self.gate = temperature, gate
         self.abstain_below, self.second_look = abstain_below, second_look
 
@@ -92,7 +89,7 @@ class Predictor:
     def load(
         cls,
         source: str | Path | None = None,
-        device: torch.device | str = "auto",
+        device: "torch.device | str" = "auto",
         batch_size: int = 64,
         mirror: bool = False,
         *,
@@ -100,26 +97,25 @@ class Predictor:
         second_look: bool = False,
         gate: bool = True,
     ) -> Self:
-        """A saved model by its folder, a run's folder, a name on the Hugging Face hub, or the bundled one.
+        """A saved model by its folder, a run's folder, a name on the Hugging Face hub, or the bundled one; or an exported model.
 
+        source: an exported model is a file `*.onnx`, or the folder of an OpenVINO model; these need no torch, and run on the CPU.
         mirror: average over each picture and its mirror image, for twice the time; abstain_below, second_look: see `Predictor`; gate: leave
         undamaged pictures as they are, if the model has a gate.
         """
-        chosen = choose_device(device)
-        network, metadata = load_model(source, chosen)
-        tasks = metadata.model.tasks
+        backend, metadata = open_backend(source, device)
         for asked, missing in ((abstain_below, "restore"), (second_look, "restore"), (second_look, "classify")):
-            if asked and tasks == missing:
+            if asked and metadata.tasks == missing:
                 raise UserError(
                     f"Expected a model that {'classifies' if missing == 'restore' else 'restores'} for this, found one of task "
-                    f"'{tasks}'; leave out --abstain-below and --second-look, or choose another model."
+                    f"'{missing}'; leave out --abstain-below and --second-look, or choose another model."
                 )
         if mirror:
-            network = Mirrored(network)
+            backend = MirroredBackend(backend)
         return cls(
-            network,
+            backend,
             metadata.classes,
-            chosen,
+            "cpu",
             batch_size,
             metadata.damages,
             metadata.image_size,
@@ -128,6 +124,11 @@ class Predictor:
             abstain_below=abstain_below,
             second_look=second_look,
         )
+
+    @property
+    def stated(self) -> str:
+        """What computes, and how: engine, device, threads, precision and batch size, in words."""
+        return f"{self.backend.stated}, batches of up to {self.batch_size}"
 
     def predict(self, images: Pixels | Sequence[Pixels]) -> list[Prediction]:
         """One picture (H, W, 3), uint8 or uint16, RGB, or several of any sizes -> a prediction for each, in their order.
@@ -149,7 +150,7 @@ class Predictor:
     @cached_property
     def tiling(self) -> Tiling:
         """How pictures of more than `max_pixels` are cut."""
-        return build_tiling(self.network, self.max_pixels)
+        return build_tiling(self.backend.reach(), self.backend.multiple, self.max_pixels)
 
     def _batches(self, pictures: Sequence[Pixels]) -> Iterator[list[int]]:
         """The indices of pictures that go through the network together."""
@@ -161,17 +162,16 @@ class Predictor:
             for start in range(0, len(indices), size):
                 yield indices[start : start + size]
 
-    @torch.inference_mode()
     def _predict(self, pixels: Pixels) -> list[Prediction]:
         """Pictures of one size (B, H, W, 3) -> a prediction for each."""
         num_pictures, height, width, _ = pixels.shape
         near = max(height, width) <= NEAR * self.image_size
         output = self._forward(from_pixels(pixels if near else self._scaled_down(pixels)))
-        finite = _finite(output)
+        finite = output.finite()
         restored = None if output.restored is None else np.empty_like(pixels)
         mask = None if output.mask is None else np.empty(pixels.shape[:3], np.bool_)
         if near or (restored is None and mask is None):
-            strips: Iterator[Output] = iter([output])
+            strips: Iterator[Outputs] = iter([output])
         elif height * width <= self.max_pixels:
             strips = iter([self._forward(from_pixels(pixels))])
         else:
@@ -179,13 +179,13 @@ class Predictor:
         grey = (pixels[..., 0] == pixels[..., 1]).all((1, 2)) & (pixels[..., 1] == pixels[..., 2]).all((1, 2))
         top = bottom = 0
         for strip in strips:
-            finite &= _finite(strip)
+            finite &= strip.finite()
             if restored is not None and strip.restored is not None:
                 bottom = top + strip.restored.shape[2]
-                restored[:, top:bottom] = _pixels(strip.restored, grey, pixels)
+                restored[:, top:bottom] = to_pixels(strip.restored, grey, pixels)
             if mask is not None and strip.mask is not None:
                 bottom = top + strip.mask.shape[2]
-                mask[:, top:bottom] = (strip.mask[:, 0] > 0).cpu().numpy()
+                mask[:, top:bottom] = strip.mask[:, 0] > 0
             top = bottom
         left = np.zeros(num_pictures, np.bool_) if restored is None else self._leave(pixels, restored, mask, output, near)
         second: list[str | None] = [None] * num_pictures
@@ -211,26 +211,22 @@ class Predictor:
             for each in predictions
         ]
 
-    def _leave(self, pixels: Pixels, restored: Pixels, mask: NDArray[np.bool_] | None, output: Output, near: bool) -> NDArray[np.bool_]:
+    def _leave(self, pixels: Pixels, restored: Pixels, mask: NDArray[np.bool_] | None, output: Outputs, near: bool) -> NDArray[np.bool_]:
         """(B,) which pictures are undamaged; these become their own restored pictures, without lost pixels."""
         if self.gate is None:
             return np.zeros(len(pixels), np.bool_)
         rows = range(0, pixels.shape[1], ROWS)
         changes = [change_of(*(from_pixels(each[:, row : row + ROWS]) for each in (pixels, restored))) for row in rows]
-        left: NDArray[np.bool_] = undamaged(self.gate, output, torch.stack(changes).amax(dim=0), near).cpu().numpy()
+        left = undamaged(self.gate, output.presence, np.max(changes, axis=0), near)
         restored[left] = pixels[left]
         if mask is not None:
             mask[left] = False
         return left
 
-    def _forward(self, images: Tensor) -> Output:
-        """(B, 3, H, W) in [0, 1], of any size -> `Output` in float32."""
+    def _forward(self, images: Floats) -> Outputs:
+        """(B, 3, H, W) in [0, 1], of any size -> `Outputs`."""
         height, width = images.shape[2:]
-        images = images.to(self.device)
-        margin = (0, max(0, SMALLEST - width), 0, max(0, SMALLEST - height))
-        with inference_autocast(self.device):
-            output: Output = self.network(F.pad(images, margin, mode="replicate") if any(margin) else images).float()
-        return crop(output, images)
+        return self.backend(pad(images, max(height, SMALLEST), max(width, SMALLEST))).crop(height, width)
 
     def _scaled_down(self, pixels: Pixels) -> Pixels:
         """Pictures (B, H, W, 3) with the shorter side of the training images; the longer one at most `OBLONG` times that."""
@@ -239,13 +235,16 @@ class Predictor:
         size = max(1, round(width * scale)), max(1, round(height * scale))
         return np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pixels])
 
-    def _classes(self, logits: Tensor) -> tuple[list[str], list[float], list[dict[str, float]]]:
+    def _classes(self, logits: Floats) -> tuple[list[str], list[float], list[dict[str, float]]]:
         """(B, num_classes) -> label, confidence and probabilities of each picture."""
-        probabilities = [dict(zip(self.classes, of_one, strict=True)) for of_one in (logits / self.temperature).softmax(dim=1).tolist()]
+        logits = logits / self.temperature
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True), dtype=np.float64)
+        of_all = (powers / powers.sum(axis=1, keepdims=True)).tolist()
+        probabilities = [dict(zip(self.classes, of_one, strict=True)) for of_one in of_all]
         labels = [max(of_one, key=of_one.__getitem__) for of_one in probabilities]
         return labels, [of_one[label] for of_one, label in zip(probabilities, labels, strict=True)], probabilities
 
-    def _damages(self, presence: Tensor, strength: Tensor) -> list[dict[str, EstimatedDamage] | None]:
+    def _damages(self, presence: Floats, strength: Floats) -> list[dict[str, EstimatedDamage] | None]:
         """Logits and strengths (B, K) -> what is said of each kind, for each picture."""
         if not self.damages:
             return [None] * len(presence)
@@ -254,17 +253,10 @@ class Predictor:
                 kind: EstimatedDamage(probability=probability, strength=amount, unit=DEGRADATIONS[kind].unit)
                 for kind, probability, amount in zip(self.damages, *of_one, strict=True)
             }
-            for of_one in zip(presence.sigmoid().tolist(), strength.tolist(), strict=True)
+            for of_one in zip((0.5 + 0.5 * np.tanh(presence.astype(np.float64) / 2)).tolist(), strength.tolist(), strict=True)
         ]
 
 
-def _finite(output: Output) -> Tensor:
-    """(B,) bool: all numbers of an output for a picture are finite."""
-    return torch.stack([part.flatten(1).isfinite().all(dim=1) for part in output if part is not None]).all(dim=0).cpu()
-
-
-def _pixels(restored: Tensor, grey: NDArray[np.bool_], like: Pixels) -> Pixels:
-    """Restored images (B, 3, H, W) -> (B, H, W, 3) of the type of `like`, without colour where the picture had none."""
-    if grey.any():
-        restored = torch.where(torch.tensor(grey, device=restored.device)[:, None, None, None], restored.mean(1, keepdim=True), restored)
-    return to_pixels(restored) if like.dtype == np.uint8 else to_deep_pixels(restored)
+def load(source: str | Path | None = None, device: "torch.device | str" = "auto", batch_size: int = 64, mirror: bool = False) -> Predictor:
+    """The predictor for a model: `Predictor.load`."""
+    return Predictor.load(source, device, batch_size, mirror)

@@ -7,12 +7,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple, TypeVar
 
-import torch
-
 from pellucid import pictures
 from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
-from pellucid.inference.predictor import Prediction, Predictor
+from pellucid.inference.prediction import Prediction
+from pellucid.inference.predictor import Predictor
 from pellucid.pictures import Picture
 
 Saved = TypeVar("Saved")
@@ -34,10 +33,11 @@ class Predicted(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why there is no prediction."""
+    """Why there is no prediction; code: of `schema.ERRORS`."""
 
     path: Path
     error: UserError
+    code: str = "unreadable"
 
 
 class _Loaded(NamedTuple):
@@ -81,7 +81,7 @@ def _load(asked: tuple[Path, PurePosixPath], reserve: Reserve) -> _Loaded | Fail
     except UserError as error:
         return Failure(path, error)
     except MemoryError:
-        return Failure(path, UserError(f"Expected memory for the picture {path}, found too little; scale it down."))
+        return Failure(path, UserError(f"Expected memory for the picture {path}, found too little; scale it down."), "out_of_memory")
 
 
 def _chunks(loaded: Iterable[_Loaded | Failure], predictor: Predictor) -> Iterator[list[_Loaded | Failure]]:
@@ -108,16 +108,16 @@ def _predictions(chunk: Sequence[_Loaded], predictor: Predictor) -> Iterator[Pre
     """Of all at once or, where the memory is not enough for that, one by one."""
     try:
         predictions = predictor.predict([each.picture.pixels for each in chunk])
-    except (MemoryError, RuntimeError) as error:
-        if not (isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)):
-            raise
+    except MemoryError:
         if len(chunk) > 1:
             for each in chunk:
                 yield from _predictions([each], predictor)
             return
         height, width, _ = chunk[0].picture.pixels.shape
         yield Failure(
-            chunk[0].path, UserError(f"Expected memory for a picture of {width:,} x {height:,} pixels, found too little; scale it down.")
+            chunk[0].path,
+            UserError(f"Expected memory for a picture of {width:,} x {height:,} pixels, found too little; scale it down."),
+            "out_of_memory",
         )
         return
     for each, prediction in zip(chunk, predictions, strict=True):

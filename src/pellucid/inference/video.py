@@ -18,6 +18,7 @@ from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
 from pellucid.inference.lines import NOT_FINITE, RESTORED, Line, describe, failure
 from pellucid.inference.predictor import Predictor
+from pellucid.inference.schema import VERSION
 from pellucid.pictures import VIDEOS
 
 MISSING = 0.02
@@ -35,7 +36,8 @@ def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: 
     try:
         yield from _restore(capture, path, target, predictor, out)
     except UserError as error:
-        yield failure(path, str(error))
+        code = "not_finite" if str(error) == NOT_FINITE else "unwritable" if isinstance(error.__cause__, OSError) else "unreadable"
+        yield failure(path, code, str(error))
     finally:
         capture.release()
 
@@ -88,6 +90,7 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
     written = writer is not None
     yield {
         "path": str(path),
+        "schema": VERSION,
         "frames": num_frames,
         "fps": rate,
         "restored": restored if written else None,

@@ -1,11 +1,12 @@
 """Per-pixel uncertainty of a restored picture: a guess at its error, from the picture and the restored one alone.
 
 A restorer errs where there is much detail, and where it had to change much. Neither needs another pass of the network or another training;
-`docs/trust.md` says how well the guess ranks the errors.
+`docs/trust.md` says how well the guess ranks the errors. Works on arrays, for exported models too, without torch.
 """
 
-import torch.nn.functional as F
-from torch import Tensor
+import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 WINDOW = 5
 """Height and width in pixels of the neighbourhood."""
@@ -17,15 +18,15 @@ MARGIN = WINDOW // 2
 """Pixels around a region on which its uncertainty depends."""
 
 
-def uncertainty(images: Tensor, restored: Tensor) -> Tensor:
-    """The guessed absolute error of each pixel, on the [0, 1] scale: images (B, 3, H, W) and restored ones -> (B, H, W)."""
-    restored = restored.float().clamp(0, 1)
-    mean, mean_square = _local_mean(restored), _local_mean(restored.square())
-    contrast = (mean_square - mean.square()).clamp(min=0).sqrt()
-    change = _local_mean((restored - images.float()).abs())
-    return SCALE * (contrast + change).mean(dim=1)
+def uncertainty(picture: NDArray[np.float32], restored: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The guessed absolute error of each pixel, on the [0, 1] scale: a picture (H, W, 3) and the restored one -> (H, W)."""
+    restored = restored.clip(0, 1)
+    mean, mean_square = _local_mean(restored), _local_mean(np.square(restored))
+    contrast = np.sqrt((mean_square - np.square(mean)).clip(min=0))
+    change = _local_mean(np.abs(restored - picture))
+    guess: NDArray[np.float32] = SCALE * (contrast + change).mean(axis=2)
+    return guess
 
 
-def _local_mean(images: Tensor) -> Tensor:
-    padded = F.pad(images, (MARGIN, MARGIN, MARGIN, MARGIN), mode="replicate")
-    return F.avg_pool2d(padded, WINDOW, stride=1)
+def _local_mean(picture: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(cv2.blur(picture, (WINDOW, WINDOW), borderType=cv2.BORDER_REPLICATE), np.float32)

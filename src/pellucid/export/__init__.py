@@ -1,0 +1,9 @@
+"""Export: a trained model -> an ONNX file or an OpenVINO folder, verified against torch before it is written.
+
+The exported network takes images whose height and width are multiples of `size_multiple`; padding and cropping are the predictor's, which
+runs exported models without torch: `pellucid.load("model.onnx").predict(pictures)`.
+"""
+
+from pellucid.export.export import FORMATS, Written, export_model
+
+__all__ = ["FORMATS", "Written", "export_model"]

@@ -1,0 +1,179 @@
+"""The work behind `pellucid export`."""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid.checkpoint import ModelMetadata, load_model
+from pellucid.errors import UserError
+from pellucid.evaluation import PAIRS, TRACKS
+from pellucid.export.graph import core_of, write_graph
+from pellucid.export.quantise import MAX_DB, MAX_POINTS, Cost, measure_cost, quantise
+from pellucid.export.verify import Difference, verify
+from pellucid.files import atomic_write
+from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, ExportedMetadata, require
+from pellucid.inference.onnx_backend import KEY, OnnxBackend
+from pellucid.inference.openvino_backend import OpenvinoBackend
+from pellucid.inference.torch_backend import TorchBackend
+from pellucid.recipe import measured_data
+
+if TYPE_CHECKING:
+    from pellucid.data import Splits
+
+FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO"}
+"""What can be written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was written; `str` says it in sentences."""
+
+    path: Path
+    size: int
+    difference: Difference
+    cost: Cost | None
+    stated: str
+
+    def __str__(self) -> str:
+        written = f"{self.path}: {self.size / 1e6:.1f} MB, for {self.stated}."
+        return "\n".join([str(self.difference), *([] if self.cost is None else [str(self.cost)]), written])
+
+
+def export_model(
+    source: str | Path | None,
+    format: str,
+    out: Path,
+    int8: bool = False,
+    force: bool = False,
+    data: str | None = None,
+    data_source: Path | None = None,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Written:
+    """Export a model, verified before it is written; raises `UserError`, and leaves `out` as it was, if anything is not as it should be.
+
+    Args:
+        source: as `load_model` takes it.
+        format: a key of `FORMATS`.
+        out: a file `*.onnx`, or a folder for OpenVINO.
+        int8: quantise: 8-bit convolutions, calibrated on damaged training images; refused where it costs more than 0.3 points or 0.2 dB.
+        force: replace what is there, and accept what int8 costs.
+        data: name, folder or table of the images for int8; the data that the model was trained on by default. data_source: its files.
+        tell: is told what is being done.
+    """
+    _check(format, out, force)
+    for module in ("onnx", "onnxscript", "onnxruntime"):
+        require(module, "onnx", "to export")
+    if format == "openvino":
+        require("openvino", "openvino", "to export to OpenVINO")
+    network, metadata = load_model(source, "cpu")
+    core = core_of(network, str(source or "bundled"))
+    reference = TorchBackend(core, "cpu", exact=True)
+    splits, track = _images(metadata, data, data_source) if int8 else (None, "")
+    about = ExportedMetadata(
+        classes=metadata.classes,
+        damages=metadata.damages,
+        image_size=metadata.image_size,
+        size_multiple=core.size_multiple,
+        multiple=reference.multiple,
+        reach=reference.reach(),
+        max_pixels=reference.max_pixels,
+        tasks=metadata.tasks,
+        temperature=metadata.temperature,
+        gate=metadata.gate,
+        made=f"Pellucid {version('pellucid')}, model of commit {metadata.commit or 'not stated'}",
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        graph = Path(folder, "float32.onnx")
+        tell("Tracing the network.")
+        write_graph(core, graph)
+        _describe(graph, about)
+        difference = verify(_opened(graph, format, about), reference)
+        cost = None
+        if splits is not None:
+            tell(f"Calibrating on training images of {splits.train.name}.")
+            quantised = graph.with_name("int8.onnx")
+            about = replace(about, precision="int8")
+            quantise(graph, quantised, splits.train, TRACKS[track], core.size_multiple)
+            graph = quantised
+            _describe(graph, about)
+            cost = measure_cost(_opened(graph, format, about), reference, splits.measured, TRACKS[track])
+            tell(str(cost))
+            if not (cost.acceptable or force):
+                raise UserError(
+                    f"Expected int8 to cost at most {MAX_POINTS} points and {MAX_DB} dB, found that {cost} Export float32, or take it by --force."
+                )
+            about = replace(about, cost=cost.to_json())
+            _describe(graph, about)
+        backend = _opened(graph, format, about)
+        _write(graph if format == "onnx" else graph.with_suffix(""), out, force)
+    size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.iterdir()))
+    return Written(out, size, difference, cost, backend.stated)
+
+
+def _check(format: str, out: Path, force: bool) -> None:
+    """The target before any work; a folder is replaced only if it is an exported model."""
+    if format not in FORMATS:
+        raise UserError(f"Expected a format among {', '.join(FORMATS)}, found '{format}'; choose one of these.")
+    if format == "onnx" and out.suffix.lower() != ONNX:
+        raise UserError(f"Expected the name of a file *{ONNX} to write, found {out}; add the ending.")
+    if format == "openvino" and out.suffix.lower() in (ONNX, ".xml"):
+        raise UserError(f"Expected the name of a folder for OpenVINO's files, found {out}; leave the ending out.")
+    empty = out.is_dir() and not any(out.iterdir())
+    if out.exists() and not force and not (empty and format == "openvino"):
+        raise UserError(f"Expected a new {'file' if format == 'onnx' else 'folder'} to write, found {out}; choose another, or --force it.")
+    if format == "onnx" and out.is_dir():
+        raise UserError(f"Expected a file to write, found the folder {out}; add a name.")
+    if format == "openvino" and out.exists() and not empty and not (out / MODEL_XML).is_file():
+        raise UserError(f"Expected a new folder, or one with an exported model to replace, found {out} with other files; choose another.")
+
+
+def _images(metadata: ModelMetadata, data: str | None, source: Path | None) -> "tuple[Splits, str]":
+    """The images for int8, and the name of the track whose damage they get: the damage that the model was trained on, if it is one."""
+    splits = measured_data(metadata.recipe, data, source).splits()
+    if splits.test.classes != metadata.classes:
+        raise UserError(
+            f"Expected images of the classes that the model knows ({', '.join(metadata.classes)}), found those of {splits.test.name} "
+            f"({', '.join(splits.test.classes)}); choose its own data set by --data."
+        )
+    damage = metadata.recipe.get("damage")
+    if splits.train.damaged is not None:
+        return splits, PAIRS
+    return splits, damage if isinstance(damage, str) and damage in TRACKS else "reference"
+
+
+def _describe(graph: Path, about: ExportedMetadata) -> None:
+    """Put the metadata into an ONNX file, in place of earlier ones."""
+    import onnx
+
+    model = onnx.load(graph)
+    onnx.helper.set_model_props(model, {KEY: about.to_json()})
+    onnx.save(model, graph)
+
+
+def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend | OpenvinoBackend":
+    """The model as the predictor will open it; for OpenVINO, in a folder beside the ONNX file."""
+    if format == "onnx":
+        return OnnxBackend(graph)
+    import openvino
+
+    folder = graph.with_suffix("")
+    folder.mkdir(exist_ok=True)
+    openvino.save_model(openvino.Core().read_model(graph), folder / MODEL_XML, compress_to_fp16=False)
+    (folder / METADATA).write_text(about.to_json() + "\n", encoding="utf-8")
+    return OpenvinoBackend(folder)
+
+
+def _write(made: Path, out: Path, force: bool) -> None:
+    with atomic_write(out) as aside:
+        if made.is_file():
+            shutil.copyfile(made, aside)
+            return
+        shutil.copytree(made, aside)
+        if force and out.is_dir():
+            shutil.rmtree(out)
+
+

@@ -1,0 +1,134 @@
+"""8-bit integers: calibrated on damaged images, and measured against float32 on images that were held out."""
+
+import contextlib
+import io
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pellucid.batch import Output
+from pellucid.data import Dataset
+from pellucid.evaluation.evaluate import batches, evaluate
+from pellucid.evaluation.tracks import Track
+from pellucid.inference.backend import Backend
+from pellucid.inference.exported import INPUT, require
+from pellucid.models.joint import pad
+
+NUM_CALIBRATION, CALIBRATION_PIXELS = 256, 4_000_000
+"""Images that ranges are calibrated on: so many, or of so many pixels in all."""
+
+BATCH_PIXELS = 32 * 1024
+"""Pixels of a batch of calibration, whose feature maps are all in memory at once."""
+
+NUM_MEASURED, MEASURED_PIXELS = 5_000, 50_000_000
+"""Images that the cost is measured on, likewise."""
+
+MAX_POINTS, MAX_DB = 0.3, 0.2
+"""What int8 may cost: points of accuracy, dB of PSNR."""
+
+NARROW = 4
+"""Convolutions that read or write at most so many maps stay float32: the image itself, the residual, the mask. They cost little time, and
+their rounding would be seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What int8 costs against float32; `str` says it in a sentence.
+
+    accuracy: points lost, in percent; psnr: dB lost; `None` for a task that the model does not have; images: which were measured.
+    """
+
+    accuracy: float | None
+    psnr: float | None
+    images: str
+
+    def __str__(self) -> str:
+        parts = [f"{self.accuracy:.2f} points of accuracy"] * (self.accuracy is not None) + [f"{self.psnr:.2f} dB"] * (self.psnr is not None)
+        return f"int8 costs {' and '.join(parts)}, on {self.images}."
+
+    @property
+    def acceptable(self) -> bool:
+        """Whether it is within `MAX_POINTS` and `MAX_DB`."""
+        return (self.accuracy is None or self.accuracy <= MAX_POINTS) and (self.psnr is None or self.psnr <= MAX_DB)
+
+    def to_json(self) -> dict[str, Any]:
+        """For the metadata."""
+        return asdict(self)
+
+
+def quantise(graph: Path, target: Path, train: Dataset, track: Track, multiple: int) -> None:
+    """Write a graph with int8 convolutions (QDQ), its ranges from training images with the damage of a track; multiple: see `JointNet`."""
+    onnx, tool = require("onnx", "onnx", "for int8"), require("onnxruntime.quantization", "onnx", "for int8")
+    prepare = require("onnxruntime.quantization.shape_inference", "onnx", "for int8").quant_pre_process
+    height, width = train.size
+    num = max(1, min(NUM_CALIBRATION, CALIBRATION_PIXELS // (height * width), len(train)))
+    size = max(1, min(num, BATCH_PIXELS // (height * width)))
+    num -= num % size
+    images = [pad(batch.degraded, multiple).numpy() for batch in batches(train, track, track.levels[0], num, size)]
+
+    class Reader(tool.CalibrationDataReader):  # type: ignore[misc, name-defined]
+        """The images, a batch at a time: the strides keep the feature maps of one batch in memory."""
+
+        def __init__(self) -> None:
+            self.set_range(0, len(images))
+
+        def __len__(self) -> int:
+            return len(images)
+
+        def set_range(self, start_index: int, end_index: int) -> None:
+            """Go on with these batches."""
+            self._waiting = iter(images[start_index:end_index])
+
+        def get_next(self) -> dict[str, Any] | None:
+            """The next batch; `None` after the last one."""
+            batch = next(self._waiting, None)
+            return None if batch is None else {INPUT: batch}
+
+    prepared = graph.with_name("prepared.onnx")
+    disabled = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):  # ONNX Runtime prints its progress
+            prepare(str(graph), str(prepared), skip_symbolic_shape=True)
+            tool.quantize_static(
+                str(prepared),
+                str(target),
+                Reader(),
+                quant_format=tool.QuantFormat.QDQ,
+                op_types_to_quantize=["Conv", "Relu"],  # with its Relu, the range of a convolution is that of what is kept
+                per_channel=True,
+                activation_type=tool.QuantType.QUInt8,
+                weight_type=tool.QuantType.QInt8,
+                nodes_to_exclude=_narrow(onnx.load(prepared)),
+                calibrate_method=tool.CalibrationMethod.Percentile,
+                extra_options={"CalibStridedMinMax": 1},
+            )
+    finally:
+        logging.disable(disabled)
+        prepared.unlink(missing_ok=True)
+
+
+def measure_cost(int8: Backend, float32: Backend, held_out: Dataset, track: Track) -> Cost:
+    """Accuracy and PSNR that int8 loses on the same damaged images."""
+    height, width = held_out.size
+    limit = max(1, min(NUM_MEASURED, MEASURED_PIXELS // (height * width)))
+    size = max(1, min(100, BATCH_PIXELS * 8 // (height * width)))
+    before, after = (evaluate(as_model(each), held_out, track, limit=limit, batch_size=size) for each in (float32, int8))
+    lost = [None if (one := before.metrics[name]) is None or (other := after.metrics[name]) is None else one - other for name in ("accuracy", "psnr")]
+    return Cost(lost[0], lost[1], f"{before.images} with the damage of track {track.name}")
+
+
+def as_model(backend: Backend) -> Callable[[Tensor], Output]:
+    """A backend as a function of tensors, such as `evaluate` takes."""
+    return lambda images: Output(*(None if each is None else torch.from_numpy(each) for each in backend(images.numpy())))
+
+
+def _narrow(model: Any) -> list[str]:
+    weights = {weight.name: tuple(weight.dims) for weight in model.graph.initializer}
+    shapes = {node.name: weights.get(node.input[1], ()) for node in model.graph.node if node.op_type == "Conv"}
+    return [name for name, shape in shapes.items() if not shape or min(shape[:2]) <= NARROW]

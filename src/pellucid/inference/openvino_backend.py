@@ -1,0 +1,52 @@
+"""An exported model in OpenVINO."""
+
+from pathlib import Path
+from threading import Lock
+
+from pellucid.errors import UserError
+from pellucid.inference.backend import num_threads
+from pellucid.inference.exported import INPUT, METADATA, MODEL_XML, Exported, ExportedMetadata, in_words, named_threads, require
+from pellucid.inference.pixels import Floats
+
+
+class OpenvinoBackend(Exported):
+    """The model in a folder, on the CPU. Raises `UserError` if there is no valid model, or no OpenVINO.
+
+    Layers that are not int8 compute in float32: by itself, OpenVINO takes bfloat16 where the processor has it, and says nothing.
+
+    Args:
+        folder: with `model.xml`, `model.bin` and `pellucid.json`.
+        threads: of one call; by default as many as there are cores for the process.
+    """
+
+    def __init__(self, folder: Path, threads: int | None = None) -> None:
+        openvino = require("openvino", "openvino", f"to run {folder}")
+        if not (folder / MODEL_XML).is_file():
+            raise UserError(f"Expected the folder of an exported model, found no {MODEL_XML} in {folder}; write one by 'pellucid export'.")
+        try:
+            text = (folder / METADATA).read_text(encoding="utf-8")
+        except (OSError, UnicodeError):
+            text = None
+        self.metadata = ExportedMetadata.from_json(text, folder)
+        threads = threads or num_threads()
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+        try:
+            compiled = openvino.compile_model(str(folder / MODEL_XML), "CPU", settings)
+        except Exception as error:  # its errors have no common class
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"Expected a whole OpenVINO model in {folder}, found one that can't be read ({reason}); export it again.") from error
+        self._request, self._lock = compiled.create_infer_request(), Lock()
+        self._names = [output.get_any_name() for output in compiled.outputs]
+        version = openvino.__version__.partition("-")[0]
+        self.stated = f"OpenVINO {version} on the CPU, {named_threads(threads)}, {in_words(self.metadata.precision)}"
+
+    def run(self, images: Floats) -> dict[str, Floats]:
+        """Images of a size that the network takes -> its outputs by name."""
+        with self._lock:  # a request computes one batch at a time
+            try:
+                results = self._request.infer({INPUT: images})
+            except Exception as error:
+                if "alloc" in str(error):
+                    raise MemoryError(str(error)) from error
+                raise
+            return {name: results[name] for name in self._names}

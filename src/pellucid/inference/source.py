@@ -1,0 +1,82 @@
+"""Finds out what a model is, a torch network or an exported one, and opens it with the engine that it needs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from pellucid.errors import UserError
+from pellucid.inference.backend import Backend
+from pellucid.inference.exported import MODEL_XML, ONNX
+from pellucid.models.gate import Gate
+
+if TYPE_CHECKING:
+    import torch
+
+DEFAULT_IMAGE_SIZE = 32
+"""Shorter side of the training images where it was not recorded, in pixels."""
+
+
+class Metadata(Protocol):
+    """What the predictor has to know of a model: the common part of `ModelMetadata` and `ExportedMetadata`."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Class names, in the order of the logits."""
+        ...
+
+    @property
+    def damages(self) -> tuple[str, ...]:
+        """The kinds of damage, in the order of the output."""
+        ...
+
+    @property
+    def image_size(self) -> int:
+        """Shorter side of the training images, in pixels."""
+        ...
+
+    @property
+    def tasks(self) -> str:
+        """`both`, `classify` or `restore`."""
+        ...
+
+    @property
+    def temperature(self) -> float:
+        """By which logits are divided."""
+        ...
+
+    @property
+    def gate(self) -> Gate | None:
+        """When a picture is left as it is."""
+        ...
+
+
+def is_exported(source: str | Path | None) -> bool:
+    """Whether `source` is the path of an exported model, by its ending or by what lies in the folder."""
+    return source is not None and (Path(source).suffix.lower() in (ONNX, ".xml") or (Path(source) / MODEL_XML).is_file())
+
+
+def open_backend(source: str | Path | None, device: "torch.device | str" = "auto") -> tuple[Backend, Metadata]:
+    """The backend for a model, exported or not, and its metadata. Raises `UserError` if there is no valid model."""
+    if source is None or not is_exported(source):
+        try:
+            from pellucid.checkpoint import load_model
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"Expected torch for the model {source or 'bundled'}, found no {error.name} installed; install all of Pellucid by pip "
+                "install pellucid, or give an exported model, MODEL.onnx."
+            ) from error
+        from pellucid.inference.torch_backend import TorchBackend
+
+        network, metadata = load_model(source, device)
+        return TorchBackend(network, device), metadata
+    if str(device) not in ("auto", "cpu"):
+        raise UserError(f"Expected cpu for the exported model {source}, found '{device}'; exported models run on the CPU.")
+    path = Path(source)
+    if path.suffix.lower() == ONNX:
+        from pellucid.inference.onnx_backend import OnnxBackend
+
+        onnx = OnnxBackend(path)
+        return onnx, onnx.metadata
+    from pellucid.inference.openvino_backend import OpenvinoBackend
+
+    openvino = OpenvinoBackend(path.parent if path.suffix else path)
+    return openvino, openvino.metadata
