@@ -355,6 +355,7 @@ class TestPredictFiles:
                 continue
             assert set(line) == {
                 *("path", "label", "confidence", "probabilities", "restored", "damage", "lost", "left", "mask", "notes"),
+                "schema",
                 "model",
                 "mirror",
             }
