@@ -247,7 +247,7 @@ def test_models_that_are_none_are_one_sentence(made: dict[str, Path], tmp_path: 
         pellucid.load(tmp_path / "foreign.onnx")
     onnx.helper.set_model_props(foreign, {"pellucid": '{"size_multiple": 4, "format": 99}'})
     onnx.save(foreign, tmp_path / "later.onnx")
-    with pytest.raises(UserError, match="format 1 .* found 99"):
+    with pytest.raises(UserError, match=r"format 1 .* found 99"):
         pellucid.load(tmp_path / "later.onnx")
     with pytest.raises(UserError, match="exported models run on the CPU"):
         pellucid.load(made["onnx"], "cuda")

@@ -103,7 +103,8 @@ def export_model(
             tell(str(cost))
             if not (cost.acceptable or force):
                 raise UserError(
-                    f"Expected int8 to cost at most {MAX_POINTS} points and {MAX_DB} dB, found that {cost} Export float32, or take it by --force."
+                    f"Expected int8 to cost at most {MAX_POINTS} points and {MAX_DB} dB, found that {cost} Export float32, or "
+                    "take it by --force."
                 )
             about = replace(about, cost=cost.to_json())
             _describe(graph, about)
