@@ -21,8 +21,8 @@ from pellucid import pictures
 from pellucid.batch import Output
 from pellucid.checkpoint import CONFIG, WEIGHTS, ModelMetadata, load_model, save_model
 from pellucid.degradations import DEGRADATIONS
-from pellucid.errors import UserError
 from pellucid.device import choose_device
+from pellucid.errors import UserError
 from pellucid.inference import EstimatedDamage, Predictor, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import LISTED, inputs, mask_target, restored_name

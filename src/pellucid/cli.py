@@ -223,9 +223,7 @@ def data(dataset: str, path: Path | None, source: Path | None) -> None:
     _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
 
 
-def export(
-    model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None
-) -> None:
+def export(model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None) -> None:
     """Write a model for ONNX Runtime or OpenVINO, verified against torch; pellucid predict runs it without torch."""
     from pellucid.export import export_model
 
@@ -487,7 +485,11 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
         case "predict":
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture and video files, and folders of them")
             add("--out", type=Path, required=True, metavar="DIR", help="folder for restored/, masks/, predictions.jsonl, contact sheet")
-            add("--model", default="bundled", help="folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'")
+            add(
+                "--model",
+                default="bundled",
+                help="folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'",
+            )
             add("--force", action="store_true", help="write into a folder that has files in it")
             add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
             add("--mirror", action="store_true", help=MIRROR)

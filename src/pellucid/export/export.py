@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pellucid.checkpoint import ModelMetadata, load_model
 from pellucid.errors import UserError
@@ -104,7 +104,8 @@ def export_model(
             tell(str(cost))
             if not (cost.acceptable or force):
                 raise UserError(
-                    f"Expected int8 to cost at most {MAX_POINTS} points and {MAX_DB} dB, found that {cost} Export float32, or take it by --force."
+                    f"Expected int8 to cost at most {MAX_POINTS} points and {MAX_DB} dB, found that {cost} Export float32, or "
+                    "take it by --force."
                 )
             about = replace(about, cost=cost.to_json())
             _describe(graph, about)
@@ -175,5 +176,3 @@ def _write(made: Path, out: Path, force: bool) -> None:
         shutil.copytree(made, aside)
         if force and out.is_dir():
             shutil.rmtree(out)
-
-

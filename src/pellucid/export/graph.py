@@ -75,7 +75,9 @@ def write_graph(network: JointNet, path: Path) -> None:
         program.save(path)
     except (torch.onnx.OnnxExporterError, RuntimeError) as error:
         reason = textwrap.shorten(str(error.__cause__ or error), 200)
-        raise UserError(f"Expected a network that torch can export to ONNX, found one that it can't ({reason}); predict with torch.") from error
+        raise UserError(
+            f"Expected a network that torch can export to ONNX, found one that it can't ({reason}); predict with torch."
+        ) from error
     finally:
         for logger, level in zip(loggers, levels, strict=True):
             logger.setLevel(level)

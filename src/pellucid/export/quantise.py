@@ -48,7 +48,9 @@ class Cost:
     images: str
 
     def __str__(self) -> str:
-        parts = [f"{self.accuracy:.2f} points of accuracy"] * (self.accuracy is not None) + [f"{self.psnr:.2f} dB"] * (self.psnr is not None)
+        parts = [f"{self.accuracy:.2f} points of accuracy"] * (self.accuracy is not None) + [f"{self.psnr:.2f} dB"] * (
+            self.psnr is not None
+        )
         return f"int8 costs {' and '.join(parts)}, on {self.images}."
 
     @property
@@ -119,7 +121,10 @@ def measure_cost(int8: Backend, float32: Backend, held_out: Dataset, track: Trac
     limit = max(1, min(NUM_MEASURED, MEASURED_PIXELS // (height * width)))
     size = max(1, min(100, BATCH_PIXELS * 8 // (height * width)))
     before, after = (evaluate(as_model(each), held_out, track, limit=limit, batch_size=size) for each in (float32, int8))
-    lost = [None if (one := before.metrics[name]) is None or (other := after.metrics[name]) is None else one - other for name in ("accuracy", "psnr")]
+    lost = [
+        None if (one := before.metrics[name]) is None or (other := after.metrics[name]) is None else one - other
+        for name in ("accuracy", "psnr")
+    ]
     return Cost(lost[0], lost[1], f"{before.images} with the damage of track {track.name}")
 
 

@@ -71,7 +71,8 @@ class MirroredBackend:
         """Compute the outputs for a batch."""
         one, other = self._backend(images), self._backend(np.ascontiguousarray(images[..., ::-1]))
         turned = other._replace(
-            restored=None if other.restored is None else other.restored[..., ::-1], mask=None if other.mask is None else other.mask[..., ::-1]
+            restored=None if other.restored is None else other.restored[..., ::-1],
+            mask=None if other.mask is None else other.mask[..., ::-1],
         )
         return Outputs(
             *(None if first is None or second is None else (first + second) / 2 for first, second in zip(one, turned, strict=True))

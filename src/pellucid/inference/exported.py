@@ -57,11 +57,13 @@ class ExportedMetadata:
             found = json.loads(text or "null")
             if not isinstance(found, dict) or "size_multiple" not in found:
                 raise UserError(
-                    f"Expected a model that Pellucid has exported, found another in {path}; write one by 'pellucid export MODEL --out {path.name}'."
+                    f"Expected a model that Pellucid has exported, found another in {path}; write one by "
+                    f"'pellucid export MODEL --out {path.name}'."
                 )
             if found.get("format") != FORMAT:
                 raise UserError(
-                    f"Expected an exported model of format {FORMAT} in {path}, found {found.get('format')}; export it again with this version."
+                    f"Expected an exported model of format {FORMAT} in {path}, found {found.get('format')}; export it again "
+                    "with this version."
                 )
             known = {field.name for field in fields(cls)}
             values = {name: tuple(value) if name in ("classes", "damages") else value for name, value in found.items() if name in known}

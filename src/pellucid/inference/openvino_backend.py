@@ -34,7 +34,9 @@ class OpenvinoBackend(Exported):
             compiled = openvino.compile_model(str(folder / MODEL_XML), "CPU", settings)
         except Exception as error:  # its errors have no common class
             reason = " ".join(str(error).split())[:200]
-            raise UserError(f"Expected a whole OpenVINO model in {folder}, found one that can't be read ({reason}); export it again.") from error
+            raise UserError(
+                f"Expected a whole OpenVINO model in {folder}, found one that can't be read ({reason}); export it again."
+            ) from error
         self._request, self._lock = compiled.create_infer_request(), Lock()
         self._names = [output.get_any_name() for output in compiled.outputs]
         version = openvino.__version__.partition("-")[0]

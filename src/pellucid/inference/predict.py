@@ -77,11 +77,12 @@ def predict_files(
     """Restore and classify the pictures and videos in files and folders.
 
     Writes `restored/`, named by `inputs`; `masks/`, under the same names, for pictures in which lost pixels were found, these white;
-    `predictions.jsonl`, a line for each picture as soon as it is done, in the order of the inputs; and `contact-sheet.png`. A line has
-    path, label, confidence, probabilities, restored and mask (files relative to `out`), notes, model and mirror, damage (by kind:
-    probability, strength and its unit) and lost (the part of the picture whose pixels are lost), null where the model has no such task, or
-    path and error (code and message). A video has a line for each frame, with its number, and then one with frames, fps, restored and notes. A file that
-    can't be read, is too large for the memory, or gets an output that is not finite is an error and stops nothing; a full disk stops all.
+    `predictions.jsonl`, a line for each picture as soon as it is done, in the order of the inputs; and `contact-sheet.png`. A line has the
+    version of its `schema`, path, label, confidence, probabilities, restored and mask (files relative to `out`), notes, model and mirror,
+    damage (by kind: probability, strength and its unit) and lost (the part of the picture whose pixels are lost), null where the model has
+    no such task, or path and error (code and message). A video has a line for each frame, with its number, and then one with frames, fps,
+    restored and notes. A file that can't be read, is too large for the memory, or gets an output that is not finite is an error and stops
+    nothing; a full disk stops all.
 
     Processes that `torchrun` starts share the work, each picture once; they write their lines to `predictions-RANK.jsonl`, which the first
     one merges in the end. `out` must be the same folder for all.

@@ -41,7 +41,7 @@ class Predictor:
     strengths come from the whole picture: as it is up to twice the size of the training images, scaled down to that size beyond.
 
     Args:
-        network: a torch network in evaluation mode, images (B, 3, H, W) in [0, 1] -> `Output`, which is moved to `device`; or any `Backend`.
+        network: a torch network in evaluation mode, images (B, 3, H, W) in [0, 1] -> `Output`, which is moved to `device`; or a `Backend`.
         classes: their names, in the order of the logits.
         device: for a torch network, a name of torch's, or `auto`.
         batch_size: most pictures of one forward; large pictures go through in smaller batches, see `max_pixels`.

@@ -1,0 +1,184 @@
+"""The work behind `pellucid bench`: images per second and memory of one model in several engines, as ratios in one run.
+
+Each engine has a process of its own, so that its memory is its own; they take turns for every figure, so that whatever else the machine
+does falls on all of them alike.
+"""
+
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pellucid.bench_worker import TORCH, Worker
+from pellucid.errors import UserError
+from pellucid.inference.source import is_exported
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+NATIVE = "torch-bfloat16"
+"""Torch in the precision that `predict` takes, where that is not float32."""
+
+ENGINES = {"onnx": "onnxruntime", "openvino": "openvino"}
+"""The package that each format needs."""
+
+ROUNDS = 5
+"""Times that the engines take turns for a figure; the best of each counts."""
+
+MAX_BATCH_PIXELS = 64 * 256 * 256
+"""Pixels of a batch beyond which a combination of batch size and size is left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Speed and memory of an engine for one batch size and size of images.
+
+    rate: images per second; memory: bytes that the process took at most, above those with the model loaded.
+    """
+
+    name: str
+    batch_size: int
+    side: int
+    rate: float
+    memory: int
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """All figures of a run; stated: what each engine says of its threads and precision; loaded: bytes of each process before any batch."""
+
+    model: str
+    figures: tuple[Figure, ...]
+    stated: dict[str, str]
+    loaded: dict[str, int]
+
+    @property
+    def first(self) -> str:
+        """The engine that the ratios are to: torch, or else the first one."""
+        return next(iter(self.stated))
+
+    def ratio(self, figure: Figure) -> float:
+        """How many times as fast as the first engine."""
+        return figure.rate / next(each.rate for each in self.figures if _same(each, figure) and each.name == self.first)
+
+    def table(self) -> "Table":
+        """Images per second, ratio and memory, a row for each engine, batch size and size."""
+        from rich import box
+        from rich.table import Table
+
+        table = Table(box=box.SIMPLE_HEAD, title=f"{self.model}: images per second", title_justify="left", padding=0, pad_edge=False)
+        for heading in ("size", "batch", "engine", "images/s", f"x {self.first}", "memory"):
+            table.add_column(heading, justify="left" if heading == "engine" else "right", no_wrap=True)
+        for each in self.figures:
+            ratio, memory = f"{self.ratio(each):.2f}", f"{each.memory / 1e6:,.0f} MB"
+            table.add_row(str(each.side), str(each.batch_size), each.name, f"{each.rate:,.1f}", ratio, memory)
+        return table
+
+    @property
+    def notes(self) -> str:
+        """What the rows are, a line each."""
+        lines = [f"{name}: {stated}; {self.loaded[name] / 1e6:,.0f} MB with the model loaded" for name, stated in self.stated.items()]
+        return "\n".join([*lines, f"Best of {ROUNDS} turns each; memory: what a batch takes beside the loaded model, at most."])
+
+    def to_json(self, arguments: Sequence[str]) -> dict[str, Any]:
+        """The figures, and where they come from."""
+        from pellucid.device import choose_device
+        from pellucid.inference.backend import num_threads
+        from pellucid.provenance import provenance
+
+        rows = [
+            {"engine": each.name, "size": each.side, "batch_size": each.batch_size, "images_per_second": round(each.rate, 2),
+             "ratio": round(self.ratio(each), 3), "memory": each.memory}
+            for each in self.figures
+        ]  # fmt: skip
+        about = {"model": self.model, "ratio_to": self.first, "engines": self.stated, "loaded": self.loaded, "threads": num_threads()}
+        return provenance(arguments, choose_device("cpu")) | about | {"figures": rows}
+
+
+def measure(
+    model: str,
+    formats: Sequence[str] | None = None,
+    batch_sizes: Sequence[int] = (1, 64),
+    sizes: Sequence[int] = (32, 256),
+    seconds: float = 1.0,
+    tell: Callable[[str], None] = lambda _: None,
+    paths: dict[str, Path] | None = None,
+) -> Results:
+    """Measure a model; exported on the way, unless it is an exported one, which is measured alone, or `paths` has it by its format.
+
+    Args:
+        model: as `Predictor.load` takes it.
+        formats: `torch`, `onnx`, `openvino`, and the latter two with `-int8`; those in float32 whose packages are installed by default.
+        batch_sizes: images of one batch.
+        sizes: height and width of the images, in pixels.
+        seconds: about how long each figure is measured.
+        tell: is told what is being done.
+        paths: exported models by their formats.
+    """
+    for name, numbers in (("batch sizes", batch_sizes), ("sizes", sizes)):
+        if min(numbers) < 1:
+            raise UserError(f"Expected {name} of at least 1, found {min(numbers)}.")
+    if not seconds > 0:
+        raise UserError(f"Expected more than 0 seconds for each figure, found {seconds}.")
+    grid = [(side, size) for side in sizes for size in batch_sizes if side * side * size <= MAX_BATCH_PIXELS]
+    if not grid:
+        raise UserError(f"Expected batches of at most {MAX_BATCH_PIXELS:,} pixels, found larger ones only; choose a smaller size or batch.")
+    with tempfile.TemporaryDirectory() as folder:
+        sources = _sources(model, formats, Path(folder), dict(paths or {}), tell)
+        workers = {name: Worker(name, source) for name, source in sources.items()}
+        try:
+            loaded = {name: worker.ask("load") for name, worker in workers.items()}
+            figures: list[Figure] = []
+            for side, size in grid:
+                tell(f"Measuring batches of {size} images of {side} x {side} pixels.")
+                memory = {name: worker.ask("prepare", size, side, seconds / ROUNDS) for name, worker in workers.items()}
+                turns = [{name: worker.ask("time") for name, worker in workers.items()} for _ in range(ROUNDS)]
+                figures += [Figure(name, size, side, size / min(turn[name] for turn in turns), memory[name]) for name in workers]
+            return Results(
+                model, tuple(figures), {name: each[0] for name, each in loaded.items()}, {name: each[1] for name, each in loaded.items()}
+            )
+        finally:
+            for worker in workers.values():
+                worker.stop()
+
+
+def _same(one: Figure, other: Figure) -> bool:
+    return (one.batch_size, one.side) == (other.batch_size, other.side)
+
+
+def _sources(
+    model: str, formats: Sequence[str] | None, folder: Path, paths: dict[str, Path], tell: Callable[[str], None]
+) -> dict[str, str | Path]:
+    """Each engine and what it opens."""
+    if is_exported(model):
+        if formats:
+            raise UserError(f"Expected no formats for an exported model, found {', '.join(formats)}; bench the model that it was made of.")
+        return {Path(model).name: model}
+    chosen = list(
+        dict.fromkeys(formats or [TORCH, *(name for name, package in ENGINES.items() if find_spec(package) and find_spec("onnx"))])
+    )
+    sources: dict[str, str | Path] = {}
+    for name in sorted(chosen, key=lambda each: each != TORCH):
+        if name == TORCH:
+            sources[TORCH] = model
+            if _native():
+                sources[NATIVE] = model
+        elif name in paths:
+            sources[name] = paths[name]
+        else:
+            from pellucid.export import export_model
+
+            format, _, precision = name.partition("-")
+            tell(f"Exporting to {name}.")
+            out = folder / (f"{name}.onnx" if format == "onnx" else name)
+            sources[name] = export_model(model, format, out, int8=precision == "int8").path
+    return sources
+
+
+def _native() -> bool:
+    """Whether torch would compute in another precision than float32 here."""
+    from pellucid.device import choose_device, choose_precision
+
+    return choose_precision(choose_device("cpu")).name != "32-true"

@@ -1,0 +1,118 @@
+"""A process that measures one engine, for `pellucid bench`."""
+
+import gc
+import multiprocessing
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import UserError
+from pellucid.inference.backend import Backend
+from pellucid.inference.source import open_backend
+
+TORCH = "torch"
+"""Eager torch in float32, which others are compared with."""
+
+
+class Worker:
+    """A process with one engine."""
+
+    def __init__(self, name: str, source: str | Path) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, other = context.Pipe()
+        self._process = context.Process(target=_work, args=(other, name, source), daemon=True)
+        self._process.start()
+        other.close()
+
+    def ask(self, *question: Any) -> Any:
+        """What the process answers; its `UserError` is raised here."""
+        self._connection.send(question)
+        try:
+            answer = self._connection.recv()
+        except EOFError:
+            raise UserError("Expected memory for the batches, found that a process was ended; choose smaller ones.") from None
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def stop(self) -> None:
+        """End the process."""
+        self._connection.close()
+        self._process.join(5)
+        if self._process.is_alive():
+            self._process.terminate()
+
+
+def _work(connection: Connection, name: str, source: str | Path) -> None:
+    """The loop of a process: `load`, then for each setting `prepare` and several times `time`."""
+    backend: Backend | None = None
+    images, repeats = np.zeros((1, 3, 8, 8), np.float32), 1
+    while True:
+        try:
+            question, *values = connection.recv()
+        except (EOFError, KeyboardInterrupt):
+            return
+        try:
+            if question == "load":
+                backend = _open(name, source)
+                backend(images)
+                connection.send((backend.stated, _memory(peak=False)))
+                continue
+            assert backend is not None
+            if question == "prepare":
+                size, side, budget = values
+                images = np.random.default_rng(0).random((size, 3, side, side), np.float32)
+                gc.collect()
+                before = _memory(peak=False)
+                _reset_peak()
+                backend(images)
+                repeats = max(1, round(budget / _seconds(backend, images, 1)))
+                connection.send(max(0, _memory(peak=True) - before))
+            else:
+                connection.send(_seconds(backend, images, repeats))
+        except (UserError, MemoryError) as error:
+            told = (
+                error
+                if isinstance(error, UserError)
+                else UserError("Expected memory for the batches, found too little; choose smaller ones.")
+            )
+            connection.send(told)
+
+
+def _open(name: str, source: str | Path) -> Backend:
+    if name != TORCH:
+        return open_backend(source, "cpu")[0]
+    from pellucid.checkpoint import load_model
+    from pellucid.inference.torch_backend import TorchBackend
+
+    return TorchBackend(load_model(source, "cpu")[0], "cpu", exact=True)
+
+
+def _seconds(backend: Backend, images: Any, repeats: int) -> float:
+    """The mean time of one call."""
+    start = time.perf_counter()
+    for _ in range(repeats):
+        backend(images)
+    return (time.perf_counter() - start) / repeats
+
+
+def _memory(peak: bool) -> int:
+    """Bytes of this process in memory: now or, since `_reset_peak`, at most; elsewhere than on Linux, since its start."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM" if peak else "VmRSS"))
+        return int(line.split()[1]) * 1024
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _reset_peak() -> None:
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return  # the peak is then that since the start
