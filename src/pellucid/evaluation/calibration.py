@@ -55,7 +55,7 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
     The temperature needs validation images with labels, else it stays 1. The gate is fitted on these, or else on training images.
     """
     dataset = splits.train if splits.validation is None else splits.validation
-    indices = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).round().astype(np.int64))
+    indices = np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).round().astype(np.int64)
     outputs = list(_outputs(network, dataset, indices, degrade, torch.device(device)))
     temperature, gate, fitted = 1.0, None, []
     images = f"{len(indices):,} {dataset.split} images"
@@ -93,7 +93,8 @@ def fit_gate(clean: Columns, damaged: Columns) -> Gate | None:
 
 def _threshold(name: str, clean: Columns, damaged: Columns) -> float | None:
     best, best_psnr = None, float(clean["after"].mean())
-    for candidate in torch.quantile(clean[name].double(), torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)).unique().tolist():
+    shares = torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)
+    for candidate in sorted(set(torch.quantile(clean[name].double(), shares).tolist())):
         loss = damaged["after"].mean() - _passed(name, candidate, damaged)
         psnr = _passed(name, candidate, clean)
         if float(loss) <= MAX_LOSS and float(psnr) > best_psnr:

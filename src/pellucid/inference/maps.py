@@ -20,12 +20,13 @@ def uncertainty_map(picture: Pixels, restored: Pixels) -> NDArray[np.float32]:
     for row in range(0, height, ROWS):
         top = max(0, row - MARGIN)
         part = slice(top, min(height, row + ROWS + MARGIN))
-        guess = uncertainty(*(each[part] / np.float32(np.iinfo(each.dtype).max) for each in (picture, restored)))
+        before, after = (np.asarray(each[part] / np.iinfo(each.dtype).max, np.float32) for each in (picture, restored))
+        guess = uncertainty(before, after)
         strips.append(guess[row - top : row - top + min(ROWS, height - row)])
     return np.concatenate(strips)
 
 
 def drawn(uncertain: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(H, W) on the [0, 1] scale -> (H, W, 3) uint8: black is certain, white is `WHITE` and more."""
-    grey = np.minimum(uncertain * (255 / WHITE), 255).round().astype(np.uint8)
-    return grey[:, :, None].repeat(3, axis=2)
+    grey: NDArray[np.uint8] = np.minimum(uncertain * (255 / WHITE), 255).round().astype(np.uint8)
+    return np.repeat(grey[:, :, None], 3, axis=2)
