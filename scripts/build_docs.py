@@ -112,7 +112,10 @@ def readme_pages(text: str) -> tuple[dict[str, str], dict[str, str]]:
 def collect(root: Path) -> dict[str, str]:
     """Path of each Markdown file in the repository, but for the README -> path of its page."""
     found = {path.relative_to(root).as_posix() for folder in ("docs", "results") for path in (root / folder).rglob("*.md")}
-    return {**{path: path.removeprefix("docs/") for path in sorted(found)}, **{path: page for path, page in SINGLE.items() if (root / path).exists()}}
+    return {
+        **{path: path.removeprefix("docs/") for path in sorted(found)},
+        **{path: page for path, page in SINGLE.items() if (root / path).exists()},
+    }
 
 
 def turn(text: str, source: str, page: str, pages: dict[str, str], anchors: dict[str, str], root: Path, out: Path) -> str:

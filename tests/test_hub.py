@@ -100,7 +100,11 @@ def test_what_does_not_load_is_not_saved(tmp_path: Path) -> None:
 def test_what_is_uploaded_loads_again(hub: FakeHub) -> None:
     url = pellucid.push_to_hub("bundled", "me/pets", token="secret")
     assert url == "https://hub.example/me/pets"
-    assert hub.calls == [("token", "secret"), ("create_repo", "me/pets", True, True), ("upload_folder", "me/pets", "Upload a Pellucid model")]
+    assert hub.calls == [
+        ("token", "secret"),
+        ("create_repo", "me/pets", True, True),
+        ("upload_folder", "me/pets", "Upload a Pellucid model"),
+    ]
     assert names(hub.folder / "me/pets") == NAMES
     card = (hub.folder / "me/pets" / README).read_text()
     assert 'predictor = pellucid.from_pretrained("me/pets")' in card

@@ -52,7 +52,9 @@ def download(name: str, files: Sequence[str]) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=list(files), etag_timeout=2, local_files_only=not online))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        found = f"the hub gave no such model ({type(error).__name__})" if online else "the hub can't be reached, nor is it in the hub's cache"
+        found = (
+            f"the hub gave no such model ({type(error).__name__})" if online else "the hub can't be reached, nor is it in the hub's cache"
+        )
         raise UserError(
             f"Expected a folder or a model on the Hugging Face hub, found {name}: no such folder, and {found}; check the name, or give a folder."
         ) from None
