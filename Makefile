@@ -3,8 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SET_UP := $(VENV)/.set-up
+DOCS_SET_UP := $(VENV)/.set-up-docs
 
-.PHONY: demo test check bench evidence format clean
+.PHONY: demo test check docs bench evidence format clean
 
 demo: $(SET_UP)  ## get the data, train for five minutes, measure, write a report
 	$(BIN)/pellucid demo
@@ -17,6 +18,10 @@ check: $(SET_UP)  ## style, types and the order of the packages
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(DOCS_SET_UP)  ## the documentation site, in site/; a broken link is an error
+	$(BIN)/python scripts/build_docs.py
+	$(BIN)/zensical build --strict --clean
 
 bench: $(SET_UP)  ## speed against this machine's own limit; nothing else may run meanwhile
 	$(BIN)/python benchmarks/training_step.py
@@ -34,5 +39,9 @@ $(SET_UP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(DOCS_SET_UP): $(SET_UP)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	touch $@
+
 clean:
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) build dist site .cache .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -64,5 +64,8 @@ def test_the_python_example_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     (code,) = blocks("python")
     monkeypatch.chdir(ROOT)
     scope: dict[str, object] = {}
-    exec(code.replace('"restored.png"', repr(str(tmp_path / "restored.png"))), scope)
+    for name in ("restored.png", "pets"):
+        code = code.replace(f'"{name}"', repr(str(tmp_path / name)))
+    exec(code, scope)
     assert (tmp_path / "restored.png").is_file()
+    assert (tmp_path / "pets").is_dir()

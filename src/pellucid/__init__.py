@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pellucid.degradations import DEGRADATIONS, SUITES
     from pellucid.evaluation import TRACKS
     from pellucid.evaluation.evaluate import evaluate
+    from pellucid.hub import from_pretrained, push_to_hub, save_pretrained
     from pellucid.inference import Prediction, Predictor
     from pellucid.inference.predictor import load
     from pellucid.recipe import RECIPES, Recipe
@@ -38,7 +39,10 @@ __all__ = [
     "__version__",
     "evaluate",
     "load",
+    "from_pretrained",
     "load_model",
+    "push_to_hub",
+    "save_pretrained",
     "train",
 ]
 
@@ -55,7 +59,10 @@ _HOMES = {
     "TRACKS":       ("evaluation", "TRACKS"),
     "evaluate":     ("evaluation.evaluate", "evaluate"),
     "load":         ("inference.predictor", "load"),
+    "from_pretrained": ("hub", "from_pretrained"),
     "load_model":   ("checkpoint", "load_model"),
+    "push_to_hub":  ("hub", "push_to_hub"),
+    "save_pretrained": ("hub", "save_pretrained"),
     "train":        ("run", "run"),  # not `run`: importing the module of that name would take its place here
 }  # fmt: skip
 

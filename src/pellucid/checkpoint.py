@@ -23,6 +23,7 @@ from pellucid.degradations import DEGRADATIONS, SUITES
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
+from pellucid.hub_access import download
 from pellucid.models import ModelConfig, build_model, model_config
 from pellucid.models.gate import Gate
 
@@ -93,7 +94,7 @@ def save_model(folder: Path, network: nn.Module, metadata: ModelMetadata, dtype:
 
 def load_model(source: str | Path | None = None, device: torch.device | str = "auto") -> tuple[nn.Module, ModelMetadata]:
     """The network in evaluation mode on `device`, and its metadata. Raises `UserError` if there is no valid model."""
-    folder = _find(source)
+    folder = find_model(source)
     target = choose_device(device)
     try:
         config = json.loads((folder / CONFIG).read_text())
@@ -128,8 +129,8 @@ def _untrained(metadata: ModelMetadata) -> nn.Module:
         return build_model(metadata.model, len(metadata.classes), metadata.damages, load=False)
 
 
-def _find(source: str | Path | None) -> Path:
-    """The local folder of a model, downloaded if necessary."""
+def find_model(source: str | Path | None) -> Path:
+    """The local folder of what `load_model` takes, downloaded if necessary; raises `UserError` if there is none."""
     if source in (None, "bundled"):
         return Path(str(files("pellucid"))) / "bundled"
     folder = Path(source)
@@ -140,16 +141,7 @@ def _find(source: str | Path | None) -> Path:
             found = "no such folder" if not folder.exists() else f"no {CONFIG} in it"
             raise UserError(f"Expected the folder of a saved model or of a run, found {source} ({found}); train one with 'pellucid train'.")
         return folder
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-
-    try:
-        return Path(snapshot_download(str(source), allow_patterns=[WEIGHTS, CONFIG], etag_timeout=2))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
-        raise UserError(
-            f"Expected a folder or a model on the Hugging Face hub, found {source}: no such folder, and the hub gave no such model "
-            f"({type(error).__name__}); check the name, or give a folder."
-        ) from None
+    return download(str(source), (WEIGHTS, CONFIG))
 
 
 def model_card(metadata: ModelMetadata) -> str:

@@ -1,0 +1,147 @@
+"""Models to and from folders and the Hugging Face hub.
+
+    import pellucid
+
+    predictor = pellucid.from_pretrained("runs/mine")         # or owner/name on the hub, or nothing: the bundled model
+    pellucid.save_pretrained("runs/mine", "pets")             # a folder to hand on: weights, configuration, card
+    pellucid.push_to_hub("runs/mine", "owner/pets")           # the same on the hub, private unless told otherwise
+
+A model to save is what `load_model` takes (a folder, that of a run, owner/name on the hub, `bundled`), or the pair that it returns.
+
+>>> import tempfile
+>>> from pathlib import Path
+>>> folder = save_pretrained("bundled", Path(tempfile.mkdtemp()) / "model")
+>>> sorted(path.name for path in folder.iterdir())
+['README.md', 'config.json', 'model.safetensors']
+>>> from_pretrained(folder, device="cpu").classes[:3]
+('airplane', 'automobile', 'bird')
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from pellucid.checkpoint import CONFIG, README, WEIGHTS, ModelMetadata, find_model, load_model, model_card, save_model
+from pellucid.errors import UserError
+from pellucid.files import atomic_write
+from pellucid.hub_access import hub_reachable
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from pellucid.inference import Predictor
+
+
+def from_pretrained(
+    source: str | Path | None = None, device: "torch.device | str" = "auto", batch_size: int = 64, mirror: bool = False
+) -> "Predictor":
+    """A predictor for a saved model: `Predictor.load` by the name that users of the hub know.
+
+    Args:
+        source: a folder, that of a run, `owner/name` on the hub, or `bundled`. From the hub comes the newest version; without a network
+            the one that was downloaded before.
+        device: a name of torch's, or `auto`.
+        batch_size: most pictures of one forward.
+        mirror: average over each picture and its mirror image, for twice the time.
+
+    Raises:
+        UserError: there is no whole model; without a network that is known within two seconds.
+    """
+    from pellucid.inference import Predictor
+
+    return Predictor.load(source, device, batch_size, mirror)
+
+
+def save_pretrained(model: "str | Path | tuple[nn.Module, ModelMetadata]", folder: str | Path) -> Path:
+    """Save a model into `folder` and return that: `model.safetensors`, `config.json` and a model card, `README.md`.
+
+    `load_model`, `Predictor.load` and `from_pretrained` read the folder. A stored model keeps the precision of its weights.
+
+    Args:
+        model: a stored model, or a network with its metadata, as `load_model` returns them.
+        folder: a new or an empty one; nothing is overwritten.
+
+    Raises:
+        UserError: the model is not whole, or the folder can't be written.
+    """
+    folder = Path(folder)
+    if isinstance(model, tuple):
+        save_model(folder, *model)
+        return folder
+    source = find_model(model)
+    _, metadata = load_model(source, "cpu")  # what is handed on should load
+    with atomic_write(folder) as path:
+        path.mkdir()
+        for name in (WEIGHTS, CONFIG):
+            shutil.copyfile(source / name, path / name)
+        (path / README).write_text(model_card(metadata))
+    return folder
+
+
+def push_to_hub(
+    model: "str | Path | tuple[nn.Module, ModelMetadata]",
+    repo_id: str,
+    *,
+    private: bool = True,
+    token: str | None = None,
+    message: str = "Upload a Pellucid model",
+) -> str:
+    """Upload a model to the Hugging Face hub, as a new model or a new version of one, and return its address.
+
+    The configuration holds every setting of the training, and so the paths of the pictures that were given to it.
+
+    Args:
+        model: a stored model, or a network with its metadata, as `load_model` returns them.
+        repo_id: `owner/name`.
+        private: whether a new model is visible to its owner alone; an existing one stays as visible as it is.
+        token: one with the right to write; without it that of `hf auth login` or of `$HF_TOKEN`.
+        message: what the hub's history says.
+
+    Raises:
+        UserError: the model is not whole, the hub can't be reached (within two seconds), or it refuses the token or the name.
+    """
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+    from huggingface_hub.utils import validate_repo_id
+
+    # The base class of the hub's own client for all that goes wrong on the way; which package it is from depends on the hub's version.
+    transport = cast(type[Exception], HfHubHTTPError.__bases__[0])
+    try:
+        validate_repo_id(repo_id)
+    except HFValidationError as error:
+        raise UserError(f"Expected the name of a model on the hub as owner/name, found {repo_id!r}: {error}; choose another.") from None
+    if not hub_reachable():
+        raise UserError(
+            "Expected to reach the Hugging Face hub, found no connection to it (no network, or its offline mode); "
+            "save the model with save_pretrained, and upload it from a machine that has one."
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = save_pretrained(model, Path(temporary) / "model")
+        card = folder / README
+        card.write_text(card.read_text().replace("\n## Figures\n", f"\n{_use(repo_id)}\n## Figures\n", 1))
+        api = HfApi(token=token)
+        try:
+            url = api.create_repo(repo_id, private=private, exist_ok=True)
+            api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message)
+        except (HfHubHTTPError, LocalTokenNotFoundError, transport, OSError) as error:
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            raise UserError(
+                f"Expected to upload {repo_id} to the Hugging Face hub, found that it refused: {reason}; check the name, and give a token "
+                "that may write there ('hf auth login', or token=)."
+            ) from error
+    return str(url)
+
+
+def _use(repo_id: str) -> str:
+    """The section of a model card that says how to use the model."""
+    return f"""## Use
+
+```python
+import pellucid
+
+predictor = pellucid.from_pretrained("{repo_id}")
+[prediction] = predictor.predict([picture])  # uint8, (H, W, 3), RGB
+```
+"""
