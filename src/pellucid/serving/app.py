@@ -15,7 +15,7 @@ from pellucid.serving import documentation, signals
 from pellucid.serving.bodies import read_contents
 from pellucid.serving.documentation import ANSWER, REQUEST, responses
 from pellucid.serving.guard import Guard
-from pellucid.serving.refusal import Refusal
+from pellucid.serving.refusal import CODES, Refusal
 from pellucid.serving.service import Service
 
 ABOUT = "One network that restores a damaged image and says what is in it."
@@ -57,7 +57,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
     @app.post(
         "/v1/predict",
-        responses={**ANSWER, **responses(*(code for code in documentation.CODES if code not in ("not_found", "method_not_allowed")))},
+        responses={**ANSWER, **responses(*(code for code in CODES if code not in ("not_found", "method_not_allowed")))},
         openapi_extra=REQUEST,
     )
     async def predict(

@@ -35,12 +35,13 @@ async def read_contents(request: Request, limits: Limits) -> list[bytes]:
             elif kind.startswith("image/") or kind in ("application/octet-stream", "application/dicom"):
                 contents = [await request.body()]
             else:
-                raise Refusal(
-                    "unsupported_type",
-                    f"Expected a body of multipart/form-data, application/json or image/..., found {kind[:100] or 'no Content-Type'}; set it.",
-                )
+                found = kind[:100] or "no Content-Type"
+                told = f"Expected a body of multipart/form-data, application/json or image/..., found {found}; set it."
+                raise Refusal("unsupported_type", told)
     except TimeoutError:
-        raise Refusal("slow_request", f"Expected the body within {limits.timeout:g} seconds, found it unfinished; send it faster.") from None
+        raise Refusal(
+            "slow_request", f"Expected the body within {limits.timeout:g} seconds, found it unfinished; send it faster."
+        ) from None
     except ClientDisconnect:
         raise Refusal("bad_request", "Expected a whole body, found the connection closed.") from None
     if not contents:
@@ -56,16 +57,23 @@ async def _multipart(request: Request, limits: Limits) -> list[bytes]:
         form = await parser.parse()
     except MultiPartException as error:
         code = "too_many_pictures" if "Too many files" in error.message else "bad_request"
-        raise Refusal(code, f"Expected a form of at most {limits.max_pictures} files, found another ({error.message}); correct it.") from error
+        raise Refusal(
+            code, f"Expected a form of at most {limits.max_pictures} files, found another ({error.message}); correct it."
+        ) from error
     except (KeyError, ValueError, AssertionError) as error:  # a boundary or a charset that makes no sense
-        raise Refusal("bad_request", "Expected a form with a boundary, as multipart/form-data has it, found another; correct it.") from error
+        raise Refusal(
+            "bad_request", "Expected a form with a boundary, as multipart/form-data has it, found another; correct it."
+        ) from error
     contents = []
-    for name, value in form.multi_items():
-        if name not in FIELDS:
-            raise _unknown(name)
-        if not isinstance(value, UploadFile):
-            raise Refusal("invalid_request", f"Expected files in the form, found text in the field '{name}'; send it with a file name.")
-        contents.append(await value.read())
+    try:
+        for name, value in form.multi_items():
+            if name not in FIELDS:
+                raise _unknown(name)
+            if not isinstance(value, UploadFile):
+                raise Refusal("invalid_request", f"Expected files in the form, found text in the field '{name}'; send it with a file name.")
+            contents.append(await value.read())
+    finally:
+        await form.close()
     return contents
 
 
@@ -81,7 +89,7 @@ def _json(body: bytes, limits: Limits) -> list[bytes]:
     except (ValueError, RecursionError) as error:
         raise Refusal("bad_request", "Expected a body of JSON, found another; correct it.") from error
     if not isinstance(value, dict):
-        raise Refusal("invalid_request", "Expected a JSON object such as {\"image\": \"<base64>\"}, found another value; correct it.")
+        raise Refusal("invalid_request", 'Expected a JSON object such as {"image": "<base64>"}, found another value; correct it.')
     for name in value:
         if name not in FIELDS:
             raise _unknown(name)
@@ -90,7 +98,9 @@ def _json(body: bytes, limits: Limits) -> list[bytes]:
         raise Refusal("invalid_request", "Expected a list in the field 'images', found another value; one picture goes into 'image'.")
     images = ([value["image"]] if "image" in value else []) + images
     if len(images) > limits.max_pictures:
-        raise Refusal("too_many_pictures", f"Expected at most {limits.max_pictures} pictures, found {len(images):,}; send several requests.")
+        raise Refusal(
+            "too_many_pictures", f"Expected at most {limits.max_pictures} pictures, found {len(images):,}; send several requests."
+        )
     return [_base64(text, index) for index, text in enumerate(images)]
 
 

@@ -21,8 +21,8 @@ EXAMPLE: dict[str, Any] = {
             "probabilities": {"airplane": 0.021759, "ship": 0.978241},
             "damage": {"gaussian_noise": {"probability": 0.998, "strength": 0.051, "unit": "sigma on the [0, 1] scale"}},
             "lost": 0.0625,
-            "restored": None,
-            "mask": None,
+            "restored": _PNG,
+            "mask": _PNG,
             "notes": [],
             "model": "bundled",
             "mirror": False,
@@ -68,7 +68,9 @@ REQUEST: dict[str, Any] = {
     "requestBody": {
         "required": True,
         "content": {
-            "multipart/form-data": {"schema": {"type": "object", "properties": {"image": _file, "images": {"type": "array", "items": _file}}}},
+            "multipart/form-data": {
+                "schema": {"type": "object", "properties": {"image": _file, "images": {"type": "array", "items": _file}}}
+            },
             "application/json": {
                 "schema": {
                     "type": "object",
@@ -92,7 +94,9 @@ def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
         status, told = CODES[code]
         known = by_status.setdefault(status, {"description": "", "content": {"application/json": {"schema": _ERROR, "examples": {}}}})
         known["description"] += f"{'; ' if known['description'] else ''}`{code}`: {told}"
-        known["content"]["application/json"]["examples"][code] = {"value": {"error": {"code": code, "message": "Expected ..., found ...; ..."}}}
+        known["content"]["application/json"]["examples"][code] = {
+            "value": {"error": {"code": code, "message": "Expected ..., found ...; ..."}}
+        }
     return by_status
 
 

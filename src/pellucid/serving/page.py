@@ -33,9 +33,16 @@ AT_ONCE = 8
 STYLE = """
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important }
 .report table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
-.report th, .report td { text-align: left; padding: .25rem .5rem; border-bottom: 1px solid var(--border-color-primary) }
+.report :is(table, thead, tbody, tr) { border: none !important }
+.report :is(th, td) { text-align: left; padding: .25rem .5rem !important; border: none !important;
+  border-bottom: 1px solid var(--border-color-primary) !important }
 .report .unlikely { opacity: .55 }
-#examples .grid-wrap { max-height: none }
+#examples { min-width: 0 !important }
+#examples .grid-wrap { height: auto !important; min-height: 0 !important; max-height: none !important;
+  padding-top: 1.5rem; overflow: hidden }
+#examples .grid-container { grid-template-columns: repeat(5, minmax(0, 1fr)) !important; gap: 4px }
+#examples .thumbnail-lg { min-width: 0; width: 100% }
+#examples .caption-label { font-size: 10px; padding: 0 3px; left: 0; right: 0; bottom: 0; max-width: none; border-radius: 0 }
 #slider img, #mask img { image-rendering: pixelated }
 """
 # System fonts: the default theme asks another host for its own.
@@ -99,6 +106,7 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
         """An example in place of the file, with damage."""
         return None, int(event.index), work.EXAMPLE_DAMAGE if damage == work.NONE else damage
 
+    blocks: gr.Blocks
     with gr.Blocks(title="Pellucid", delete_cache=(KEPT, KEPT), analytics_enabled=False) as blocks:
         gr.Markdown(_heading(service))
         with gr.Row(equal_height=False):
@@ -127,7 +135,9 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
                 label = gr.Label(label="Class", num_top_classes=5, elem_id="label")
                 figures = gr.HTML(elem_id="figures", elem_classes="report")
                 report = gr.HTML(elem_id="report", elem_classes="report")
-                mask = gr.Image(label="Lost pixels, in white", format="png", visible=False, interactive=False, buttons=[], elem_id="mask")
+                mask = gr.Image(
+                    label="Lost pixels, in white", format="png", height=220, visible=False, interactive=False, buttons=[], elem_id="mask"
+                )
         inputs, outputs = [file, example, damage, strength, seed], [slider, download, label, figures, report, mask]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": AT_ONCE, "concurrency_id": "show"}
         file.upload(lambda: None, None, example, api_visibility="private").then(show, inputs, outputs, **quiet)
@@ -167,6 +177,6 @@ def _heading(service: Service) -> str:
     classes = service.predictor.classes
     some = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
     return (
-        "# Pellucid\nRestores a damaged picture and says what is in it. The model knows "
-        f"{len(classes)} classes ({some}), learned from pictures of {service.predictor.image_size} pixels a side; it gives every picture one of them."
+        f"# Pellucid\nRestores a damaged picture and says what is in it. The model knows {len(classes)} classes ({some}), learned from "
+        f"pictures of {service.predictor.image_size} pixels a side; it gives every picture one of them."
     )

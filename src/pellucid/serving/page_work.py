@@ -102,14 +102,15 @@ def damage_table(prediction: Prediction) -> str:
     """What the model says of the damage, as HTML; the likeliest first."""
     if prediction.damage is None:
         return "<p>This model doesn't say what damaged a picture.</p>"
-    rows = sorted(prediction.damage.items(), key=lambda item: -item[1]["probability"])
-    cells = "".join(
-        f'<tr{"" if found["probability"] > 0.5 else " class=unlikely"}><th>{escape(kind.replace("_", " "))}</th>'
-        f"<td>{100 * found['probability']:.0f} %</td><td>{found['strength']:.2g} {escape(found['unit'])}</td></tr>"
-        for kind, found in rows
-    )
+    rows = ""
+    for kind, found in sorted(prediction.damage.items(), key=lambda item: -item[1]["probability"]):
+        unlikely = "" if found["probability"] > 0.5 else " class=unlikely"
+        strength = f"{float(format(found['strength'], '.2g')):g} {found['unit']}"
+        name = kind.replace("_", " ")
+        rows += f"<tr{unlikely}><th>{escape(name)}</th><td>{100 * found['probability']:.0f} %</td><td>{escape(strength)}</td></tr>"
+    head = "<tr><th>damage</th><th>probability</th><th>strength, if it is there</th></tr>"
     lost = "" if prediction.mask is None else f"<p>{100 * float(prediction.mask.mean()):.1f} % of the pixels are lost.</p>"
-    return f"{lost}<table><thead><tr><th>damage</th><th>probability</th><th>strength, if it is there</th></tr></thead><tbody>{cells}</tbody></table>"
+    return f"{lost}<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
 def fit(pixels: Pixels) -> NDArray[np.uint8]:
@@ -127,5 +128,3 @@ def fit(pixels: Pixels) -> NDArray[np.uint8]:
 def fit_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
     """A mask (H, W) at that size, lost pixels white."""
     return fit(np.uint8(255) * mask[:, :, None].repeat(3, axis=2))
-
-

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import os
+import sys
 import textwrap
 import threading
 from collections.abc import Iterator, Sequence
@@ -123,7 +124,7 @@ class Service:
     def decode(self, content: bytes, index: int, admission: Admission) -> Picture:
         """The picture in the content of a file; raises `Refusal`."""
         try:
-            return decode_picture(BytesIO(content), f"picture {index}", reserve=lambda pixels: admission.reserve(index, pixels))
+            return decode_picture(BytesIO(content), f"picture {index}", sys.maxsize, lambda pixels: admission.reserve(index, pixels))
         except Refusal:
             raise
         except UserError as error:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pellucid.errors import UserError
 from pellucid.settings import Settings, setting
 
-TOKEN = "PELLUCID_TOKEN"  # noqa: S105 - a name
+TOKEN = "PELLUCID_TOKEN"
 """The environment variable of the token: unlike a flag, it doesn't show in the list of processes."""
 
 
@@ -68,9 +68,7 @@ class ServerSettings(Settings):
         if self.page and self.workers > 1:
             raise UserError(f"Expected one worker for the page, found {self.workers}; add --no-page, or leave --workers out.")
         if self.token is None and not self.open_to_all and not is_loopback(self.host):
-            raise UserError(
-                f"Expected a token for {self.host}, which others can reach, found none; set ${TOKEN}, or add --open-to-all to serve everyone."
-            )
+            raise UserError(f"Expected a token for {self.host}, which others can reach, found none; set ${TOKEN}, or add --open-to-all.")
 
 
 def is_loopback(host: str) -> bool:

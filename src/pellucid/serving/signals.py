@@ -29,5 +29,5 @@ def watched(callbacks: Sequence[Callable[[], None]]) -> Iterator[None]:
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number in STOPPING:
+            signal.signal(number, before[number])
