@@ -217,7 +217,10 @@ def app(
     settings = ServerSettings(model, host, port, workers, token, open_to_all, not no_page, device, mirror, limits)
     from pellucid.serving.serve import serve
 
-    serve(settings, _print)
+    def tell(line: str) -> None:
+        print(line, flush=True)  # whoever waits for it behind a pipe would wait until the end
+
+    serve(settings, tell)
 
 
 def data(dataset: str, path: Path | None, source: Path | None) -> None:
