@@ -204,6 +204,41 @@ def damage(paths: list[Path], suite: str, out: Path, seed: int, draws: int, forc
     _print(damage_files(paths, suite, out, seed, draws, force))
 
 
+def app(
+    model: str,
+    host: str,
+    port: int,
+    workers: int,
+    token: str | None,
+    open_to_all: bool,
+    no_page: bool,
+    max_bytes: int,
+    max_pixels: int,
+    max_pictures: int,
+    max_in_flight: int,
+    timeout: float,
+    mirror: bool,
+    device: str,
+) -> None:
+    """Serve a model: an API for programs and a page for people."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "gradio") if find_spec(name) is None]
+    if set(missing) - ({"gradio"} if no_page else set()):
+        raise UserError(f"Expected the packages of the extra 'app', found no {', '.join(missing)}; pip install 'pellucid[app]'.")
+    from pellucid.serving.settings import TOKEN, Limits, ServerSettings
+
+    limits = Limits(max_bytes, max_pixels, max_pictures, max_in_flight, timeout)
+    token = token or os.environ.get(TOKEN) or None
+    settings = ServerSettings(model, host, port, workers, token, open_to_all, not no_page, device, mirror, limits)
+    from pellucid.serving.serve import serve
+
+    def tell(line: str) -> None:
+        print(line, flush=True)  # whoever waits for it behind a pipe would wait until the end
+
+    serve(settings, tell)
+
+
 def data(dataset: str, path: Path | None, source: Path | None) -> None:
     """Get a data set, check it and keep it in $PELLUCID_HOME (~/.cache/pellucid); or inspect a folder or a table of pictures."""
     from pellucid import data
@@ -304,6 +339,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "evaluate": evaluate,
     "predict": predict,
     "damage": damage,
+    "app": app,
     "data": data,
     "export": export,
     "bench": bench,
@@ -333,6 +369,7 @@ EXAMPLES = {
     "evaluate": "evaluate runs/mine --track noise --json noise.json",
     "predict": "predict photos/ scan.png --out restored --model runs/mine",
     "damage": "damage photo.jpg --suite art --out grid.png",
+    "app": "app runs/mine --port 8080 --no-page",
     "data": "data inspect photos/",
     "export": "export runs/mine --format onnx --out mine.onnx",
     "bench": "bench runs/mine --formats torch onnx --batch-sizes 1 64",
@@ -346,6 +383,7 @@ USAGE = {
     "evaluate": "evaluate MODEL [--track NAME] [--json FILE] [options]",
     "predict": "predict PATHS... --out DIR [--model MODEL] [options]",
     "damage": "damage PATHS... --suite NAME --out FILE [--seed N] [options]",
+    "app": "app [MODEL] [--host HOST] [--port PORT] [--workers N --no-page] [options]",
     "data": "data {NAME [--source PATH] | inspect PATH}",
     "export": "export MODEL --format {onnx,openvino} --out PATH [--int8] [options]",
     "bench": "bench MODEL [--formats NAMES] [--batch-sizes N ...] [--sizes N ...] [options]",
@@ -504,6 +542,8 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--seed", type=int, default=0, metavar="N", help="of the draws")
             add("--draws", type=int, default=5, metavar="N", help="damaged versions of each picture")
             add("--force", action="store_true", help="replace a grid that is there already")
+        case "app":
+            _add_server(parser)
         case "data":
             add("dataset", choices=[*DATASETS, INSPECT], help="what to get: 'shapes' is drawn, the rest is downloaded; or 'inspect'")
             add("path", nargs="?", type=Path, help="with 'inspect': a folder of pictures, or a table of them")
@@ -526,6 +566,29 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     if command not in ("damage", "data", "export", "bench"):
         add("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
+
+
+def _add_server(parser: ArgumentParser) -> None:
+    """Give a parser the settings of a server as flags."""
+    from pellucid.serving.settings import TOKEN, Limits, ServerSettings
+
+    add = parser.add_argument
+    add("model", nargs="?", default="bundled", help="folder of a model or of a run, name on the Hugging Face hub, or 'bundled'")
+    add("--host", default=ServerSettings.host, help="address to listen to; others than this machine's own need a token")
+    add("--port", type=int, default=ServerSettings.port, help="0 for a free one")
+    add("--workers", type=int, default=1, metavar="N", help="processes, each with the model; several need --no-page")
+    add(
+        "--token",
+        help=f"what requests must carry, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes",
+    )
+    add("--open-to-all", action="store_true", help="serve without a token on an address that others reach")
+    add("--no-page", action="store_true", help="the API alone")
+    add("--max-bytes", type=int, default=Limits.max_bytes, metavar="N", help="of a request")
+    add("--max-pixels", type=int, default=Limits.max_pixels, metavar="N", help="of a picture")
+    add("--max-pictures", type=int, default=Limits.max_pictures, metavar="N", help="of a request")
+    add("--max-in-flight", type=int, default=Limits.max_in_flight, metavar="N", help="requests at a time, for each worker")
+    add("--timeout", type=float, default=Limits.timeout, metavar="SECONDS", help="to read a request, and again to answer it")
+    add("--mirror", action="store_true", help=MIRROR)
 
 
 def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequence[str]) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.pictures.decode import decode_picture, load
-from pellucid.pictures.encode import write
+from pellucid.pictures.encode import encode_png, write
 from pellucid.pictures.find import find
 from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, KEPT, MAX_PIXELS, READ, UNREAD, VIDEOS, WRITTEN
 from pellucid.pictures.picture import Picture, Pixels
@@ -39,6 +39,7 @@ __all__ = [
     "Pixels",
     "decode",
     "decode_picture",
+    "encode_png",
     "find",
     "load",
     "read",

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,16 @@ def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
             raise UserError(f"Expected a picture that {form} can hold, found {path} to be none ({error}); write PNG instead.") from error
 
 
+def encode_png(picture: Picture) -> bytes:
+    """A picture as a PNG in memory, with all that `write` keeps."""
+    stored = _stored(picture, "PNG")
+    if stored.dtype == np.uint16 and stored.ndim == 3:
+        return _deep_png(stored, picture)
+    stream = BytesIO()
+    Image.fromarray(stored).save(stream, "PNG", **_described(picture, "PNG"))
+    return stream.getvalue()
+
+
 def _stored(picture: Picture, form: str) -> Pixels:
     """The values in the file: (H, W), or (H, W, C) for grey and alpha, RGB, or RGB and alpha."""
     pixels: Pixels = picture.pixels
@@ -90,10 +101,12 @@ def _write_deep(path: Path, form: str, stored: Pixels, picture: Picture) -> None
             metadata=None,
         )
         return
-    content = _encode(f".{form.lower()}", stored)
-    if form == "PNG":
-        content = content[:PNG_HEADER] + _png_chunks(picture) + content[PNG_HEADER:]
-    path.write_bytes(content)
+    path.write_bytes(_deep_png(stored, picture) if form == "PNG" else _encode(f".{form.lower()}", stored))
+
+
+def _deep_png(stored: Pixels, picture: Picture) -> bytes:
+    content = _encode(".png", stored)
+    return content[:PNG_HEADER] + _png_chunks(picture) + content[PNG_HEADER:]
 
 
 def _encode(ending: str, stored: Pixels) -> bytes:

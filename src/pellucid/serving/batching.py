@@ -1,0 +1,128 @@
+"""Micro-batches: pictures of requests that wait at the same time go through the network together.
+
+While the network computes, in the one thread that does, further pictures arrive and are the next batch. A lone picture never waits: only
+after a batch of several does the next one wait, for at most `WINDOW`, for those who are about to come back.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import NamedTuple
+
+from pellucid.inference import Prediction
+from pellucid.pictures import Pixels
+
+WINDOW = 0.002
+"""Seconds that a batch waits for more pictures."""
+
+BATCH_PIXELS = 1_000_000
+"""Pixels of a batch, unless one picture has more: about a second of work on two CPU cores, for which the others wait."""
+
+
+class _Waiting(NamedTuple):
+    picture: Pixels
+    future: "asyncio.Future[Prediction]"
+
+
+class Batcher:
+    """Hands pictures to `predict` in batches, in a single thread; `start` and `close` it in the loop that uses it.
+
+    Args:
+        predict: pictures -> a prediction for each, in their order.
+        batch_size: most pictures of a batch.
+        watch: is told the size of each batch.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[Sequence[Pixels]], list[Prediction]],
+        batch_size: int,
+        watch: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._predict, self._batch_size, self._watch = predict, batch_size, watch
+        self._waiting: deque[_Waiting] = deque()
+        self._arrived = asyncio.Event()
+        self._closing, self._last = False, 0
+        self._thread = ThreadPoolExecutor(1, "predict")
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Begin to take pictures."""
+        self._task = asyncio.create_task(self._run())
+
+    async def close(self) -> None:
+        """Compute what was taken, then end."""
+        self._closing = True
+        self._arrived.set()
+        if self._task is not None:
+            await self._task
+        self._thread.shutdown()
+
+    @property
+    def running(self) -> bool:
+        """Whether it takes pictures."""
+        return self._task is not None and not self._task.done() and not self._closing
+
+    async def predict(self, picture: Pixels) -> Prediction:
+        """The prediction for a picture (H, W, 3); one that nobody waits for any more, being cancelled, is not computed."""
+        if not self.running:
+            raise RuntimeError("Expected a running batcher, found it closed.")
+        future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
+        self._waiting.append(_Waiting(picture, future))
+        self._arrived.set()
+        return await future
+
+    async def _run(self) -> None:
+        while await self._some_arrived():
+            batch = self._take()
+            self._last = len(batch)
+            if batch:
+                await self._compute(batch)
+
+    async def _some_arrived(self) -> bool:
+        """Wait for pictures; false when it is closing and none are left."""
+        while not self._waiting:
+            if self._closing:
+                return False
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self._last > 1:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(WINDOW):
+                    while len(self._waiting) < self._batch_size and not self._closing:
+                        self._arrived.clear()
+                        await self._arrived.wait()
+        return True
+
+    def _take(self) -> list[_Waiting]:
+        """The next batch, in the order of arrival."""
+        batch: list[_Waiting] = []
+        pixels = 0
+        while self._waiting and len(batch) < self._batch_size:
+            area = self._waiting[0].picture.size // 3
+            if batch and pixels + area > BATCH_PIXELS:
+                break
+            each = self._waiting.popleft()
+            if not each.future.done():
+                batch.append(each)
+                pixels += area
+        return batch
+
+    async def _compute(self, batch: Sequence[_Waiting]) -> None:
+        """Give every picture its prediction. Where a batch fails, each picture is tried alone: one should not take the others with it."""
+        self._watch(len(batch))
+        pictures = [each.picture for each in batch]
+        try:
+            predictions = await asyncio.get_running_loop().run_in_executor(self._thread, self._predict, pictures)
+        except Exception as error:
+            if len(batch) > 1:
+                for each in batch:
+                    await self._compute([each])
+            elif not batch[0].future.done():
+                batch[0].future.set_exception(error)
+            return
+        for each, prediction in zip(batch, predictions, strict=True):
+            if not each.future.done():
+                each.future.set_result(prediction)

@@ -1,0 +1,120 @@
+"""What the API says of itself: the parts of its OpenAPI document that FastAPI can't know, and `/docs`, a page without scripts.
+
+FastAPI's own `/docs` loads its scripts from another host, which a machine without a network can't, and which the guard forbids.
+"""
+
+import json
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from pellucid.serving.refusal import CODES
+
+_PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"
+
+EXAMPLE: dict[str, Any] = {
+    "predictions": [
+        {
+            "label": "ship",
+            "confidence": 0.978241,
+            "probabilities": {"airplane": 0.021759, "ship": 0.978241},
+            "damage": {"gaussian_noise": {"probability": 0.998, "strength": 0.051, "unit": "sigma on the [0, 1] scale"}},
+            "lost": 0.0625,
+            "restored": _PNG,
+            "mask": _PNG,
+            "notes": [],
+            "model": "bundled",
+            "mirror": False,
+        }
+    ]
+}
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message"],
+            "properties": {
+                "code": {"type": "string", "enum": list(CODES)},
+                "message": {"type": "string", "description": "what was expected, what was found, what to do"},
+                "index": {"type": "integer", "description": "of the picture that it is about, from 0"},
+            },
+        }
+    },
+}
+
+_PREDICTION = {
+    "type": "object",
+    "description": "as a line of predictions.jsonl; null for what the model has no head for",
+    "properties": {
+        "label": {"type": ["string", "null"], "description": "the likeliest class"},
+        "confidence": {"type": ["number", "null"], "description": "its probability"},
+        "probabilities": {"type": ["object", "null"], "additionalProperties": {"type": "number"}, "description": "by class"},
+        "damage": {"type": ["object", "null"], "description": "by kind: probability, strength if it has it, and the unit of the strength"},
+        "lost": {"type": ["number", "null"], "description": "the part of the picture whose pixels are lost"},
+        "restored": {"type": ["string", "null"], "description": "PNG in base64, with ?restored=true"},
+        "mask": {"type": ["string", "null"], "description": "PNG in base64, lost pixels white, with ?mask=true; null where none are lost"},
+        "notes": {"type": "array", "items": {"type": "string"}, "description": "what of the file was not kept as it was"},
+        "model": {"type": "string"},
+        "mirror": {"type": "boolean"},
+    },
+}
+
+_file = {"type": "string", "format": "binary"}
+REQUEST: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {"type": "object", "properties": {"image": _file, "images": {"type": "array", "items": _file}}}
+            },
+            "application/json": {
+                "schema": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {"image": {"type": "string"}, "images": {"type": "array", "items": {"type": "string"}}},
+                },
+                "example": {"image": _PNG},
+            },
+            "image/png": {"schema": _file},
+        },
+    }
+}
+"""The body of a request for predictions."""
+
+
+@cache
+def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
+    """The error answers of an address, by status."""
+    by_status: dict[int | str, dict[str, Any]] = {}
+    for code in codes:
+        status, told = CODES[code]
+        known = by_status.setdefault(status, {"description": "", "content": {"application/json": {"schema": _ERROR, "examples": {}}}})
+        known["description"] += f"{'; ' if known['description'] else ''}`{code}`: {told}"
+        known["content"]["application/json"]["examples"][code] = {
+            "value": {"error": {"code": code, "message": "Expected ..., found ...; ..."}}
+        }
+    return by_status
+
+
+ANSWER: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "a prediction for each picture, in their order",
+        "content": {
+            "application/json": {
+                "schema": {"type": "object", "properties": {"predictions": {"type": "array", "items": _PREDICTION}}},
+                "example": EXAMPLE,
+            }
+        },
+    }
+}
+
+
+def page(document: dict[str, Any]) -> str:
+    """An OpenAPI document as a page."""
+    environment = Environment(loader=PackageLoader("pellucid.serving"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
+    return environment.get_template("docs.html").render(document=document)

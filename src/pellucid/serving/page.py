@@ -1,0 +1,182 @@
+"""The page at `/`: drop a picture or take an example, add damage, compare before and after, read the class and the damage, download.
+
+Gradio draws it. It keeps uploaded and restored pictures as files in a folder of its own, deletes them within two hours and when the server
+stops; pictures reach the network as those of the API do, within the same limits.
+"""
+
+import asyncio
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is imported: nothing may be sent anywhere
+
+import gradio as gr
+from fastapi import FastAPI
+
+from pellucid.pictures import Picture, encode_png
+from pellucid.serving import page_work as work
+from pellucid.serving.refusal import Refusal
+from pellucid.serving.service import Service
+
+KEPT = 3600
+"""Seconds after which files are deleted, at the next look, and seconds between looks."""
+
+AT_ONCE = 8
+"""Pictures of the page that are worked on at a time; others wait."""
+
+STYLE = """
+.gradio-container { max-width: 1200px !important; margin: 0 auto !important }
+.report table { width: 100%; border-collapse: collapse; font-variant-numeric: tabular-nums }
+.report :is(table, thead, tbody, tr) { border: none !important }
+.report :is(th, td) { text-align: left; padding: .25rem .5rem !important; border: none !important;
+  border-bottom: 1px solid var(--border-color-primary) !important }
+.report .unlikely { opacity: .55 }
+#examples { min-width: 0 !important }
+#examples .grid-wrap { height: auto !important; min-height: 0 !important; max-height: none !important;
+  padding-top: 1.5rem; overflow: hidden }
+#examples .grid-container { grid-template-columns: repeat(5, minmax(0, 1fr)) !important; gap: 4px }
+#examples .thumbnail-lg { min-width: 0; width: 100% }
+#examples .caption-label { font-size: 10px; padding: 0 3px; left: 0; right: 0; bottom: 0; max-width: none; border-radius: 0 }
+#slider img, #mask img { image-rendering: pixelated }
+"""
+# System fonts: the default theme asks another host for its own.
+FONT = ["system-ui", "sans-serif"]
+MONO = ["ui-monospace", "monospace"]
+
+
+def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Mount the page at `/`; returns what ends its endless connections, and what deletes its files."""
+    folder = TemporaryDirectory(prefix="pellucid-page-")
+    os.environ["GRADIO_TEMP_DIR"] = folder.name
+    blocks = build_page(service, Path(folder.name))
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        "/",
+        footer_links=[],
+        run_history=False,
+        show_error=True,
+        max_file_size=service.limits.max_bytes,
+        ssr_mode=False,
+        enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
+        theme=gr.themes.Default(font=FONT, font_mono=MONO),
+        css=STYLE,
+    )
+    mounted: Any = app.routes[-1]
+
+    def delete() -> None:
+        with suppress(OSError):
+            folder.cleanup()
+
+    return mounted.app.stop_event.set, delete
+
+
+def build_page(service: Service, folder: Path) -> gr.Blocks:
+    """The page's layout and events. folder: for pictures to be downloaded."""
+
+    async def show(content: bytes | None, example: float | None, damage: str, strength: float, seed: float | None) -> list[Any]:
+        """From the choices to all that is shown; a refusal becomes a message."""
+        if content is None and example is None:
+            return [None, gr.update(value=None, interactive=False), None, "", "", gr.update(visible=False)]
+        try:
+            with service.admit() as admission:
+                async with asyncio.timeout(service.limits.timeout):
+                    if content is not None:
+                        clean = await service.run(service.decode, content, 0, admission)
+                    else:
+                        clean = Picture(work.examples()[int(example or 0)])
+                    picture = await service.run(work.add_damage, clean, damage, strength / 100, int(seed or 0))
+                    prediction = await service.predict(picture)
+                    return list(await service.run(_shown, clean, picture, prediction, damage, folder))
+        except Refusal as refusal:
+            raise gr.Error(refusal.message, print_exception=False) from None
+        except TimeoutError:
+            told = f"Expected a result within {service.limits.timeout:g} seconds, found none; take a smaller picture, or try again."
+            raise gr.Error(told, print_exception=False) from None
+
+    def take_example(event: gr.SelectData, damage: str) -> tuple[Any, int, str]:
+        """An example in place of the file, with damage."""
+        return None, int(event.index), work.EXAMPLE_DAMAGE if damage == work.NONE else damage
+
+    blocks: gr.Blocks
+    with gr.Blocks(title="Pellucid", delete_cache=(KEPT, KEPT), analytics_enabled=False) as blocks:
+        gr.Markdown(_heading(service))
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=2, min_width=300):
+                file = gr.File(label="Drop a picture", type="binary", height=140, elem_id="file")
+                gallery = gr.Gallery(
+                    [(work.fit(each), name) for each, name in zip(work.examples(), work.EXAMPLES, strict=True)],
+                    label="or take an example",
+                    columns=5,
+                    allow_preview=False,
+                    format="png",
+                    interactive=False,
+                    buttons=[],
+                    elem_id="examples",
+                )
+                damage = gr.Dropdown(work.damage_choices(), value=work.NONE, label="Damage to add", elem_id="damage")
+                with gr.Row():
+                    strength = gr.Slider(
+                        0, 100, 50, step=1, label="Strength in %", interactive=False, min_width=150, info="of a single kind; suites draw it"
+                    )
+                    seed = gr.Number(0, precision=0, minimum=0, maximum=2**31, label="Seed", min_width=100, info="of what is drawn")
+                example = gr.Number(None, visible=False)
+            with gr.Column(scale=3, min_width=300):
+                slider = gr.ImageSlider(label="before | after", format="png", interactive=False, buttons=["fullscreen"], elem_id="slider")
+                download = gr.DownloadButton("Download the restored picture", interactive=False, elem_id="download")
+                label = gr.Label(label="Class", num_top_classes=5, elem_id="label")
+                figures = gr.HTML(elem_id="figures", elem_classes="report")
+                report = gr.HTML(elem_id="report", elem_classes="report")
+                mask = gr.Image(
+                    label="Lost pixels, in white", format="png", height=220, visible=False, interactive=False, buttons=[], elem_id="mask"
+                )
+        inputs, outputs = [file, example, damage, strength, seed], [slider, download, label, figures, report, mask]
+        quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": AT_ONCE, "concurrency_id": "show"}
+        file.upload(lambda: None, None, example, api_visibility="private").then(show, inputs, outputs, **quiet)
+        file.clear(show, inputs, outputs, **quiet)
+        gallery.select(take_example, damage, [file, example, damage], api_visibility="private").then(show, inputs, outputs, **quiet)
+        damage.input(lambda name: gr.update(interactive=name in work.single_damages()), damage, strength, api_visibility="private").then(
+            show, inputs, outputs, **quiet
+        )
+        strength.release(show, inputs, outputs, **quiet)
+        seed.submit(show, inputs, outputs, **quiet)
+        seed.blur(show, inputs, outputs, **quiet)
+    blocks.queue(max_size=service.limits.max_in_flight)
+    return blocks
+
+
+def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folder: Path) -> tuple[Any, ...]:
+    """The values of the page's outputs."""
+    restored = picture.pixels if prediction.restored is None else prediction.restored
+    figures = None if damage == work.NONE or prediction.restored is None else work.measure(clean.pixels, picture.pixels, restored)
+    target = folder / secrets.token_hex(16) / "restored.png"
+    target.parent.mkdir()
+    target.write_bytes(encode_png(replace(picture, pixels=restored)))
+    notes = "; ".join(picture.notes)
+    return (
+        (work.fit(picture.pixels), work.fit(restored)),
+        gr.update(value=str(target), interactive=True),
+        prediction.probabilities,
+        work.figures_table(figures, "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."),
+        work.damage_table(prediction) + (f"<p>{work.escape(notes)}</p>" if notes else ""),
+        gr.update(visible=False, value=None)
+        if prediction.mask is None or not prediction.mask.any()
+        else gr.update(visible=True, value=work.fit_mask(prediction.mask)),
+    )
+
+
+def _heading(service: Service) -> str:
+    classes = service.predictor.classes
+    some = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
+    return (
+        f"# Pellucid\nRestores a damaged picture and says what is in it. The model knows {len(classes)} classes ({some}), learned from "
+        f"pictures of {service.predictor.image_size} pixels a side; it gives every picture one of them."
+    )

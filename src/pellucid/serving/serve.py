@@ -1,0 +1,85 @@
+"""The work behind `pellucid app`: a socket, one process or several, and an end that finishes what was taken."""
+
+import os
+import socket
+import warnings
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.supervisors import Multiprocess
+
+from pellucid.checkpoint import load_model
+from pellucid.errors import UserError
+from pellucid.inference import Predictor
+from pellucid.serving.app import build_app
+from pellucid.serving.metrics import SEVERAL
+from pellucid.serving.service import Service
+from pellucid.serving.settings import ServerSettings
+
+BACKLOG = 2048
+"""Connections that wait to be accepted."""
+
+
+def serve(settings: ServerSettings, tell: Callable[[str], None] = print) -> None:
+    """Serve until SIGINT or SIGTERM; what was taken by then is answered. Raises `UserError` for a port or a model that can't be had."""
+    with listen(settings) as listening:
+        address = f"http://{_in_url(settings.host)}:{listening.getsockname()[1]}"
+        page = f"{address}/ (the page), " if settings.page else ""
+        ready = f"Serving {settings.model}: {page}{address}/docs (the API). Ctrl-C ends it."
+        if settings.workers == 1:
+            application = build(settings)
+            tell(ready)
+            uvicorn.Server(config(settings, application)).run([listening])
+        else:
+            load_model(settings.model, "cpu")  # a mistake should be one sentence here, not one of each worker
+            tell(ready)
+            with TemporaryDirectory(prefix="pellucid-") as folder:
+                os.environ[SEVERAL] = folder
+                Multiprocess(config(settings, partial(build, settings), factory=True), [listening]).run()
+
+
+def build(settings: ServerSettings) -> ASGIApp:
+    """The application of one worker, with its model."""
+    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
+    if settings.workers > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
+    predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)
+    name = Path(settings.model).name  # not where it lies
+    return build_app(Service(predictor, settings.limits, name, settings.mirror), settings.token, settings.page)
+
+
+def config(settings: ServerSettings, application: ASGIApp | Callable[[], ASGIApp], factory: bool = False) -> uvicorn.Config:
+    """Uvicorn's configuration."""
+    return uvicorn.Config(
+        application,
+        factory=factory,
+        workers=settings.workers,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        ws="none",
+        timeout_graceful_shutdown=int(settings.limits.timeout) + 1,
+        timeout_worker_healthcheck=60,  # a worker that loads its model on busy cores is slow to answer
+    )
+
+
+def listen(settings: ServerSettings) -> socket.socket:
+    """A socket that listens; raises `UserError`."""
+    try:
+        family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)
+    except OSError as error:
+        reason = error.strerror or error
+        raise UserError(
+            f"Expected an address to listen to, found that {settings.host}:{settings.port} can't be had ({reason}); choose another --host "
+            "or --port."
+        ) from error
+
+
+def _in_url(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,172 @@
+"""The service: contents of picture files -> lines like those of `predictions.jsonl`. Knows nothing of HTTP but its refusals."""
+
+import asyncio
+import base64
+import json
+import os
+import sys
+import textwrap
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+
+from pellucid.errors import UserError
+from pellucid.inference import Prediction, Predictor
+from pellucid.inference.lines import NOT_FINITE, describe
+from pellucid.pictures import Picture, decode_picture, encode_png
+from pellucid.serving.batching import Batcher
+from pellucid.serving.metrics import Metrics
+from pellucid.serving.refusal import Refusal
+from pellucid.serving.settings import Limits
+
+LONGEST = 400
+"""Letters of a sentence about a damaged picture; some libraries quote what they have found."""
+
+
+@dataclass
+class Admission:
+    """A request that was admitted, and the pixels that it holds."""
+
+    service: "Service"
+    pixels: int = 0
+
+    def reserve(self, index: int, pixels: int) -> None:
+        """Take room for the pixels of a picture before it is decoded; raises `Refusal`. From any thread."""
+        limits = self.service.limits
+        if pixels > limits.max_pixels:
+            raise Refusal(
+                "too_many_pixels",
+                f"Expected at most {limits.max_pixels:,} pixels in picture {index}, found {pixels:,}; scale it down or cut it up.",
+                index,
+            )
+        with self.service.lock:
+            if self.service.pixels + pixels > limits.max_pixels_in_flight:
+                raise Refusal("too_many_requests", "Expected room for the picture, found it taken by other requests; try again.", index)
+            self.service.pixels += pixels
+        self.pixels += pixels
+
+
+@dataclass
+class Service:
+    """A predictor, and what it takes to let many requests at it. Start and close it in the loop that uses it.
+
+    name: of the model, as answers state it.
+    """
+
+    predictor: Predictor
+    limits: Limits = field(default_factory=Limits)
+    name: str = "bundled"
+    mirror: bool = False
+    metrics: Metrics = field(default_factory=Metrics)
+
+    def __post_init__(self) -> None:
+        self.lock = threading.Lock()
+        self.pixels, self.in_flight = 0, 0
+        self.batcher = Batcher(self.predictor.predict, self.predictor.batch_size, self.metrics.batches.observe)
+        self.pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "pictures")
+
+    def start(self) -> None:
+        """Begin to take pictures."""
+        self.batcher.start()
+
+    async def close(self) -> None:
+        """Finish what was taken, then end."""
+        await self.batcher.close()
+        self.pool.shutdown()
+
+    @contextmanager
+    def admit(self) -> Iterator[Admission]:
+        """A place among the requests in flight; raises `Refusal` where all are taken."""
+        if not self.batcher.running:
+            raise Refusal("stopping", "Expected a running server, found it being stopped; try another, or try again.")
+        if self.in_flight >= self.limits.max_in_flight:
+            raise Refusal("too_many_requests", f"Expected at most {self.limits.max_in_flight} requests in flight, found more; try again.")
+        self.in_flight += 1
+        self.metrics.in_flight.inc()
+        admission = Admission(self)
+        try:
+            yield admission
+        finally:
+            self.in_flight -= 1
+            self.metrics.in_flight.dec()
+            with self.lock:
+                self.pixels -= admission.pixels
+
+    async def answer(self, contents: Sequence[bytes], admission: Admission, restored: bool = False, mask: bool = False) -> bytes:
+        """The JSON for some pictures; restored pictures and masks of lost pixels in it only if asked for. Raises `Refusal`."""
+        try:
+            async with asyncio.timeout(self.limits.timeout):
+                lines = await asyncio.gather(*(self._line(each, index, admission, restored, mask) for index, each in enumerate(contents)))
+        except TimeoutError:
+            raise Refusal(
+                "timeout", f"Expected the answer within {self.limits.timeout:g} seconds, found it unfinished; send less, or try again."
+            ) from None
+        return json.dumps({"predictions": lines}, ensure_ascii=False).encode()
+
+    async def _line(self, content: bytes, index: int, admission: Admission, restored: bool, mask: bool) -> dict[str, Any]:
+        picture = await self.run(self.decode, content, index, admission)
+        prediction = await self.predict(picture, index)
+        line: dict[str, Any] = {**describe(prediction), "restored": None, "mask": None, "notes": list(picture.notes)}
+        if restored or mask:
+            line |= await self.run(_pictures, picture, prediction, restored, mask)
+        return line | {"model": self.name, "mirror": self.mirror}
+
+    async def run(self, function: Any, *arguments: Any) -> Any:
+        """Call a function in a thread of the pool for reading and writing pictures."""
+        return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
+
+    def decode(self, content: bytes, index: int, admission: Admission) -> Picture:
+        """The picture in the content of a file; raises `Refusal`."""
+        try:
+            return decode_picture(BytesIO(content), f"picture {index}", sys.maxsize, lambda pixels: admission.reserve(index, pixels))
+        except Refusal:
+            raise
+        except UserError as error:
+            raise Refusal("not_a_picture", textwrap.shorten(str(error), LONGEST), index) from error
+        except Exception as error:  # damaged bytes make decoders raise nearly anything, and must not look like a defect of the server
+            told = f"Expected a whole picture in picture {index}, found one that can't be decoded ({type(error).__name__}); copy it again."
+            raise Refusal("not_a_picture", told, index) from error
+
+    async def predict(self, picture: Picture, index: int = 0) -> Prediction:
+        """The prediction for a picture, out of a batch with others; raises `Refusal`."""
+        try:
+            prediction = await self.batcher.predict(picture.pixels)
+        except UserError as error:
+            raise Refusal("not_a_picture", textwrap.shorten(str(error), LONGEST), index) from error
+        if prediction.broken:
+            raise Refusal("not_finite", NOT_FINITE, index)
+        return prediction
+
+    def describe(self) -> dict[str, Any]:
+        """What `GET /v1/model` says."""
+        from pellucid.provenance import provenance
+
+        origin = provenance([], self.predictor.device)
+        limits = {name: getattr(self.limits, name) for name in ("max_bytes", "max_pixels", "max_pictures", "max_in_flight", "timeout")}
+        return {
+            "model": self.name,
+            "mirror": self.mirror,
+            "classes": list(self.predictor.classes),
+            "damages": list(self.predictor.damages),
+            "image_size": self.predictor.image_size,
+            "batch_size": self.predictor.batch_size,
+            "device": origin["device"],
+            "pellucid": origin["commit"],
+            "limits": limits,
+        }
+
+
+def _pictures(picture: Picture, prediction: Prediction, restored: bool, mask: bool) -> dict[str, str]:
+    """Pictures of a prediction as PNG in base64: those that are asked for and that there are."""
+    made = {}
+    if restored and prediction.restored is not None:
+        made["restored"] = encode_png(replace(picture, pixels=prediction.restored))
+    if mask and prediction.mask is not None and prediction.mask.any():
+        made["mask"] = encode_png(Picture(np.uint8(255) * prediction.mask[:, :, None].repeat(3, axis=2), grey=True))
+    return {name: base64.b64encode(content).decode() for name, content in made.items()}
