@@ -145,9 +145,8 @@ class Service:
 
     def describe(self) -> dict[str, Any]:
         """What `GET /v1/model` says."""
-        from pellucid.provenance import provenance
+        from importlib.metadata import version
 
-        origin = provenance([], self.predictor.device)
         limits = {name: getattr(self.limits, name) for name in ("max_bytes", "max_pixels", "max_pictures", "max_in_flight", "timeout")}
         return {
             "model": self.name,
@@ -156,8 +155,8 @@ class Service:
             "damages": list(self.predictor.damages),
             "image_size": self.predictor.image_size,
             "batch_size": self.predictor.batch_size,
-            "device": origin["device"],
-            "pellucid": origin["commit"],
+            "engine": self.predictor.stated,
+            "pellucid": version("pellucid"),
             "limits": limits,
         }
 
