@@ -60,7 +60,7 @@ PARTS = {
 
 NAV = """\
 nav:
-  - index.md
+  - Quick start: index.md
   - Guides:
       - commands.md
       - data.md
