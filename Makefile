@@ -10,7 +10,7 @@ DOCS_SET_UP := $(VENV)/.set-up-docs
 demo: $(SET_UP)  ## get the data, train for five minutes, measure, write a report
 	$(BIN)/pellucid demo
 
-test: $(SET_UP) check  ## everything that CI runs
+test: $(SET_UP) check  ## style, types and all tests
 	HF_HUB_OFFLINE=1 $(BIN)/pytest -n 2
 
 check: $(SET_UP)  ## style, types and the order of the packages

@@ -10,6 +10,7 @@ import os
 import posixpath
 import re
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -50,12 +51,16 @@ API = {
 }
 """The modules of the API reference. Of a package, what its `__all__` names is shown."""
 
-PARTS = {"pellucid.evaluation": ("pellucid.evaluation.evaluate",), "pellucid.degradations": ("pellucid.degradations.degradation",)}
+PARTS = {
+    "pellucid.evaluation": ("pellucid.evaluation.evaluate",),
+    "pellucid.degradations": ("pellucid.degradations.degradation",),
+    "pellucid.experiments": ("pellucid.experiments.comparison", "pellucid.experiments.statistics"),
+}
 """Modules that are shown on the page of their package."""
 
 NAV = """\
 nav:
-  - index.md
+  - Quick start: index.md
   - Guides:
       - commands.md
       - data.md
@@ -88,7 +93,7 @@ def sections(text: str) -> dict[str, str]:
     """The sections of a Markdown text by the headings of their second level, each with its heading; the text before the first by ``""``."""
     outside = FENCE.sub(lambda match: " " * len(match[0]), text)  # a comment in a block of code is no heading
     starts = [0, *(match.start() for match in re.finditer(r"^## ", outside, flags=re.MULTILINE)), len(text)]
-    parts = [text[start:end] for start, end in zip(starts, starts[1:], strict=False)]
+    parts = [text[start:end] for start, end in pairwise(starts)]
     return {part.splitlines()[0].removeprefix("## ") if part.startswith("## ") else "": part for part in parts}
 
 
@@ -149,7 +154,8 @@ def turn(text: str, source: str, page: str, pages: dict[str, str], anchors: dict
 def api_pages() -> dict[str, str]:
     """The pages of the API reference, and a list of them."""
     rows = "\n".join(f"| [`{module}`]({module}.md) | {title} |" for module, title in API.items())
-    index = f"# API\n\nOut of the docstrings. Import names from the modules below; what they don't name may change.\n\n| module | what |\n| --- | --- |\n{rows}\n"
+    text = "Out of the docstrings. Import names from the modules below; what they don't name may change."
+    index = f"# API\n\n{text}\n\n| module | what |\n| --- | --- |\n{rows}\n"
     pages = {"api/index.md": index}
     for module, title in API.items():
         parts = "".join(f"\n::: {part}\n    options:\n      show_root_heading: true\n" for part in PARTS.get(module, ()))

@@ -52,7 +52,7 @@ def repository(tmp_path: Path) -> Path:
     return root
 
 
-FILES = [path for path in ROOT.glob("*.md")] + [path for folder in ("docs", "results") for path in (ROOT / folder).rglob("*.md")]
+FILES = [*ROOT.glob("*.md")] + [path for folder in ("docs", "results") for path in (ROOT / folder).rglob("*.md")]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -144,7 +144,7 @@ def test_a_name_that_the_hub_does_not_know_is_a_sentence(hub: FakeHub, name: str
 
 def test_offline_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="no connection .* save_pretrained"):
+    with pytest.raises(UserError, match=r"no connection .* save_pretrained"):
         pellucid.push_to_hub("bundled", "me/pets")
 
 

@@ -1,6 +1,11 @@
 """Saved models: a folder with `model.safetensors`, `config.json` and a model card `README.md`. No pickle.
 
 `load_model` takes such a folder, that of a run, the name of a model on the Hugging Face hub (`owner/name`), or `bundled`.
+
+    >>> from pellucid.checkpoint import load_model
+    >>> network, metadata = load_model("bundled", "cpu")
+    >>> len(metadata.classes), metadata.classes[0], metadata.image_size
+    (10, 'airplane', 32)
 """
 
 import json
@@ -81,7 +86,10 @@ class ModelMetadata:
 
 
 def save_model(folder: Path, network: nn.Module, metadata: ModelMetadata, dtype: torch.dtype = torch.float32) -> None:
-    """Save a model atomically; in float16 it takes half the space and loads as float32."""
+    """Save a model atomically into a new folder; in float16 it takes half the space and loads as float32.
+
+    Raises `UserError` if the folder has files already or can't be written.
+    """
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
     tensors = {name: tensor.to(dtype) if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
     config = {"format": FORMAT, "pellucid": version("pellucid"), **asdict(metadata)}

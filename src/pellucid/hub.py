@@ -17,6 +17,7 @@ A model to save is what `load_model` takes (a folder, that of a run, owner/name 
 ('airplane', 'automobile', 'bird')
 """
 
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from torch import nn
 
     from pellucid.inference import Predictor
+
+NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
+"""Names of models on the hub."""
 
 
 def from_pretrained(
@@ -104,14 +108,13 @@ def push_to_hub(
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
-    from huggingface_hub.utils import validate_repo_id
 
     # The base class of the hub's own client for all that goes wrong on the way; which package it is from depends on the hub's version.
     transport = cast(type[Exception], HfHubHTTPError.__bases__[0])
-    try:
-        validate_repo_id(repo_id)
-    except HFValidationError as error:
-        raise UserError(f"Expected the name of a model on the hub as owner/name, found {repo_id!r}: {error}; choose another.") from None
+    if not NAME.fullmatch(repo_id):
+        raise UserError(
+            f"Expected the name of a model on the hub as owner/name, found {repo_id!r}; choose one of letters, digits, -, _ and ."
+        )
     if not hub_reachable():
         raise UserError(
             "Expected to reach the Hugging Face hub, found no connection to it (no network, or its offline mode); "
@@ -125,7 +128,7 @@ def push_to_hub(
         try:
             url = api.create_repo(repo_id, private=private, exist_ok=True)
             api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message)
-        except (HfHubHTTPError, LocalTokenNotFoundError, transport, OSError) as error:
+        except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, transport, OSError) as error:
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise UserError(
                 f"Expected to upload {repo_id} to the Hugging Face hub, found that it refused: {reason}; check the name, and give a token "

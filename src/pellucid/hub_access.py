@@ -56,5 +56,5 @@ def download(name: str, files: Sequence[str]) -> Path:
             f"the hub gave no such model ({type(error).__name__})" if online else "the hub can't be reached, nor is it in the hub's cache"
         )
         raise UserError(
-            f"Expected a folder or a model on the Hugging Face hub, found {name}: no such folder, and {found}; check the name, or give a folder."
+            f"Expected a folder or a model on the Hugging Face hub, found {name}: no such folder, and {found}; check the name."
         ) from None

@@ -1,4 +1,10 @@
-"""A recipe: all settings of a run as one value. Needs no torch, so that the command line starts at once."""
+"""A recipe: all settings of a run as one value. Needs no torch, so that the command line starts at once.
+
+>>> from pellucid.recipe import RECIPES, changed, differences, settings
+>>> quick = RECIPES["quick"]
+>>> differences(settings(quick), settings(changed(quick, {"training.seed": 1, "damage": "art"})))
+['damage: reference -> art', 'training.seed: 0 -> 1']
+"""
 
 from collections.abc import Mapping
 from copy import deepcopy

@@ -54,6 +54,7 @@ DEGRADATIONS = {
     "tears":             Degradation(tears,             "width in pixels",           (0, inf), (2, 10),     "own",
                                      mask=tear_mask, fill=paper),
 }
+"""Every degradation by name; the columns are described in `Degradation`."""
 DEGRADATIONS |= {
     f"{content}_square": Degradation(square_of(content), "side in pixels", (0, inf), (4, 16), "Cutout, 16",
                                      mask=square_mask, fill=fill, kind="occlusion")
@@ -64,4 +65,3 @@ DEGRADATIONS |= {
     for name in CORRUPTIONS
 }
 # fmt: on
-"""Every degradation by name; the columns are described in `Degradation`."""

@@ -2,6 +2,12 @@
 
 `FIGURES` lists the metrics, `PER_IMAGE` the values computed for each image; `Metrics` accumulates these over batches and averages them.
 Results are float32, with the restored image clamped to [0, 1].
+
+    >>> import torch
+    >>> from pellucid.metrics import psnr_of
+    >>> clean = torch.full((2, 3, 8, 8), 0.5)
+    >>> [round(psnr, 2) for psnr in psnr_of(clean + 0.1, clean).tolist()]  # dB, for each image
+    [20.0, 20.0]
 """
 
 from pellucid.metrics.accumulator import PER_IMAGE, Metrics, Scores
