@@ -64,7 +64,7 @@ def describe(prediction: Prediction) -> Line:
     asked: Line = {"abstained": True} if prediction.abstained else {}
     if prediction.alarm is not None:
         asked |= {"restored_label": prediction.restored_label, "alarm": prediction.alarm}
-    return {
+    line: Line = {
         "label": prediction.label,
         "confidence": prediction.confidence and round(prediction.confidence, 6),
         "probabilities": probabilities and {name: round(probability, 6) for name, probability in probabilities.items()},
@@ -75,7 +75,8 @@ def describe(prediction: Prediction) -> Line:
         },
         "lost": None if mask is None else round(float(mask.mean()), 6),
         "left": prediction.left,
-    } | asked
+    }
+    return line | asked
 
 
 def words(line: Line) -> str:

@@ -194,7 +194,7 @@ class Predictor:
             second = [None] * num_pictures if looked is None else list(self._classes(looked)[0])
         nothing = [None] * num_pictures
         predictions = [
-            Prediction(*fields, left=bool(is_left), restored_label=again) if whole else BROKEN
+            replace(Prediction(*fields), left=bool(is_left), restored_label=again) if whole else BROKEN
             for whole, is_left, again, *fields in zip(
                 finite.tolist(),
                 left,

@@ -12,7 +12,8 @@ import torch
 from pellucid import pictures
 from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
-from pellucid.inference.predictor import Prediction, Predictor
+from pellucid.inference.prediction import Prediction
+from pellucid.inference.predictor import Predictor
 from pellucid.pictures import Picture
 
 Saved = TypeVar("Saved")
