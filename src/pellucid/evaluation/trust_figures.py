@@ -1,6 +1,7 @@
 """The figures of what users may trust, from the columns that `trust.measure_trust` fills."""
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -156,15 +157,13 @@ class Trust:
 
     def _strengths(self, strengths: Tensor) -> list[dict[str, Any]]:
         present = strengths[~strengths.isnan()]
-        values = sorted(set(present.tolist()))
-        if len(values) <= 2 * NUM_STRENGTHS:
-            bounds = [(value, value) for value in values]
-        else:
-            edges = torch.quantile(present.double(), torch.linspace(0, 1, NUM_STRENGTHS + 1, dtype=torch.float64)).float().tolist()
-            bounds = list(zip([-torch.inf, *edges[1:-1]], [*edges[1:-1], torch.inf], strict=True))
+        edges = sorted(set(present.tolist()))
+        if len(edges) > 2 * NUM_STRENGTHS:
+            parts = torch.quantile(present.double(), torch.linspace(0, 1, NUM_STRENGTHS + 1, dtype=torch.float64)[1:-1])
+            edges = [*sorted(set(parts.float().tolist())), torch.inf]
         rows = []
-        for low, high in bounds:
-            inside = (strengths == low) if low == high else (strengths > low) & (strengths <= high)
+        for low, high in pairwise([-torch.inf, *edges]):
+            inside = (strengths > low) & (strengths <= high)
             if inside.any():
                 figures = {name: _mean(self.columns[name][inside]) for name in ("correct", "psnr", "input_psnr") if name in self.columns}
                 accuracy = figures.pop("correct", None)
