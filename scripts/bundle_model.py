@@ -7,17 +7,21 @@ import argparse
 import json
 import shutil
 import tempfile
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
 from rich.console import Console
+from torch import nn
 
 from pellucid import data
-from pellucid.checkpoint import load_model, save_model
+from pellucid.checkpoint import ModelMetadata, load_model, save_model
+from pellucid.degradations import SUITES, Mixture
 from pellucid.evaluation import TRACKS
+from pellucid.evaluation.calibration import calibrate
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.provenance import provenance
+from pellucid.recipe import DataConfig, completed
 
 ROOT = Path(__file__).parents[1]
 BUNDLED = ROOT / "src" / "pellucid" / "bundled"
@@ -35,6 +39,7 @@ def main() -> None:
         stored = Path(folder) / "model"
         save_model(stored, network, metadata, torch.float16)
         network, _ = load_model(stored, "cpu")  # what is measured is what is shipped
+    metadata = fitted(network, metadata)
     evaluations = []
     for name in TRACKS_OF_CARD:
         evaluations.append(evaluate(network, test, TRACKS[name], damages=metadata.damages))
@@ -46,6 +51,17 @@ def main() -> None:
     result |= {"trained": metadata.trained, "trained_at_commit": metadata.commit, "seeds": [metadata.recipe["training"]["seed"]]}
     result |= {"recipe": metadata.recipe, "tracks": metadata.figures}
     (ROOT / "results" / "bundled.json").write_text(json.dumps(result, indent=1) + "\n")
+
+
+def fitted(network: nn.Module, metadata: ModelMetadata) -> ModelMetadata:
+    """The metadata with temperature and gate; of runs from before these were fitted at the end of the training, they are fitted now."""
+    if metadata.fitted:
+        return metadata
+    recipe = completed(metadata.recipe)
+    damage = recipe["damage"]
+    suite = SUITES[damage] if isinstance(damage, str) else Mixture(damage["weights"])
+    calibration = calibrate(network, DataConfig(**recipe["data"]).splits(), suite)
+    return replace(metadata, **{field.name: getattr(calibration, field.name) for field in fields(calibration)})
 
 
 if __name__ == "__main__":

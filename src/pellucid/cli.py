@@ -34,6 +34,8 @@ DEFAULT_RECIPE, INSPECT = "quick", "inspect"
 
 BENCHED = ["torch", "onnx", "openvino", "onnx-int8", "openvino-int8"]
 """What `bench` can compare."""
+REPORTED = 1000
+"""Images that the report at the end of a training is made on; `pellucid report` measures all."""
 
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -80,10 +82,26 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if not first:
         return  # one of several processes speaks for all
-    track = "reference" if splits.train.damaged is None else PAIRS
+    track = _own_track(metadata, splits.train)
     if splits.validation is not None:
-        _show(_measure(network, metadata, splits.validation, track))
+        _write_report(out, network, metadata, splits.validation, track, REPORTED)
+    elif len(splits.test):
+        _write_report(out, network, metadata, splits.test, track, REPORTED)
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track {track}")
+
+
+def report(run: Path, track: str | None, data: str | None, source: Path | None, limit: int | None, device: str) -> None:
+    """Measure a run on test images, and write its report: figures, pictures, and what users may trust."""
+    if limit is not None and limit < 1:
+        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+    if not (run / "model").is_dir():
+        raise UserError(f"Expected the folder of a finished run, with model/ in it, found {run}; train one with 'pellucid train'.")
+    from pellucid.checkpoint import load_model
+
+    network, metadata = load_model(run, device)
+    test = measured_data(metadata.recipe, data, source).splits().test
+    _check_classes(test, metadata)
+    _write_report(run, network, metadata, test, track or _own_track(metadata, test), limit)
 
 
 def compare(
@@ -151,11 +169,7 @@ def evaluate(
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
     network, metadata = load_model(model, device)
     test = measured_data(metadata.recipe, data, source).splits().test
-    if test.classes != metadata.classes:
-        raise UserError(
-            f"Expected images of the classes that the model knows ({', '.join(metadata.classes)}), found those of {test.name} "
-            f"({', '.join(test.classes)}); choose its own data set by --data."
-        )
+    _check_classes(test, metadata)
     if mirror:
         network = Mirrored(network)
     evaluation = _measure(network, metadata, test, track, limit)
@@ -276,6 +290,41 @@ def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: 
         _write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
 
 
+def _check_classes(dataset: "Dataset", metadata: "ModelMetadata") -> None:
+    if dataset.classes != metadata.classes:
+        raise UserError(
+            f"Expected images of the classes that the model knows ({', '.join(metadata.classes)}), found those of {dataset.name} "
+            f"({', '.join(dataset.classes)}); choose its own data set by --data."
+        )
+
+
+def _own_track(metadata: "ModelMetadata", dataset: "Dataset") -> str:
+    """The track of the damage that a model was trained on, `reference` where that has none."""
+    damage = metadata.recipe.get("damage")
+    if dataset.damaged is not None:
+        return PAIRS
+    return damage if isinstance(damage, str) and damage in TRACKS else "reference"
+
+
+def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None) -> None:
+    """Measure a run, show the figures, and write them and the report into its folder."""
+    from pellucid.evaluation.strengths import measure_strengths
+    from pellucid.evaluation.trust import measure_trust
+    from pellucid.progress import ProgressBar
+    from pellucid.reporting import write_report
+
+    evaluation = _measure(network, metadata, dataset, track, limit)
+    device = next(network.parameters()).device
+    with ProgressBar("what users may trust") as progress:
+        trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
+    strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
+    figures = {"trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
+    _write_json(folder / "evaluation.json", evaluation.to_json() | figures)
+    report = write_report(folder, network, metadata, dataset, evaluation, trust=trust, strengths=strengths)
+    _show(evaluation)
+    _print(f"The report: {report}")
+
+
 def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None = None) -> "Evaluation":
     """Evaluate with a progress bar."""
     from pellucid.evaluation.evaluate import evaluate
@@ -337,6 +386,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "train": train,
     "compare": compare,
     "evaluate": evaluate,
+    "report": report,
     "predict": predict,
     "damage": damage,
     "app": app,
@@ -367,6 +417,7 @@ EXAMPLES = {
     "train": "train --recipe base --epochs 8 --seed 1 --out runs/mine",
     "compare": "compare reference --recipe base --epochs 4 --arms classify restore joint --seeds 3 --jobs 2",
     "evaluate": "evaluate runs/mine --track noise --json noise.json",
+    "report": "report runs/mine",
     "predict": "predict photos/ scan.png --out restored --model runs/mine",
     "damage": "damage photo.jpg --suite art --out grid.png",
     "app": "app runs/mine --port 8080 --no-page",
@@ -381,6 +432,7 @@ USAGE = {
     "train": "train [--recipe NAME] [--config FILE] [--out DIR] [--SETTING VALUE ...] [options]",
     "compare": "compare QUESTION [--recipe NAME] [--config FILE] [--out DIR] [--seeds N] [--SETTING VALUE ...] [options]",
     "evaluate": "evaluate MODEL [--track NAME] [--json FILE] [options]",
+    "report": "report RUN [--track NAME] [--limit N] [options]",
     "predict": "predict PATHS... --out DIR [--model MODEL] [options]",
     "damage": "damage PATHS... --suite NAME --out FILE [--seed N] [options]",
     "app": "app [MODEL] [--host HOST] [--port PORT] [--workers N --no-page] [options]",
@@ -520,6 +572,12 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
             add("--mirror", action="store_true", help=MIRROR)
+        case "report":
+            add("run", type=Path, help="folder of a finished run, in which report.html, report.md and evaluation.json are written")
+            add("--track", choices=list(TRACKS), help="the damage; by default that of the training, or 'reference'")
+            add("--data", metavar="DATA", help="name, folder or table of the images; the data that the model was trained on by default")
+            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+            add("--limit", type=int, metavar="N", help="measure the first N images only")
         case "predict":
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture and video files, and folders of them")
             add("--out", type=Path, required=True, metavar="DIR", help="folder for restored/, masks/, predictions.jsonl, contact sheet")

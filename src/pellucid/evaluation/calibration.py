@@ -93,8 +93,7 @@ def fit_gate(clean: Columns, damaged: Columns) -> Gate | None:
 
 def _threshold(name: str, clean: Columns, damaged: Columns) -> float | None:
     best, best_psnr = None, float(clean["after"].mean())
-    shares = torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)
-    for candidate in sorted(set(torch.quantile(clean[name].double(), shares).tolist())):
+    for candidate in torch.quantile(clean[name].double(), torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)).tolist():
         loss = damaged["after"].mean() - _passed(name, candidate, damaged)
         psnr = _passed(name, candidate, clean)
         if float(loss) <= MAX_LOSS and float(psnr) > best_psnr:

@@ -29,4 +29,4 @@ def uncertainty_map(picture: Pixels, restored: Pixels) -> NDArray[np.float32]:
 def drawn(uncertain: NDArray[np.float32]) -> NDArray[np.uint8]:
     """(H, W) on the [0, 1] scale -> (H, W, 3) uint8: black is certain, white is `WHITE` and more."""
     grey: NDArray[np.uint8] = np.minimum(uncertain * (255 / WHITE), 255).round().astype(np.uint8)
-    return np.repeat(grey[:, :, None], 3, axis=2)
+    return np.stack([grey] * 3, axis=2)

@@ -102,7 +102,7 @@ def predict_files(
         uncertainty: write the guessed error of each pixel of pictures into `uncertainty/`, white from 10 % of the range on.
         gate: leave undamaged pictures as they are, if the model has a gate; their line has `left`.
     """
-    asked = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "no_gate": not gate}
+    asked = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty_maps": uncertainty, "no_gate": not gate}
     source = {"model": "bundled" if model is None else str(model), "mirror": mirror, **{name: each or None for name, each in asked.items()}}
     told = {name: each for name, each in source.items() if each is not None}
     made = [out / RESTORED, out / MASKS, out / UNCERTAINTY, out / SHEET]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from pellucid.batch import Output, from_pixels, to_pixels
 from pellucid.data import Dataset
-from pellucid.evaluation.tracks import Track, damage
+from pellucid.evaluation.tracks import PAIRS, Level, Track, damage
 from pellucid.labels import UNLABELLED
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.reporting.render import html
@@ -59,13 +59,15 @@ def examples(
     track: Track,
     indices: Iterable[int],
     device: torch.device,
+    levels: Sequence[Level] | None = None,
 ) -> list[Example]:
-    """The pictures at `indices` under a track's damage, its levels taking turns; one picture at a time, for they may be large."""
+    """The pictures at `indices` under a track's damage, at `levels`, else its levels taking turns; one at a time, for they may be large."""
     shown = []
     for turn, index in enumerate(indices):
-        level = track.levels[turn % len(track.levels)]
+        level = track.levels[turn % len(track.levels)] if levels is None else levels[turn]
         clean = from_pixels(dataset.read([index]))
-        damaged, _ = damage(track, level, clean, [index])
+        given = clean if track.name != PAIRS or dataset.damaged is None else from_pixels(dataset.damaged[[index]])
+        damaged, _ = damage(track, level, given, [index])
         output = network(damaged.to(device))
         logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
         label = int(dataset.labels[index])

@@ -1,5 +1,6 @@
 """The report of a run."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,21 +12,27 @@ from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import Evaluation
+from pellucid.evaluation.trust_figures import Trust
 from pellucid.files import atomic_write
+from pellucid.metrics import MAX_PSNR
 from pellucid.recipe import DataConfig
-from pellucid.reporting.blocks import Picture, Report, Section, Steps, Text
+from pellucid.reporting.blocks import Block, Picture, Report, Section, Steps, Subheading, Text
 from pellucid.reporting.curves import curves, smoothing
 from pellucid.reporting.facts import facts
 from pellucid.reporting.gallery import MAX_SIDE, SMALL, examples, gallery
-from pellucid.reporting.render import html, page
+from pellucid.reporting.render import html, markdown, page
 from pellucid.reporting.scores import figures, result
+from pellucid.reporting.trust import confusion_section, strengths_section, trust_section
 from pellucid.run_folder import LOG
 from pellucid.training.log import read_log
 
-REPORT = "report.html"
+REPORT, REPORT_MARKDOWN = "report.html", "report.md"
 
 NUM_EXAMPLES = 18
 """Pictures of the sample: full rows of one, two or three."""
+
+NUM_EXTREMES = 6
+"""Pictures of the best and the worst."""
 
 
 def write_report(
@@ -35,24 +42,34 @@ def write_report(
     dataset: Dataset,
     evaluation: Evaluation,
     references: Mapping[str, Evaluation] | None = None,
+    trust: Trust | None = None,
+    strengths: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> Path:
-    """Write `report.html` into the folder of a run, replacing an older one, and return its path.
+    """Write `report.html` and `report.md` into the folder of a run, replacing older ones, and return the path of the first.
 
     network, metadata: as `run` or `load_model` gives them; dataset: what the evaluation was made on; references: evaluations of other
-    methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`.
+    methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: what users may trust, see
+    `evaluation.trust`; strengths: figures by kind of damage and its strength, see `Trust.by_strength`.
     """
     name = folder.resolve().name
     records = read_log(folder / LOG)
     sections = [
         figures(metadata, dataset, evaluation, references or {}),
         _sample(network, metadata, dataset, evaluation),
+        _extremes(network, metadata, dataset, evaluation),
+        None if trust is None else trust_section(trust),
+        None if trust is None else confusion_section(trust.confusion(), trust.classes),
+        strengths_section(strengths or {}),
         _course(records, evaluation),
         facts(network, metadata, dataset, evaluation.num_images, records),
         _next_steps(folder, metadata, evaluation),
     ]
-    report = Report(f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, references), sections)
-    with atomic_write(folder / REPORT) as path:
-        path.write_text(page(report), encoding="utf-8")
+    report = Report(
+        f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, references), [*filter(None, sections)]
+    )
+    for file, rendered in ((REPORT, page), (REPORT_MARKDOWN, markdown)):
+        with atomic_write(folder / file) as path:
+            path.write_text(rendered(report), encoding="utf-8")
     return folder / REPORT
 
 
@@ -74,6 +91,28 @@ def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evalu
         f"They are shown at {MAX_SIDE} of their {side} pixels." if side > MAX_SIDE else "",
     ]
     return Section(f"A sample of the {dataset.split} pictures", [Text(" ".join(filter(None, told))), Picture(gallery(shown))])
+
+
+def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation) -> Section | None:
+    """Those that gained most and least by restoring; `None` where nothing is restored, or the sample shows all pictures anyway."""
+    track = TRACKS[evaluation.track]
+    gains = {
+        (level, index): gain
+        for level in track.levels
+        if "psnr" in (columns := evaluation.per_image[level.name])
+        for index, gain in enumerate((columns["psnr"] - columns["input_psnr"]).tolist())
+        if math.isfinite(gain) and columns["input_psnr"][index] < MAX_PSNR
+    }
+    if len(gains) < 4 * NUM_EXTREMES:
+        return None
+    ordered = sorted(gains, key=gains.__getitem__)
+    device = next(network.parameters()).device
+    content: list[Block] = [Text("By the gain in PSNR, over all measured pictures that are damaged.")]
+    for heading, chosen in (("Gained most", ordered[: -NUM_EXTREMES - 1 : -1]), ("Gained least, or lost", ordered[:NUM_EXTREMES])):
+        levels, indices = zip(*chosen, strict=True)
+        shown = examples(network, metadata.classes, dataset, track, indices, device, levels)
+        content += [Subheading(heading), Picture(gallery(shown))]
+    return Section("Restored best and worst", content)
 
 
 def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Section:

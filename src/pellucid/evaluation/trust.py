@@ -1,0 +1,118 @@
+"""Measures what users may trust: confidence, abstention, the gate, the guessed error of each pixel, and the alarm.
+
+All on the images of a track; the gate on undamaged ones as well. Of a track with several levels every image counts at each.
+"""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from pellucid.batch import Batch, Output
+from pellucid.checkpoint import ModelMetadata
+from pellucid.data import Dataset
+from pellucid.device import inference_autocast
+from pellucid.errors import UserError
+from pellucid.evaluation.evaluate import Progress, batches
+from pellucid.evaluation.ranking import rank_correlation, sparsification
+from pellucid.evaluation.tracks import TRACKS, Track
+from pellucid.evaluation.trust_figures import Columns, Trust
+from pellucid.labels import UNLABELLED
+from pellucid.metrics import psnr_of
+from pellucid.models.gate import Gate, change_of, undamaged
+from pellucid.models.uncertainty import uncertainty
+
+
+def measure_trust(
+    network: Callable[[Tensor], Output],
+    metadata: ModelMetadata,
+    dataset: Dataset,
+    track: Track,
+    *,
+    batch_size: int = 250,
+    limit: int | None = None,
+    device: torch.device | str = "cpu",
+    progress: Progress | None = None,
+) -> Trust:
+    """Measure a network in evaluation mode on the first `limit` images of a data set; three forwards for each image and level.
+
+    Raises `UserError` if there is no image to measure on.
+    """
+    num_images = len(dataset) if limit is None else min(limit, len(dataset))
+    if num_images < 1:
+        raise UserError("Expected at least one image to measure on, found none; check the data set and the limit.")
+    plan = [(track, level) for level in track.levels] + [(TRACKS["clean"], TRACKS["clean"].levels[0])]
+    parts: tuple[list[Columns], list[Columns]] = ([], [])
+    strengths: list[tuple[int, Columns]] = []
+    done = 0
+    for on, level in plan:
+        is_clean = on is not track
+        for batch in batches(dataset, on, level, num_images, batch_size, device):
+            parts[is_clean].append(_columns(network, metadata, batch, second=not is_clean))
+            if not is_clean:
+                strengths.append((len(batch), batch.damage.strengths))
+            done += len(batch)
+            if progress is not None:
+                progress(done, num_images * len(plan))
+    columns, clean = ({name: torch.cat([each[name] for each in part]) for name in part[0]} for part in parts)
+    kinds = dict.fromkeys(kind for _, each in strengths for kind in each)
+    return Trust(
+        track=track.name,
+        dataset=dataset.name,
+        split=dataset.split,
+        num_images=num_images,
+        temperature=metadata.temperature,
+        fitted=metadata.fitted,
+        classes=dataset.classes,
+        columns=columns,
+        clean=clean,
+        strengths={kind: torch.cat([each.get(kind, torch.full((num,), torch.nan)).cpu() for num, each in strengths]) for kind in kinds},
+    )
+
+
+@torch.inference_mode()
+def _columns(network: Callable[[Tensor], Output], metadata: ModelMetadata, batch: Batch, second: bool) -> Columns:
+    output = _forward(network, batch.degraded)
+    columns = dict(_of_image(output, batch, metadata.gate))
+    if output.logits is not None:
+        columns |= _of_class(output.logits, batch.labels, metadata.temperature)
+    if second and output.logits is not None and output.restored is not None:
+        given = torch.where(columns["left"][:, None, None, None] > 0, batch.degraded, output.restored.clamp(0, 1))
+        again = _forward(network, given).logits
+        if again is not None:
+            columns["alarm"] = (again.argmax(dim=1) != output.logits.argmax(dim=1)).float()
+    return {name: column.cpu() for name, column in columns.items()}
+
+
+def _forward(network: Callable[[Tensor], Output], images: Tensor) -> Output:
+    with inference_autocast(images.device):
+        return network(images).float()
+
+
+def _of_class(logits: Tensor, labels: Tensor, temperature: float) -> Columns:
+    unknown = labels == UNLABELLED
+    return {
+        "label": labels.float(),
+        "predicted": logits.argmax(dim=1).float(),
+        "correct": (logits.argmax(dim=1) == labels).float().masked_fill(unknown, torch.nan),
+        "raw_confidence": logits.softmax(dim=1).amax(dim=1),
+        "confidence": (logits / temperature).softmax(dim=1).amax(dim=1),
+    }
+
+
+def _of_image(output: Output, batch: Batch, gate: Gate | None) -> Iterator[tuple[str, Tensor]]:
+    yield "input_psnr", psnr_of(batch.degraded, batch.clean)
+    if output.restored is None:
+        return
+    error = (output.restored.clamp(0, 1) - batch.clean).abs().mean(dim=1)
+    degraded, restored = batch.degraded.cpu().numpy(), output.restored.cpu().numpy()
+    pictures = zip(*(each.transpose(0, 2, 3, 1) for each in (degraded, restored)), strict=True)
+    guess = torch.from_numpy(np.stack([uncertainty(*pair) for pair in pictures])).to(error)
+    presence = None if output.presence is None else output.presence.cpu().numpy()
+    yield "psnr", psnr_of(output.restored, batch.clean)
+    yield "left", torch.from_numpy(undamaged(gate, presence, change_of(degraded, restored))).float()
+    yield "guess", guess.flatten(1).mean(dim=1)
+    yield "rank", rank_correlation(guess, error).float()
+    yield "by_guess", sparsification(guess, error)
+    yield "by_error", sparsification(error, error)

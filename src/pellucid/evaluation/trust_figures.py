@@ -1,0 +1,178 @@
+"""The figures of what users may trust, from the columns that `trust.measure_trust` fills."""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torchmetrics.functional.classification import binary_calibration_error
+
+from pellucid.evaluation.calibration import CEILING
+from pellucid.evaluation.ranking import rank_correlation, risk_coverage, sparsification_error
+from pellucid.metrics import NUM_BINS
+
+THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
+"""Probabilities to abstain below, for the table."""
+
+NUM_STRENGTHS = 5
+"""Parts of the strengths of a kind of damage that are drawn from a range."""
+
+Columns = dict[str, Tensor]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """What was measured; `columns` and `clean` have a value for each image, (N,) or (N, NUM_CUTS), on the CPU.
+
+    strengths: of each kind of damage, NaN where an image does not have it.
+    """
+
+    track: str
+    dataset: str
+    split: str
+    num_images: int
+    temperature: float
+    fitted: str
+    classes: tuple[str, ...]
+    columns: Columns = field(repr=False)
+    clean: Columns = field(repr=False)
+    strengths: Columns = field(repr=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """Every figure; a part that the network has no head for, or nothing to measure on, is left out."""
+        measured = {"track": self.track, "dataset": self.dataset, "split": self.split, "num_images": self.num_images}
+        parts = {
+            "confidence": self.confidence(),
+            "abstention": self.abstention(),
+            "confusion": self.confusion(),
+            "gate": self.gate(),
+            "uncertainty": self.uncertainty(),
+            "alarm": self.alarm(),
+            "strengths": self.by_strength(),
+        }
+        return {**measured, **{name: part for name, part in parts.items() if part}}
+
+    def _labelled(self, *names: str) -> list[Tensor] | None:
+        """Columns of the images with a label and finite outputs."""
+        if "correct" not in self.columns:
+            return None
+        known = ~self.columns["correct"].isnan() & self.columns["confidence"].isfinite()
+        return [self.columns[name][known] for name in names] if known.any() else None
+
+    def confidence(self) -> dict[str, Any]:
+        """Calibration error without and with the temperature, and the bins of the reliability diagram."""
+        columns = self._labelled("raw_confidence", "confidence", "correct")
+        if columns is None:
+            return {}
+        raw, confidence, correct = columns
+        before, after = (float(binary_calibration_error(each, correct.long(), n_bins=NUM_BINS, norm="l1")) for each in (raw, confidence))
+        place = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+        bins = [
+            {
+                "from": number / NUM_BINS,
+                "to": (number + 1) / NUM_BINS,
+                "num_images": int(inside.sum()),
+                "confidence": float(confidence[inside].double().mean()),
+                "accuracy": 100 * float(correct[inside].double().mean()),
+            }
+            for number in range(NUM_BINS)
+            if (inside := place == number).any()
+        ]
+        return {"temperature": self.temperature, "fitted": self.fitted, "ece_before": before, "ece": after, "bins": bins}
+
+    def abstention(self) -> dict[str, Any]:
+        """Area under the curve of risk against coverage, that curve at hundredths, and what thresholds give."""
+        columns = self._labelled("confidence", "correct")
+        if columns is None:
+            return {}
+        confidence, correct = columns
+        risk = risk_coverage(confidence, correct)
+        places = torch.linspace(0, len(risk) - 1, min(len(risk), 101)).round().long()
+        rows = []
+        for threshold in THRESHOLDS:
+            kept = confidence >= threshold
+            accuracy = 100 * float(correct[kept].double().mean()) if kept.any() else None
+            rows.append({"abstain_below": threshold, "coverage": float(kept.double().mean()), "accuracy": accuracy})
+        curve = {"coverage": ((places + 1) / len(risk)).tolist(), "risk": risk[places].tolist()}
+        return {"aurc": float(risk.mean()), "thresholds": rows, "curve": curve}
+
+    def confusion(self) -> list[list[int]]:
+        """Images by true class (rows) and named class (columns)."""
+        columns = self._labelled("label", "predicted")
+        if columns is None:
+            return []
+        label, predicted = (column.long() for column in columns)
+        size = len(self.classes)
+        counts: list[list[int]] = torch.bincount(label * size + predicted, minlength=size**2).view(size, size).tolist()
+        return counts
+
+    def gate(self) -> dict[str, Any]:
+        """How many undamaged and damaged images are left as they are, and their PSNR (at most `CEILING`) without and with the gate."""
+        if "left" not in self.columns:
+            return {}
+        damaged = self.columns["input_psnr"] < CEILING
+        parts = {"clean": self.clean, "damaged": {name: column[damaged] for name, column in self.columns.items()}}
+        return {
+            f"{part}_{name}": value
+            for part, columns in parts.items()
+            if len(columns["left"])
+            for name, value in {
+                "left": float(columns["left"].double().mean()),
+                "psnr_without_gate": _mean(columns["psnr"].clamp(max=CEILING)),
+                "psnr": _mean(torch.where(columns["left"] > 0, columns["input_psnr"], columns["psnr"]).clamp(max=CEILING)),
+            }.items()
+        }
+
+    def uncertainty(self) -> dict[str, Any]:
+        """How well the guessed error ranks the pixels of an image, and whole images, by their true absolute error."""
+        if "rank" not in self.columns:
+            return {}
+        guess, oracle = (self.columns[name].nanmean(dim=0) for name in ("by_guess", "by_error"))
+        mean_guess, mean_error = self.columns["guess"], self.columns["by_error"][:, 0]
+        return {
+            "rank_correlation": _mean(self.columns["rank"]),
+            "sparsification_error": sparsification_error(guess, oracle),
+            "rank_correlation_of_images": _mean(rank_correlation(mean_guess[None, None], mean_error[None, None])),
+            "mean_guess": _mean(mean_guess),
+            "mean_error": _mean(mean_error),
+        }
+
+    def alarm(self) -> dict[str, Any]:
+        """rate: of alarms; precision: of them, those where the class was wrong; recall: of wrong classes, those with an alarm."""
+        columns = self._labelled("alarm", "correct") if "alarm" in self.columns else None
+        if columns is None:
+            return {}
+        alarm, wrong = columns[0] > 0, columns[1] == 0
+        return {
+            "rate": float(alarm.double().mean()),
+            "error_rate": float(wrong.double().mean()),
+            "precision": float(wrong[alarm].double().mean()) if alarm.any() else None,
+            "recall": float(alarm[wrong].double().mean()) if wrong.any() else None,
+        }
+
+    def by_strength(self) -> dict[str, list[dict[str, Any]]]:
+        """Accuracy and PSNR of the images with each kind of damage, by its strength, for kinds of several strengths."""
+        return {kind: rows for kind, strengths in self.strengths.items() if len(rows := self._strengths(strengths)) > 1}
+
+    def _strengths(self, strengths: Tensor) -> list[dict[str, Any]]:
+        present = strengths[~strengths.isnan()]
+        edges = sorted(set(present.tolist()))
+        if len(edges) > 2 * NUM_STRENGTHS:
+            parts = torch.quantile(present.double(), torch.linspace(0, 1, NUM_STRENGTHS + 1, dtype=torch.float64)[1:-1])
+            edges = [*sorted(set(parts.float().tolist())), torch.inf]
+        rows = []
+        for low, high in pairwise([-torch.inf, *edges]):
+            inside = (strengths > low) & (strengths <= high)
+            if inside.any():
+                figures = {name: _mean(self.columns[name][inside]) for name in ("correct", "psnr", "input_psnr") if name in self.columns}
+                accuracy = figures.pop("correct", None)
+                row: dict[str, Any] = {"strength": float(strengths[inside].mean()), "num_images": int(inside.sum())}
+                rows.append(row | {"accuracy": None if accuracy is None else 100 * accuracy} | figures)
+        return rows
+
+
+def _mean(column: Tensor) -> float | None:
+    """Of the finite values, in float64."""
+    known = column[column.isfinite()]
+    return float(known.double().mean()) if len(known) else None

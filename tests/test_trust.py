@@ -1,0 +1,329 @@
+"""What users may trust: temperature, gate, abstention, second look, guessed errors, and their measures."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+from torch import Tensor, nn
+
+from pellucid import pictures
+from pellucid.batch import Output
+from pellucid.checkpoint import CONFIG, ModelMetadata, load_model, save_model
+from pellucid.cli import main
+from pellucid.data import Splits, hold_out
+from pellucid.data.synthetic import shapes
+from pellucid.degradations import SUITES
+from pellucid.errors import UserError
+from pellucid.evaluation import TRACKS
+from pellucid.evaluation.calibration import CEILING, MAX_LOSS, Columns, calibrate, fit_gate, fit_temperature
+from pellucid.evaluation.ranking import NUM_CUTS, rank_correlation, risk_coverage, sparsification, sparsification_error
+from pellucid.evaluation.trust import measure_trust
+from pellucid.inference import Predictor, predict_files
+from pellucid.inference.maps import ROWS, WHITE, drawn, uncertainty_map
+from pellucid.models import EncoderConfig, ModelConfig, build_model
+from pellucid.models.gate import BLOCK, Gate, change_of, gated, undamaged
+from pellucid.models.uncertainty import uncertainty
+from pellucid.recipe import Recipe, settings
+
+CONFIG_OF_ALL = ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 8), depths=(1, 1)), damage_head=True)
+CLASSES = ("dark", "bright", "odd")
+
+
+class Brightener(nn.Module):
+    """Adds to every pixel; takes dark pictures for the first class, bright ones for the second; presence is the mean above 0.5."""
+
+    def __init__(self, offset: float = 0.2) -> None:
+        super().__init__()
+        self.offset = nn.Parameter(torch.tensor(offset))
+
+    def forward(self, images: Tensor) -> Output:
+        mean = images.mean(dim=(1, 2, 3))
+        logits = torch.stack([2 - 4 * mean, 4 * mean - 2, torch.full_like(mean, -9)], 1)
+        mask = torch.full_like(images[:, :1], 1.0)
+        return Output(logits, images + self.offset, (mean - 0.5)[:, None], torch.ones_like(mean)[:, None], mask)
+
+
+def grey(level: int, side: int = 16) -> NDArray[np.uint8]:
+    return np.full((side, side, 3), level, np.uint8)
+
+
+def predictor(**options: Any) -> Predictor:
+    return Predictor(Brightener().eval(), CLASSES, damages=("gaussian_noise",), **options)
+
+
+class TestTemperature:
+    def test_it_finds_the_temperature_that_the_labels_were_drawn_with(self) -> None:
+        random = torch.Generator().manual_seed(0)
+        logits = 3 * torch.randn(20_000, 5, generator=random)
+        labels = torch.multinomial((logits / 2).softmax(1), 1, generator=random).squeeze(1)
+        assert fit_temperature(logits, labels) == pytest.approx(2, rel=0.05)
+
+    def test_predictions_are_divided_by_it_and_keep_their_label(self) -> None:
+        [sharp], [soft] = predictor().predict(grey(200)), predictor(temperature=4.0).predict(grey(200))
+        assert sharp.label == soft.label == "bright"
+        assert sharp.confidence is not None
+        assert soft.confidence is not None
+        logits = torch.tensor([2 - 4 * 200 / 255, 4 * 200 / 255 - 2, -9])
+        assert soft.confidence == pytest.approx((logits / 4).softmax(0)[1].item(), abs=1e-5)
+        assert soft.confidence < sharp.confidence
+
+    def test_only_held_out_images_give_one(self) -> None:
+        whole = shapes(300).train
+        train, validation = hold_out(whole, 100)
+        network = build_model(CONFIG_OF_ALL, len(whole.classes), SUITES["reference"].kinds).eval()
+        without = calibrate(network, Splits(train, whole), SUITES["reference"])
+        assert without.temperature == 1
+        assert "temperature" not in without.fitted
+        held_out = calibrate(network, Splits(train, whole, validation), SUITES["reference"])
+        assert held_out.temperature != 1
+        assert "temperature" in held_out.fitted
+        assert "100 validation images" in held_out.fitted
+        few = calibrate(network, Splits(train, whole, validation.subset(slice(20))), SUITES["reference"])
+        assert few.temperature == 1
+
+
+def columns(presence: Sequence[float], before: float, after: float) -> Columns:
+    num = len(presence)
+    return {"presence": torch.tensor(presence), "before": torch.full((num,), before), "after": torch.full((num,), after)}
+
+
+class TestGate:
+    def test_it_lets_clean_images_through_as_long_as_damaged_ones_lose_little(self) -> None:
+        clean = columns([-3.0, -2.0, -1.0, 3.0], CEILING, 40.0)
+        damaged = columns([-0.5, 0.5, 1.0, 4.0], 20.0, 30.0)
+        gate = fit_gate(clean, damaged)
+        assert gate is not None
+        assert gate.presence is not None
+        assert -1 <= gate.presence < -0.5
+        cheap = fit_gate(clean, columns([-0.5, 0.5, 1.0, 4.0], 30.0, 30.0 + MAX_LOSS / 2))
+        assert cheap is not None
+        assert cheap.presence == 3
+
+    def test_without_a_gain_there_is_none(self) -> None:
+        assert fit_gate(columns([0.0, 1.0], CEILING, 40.0), columns([-1.0, -1.0], 20.0, 30.0)) is None
+        assert fit_gate(columns([0.0, 1.0], CEILING, CEILING), columns([9.0, 9.0], 20.0, 30.0)) is None
+
+    def test_a_change_counts_by_the_block_that_is_changed_most(self) -> None:
+        images = torch.full((2, 3, 5 * BLOCK + 3, 4 * BLOCK), 0.5)
+        restored = images.clone()
+        restored[1, :, -3:, -BLOCK:] += 0.1
+        assert change_of(images, restored).tolist() == pytest.approx([0, 0.01], abs=1e-6)
+
+    def test_the_images_come_back_themselves(self) -> None:
+        images = torch.rand(2, 3, 16, 16)
+        output = Output(restored=images + 0.3, presence=torch.tensor([[-2.0, -1.0], [-2.0, 1.0]]))
+        left = gated(Gate(presence=0.0), images, output).restored
+        assert left is not None
+        torch.testing.assert_close(left[0], images[0], rtol=0, atol=0)
+        torch.testing.assert_close(left[1], images[1] + 0.3)
+
+    def test_a_damage_head_that_saw_a_smaller_picture_does_not_decide(self) -> None:
+        output, change = Output(presence=torch.tensor([[-9.0]])), torch.tensor([0.5])
+        assert undamaged(Gate(presence=0.0, change=0.1), output, change).tolist() == [True]
+        assert undamaged(Gate(presence=0.0, change=0.1), output, change, own_size=False).tolist() == [False]
+        assert undamaged(None, output, change).tolist() == [False]
+
+    @pytest.mark.parametrize("side", [16, 200])
+    def test_predictions(self, side: int) -> None:
+        gate = Gate(presence=0.0, change=0.01)
+        [dark] = predictor(gate=gate).predict(grey(60, side))
+        near = side < 64
+        assert dark.left is near  # the large one is changed by 0.04
+        assert dark.restored is not None
+        assert dark.mask is not None
+        np.testing.assert_array_equal(dark.restored, grey(60 if near else 111, side))
+        assert dark.mask.any() != near
+        [bright] = predictor(gate=gate).predict(grey(180, side))
+        assert not bright.left
+        [again] = predictor().predict(grey(60, side))
+        assert not again.left
+
+
+class TestAbstention:
+    def test_below_the_threshold_there_is_no_label(self) -> None:
+        sure, unsure = predictor(abstain_below=0.7).predict([grey(250), grey(130)])
+        assert (sure.label, sure.abstained) == ("bright", False)
+        assert (unsure.label, unsure.abstained, unsure.likeliest) == (None, True, "bright")
+        assert unsure.confidence is not None
+
+    @pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+    def test_a_threshold_is_a_probability(self, threshold: float) -> None:
+        with pytest.raises(UserError, match="Expected a probability from 0 to 1"):
+            predictor(abstain_below=threshold)
+
+
+class TestSecondLook:
+    def test_the_alarm_tells_another_class(self) -> None:
+        dark, near_middle = predictor(second_look=True).predict([grey(20), grey(110)])
+        assert (dark.label, dark.restored_label, dark.alarm) == ("dark", "dark", False)
+        assert (near_middle.label, near_middle.restored_label, near_middle.alarm) == ("dark", "bright", True)
+        [alone] = predictor().predict(grey(110))
+        assert alone.alarm is None
+
+    def test_what_is_left_as_it_is_raises_none(self) -> None:
+        [left] = predictor(second_look=True, gate=Gate(presence=0.0)).predict(grey(110))
+        assert left.alarm is False
+
+
+class TestUncertainty:
+    def test_detail_and_change_make_uncertain(self) -> None:
+        images = torch.full((1, 3, 24, 24), 0.5)
+        restored = images.clone()
+        restored[..., 10] = 0.9
+        guess = uncertainty(images, restored)
+        assert guess.shape == (1, 24, 24)
+        assert guess[0, :, 10].min() > 0.03
+        assert guess[0, :, 20].max() == pytest.approx(0, abs=1e-3)
+
+    def test_strips_are_seamless(self) -> None:
+        random = np.random.default_rng(0)
+        picture, restored = random.integers(0, 256, (2, ROWS + 37, 12, 3), dtype=np.uint8)
+        whole = uncertainty(*(torch.tensor(each[None] / 255).permute(0, 3, 1, 2).float() for each in (picture, restored)))[0]
+        np.testing.assert_allclose(uncertainty_map(picture, restored), whole, atol=1e-6)
+        assert drawn(np.array([[0, WHITE / 2, 3]], np.float32))[0, :, 0].tolist() == [0, 128, 255]
+
+
+class TestRanking:
+    def test_rank_correlation_is_that_of_scipy(self) -> None:
+        guess, error = torch.rand(3, 8, 8), torch.rand(3, 8, 8)
+        error[1] = guess[1] ** 3
+        error[2] = 0.5
+        expected = spearmanr(guess[0].flatten(), error[0].flatten()).statistic
+        assert rank_correlation(guess, error)[:2].tolist() == pytest.approx([expected, 1])
+        assert rank_correlation(guess, error)[2].isnan()
+
+    def test_sparsification(self) -> None:
+        error = torch.rand(4, 20, 20)
+        oracle, random, worst = (sparsification(key, error).mean(0) for key in (error, torch.rand(4, 20, 20), -error))
+        assert oracle.shape == (NUM_CUTS,)
+        assert oracle[0] == pytest.approx(error.mean().item())
+        assert sparsification_error(oracle, oracle) == 0
+        assert sparsification_error(random, oracle) == pytest.approx(1, abs=0.2)
+        assert (sparsification_error(worst, oracle) or 0) > 1.5
+        assert sparsification_error(oracle * 0, oracle * 0) is None
+
+    def test_risk_coverage(self) -> None:
+        risk = risk_coverage(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([0.0, 1.0, 0.0]))
+        assert risk.tolist() == pytest.approx([0, 1 / 2, 2 / 3])
+
+
+def test_the_measures_agree_with_their_definitions() -> None:
+    dataset = replace(shapes(60, num_classes=3).train, name="shapes", split="test")
+    torch.manual_seed(1)
+    network = build_model(CONFIG_OF_ALL, 3, SUITES["everyday"].kinds).eval()
+    metadata = ModelMetadata(CONFIG_OF_ALL, dataset.classes, SUITES["everyday"].kinds, temperature=2.0, gate=Gate(presence=9.0))
+    trust = measure_trust(network, metadata, dataset, TRACKS["everyday"], batch_size=25)
+    figures = json.loads(json.dumps(trust.to_json()))
+    correct = trust.columns["correct"]
+    assert sum(map(sum, figures["confusion"])) == len(dataset)
+    assert sum(row[i] for i, row in enumerate(figures["confusion"])) == correct.sum()
+    assert sum(each["num_images"] for each in figures["confidence"]["bins"]) == len(dataset)
+    assert figures["abstention"]["curve"]["risk"][-1] == pytest.approx(1 - correct.mean().item())
+    assert (figures["gate"]["clean_left"], figures["gate"]["clean_psnr"]) == (1, CEILING)
+    assert figures["gate"]["clean_psnr_without_gate"] < CEILING
+    assert figures["alarm"]["rate"] == 0  # everything is left
+    for kind, rows in figures["strengths"].items():
+        assert sum(row["num_images"] for row in rows) == int((~trust.strengths[kind].isnan()).sum())
+        assert [row["strength"] for row in rows] == sorted(row["strength"] for row in rows)
+    levels = measure_trust(network, metadata, dataset, TRACKS["noise"], limit=10).to_json()["strengths"]["gaussian_noise"]
+    assert [round(row["strength"], 2) for row in levels] == [0.04, 0.06, 0.08, 0.09, 0.1]
+    with pytest.raises(UserError, match="at least one image"):
+        measure_trust(network, metadata, dataset.subset(slice(0)), TRACKS["noise"])
+
+
+class TestSaved:
+    def test_temperature_and_gate_come_back(self, tmp_path: Path) -> None:
+        metadata = ModelMetadata(CONFIG_OF_ALL, CLASSES, temperature=1.5, gate=Gate(change=0.1), fitted="gate on 3 images")
+        save_model(tmp_path / "new", build_model(CONFIG_OF_ALL, 3), metadata)
+        assert load_model(tmp_path / "new", "cpu")[1] == metadata
+        config = json.loads((tmp_path / "new" / CONFIG).read_text())
+        for name in ("temperature", "gate", "fitted"):
+            del config[name]
+        (tmp_path / "new" / CONFIG).write_text(json.dumps(config))
+        older = load_model(tmp_path / "new", "cpu")[1]
+        assert (older.temperature, older.gate, older.fitted) == (1, None, "")
+
+    @pytest.mark.parametrize(("name", "value"), [("temperature", 0), ("temperature", float("nan")), ("gate", {"no": 1})])
+    def test_others_are_refused(self, tmp_path: Path, name: str, value: Any) -> None:
+        save_model(tmp_path / "bad", build_model(CONFIG_OF_ALL, 3), ModelMetadata(CONFIG_OF_ALL, CLASSES))
+        config = json.loads((tmp_path / "bad" / CONFIG).read_text()) | {name: value}
+        (tmp_path / "bad" / CONFIG).write_text(json.dumps(config))
+        with pytest.raises(UserError, match="Expected a whole model"):
+            load_model(tmp_path / "bad", "cpu")
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = build_model(CONFIG_OF_ALL, 3, ("gaussian_noise",)).eval()
+    save_model(tmp_path / "model", network, ModelMetadata(CONFIG_OF_ALL, CLASSES, ("gaussian_noise",), gate=Gate(presence=99.0)))
+    return tmp_path / "model"
+
+
+def test_predict_says_all_of_it(tmp_path: Path, model: Path) -> None:
+    picture = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
+    pictures.write(tmp_path / "in" / "a.png", picture)
+    told: list[str] = []
+    options: dict[str, Any] = {"abstain_below": 0.99, "second_look": True, "uncertainty": True}
+    out = tmp_path / "out"
+    summary = predict_files([tmp_path / "in"], out, model, "cpu", tell=told.append, **options)
+    [line] = [json.loads(each) for each in (out / "predictions.jsonl").read_text().splitlines()]
+    assert (line["label"], line["abstained"], line["left"], line["alarm"]) == (None, True, True, False)
+    assert line["abstain_below"] == 0.99
+    assert pictures.read(out / line["uncertainty"]).shape == picture.shape
+    np.testing.assert_array_equal(pictures.read(out / line["restored"]), picture)
+    assert "not sure (" in told[0]
+    assert "left as it is" in told[0]
+    assert "1 found undamaged and left, 1 without a sure class" in str(summary)
+    with pytest.raises(UserError, match="Expected to go on with the model of"):
+        predict_files([tmp_path / "in"], out, model, "cpu", resume=True)
+    predict_files([tmp_path / "in"], out, model, "cpu", resume=True, **options)
+    predict_files([tmp_path / "in"], tmp_path / "ungated", model, "cpu", gate=False)
+    [line] = [json.loads(each) for each in (tmp_path / "ungated" / "predictions.jsonl").read_text().splitlines()]
+    assert line["left"] is False
+    assert not {"abstained", "alarm", "uncertainty"} & set(line)
+
+
+def test_options_without_effect_are_refused(tmp_path: Path) -> None:
+    config = replace(CONFIG_OF_ALL, tasks="restore")
+    save_model(tmp_path / "model", build_model(config, 3), ModelMetadata(config, CLASSES))
+    with pytest.raises(UserError, match="leave out --abstain-below"):
+        Predictor.load(tmp_path / "model", "cpu", abstain_below=0.5)
+
+
+def test_training_ends_with_a_report_and_report_makes_another(tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = replace(tiny, model=replace(tiny.model, damage_head=True), training=replace(tiny.training, epochs=1))
+    (tmp_path / "recipe.json").write_text(json.dumps(settings(recipe)))
+    run = tmp_path / "run"
+    main(["train", "--config", str(tmp_path / "recipe.json"), "--data.validation", "16", "--out", str(run), "--device", "cpu"])
+    first = json.loads((run / "evaluation.json").read_text())
+    assert (first["split"], first["trust"]["num_images"]) == ("validation", 16)
+    main(["report", str(run), "--limit", "30", "--device", "cpu"])
+    figures = json.loads((run / "evaluation.json").read_text())
+    assert (figures["split"], figures["trust"]["num_images"]) == ("test", 30)
+    assert set(figures["trust"]["strengths"]) == {"gaussian_noise", "occlusion"}
+    page = (run / "report.html").read_text()
+    for heading in ("What users may trust", "Which classes are confused", "Against the strength", "Restored best and worst", "The alarm"):
+        assert heading in page
+        assert heading in (run / "report.md").read_text()
+    assert "The report:" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("arguments", "wanted"), [
+    (["report", "{folder}"], "Expected the folder of a finished run"),
+    (["report", "{folder}", "--limit", "0"], "Expected a limit of at least 1"),
+    (["predict", "{folder}/a.png", "--out", "{folder}/out", "--abstain-below", "7"], "Expected a probability from 0 to 1"),
+])  # fmt: skip
+def test_bad_input(tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], wanted: str) -> None:
+    pictures.write(tmp_path / "a.png", grey(9))
+    with pytest.raises(SystemExit) as stopped:
+        main([each.format(folder=tmp_path) for each in arguments])
+    assert stopped.value.code == 2
+    assert wanted in capsys.readouterr().err
