@@ -1,4 +1,4 @@
-"""The application of one worker. What it needs is imported when it is built: a process that answers its supervisor while torch loads lives."""
+"""The application of one worker. Its imports wait until it is built: a process must answer its supervisor while torch loads."""
 
 from typing import TYPE_CHECKING
 
