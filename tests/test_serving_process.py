@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx2
@@ -38,11 +38,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @contextmanager
 def started(*arguments: object, **variables: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A process, and its address."""
-    command = [sys.executable, "-m", "pellucid.cli", "app", *map(str, arguments), "--port", "0", "--device", "cpu"]
     start = "import sys; from pellucid.cli import main; main(sys.argv[1:])"
-    command[1:3] = ["-c", start]
+    command = [sys.executable, "-c", start, "app", *map(str, arguments), "--port", "0", "--device", "cpu"]
     environment = os.environ | variables
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -51,13 +50,13 @@ def started(*arguments: object, **variables: str) -> Iterator[tuple[subprocess.P
         wait_until_healthy(found[0])
         yield process, found[0]
     finally:
-        if process.poll() is None:
-            process.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)  # its workers, too, which hold the pipes
         process.communicate()
 
 
 def wait_until_healthy(address: str) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 240  # workers import torch, which takes its time on busy cores
     while time.monotonic() < deadline:
         try:
             if httpx2.get(f"{address}/healthz").status_code == 200:

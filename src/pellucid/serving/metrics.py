@@ -5,13 +5,12 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest, multiprocess
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each figure, which nobody reads
+from pellucid.serving.settings import SEVERAL
+
+disable_created_metrics()  # a second line for each figure, which nobody reads
 
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 PICTURES = (1, 2, 4, 8, 16, 32, 64)
-
-SEVERAL = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable of the folder in which several workers keep their figures together."""
 
 
 class Metrics:

@@ -90,7 +90,7 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
             with service.admit() as admission:
                 async with asyncio.timeout(service.limits.timeout):
                     if content is not None:
-                        clean = await service.run(service.decode, content, 0, admission)
+                        clean = await service.decode_content(content, 0, admission)
                     else:
                         clean = Picture(work.examples()[int(example or 0)])
                     picture = await service.run(work.add_damage, clean, damage, strength / 100, int(seed or 0))

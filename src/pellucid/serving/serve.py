@@ -2,24 +2,17 @@
 
 import os
 import socket
-import warnings
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import torch
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
-from pellucid.checkpoint import load_model
 from pellucid.errors import UserError
-from pellucid.inference import Predictor
-from pellucid.serving.app import build_app
-from pellucid.serving.metrics import SEVERAL
-from pellucid.serving.service import Service
-from pellucid.serving.settings import ServerSettings
+from pellucid.serving.settings import SEVERAL, ServerSettings
+from pellucid.serving.worker import build
 
 BACKLOG = 2048
 """Connections that wait to be accepted."""
@@ -36,21 +29,13 @@ def serve(settings: ServerSettings, tell: Callable[[str], None] = print) -> None
             tell(ready)
             uvicorn.Server(config(settings, application)).run([listening])
         else:
+            from pellucid.checkpoint import load_model
+
             load_model(settings.model, "cpu")  # a mistake should be one sentence here, not one of each worker
             tell(ready)
             with TemporaryDirectory(prefix="pellucid-") as folder:
                 os.environ[SEVERAL] = folder
                 Multiprocess(config(settings, partial(build, settings), factory=True), [listening]).run()
-
-
-def build(settings: ServerSettings) -> ASGIApp:
-    """The application of one worker, with its model."""
-    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
-    if settings.workers > 1:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
-    predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)
-    name = Path(settings.model).name  # not where it lies
-    return build_app(Service(predictor, settings.limits, name, settings.mirror), settings.token, settings.page)
 
 
 def config(settings: ServerSettings, application: ASGIApp | Callable[[], ASGIApp], factory: bool = False) -> uvicorn.Config:
@@ -64,7 +49,7 @@ def config(settings: ServerSettings, application: ASGIApp | Callable[[], ASGIApp
         server_header=False,
         ws="none",
         timeout_graceful_shutdown=int(settings.limits.timeout) + 1,
-        timeout_worker_healthcheck=60,  # a worker that loads its model on busy cores is slow to answer
+        timeout_worker_healthcheck=60,  # a worker on busy cores is slow to answer
     )
 
 

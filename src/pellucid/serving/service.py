@@ -9,7 +9,7 @@ import textwrap
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from io import BytesIO
 from typing import Any
@@ -27,6 +27,13 @@ from pellucid.serving.settings import Limits
 
 LONGEST = 400
 """Letters of a sentence about a damaged picture; some libraries quote what they have found."""
+
+SMALL = 16_384
+"""Bytes of a file, and pixels of its picture, up to which it is decoded without a thread."""
+
+
+class _LargeError(Exception):
+    """A small file has a large picture."""
 
 
 @dataclass
@@ -110,7 +117,7 @@ class Service:
         return json.dumps({"predictions": lines}, ensure_ascii=False).encode()
 
     async def _line(self, content: bytes, index: int, admission: Admission, restored: bool, mask: bool) -> dict[str, Any]:
-        picture = await self.run(self.decode, content, index, admission)
+        picture = await self.decode_content(content, index, admission)
         prediction = await self.predict(picture, index)
         line: dict[str, Any] = {**describe(prediction), "restored": None, "mask": None, "notes": list(picture.notes)}
         if restored or mask:
@@ -121,11 +128,23 @@ class Service:
         """Call a function in a thread of the pool for reading and writing pictures."""
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 
-    def decode(self, content: bytes, index: int, admission: Admission) -> Picture:
-        """The picture in the content of a file; raises `Refusal`."""
+    async def decode_content(self, content: bytes, index: int, admission: Admission) -> Picture:
+        """The picture in the content of a file; raises `Refusal`. A small one at once, since a thread would cost more than its decoding."""
+        if len(content) <= SMALL:
+            with suppress(_LargeError):
+                return self._decode(content, index, admission, SMALL)
+        picture: Picture = await self.run(self._decode, content, index, admission)
+        return picture
+
+    def _decode(self, content: bytes, index: int, admission: Admission, most: int = sys.maxsize) -> Picture:
+        def reserve(pixels: int) -> None:
+            if pixels > most:
+                raise _LargeError
+            admission.reserve(index, pixels)
+
         try:
-            return decode_picture(BytesIO(content), f"picture {index}", sys.maxsize, lambda pixels: admission.reserve(index, pixels))
-        except Refusal:
+            return decode_picture(BytesIO(content), f"picture {index}", sys.maxsize, reserve)
+        except (Refusal, _LargeError):
             raise
         except UserError as error:
             raise Refusal("not_a_picture", textwrap.shorten(str(error), LONGEST), index) from error

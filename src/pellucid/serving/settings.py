@@ -9,6 +9,9 @@ from pellucid.settings import Settings, setting
 TOKEN = "PELLUCID_TOKEN"
 """The environment variable of the token: unlike a flag, it doesn't show in the list of processes."""
 
+SEVERAL = "PROMETHEUS_MULTIPROC_DIR"
+"""The environment variable of the folder in which several workers keep their figures together, as prometheus_client has it."""
+
 
 @dataclass(frozen=True)
 class Limits(Settings):

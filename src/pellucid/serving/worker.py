@@ -1,0 +1,28 @@
+"""The application of one worker. Its imports wait until it is built: a process must answer its supervisor while torch loads."""
+
+from typing import TYPE_CHECKING
+
+from pellucid.serving.settings import ServerSettings
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+
+def build(settings: ServerSettings) -> "ASGIApp":
+    """The application of one worker, with its model."""
+    import os
+    import warnings
+    from pathlib import Path
+
+    import torch
+
+    from pellucid.inference import Predictor
+    from pellucid.serving.app import build_app
+    from pellucid.serving.service import Service
+
+    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
+    if settings.workers > 1:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
+    predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)
+    name = Path(settings.model).name  # not where it lies
+    return build_app(Service(predictor, settings.limits, name, settings.mirror), settings.token, settings.page)

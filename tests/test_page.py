@@ -1,0 +1,126 @@
+"""The page in a real Chromium: a person's whole path."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from PIL import Image
+from servers import encoded, picture
+from test_serving_process import started
+
+from pellucid.pictures import Picture
+from pellucid.serving import page_work as work
+
+CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
+WAIT = 120_000
+"""Milliseconds; Gradio's page has many files, and the cores may be busy."""
+
+
+def test_examples_are_ten_pictures() -> None:
+    assert len(work.examples()) == len(work.EXAMPLES) == 10
+    assert {each.shape for each in work.examples()} == {(32, 32, 3)}
+
+
+@pytest.mark.parametrize("name", work.damage_choices())
+def test_every_damage_can_be_added(name: str) -> None:
+    clean = Picture(picture(40, 48))
+    damaged = work.add_damage(clean, name, 1.0, 3)
+    assert damaged.pixels.shape == clean.pixels.shape
+    assert damaged.pixels.dtype == np.uint8
+    assert (work.add_damage(clean, name, 1.0, 3).pixels == damaged.pixels).all()
+    deep = work.add_damage(Picture((clean.pixels.astype(np.uint16)) * 257), name, 1.0, 3)
+    assert deep.pixels.dtype == np.uint16
+
+
+def test_figures_are_those_of_the_protocol() -> None:
+    clean = work.examples()[0]
+    noisy = work.add_damage(Picture(clean), "gaussian noise", 0.5, 0).pixels
+    figures = work.measure(clean, noisy, clean)
+    mse = ((clean.astype(float) - noisy) ** 2).mean() / 255**2
+    assert figures.psnr[0] == pytest.approx(-10 * np.log10(mse), abs=1e-3)
+    assert figures.ssim[1] == pytest.approx(1)
+    assert "equal" in work.figures_table(figures, "")
+    assert "too small" in work.figures_table(work.measure(clean[:5], noisy[:5], noisy[:5]), "")
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 900), (32, 32), (2000, 10), (1, 1601)])
+def test_what_is_shown_has_a_size_to_look_at(size: tuple[int, int]) -> None:
+    shown = work.fit(picture(*size))
+    assert max(shown.shape) <= work.SHOWN
+    assert shown.dtype == np.uint8
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright, which drives the browser, is not installed")
+    if not Path(CHROMIUM).exists():
+        pytest.skip(f"no Chromium at {CHROMIUM}; install Debian's package chromium")
+    with driver.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", "--disable-gpu"])
+        yield browser
+        browser.close()
+
+
+@pytest.mark.parametrize("size", [(1200, 1000), (375, 812)], ids=["desktop", "phone"])
+def test_the_whole_path_of_a_person(browser: Any, size: tuple[int, int], tmp_path: Path) -> None:
+    secret = "the token of the page"
+    (tmp_path / "mine.png").write_bytes(encoded(Image.fromarray(picture(50, 60)), "PNG"))
+    (tmp_path / "no.png").write_text("no picture")
+    with started("--timeout", 200, PELLUCID_TOKEN=secret, GRADIO_ANALYTICS_ENABLED="False", TMPDIR=str(tmp_path)) as (_, address):
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, http_credentials={"username": "me", "password": secret}, accept_downloads=True
+        )
+        page = context.new_page()
+        page.set_default_timeout(WAIT)
+        hosts, failures = set(), []
+        page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
+        page.on("pageerror", lambda error: failures.append(str(error)))
+        page.goto(address)
+
+        page.locator("#examples .thumbnail-item").nth(8).click()  # the ship
+        page.wait_for_selector("#figures td")
+        assert page.locator("#label h2").inner_text().strip() == "ship"
+        cells = page.locator("#figures td").all_inner_texts()
+        assert float(cells[2]) > float(cells[0]) + 2  # dB
+        assert "gaussian noise" in page.locator("#report").inner_text()
+        page.wait_for_function("[...document.querySelectorAll('#slider img, #mask img')].filter(i => i.naturalWidth > 0).length >= 3")
+        page.screenshot(path=tmp_path / "page.png", full_page=True)
+        if "PELLUCID_SCREENSHOTS" in os.environ:
+            shutil.copy(tmp_path / "page.png", Path(os.environ["PELLUCID_SCREENSHOTS"]) / f"page-{size[0]}.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= size[0] + 1
+
+        sources = page.locator("#slider img").evaluate_all("images => images.map(image => image.src)")
+        assert all(source.endswith(".png") for source in sources)  # without loss
+
+        with page.expect_download() as downloading:
+            page.locator("#download").click()
+        downloading.value.save_as(tmp_path / "restored.png")
+        assert Image.open(tmp_path / "restored.png").size == (32, 32)
+
+        before = page.locator("#figures").inner_text()
+        page.locator("#damage input").click()
+        page.get_by_role("option", name="salt pepper" if "salt pepper" in work.damage_choices() else "gaussian noise", exact=True).click()
+        page.wait_for_function("before => document.querySelector('#figures').innerText !== before", arg=before)
+
+        page.locator("#file input[type=file]").set_input_files(tmp_path / "mine.png")
+        page.wait_for_function("document.querySelectorAll('#slider img')[0]?.naturalWidth == 420")  # 60 pixels, enlarged 7 times
+        page.locator("#damage input").click()
+        page.get_by_role("option", name="none", exact=True).click()
+        page.wait_for_function("document.querySelector('#figures').innerText.includes('need the undamaged picture')")
+
+        page.get_by_label("Clear").or_(page.get_by_label("Remove this file")).first.click()
+        page.locator("#file input[type=file]").set_input_files(tmp_path / "no.png")
+        page.wait_for_selector("text=Expected a picture")
+        assert hosts == {address.removeprefix("http://")}
+        assert not failures
+        context.close()
+
+        for path in ("/", "/config", "/gradio_api/info", "/gradio_api/file=/etc/passwd"):
+            assert httpx2.get(address + path).status_code == 401
+        for path in ("/etc/passwd", str(tmp_path / "mine.png")):  # with the token, too, files of the machine are none of a visitor's business
+            assert httpx2.get(f"{address}/gradio_api/file={path}", auth=("me", secret)).status_code in (403, 404)
