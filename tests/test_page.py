@@ -122,5 +122,8 @@ def test_the_whole_path_of_a_person(browser: Any, size: tuple[int, int], tmp_pat
 
         for path in ("/", "/config", "/gradio_api/info", "/gradio_api/file=/etc/passwd"):
             assert httpx2.get(address + path).status_code == 401
-        for path in ("/etc/passwd", str(tmp_path / "mine.png")):  # with the token, too, files of the machine are none of a visitor's business
+        for path in (
+            "/etc/passwd",
+            str(tmp_path / "mine.png"),
+        ):  # with the token, too, files of the machine are none of a visitor's business
             assert httpx2.get(f"{address}/gradio_api/file={path}", auth=("me", secret)).status_code in (403, 404)
