@@ -35,7 +35,7 @@ def convolve(images: Tensor, kernels: Tensor, border: Border = "reflect") -> Ten
     import torch
     from torch.nn.functional import conv2d
 
-    if _suits_opencv(images):
+    if suits_opencv(images):
         return _convolve_planes(images, kernels, border)
     num, channels, height, width = images.shape
     side = kernels.shape[-1]
@@ -54,12 +54,12 @@ def convolve(images: Tensor, kernels: Tensor, border: Border = "reflect") -> Ten
 
 
 def convolve_separable(images: Tensor, kernels: Tensor) -> Tensor:
-    """Correlates the columns and then the rows of each image (B, C, H, W) with its kernel (B, K), K odd, symmetric; edge pixels are repeated."""
+    """Correlates the columns and then the rows of each image (B, C, H, W) with its symmetric kernel (B, K), K odd; edges are repeated."""
     import torch
     from torch.nn.functional import conv2d
 
     num, channels, height, _ = images.shape
-    if _suits_opencv(images):
+    if suits_opencv(images):
         import cv2
 
         result = torch.empty_like(images, memory_format=torch.contiguous_format)
@@ -109,7 +109,7 @@ def _convolve_planes(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
 
 
 def _correlate(plane: Any, part: Any, top: int, left: int, outside: int, target: Any = None) -> Any:
-    """Correlates a plane (H, W) with a part of a kernel, whose first value stands `top` rows and `left` columns after the kernel's centre."""
+    """Correlates a plane (H, W) with a part of a kernel, whose first value stands `top` rows and `left` columns from its centre."""
     import cv2
 
     (height, width), (rows, columns) = plane.shape, part.shape
@@ -117,7 +117,7 @@ def _correlate(plane: Any, part: Any, top: int, left: int, outside: int, target:
         return cv2.filter2D(plane, -1, part, dst=target, anchor=(-left, -top), borderType=outside)
     # OpenCV takes parts only that hold the kernel's centre: instead of the part move the plane.
     reach = max(abs(top), abs(left)) + max(rows, columns)
-    wide = cv2.copyMakeBorder(plane, *[reach] * 4, outside)[reach + top :, reach + left :]
+    wide = cv2.copyMakeBorder(plane, reach, reach, reach, reach, outside)[reach + top :, reach + left :]
     filtered = cv2.filter2D(wide[: height + rows - 1, : width + columns - 1], -1, part, anchor=(0, 0))[:height, :width]
     if target is not None:
         target[:] = filtered
@@ -134,7 +134,7 @@ def _parts(kernel: Any) -> list[tuple[Any, int, int]]:
     import numpy as np
 
     centre = kernel.shape[0] // 2
-    if np.count_nonzero(kernel) >= DENSE:
+    if not 0 < np.count_nonzero(kernel) < DENSE:
         return [(kernel, -centre, -centre)]
     parts, boxes = [], [(0, 0, *kernel.shape)]
     while boxes:
@@ -162,7 +162,8 @@ def _parts(kernel: Any) -> list[tuple[Any, int, int]]:
     return parts
 
 
-def _suits_opencv(images: Tensor) -> bool:
+def suits_opencv(images: Tensor) -> bool:
+    """Whether OpenCV, or scipy, takes less time for these images than torch."""
     return images.device.type == "cpu" and images.shape[2] * images.shape[3] >= MANY_PIXELS
 
 
