@@ -20,12 +20,16 @@ def jpeg(images: Tensor, quality: Tensor, _generator: Generator) -> Tensor:
     import numpy as np
     import torch
 
-    pixels = images.detach().mul(255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).flip(3).numpy()  # flip: OpenCV expects BGR
-    decoded = np.empty_like(pixels)
-    for index, setting in enumerate(quality.round().int().tolist()):
-        _, encoded = cv2.imencode(".jpg", np.ascontiguousarray(pixels[index]), [cv2.IMWRITE_JPEG_QUALITY, setting])
-        decoded[index] = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return torch.from_numpy(decoded).flip(3).permute(0, 3, 1, 2).contiguous().to(images).div_(255)
+    values = images.detach().mul(255).round_().cpu().contiguous().numpy()
+    pixels = np.empty(values.shape, np.uint8)
+    picture = np.empty((*values.shape[2:], 3), np.uint8)
+    for image, planes, setting in zip(values, pixels, quality.round().int().tolist(), strict=True):
+        cv2.convertScaleAbs(image.reshape(1, -1), dst=planes.reshape(1, -1))  # takes a tenth of torch's time
+        reversed_planes = tuple(planes[::-1])  # OpenCV expects BGR
+        cv2.merge(reversed_planes, dst=picture)
+        _, encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, setting])
+        cv2.split(cv2.imdecode(encoded, cv2.IMREAD_COLOR), reversed_planes)
+    return torch.from_numpy(pixels).to(images).div_(255)
 
 
 BLOCK = 8

@@ -1,20 +1,33 @@
-"""Convolution of every image with a kernel of its own."""
+"""Convolution of every image with a kernel of its own: of large images on the CPU by OpenCV, of others by torch."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
+    Border = Literal["replicate", "reflect"]
+
 LARGE = 19
-"""Side in pixels from which on a kernel is applied by the Fourier transform, which then takes less time than the direct sum."""
+"""Side in pixels from which on torch applies a kernel by the Fourier transform, which then takes less time than the direct sum."""
 
 SMOOTH = (16, 18, 20, 24, 27, 30, 32, 36, 40, 45, 48, 54, 60, 64, 72, 80, 90, 96, 108, 120, 128)
 """Lengths, up to a power of two, of which the Fourier transform is fast."""
 
+MANY_PIXELS = 64 * 64
+"""Pixels of an image from which on OpenCV takes less time, a call for each plane included: a third at 224 x 224."""
 
-def convolve(images: Tensor, kernels: Tensor, border: Literal["replicate", "reflect"] = "reflect") -> Tensor:
+DIRECT = 129
+"""The most values of a kernel that OpenCV sums directly, where zeros cost nothing; larger ones it applies by the Fourier transform."""
+
+DENSE = 150
+"""Values other than 0 from which on the Fourier transform takes less time than direct sums over parts of the kernel."""
+
+
+def convolve(images: Tensor, kernels: Tensor, border: Border = "reflect") -> Tensor:
     """Correlates each image (B, C, H, W) with its kernel (B, K, K), K odd, in the images' dtype.
 
     border: what lies outside the image: its edge pixels, or its mirror image without the edge repeated, as OpenCV's default has it.
@@ -22,6 +35,8 @@ def convolve(images: Tensor, kernels: Tensor, border: Literal["replicate", "refl
     import torch
     from torch.nn.functional import conv2d
 
+    if suits_opencv(images):
+        return _convolve_planes(images, kernels, border)
     num, channels, height, width = images.shape
     side = kernels.shape[-1]
     if num == 0:
@@ -38,7 +53,31 @@ def convolve(images: Tensor, kernels: Tensor, border: Literal["replicate", "refl
     return result.contiguous()
 
 
-def pad(images: Tensor, radius: int, border: Literal["replicate", "reflect"]) -> Tensor:
+def convolve_separable(images: Tensor, kernels: Tensor) -> Tensor:
+    """Correlates the columns and then the rows of each image (B, C, H, W) with its symmetric kernel (B, K), K odd; edges are repeated."""
+    import torch
+    from torch.nn.functional import conv2d
+
+    num, channels, height, _ = images.shape
+    if suits_opencv(images):
+        import cv2
+
+        result = torch.empty_like(images, memory_format=torch.contiguous_format)
+        for index, source, target in _planes(images, result):
+            margin = int((kernels[index] != 0).byte().argmax())  # zeros that another image's greater radius needs
+            kernel = kernels[index, margin : kernels.shape[1] - margin].numpy()
+            for plane, place in zip(source, target, strict=True):
+                cv2.sepFilter2D(plane, -1, kernel, kernel, dst=place, borderType=cv2.BORDER_REPLICATE)
+        return result
+    radius = kernels.shape[1] // 2
+    weight = kernels.repeat_interleave(channels, dim=0)
+    planes = pad(images, radius, "replicate").reshape(1, num * channels, height + 2 * radius, -1)
+    planes = conv2d(planes, weight[:, None, :, None], groups=num * channels)
+    planes = conv2d(planes, weight[:, None, None, :], groups=num * channels)
+    return planes.reshape(images.shape)
+
+
+def pad(images: Tensor, radius: int, border: Border) -> Tensor:
     """Images (B, C, H, W) with `radius` more pixels on every side, of any radius and size."""
     import torch
     from torch.nn import functional
@@ -51,6 +90,81 @@ def pad(images: Tensor, radius: int, border: Literal["replicate", "reflect"]) ->
         at = torch.arange(-radius, length + radius, device=images.device).remainder(period)
         images = images.index_select(dim, torch.minimum(at, period - at))
     return images
+
+
+def _convolve_planes(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
+    """`convolve` by OpenCV, one plane after the other, the sum over parts of the kernel."""
+    import cv2
+    import torch
+
+    outside = cv2.BORDER_REPLICATE if border == "replicate" else cv2.BORDER_REFLECT_101
+    result = torch.empty_like(images, memory_format=torch.contiguous_format)
+    for index, source, target in _planes(images, result):
+        first, *others = _parts(kernels[index].numpy())
+        for plane, place in zip(source, target, strict=True):
+            _correlate(plane, *first, outside, place)
+            for part in others:
+                place += _correlate(plane, *part, outside)
+    return result
+
+
+def _correlate(plane: Any, part: Any, top: int, left: int, outside: int, target: Any = None) -> Any:
+    """Correlates a plane (H, W) with a part of a kernel, whose first value stands `top` rows and `left` columns from its centre."""
+    import cv2
+
+    (height, width), (rows, columns) = plane.shape, part.shape
+    if -rows < top <= 0 and -columns < left <= 0:
+        return cv2.filter2D(plane, -1, part, dst=target, anchor=(-left, -top), borderType=outside)
+    # OpenCV takes parts only that hold the kernel's centre: instead of the part move the plane.
+    reach = max(abs(top), abs(left)) + max(rows, columns)
+    wide = cv2.copyMakeBorder(plane, reach, reach, reach, reach, outside)[reach + top :, reach + left :]
+    filtered = cv2.filter2D(wide[: height + rows - 1, : width + columns - 1], -1, part, anchor=(0, 0))[:height, :width]
+    if target is not None:
+        target[:] = filtered
+    return filtered
+
+
+def _planes(images: Tensor, result: Tensor) -> Iterator[tuple[int, Any, Any]]:
+    """Of each image its index, its planes (C, H, W) as an array, and those of the result, which share their memory."""
+    return zip(range(len(images)), images.detach().contiguous().numpy(), result.numpy(), strict=True)
+
+
+def _parts(kernel: Any) -> list[tuple[Any, int, int]]:
+    """Rectangles that hold all of a kernel's values other than 0: their values, and their first row and column, counted from the centre."""
+    import numpy as np
+
+    centre = kernel.shape[0] // 2
+    if not 0 < np.count_nonzero(kernel) < DENSE:
+        return [(kernel, -centre, -centre)]
+    parts, boxes = [], [(0, 0, *kernel.shape)]
+    while boxes:
+        top, left, bottom, right = boxes.pop()
+        rows, columns = (np.flatnonzero(kernel[top:bottom, left:right].any(axis=axis)) for axis in (1, 0))
+        if not len(rows):
+            continue
+        top, left, bottom, right = (int(edge) for edge in (top + rows[0], left + columns[0], top + rows[-1] + 1, left + columns[-1] + 1))
+        height, width = bottom - top, right - left
+        first = min(top, centre), min(left, centre)
+        size = max(bottom, centre + 1) - first[0], max(right, centre + 1) - first[1]
+        if size[0] * size[1] <= DIRECT:  # with the centre in it
+            values = np.zeros(size, kernel.dtype)
+            values[top - first[0] :, left - first[1] :][:height, :width] = kernel[top:bottom, left:right]
+            parts.append((values, first[0] - centre, first[1] - centre))
+        elif height * width > DIRECT:
+            middle = (top + bottom) // 2 if height > width else (left + right) // 2
+            boxes += (
+                [(top, left, middle, right), (middle, left, bottom, right)]
+                if height > width
+                else [(top, left, bottom, middle), (top, middle, bottom, right)]
+            )
+        else:
+            parts.append((np.ascontiguousarray(kernel[top:bottom, left:right]), top - centre, left - centre))
+    return parts
+
+
+def suits_opencv(images: Tensor) -> bool:
+    """Whether OpenCV, or scipy, takes less time for these images than torch."""
+    return images.device.type == "cpu" and images.shape[2] * images.shape[3] >= MANY_PIXELS
 
 
 def _smooth(length: int) -> int:

@@ -28,7 +28,7 @@ class Degradation:
     and a severe strength in that order, for grids, sliders and tests; source: the paper, table or program that the strengths are taken
     from; mask: for a degradation that destroys pixels, a function with the same arguments that returns their mask, (B, 1, H, W) bool; a
     `Pipeline` calls it instead of `function`, so that the mask is recorded; fill: a function of images and a generator that returns the
-    new content of those pixels, (B, 3, H, W); default `FILL`; kind: the row under whose name the damage is recorded, default this one.
+    new content of those pixels, broadcast to (B, 3, H, W); default `FILL`; kind: the row under whose name damage is recorded, default this.
     """
 
     function: DegradationFunction

@@ -33,20 +33,19 @@ def over_exposure(images: Tensor, stops: Tensor, _generator: Generator) -> Tenso
 
 def brightness(images: Tensor, amount: Tensor, _generator: Generator) -> Tensor:
     """Adds `amount` (B,), on the [0, 1] scale, to the value of hue, saturation and value."""
-    import torch
-
     value = images.amax(dim=1, keepdim=True)
     brighter = (value + amount.to(images.dtype).view(-1, 1, 1, 1)).clamp_(0, 1)
     # Hue and saturation stay if all three channels are multiplied by the same; black has none and becomes grey.
-    return torch.where(value > 0, images * (brighter / value.clamp(min=1e-6)), brighter).clamp_(0, 1)
+    result = images * (brighter / value.clamp(min=1e-6))
+    return result.add_(brighter.mul_(value.eq_(0))).clamp_(max=1)
 
 
 def contrast(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
     """Multiplies each channel's distance from its mean over the image; factor: (B,) from 0 to 1."""
-    import torch
-
+    factor = factor.to(images.dtype).view(-1, 1, 1, 1)
     mean = images.mean(dim=(2, 3), keepdim=True)
-    return torch.lerp(mean, images, factor.to(images.dtype).view(-1, 1, 1, 1)).clamp_(0, 1)
+    # Not `lerp`, which takes five times as long as a product and a sum where its weights are broadcast.
+    return (images * factor).add_(mean * (1 - factor)).clamp_(0, 1)
 
 
 def _factor(images: Tensor, stops: Tensor) -> Tensor:

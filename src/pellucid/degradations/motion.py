@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from pellucid.degradations.convolution import convolve
+from pellucid.degradations.convolution import convolve, suits_opencv
 from pellucid.degradations.fields import uniform
+from pellucid.degradations.resampling import magnification, magnified, resample_sparsely
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -72,12 +73,17 @@ def zoom_blur(images: Tensor, last: Tensor, step: Tensor, _generator: Generator)
     zooms = torch.stack((last, step), dim=1).double()
     for greatest, by in set(map(tuple, zooms.tolist())):
         chosen = (zooms == zooms.new_tensor((greatest, by))).all(dim=1)
-        num_steps = int((greatest - 1) / by + 1e-3)
-        part = images[chosen].contiguous(memory_format=torch.channels_last)  # in which torch magnifies twice as fast
-        total = 2 * part
-        for index in range(1, num_steps + 1):
-            total += magnify(part, 1 + index * by)
-        result[chosen] = total / (num_steps + 2)
+        factors = [1 + index * by for index in range(int((greatest - 1) / by + 1e-3) + 1)]
+        if suits_opencv(images) and len(factors) > 1:
+            height, width = images.shape[2:]
+            total = resample_sparsely(images[chosen], magnified, *(((height, factor), (width, factor)) for factor in factors[1:]))
+            total.add_(images[chosen], alpha=2)
+        else:
+            part = images[chosen].contiguous(memory_format=torch.channels_last)  # in which torch magnifies twice as fast
+            total = 2 * part
+            for factor in factors[1:]:
+                total += magnify(part, factor)
+        result[chosen] = total.div_(len(factors) + 1)
     return result.clamp_(0, 1)
 
 
@@ -86,9 +92,6 @@ def magnify(images: Tensor, zoom: float) -> Tensor:
     from torch.nn.functional import interpolate
 
     size = images.shape[2:]
-    crop = [math.ceil(length / zoom) for length in size]
-    top, left = ((length - part) // 2 for length, part in zip(size, crop, strict=True))
-    part = images[:, :, top : top + crop[0], left : left + crop[1]]
-    large = [max(length, int(kept * zoom + 0.5)) for length, kept in zip(size, crop, strict=True)]
-    top, left = ((whole - length) // 2 for length, whole in zip(size, large, strict=True))
-    return interpolate(part, large, mode="bilinear", align_corners=True)[:, :, top : top + size[0], left : left + size[1]]
+    (rows, high, top, above), (columns, wide, left, before) = (magnification(length, zoom) for length in size)
+    large = interpolate(images[:, :, top : top + rows, left : left + columns], (high, wide), mode="bilinear", align_corners=True)
+    return large[:, :, above : above + size[0], before : before + size[1]]

@@ -35,7 +35,9 @@ def impulse_noise(images: Tensor, share: Tensor, generator: Generator) -> Tensor
 
     lots = torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32)
     half = share.to(torch.float32).view(-1, 1, 1, 1) / 2
-    return images.masked_fill(lots < half, 0).masked_fill_(lots > 1 - half, 1)
+    # In numbers, not by masks: `masked_fill` takes ten times as long as a product. Comparisons in place give 0 and 1.
+    ones = (lots > 1 - half).to(images.dtype)
+    return lots.ge_(half).to(images.dtype).mul_(images).maximum(ones)
 
 
 def rician_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:

@@ -22,6 +22,12 @@ def square_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 
     images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, rounded to integers and clamped to the image's shorter side.
     """
+    rows, columns = _square(images, side, generator)
+    return rows & columns
+
+
+def _square(images: Tensor, side: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
+    """The rows (B, 1, H, 1) and the columns (B, 1, 1, W) of `square_mask`, bool."""
     import torch
 
     num, _, height, width = images.shape
@@ -36,12 +42,22 @@ def square_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
         at = torch.arange(length, device=images.device)
         return (at >= start) & (at < start + side)
 
-    return covered(height, places[0]).view(num, 1, height, 1) & covered(width, places[1]).view(num, 1, 1, width)
+    return covered(height, places[0]).view(num, 1, height, 1), covered(width, places[1]).view(num, 1, 1, width)
+
+
+def paste(images: Tensor, mask: Tensor, content: Tensor | float) -> Tensor:
+    """Images (B, 3, H, W) with `content`, a value or images that broadcast to them, where `mask` (B, 1, H, W) is true, or 1."""
+    import torch
+
+    # By products with 0 and 1, which are exact and take a tenth of the time of `where` and of `masked_fill`.
+    inside = mask.to(images.dtype)
+    return torch.addcmul(inside * content, images, 1 - inside)
 
 
 def occlusion(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     """Sets one square of each image to `FILL`; arguments as for `square_mask`."""
-    return images.masked_fill(square_mask(images, side, generator), FILL)
+    rows, columns = _square(images, side, generator)
+    return paste(images, rows * columns.to(images.dtype), FILL)
 
 
 def region_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
@@ -76,38 +92,34 @@ def random_content(images: Tensor, generator: Generator) -> Tensor:
     """The content of lost regions, (B, 3, H, W): one of `CONTENTS` for each image, with equal probability."""
     import torch
 
-    options = torch.stack([fill(images, generator) for fill in CONTENTS.values()])
+    options = [fill(images, generator).expand_as(images) for fill in CONTENTS.values()]
     choice = torch.randint(len(CONTENTS), (len(images),), generator=generator, device=images.device)
-    return options[choice, torch.arange(len(images), device=images.device)]
+    result = torch.empty_like(images)
+    for index, option in enumerate(options):
+        chosen = (choice == index).nonzero().squeeze(1)
+        result[chosen] = option[chosen]
+    return result
 
 
 def lost_region(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     """Fills a region of random shape with random content; arguments as for `region_mask`."""
-    import torch
-
     mask = region_mask(images, side, generator)
-    return torch.where(mask, random_content(images, generator), images)
+    return paste(images, mask, random_content(images, generator))
 
 
 def black(images: Tensor, _generator: Generator) -> Tensor:
     """Zeros."""
-    import torch
-
-    return torch.zeros_like(images)
+    return images.new_zeros(1, 1, 1, 1)
 
 
 def white(images: Tensor, _generator: Generator) -> Tensor:
     """Ones."""
-    import torch
-
-    return torch.ones_like(images)
+    return images.new_ones(1, 1, 1, 1)
 
 
 def grey(images: Tensor, _generator: Generator) -> Tensor:
     """`FILL`."""
-    import torch
-
-    return torch.full_like(images, FILL)
+    return images.new_full((1, 1, 1, 1), FILL)
 
 
 def colour(images: Tensor, generator: Generator) -> Tensor:
@@ -115,7 +127,7 @@ def colour(images: Tensor, generator: Generator) -> Tensor:
     import torch
 
     drawn = torch.rand((len(images), 3, 1, 1), generator=generator, device=images.device, dtype=torch.float32)
-    return drawn.to(images.dtype).expand_as(images)
+    return drawn.to(images.dtype)
 
 
 def noise(images: Tensor, generator: Generator) -> Tensor:
@@ -138,16 +150,14 @@ CONTENTS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "noise": noise,
     "picture": other_picture,
 }
-"""Contents of a lost region, by name."""
+"""Contents of a lost region by name, functions whose results broadcast to (B, 3, H, W)."""
 
 
 def square_of(content: str) -> Callable[[Tensor, Tensor, Generator], Tensor]:
     """`occlusion` with content other than grey."""
 
     def occlude(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
-        import torch
-
-        mask = square_mask(images, side, generator)
-        return torch.where(mask, CONTENTS[content](images, generator), images)
+        rows, columns = _square(images, side, generator)
+        return paste(images, rows * columns.to(images.dtype), CONTENTS[content](images, generator))
 
     return occlude

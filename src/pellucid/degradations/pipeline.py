@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.degradation import Degradation
-from pellucid.degradations.occlusion import FILL
+from pellucid.degradations.occlusion import FILL, paste
 from pellucid.degradations.table import DEGRADATIONS
 from pellucid.errors import UserError
 
@@ -79,9 +79,7 @@ class Step:
         if row.mask is None:
             return row.function(images, strength, generator), torch.zeros_like(images[:, :1], dtype=torch.bool)
         mask = row.mask(images, strength, generator)
-        if row.fill is None:
-            return images.masked_fill(mask, FILL), mask
-        return torch.where(mask, row.fill(images, generator), images), mask
+        return paste(images, mask, FILL if row.fill is None else row.fill(images, generator)), mask
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pellucid.degradations.resampling import bicubic, blocks, resample
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
+
+    from pellucid.degradations.resampling import Weights
 
 
 def low_resolution(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
@@ -16,17 +20,9 @@ def low_resolution(images: Tensor, factor: Tensor, _generator: Generator) -> Ten
     when downsampling, each followed by a clip to [0, 1]: equivalent to Pillow's `BICUBIC` on floats.
     """
     import torch
-    from torch.nn.functional import interpolate
 
-    size = images.shape[-2:]
-    small_sizes = torch.stack([(length / factor).round().clamp(min=1) for length in size], dim=1).long()
-    result = torch.empty_like(images)
-    for small_size in set(map(tuple, small_sizes.tolist())):
-        chosen = (small_sizes == small_sizes.new_tensor(small_size)).all(dim=1)
-        small = interpolate(images[chosen], small_size, mode="bicubic", antialias=True).clamp(0, 1)
-        # antialias=True here too: it has no smoothing effect when upsampling, but without it torch uses a = -0.75.
-        result[chosen] = interpolate(small, size, mode="bicubic", antialias=True).clamp(0, 1)
-    return result
+    small = torch.stack([(length / factor).round().clamp(min=1) for length in images.shape[2:]], dim=1).long()
+    return _shrunk(images, bicubic, small)
 
 
 def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
@@ -37,26 +33,17 @@ def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
     """
     import torch
 
-    result = torch.empty_like(images)
     small = torch.stack([(length * factor.double() + 1e-6).floor().clamp(min=1) for length in images.shape[2:]], dim=1).long()
-    for size in set(map(tuple, small.tolist())):
-        chosen = (small == small.new_tensor(size)).all(dim=1)
-        rows, columns = (_blocks(length, number, images) for length, number in zip(images.shape[2:], size, strict=True))
-        means = (_average(rows, size[0], images) @ images[chosen]) @ _average(columns, size[1], images).T
-        result[chosen] = means.index_select(2, rows).index_select(3, columns)
-    return result
+    return _shrunk(images, blocks, small)
 
 
-def _blocks(length: int, number: int, like: Tensor) -> Tensor:
-    """For each of `length` pixels which of `number` blocks it lies in."""
+def _shrunk(images: Tensor, weights: Weights, small: Tensor) -> Tensor:
+    """Each image resampled to its small size (B, 2), clipped to [0, 1], and the same back."""
     import torch
 
-    return ((torch.arange(length, device=like.device) + 0.5) * (number / length)).floor().long().clamp(max=number - 1)
-
-
-def _average(blocks: Tensor, number: int, like: Tensor) -> Tensor:
-    """The matrix (number, length) that takes the mean over the pixels of each block."""
-    from torch.nn.functional import one_hot
-
-    members = one_hot(blocks, number).T.to(like.dtype)
-    return members / members.sum(dim=1, keepdim=True)
+    result = torch.empty_like(images)
+    for rows, columns in set(map(tuple, small.tolist())):
+        chosen = (small == small.new_tensor((rows, columns))).all(dim=1).nonzero().squeeze(1)
+        part = resample(images[chosen], weights, (rows, columns)).clamp_(0, 1)
+        result[chosen] = resample(part, weights, (images.shape[2], images.shape[3])).clamp_(0, 1)
+    return result

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import smooth_noise, uniform
+from pellucid.degradations.occlusion import paste
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -50,10 +51,8 @@ def scratch_colour(images: Tensor, generator: Generator) -> Tensor:
 
 def scratches(images: Tensor, number: Tensor, generator: Generator) -> Tensor:
     """Images with scratches; arguments as for `scratch_mask`."""
-    import torch
-
     mask = scratch_mask(images, number, generator)
-    return torch.where(mask, scratch_colour(images, generator), images)
+    return paste(images, mask, scratch_colour(images, generator))
 
 
 def tear_mask(images: Tensor, width: Tensor, generator: Generator) -> Tensor:
@@ -84,10 +83,8 @@ def paper(images: Tensor, generator: Generator) -> Tensor:
 
 def tears(images: Tensor, width: Tensor, generator: Generator) -> Tensor:
     """Images with a tear; arguments as for `tear_mask`."""
-    import torch
-
     mask = tear_mask(images, width, generator)
-    return torch.where(mask, paper(images, generator), images)
+    return paste(images, mask, paper(images, generator))
 
 
 def stains(images: Tensor, side: Tensor, generator: Generator) -> Tensor:

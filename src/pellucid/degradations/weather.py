@@ -49,7 +49,7 @@ def rain(images: Tensor, cover: Tensor, generator: Generator) -> Tensor:
     length = (min(images.shape[2:]) * (1 + stretch) / 12).clamp(min=1).to(images.dtype)
     cover = cover.to(images.dtype).view(-1, 1, 1, 1)
     density = cover / length.view(-1, 1, 1, 1)
-    fallen = torch.where(drops < density, 0.4 + 0.6 * drops / density.clamp(min=1e-12), 0)
+    fallen = (0.6 * drops).div_(density.clamp(min=1e-12)).add_(0.4).mul_(drops.lt_(density))
     streaks = (line_blur(fallen, length - 1, math.pi / 2 + 0.5 * (slant - 0.5)) * length.view(-1, 1, 1, 1)).clamp_(0, 1)
     veiled = torch.lerp(images, images.new_tensor(0.6), 0.5 * cover)
     return torch.lerp(veiled, images.new_tensor(0.95), 0.6 * streaks).clamp_(0, 1)

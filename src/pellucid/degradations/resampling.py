@@ -1,0 +1,129 @@
+"""Resampling: every row and every column of the result is a weighted sum of a few of the image's.
+
+The weights stand in matrices, nearly empty: large images on the CPU are multiplied by them as sparse matrices, others as dense ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from pellucid.degradations.convolution import MANY_PIXELS
+
+if TYPE_CHECKING:
+    from torch import Tensor, device, dtype
+
+    Weights = Callable[..., Any]
+
+
+def resample(images: Tensor, weights: Weights, size: tuple[int, int]) -> Tensor:
+    """Images (B, C, H, W) at another size, whose rows are `weights(H, rows)` of theirs, and likewise the columns."""
+    (height, width), (rows, columns) = images.shape[2:], size
+    if images.device.type == "cpu" and max(height * width, rows * columns) >= MANY_PIXELS:
+        return resample_sparsely(images, weights, ((height, rows), (width, columns)))
+    down, across = (_dense(weights, *lengths, images.dtype, images.device) for lengths in ((height, rows), (width, columns)))
+    return down @ images @ across.T
+
+
+def resample_sparsely(images: Tensor, weights: Weights, *sizes: tuple[tuple[float, ...], tuple[float, ...]]) -> Tensor:
+    """The sum of several resamplings of images (B, C, H, W) on the CPU; sizes: arguments of `weights` for rows and for columns."""
+    import numpy as np
+    import torch
+
+    source = images.detach().contiguous().numpy()
+    channels, kind = source.shape[1], source.dtype.char
+    matrices = [tuple(_sparse(weights, lengths, channels, kind) for lengths in size) for size in sizes]
+    rows, columns = (matrix.shape[0] // channels for matrix in matrices[0])
+    result = np.empty((len(source), channels, rows, columns), source.dtype)
+    for image, target in zip(source, result, strict=True):
+        total: Any = None
+        for down, across in matrices:  # one after the other, so that all stays in the cache
+            part = across @ _turned((down @ image.reshape(-1, image.shape[2])).reshape(channels, rows, -1)).reshape(-1, rows)
+            total = part if total is None else np.add(total, part, out=total)
+        _turned(total.reshape(channels, columns, rows), target)
+    return torch.from_numpy(result)
+
+
+def _turned(planes: Any, target: Any = None) -> Any:
+    """Planes (C, H, W), each transposed: (C, W, H)."""
+    import cv2
+    import numpy as np
+
+    target = np.empty((len(planes), planes.shape[2], planes.shape[1]), planes.dtype) if target is None else target
+    for plane, place in zip(planes, target, strict=True):
+        cv2.transpose(plane, dst=place)
+    return target
+
+
+def bicubic(length: int, number: int) -> Any:
+    """Bicubic interpolation (Keys 1981, a = -0.5), antialiased where it shrinks, as Pillow's `BICUBIC`: (number, length), sparse."""
+    import numpy as np
+
+    shrinks = max(1.0, length / number)
+    centres = (np.arange(number) + 0.5) * (length / number)
+    first = np.maximum((centres - 2 * shrinks + 0.5).astype(int), 0)
+    last = np.minimum((centres + 2 * shrinks + 0.5).astype(int), length)
+    at = first[:, None] + np.arange((last - first).max())
+    distance = np.abs((at - centres[:, None] + 0.5) / shrinks)
+    near, far = (1.5 * distance - 2.5) * distance**2 + 1, ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    values = np.where(distance < 1, near, np.where(distance < 2, far, 0)) * (at < last[:, None])
+    return _matrix(at, values / values.sum(axis=1, keepdims=True), length)
+
+
+def blocks(length: int, number: int) -> Any:
+    """Blocks of whole pixels: their means where it shrinks, Pillow's `BOX`, repeated where it enlarges: (number, length), sparse."""
+    import numpy as np
+
+    many, few = max(length, number), min(length, number)
+    places = (np.arange(many, dtype=np.float32) + 0.5) * np.float32(few / many)  # float32 decides where a pixel's centre is on an edge
+    block = np.minimum(places, few - 1).astype(int)[:, None]
+    if number == many:
+        return _matrix(block, np.ones(block.shape), length)
+    return _matrix(block, 1 / np.bincount(block[:, 0])[block], few).T.tocsr()
+
+
+def magnified(length: int, zoom: float) -> Any:
+    """Linear interpolation as `magnify` has it: (length, length), sparse."""
+    import numpy as np
+
+    kept, large, before, cut = magnification(length, zoom)
+    at = (np.arange(length) + cut) * ((kept - 1) / max(1, large - 1))
+    left = np.minimum(at.astype(int), kept - 1)
+    share = at - left
+    return _matrix(before + np.stack((left, np.minimum(left + 1, kept - 1)), axis=1), np.stack((1 - share, share), axis=1), length)
+
+
+def magnification(length: int, zoom: float) -> tuple[int, int, int, int]:
+    """How `scipy.ndimage.zoom` magnifies: pixels kept, their number when magnified, pixels cut before them and before those."""
+    import math
+
+    kept = math.ceil(length / zoom)
+    large = max(length, int(kept * zoom + 0.5))
+    return kept, large, (length - kept) // 2, (large - length) // 2
+
+
+def _matrix(at: Any, values: Any, length: int) -> Any:
+    """The sparse matrix with these values in these columns of each row."""
+    import numpy as np
+    from scipy.sparse import csr_array
+
+    rows = np.broadcast_to(np.arange(len(at))[:, None], at.shape)
+    used = values != 0
+    return csr_array((values[used], (rows[used], at[used])), shape=(len(at), length))
+
+
+@lru_cache(maxsize=512)
+def _sparse(weights: Weights, lengths: tuple[float, ...], channels: int, kind: str) -> Any:
+    """A sparse matrix that applies weights to each of the channels, which stand one below the other."""
+    from scipy.sparse import identity, kron
+
+    return kron(identity(channels), weights(*lengths), format="csr").astype(kind)
+
+
+@lru_cache(maxsize=128)
+def _dense(weights: Weights, length: int, number: int, kind: dtype, place: device) -> Tensor:
+    """A dense matrix of that dtype and on that device."""
+    import torch
+
+    return torch.from_numpy(weights(length, number).toarray()).to(place, kind)
