@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disa
 
 from pellucid.serving.settings import SEVERAL
 
-disable_created_metrics()  # a second line for each figure, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each figure, which nobody reads
 
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 PICTURES = (1, 2, 4, 8, 16, 32, 64)
