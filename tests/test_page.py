@@ -88,6 +88,7 @@ def test_the_whole_path_of_a_person(browser: Any, size: tuple[int, int], tmp_pat
         cells = page.locator("#figures td").all_inner_texts()
         assert float(cells[2]) > float(cells[0]) + 2  # dB
         assert "gaussian noise" in page.locator("#report").inner_text()
+        page.locator("#mask img").scroll_into_view_if_needed()  # it loads when it is looked at
         page.wait_for_function("[...document.querySelectorAll('#slider img, #mask img')].filter(i => i.naturalWidth > 0).length >= 3")
         page.screenshot(path=tmp_path / "page.png", full_page=True)
         if "PELLUCID_SCREENSHOTS" in os.environ:
