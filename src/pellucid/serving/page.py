@@ -7,6 +7,7 @@ stops; pictures reach the network as those of the API do, within the same limits
 import asyncio
 import os
 import secrets
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -157,6 +158,10 @@ def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folde
     """The values of the page's outputs."""
     restored = picture.pixels if prediction.restored is None else prediction.restored
     figures = None if damage == work.NONE or prediction.restored is None else work.measure(clean.pixels, picture.pixels, restored)
+    for old in folder.glob("*/restored.png"):  # Gradio deletes what it has written itself
+        with suppress(OSError):
+            if old.stat().st_mtime < time.time() - KEPT:
+                old.unlink()
     target = folder / secrets.token_hex(16) / "restored.png"
     target.parent.mkdir()
     target.write_bytes(encode_png(replace(picture, pixels=restored)))
