@@ -35,7 +35,10 @@ class Outputs(NamedTuple):
 
     def finite(self) -> NDArray[np.bool_]:
         """(B,): all numbers for a picture are finite."""
-        return np.logical_and.reduce([np.isfinite(each).reshape(len(each), -1).all(1) for each in self if each is not None])
+        whole: NDArray[np.bool_] = np.logical_and.reduce(
+            [np.isfinite(each).reshape(len(each), -1).all(1) for each in self if each is not None]
+        )
+        return whole
 
 
 @runtime_checkable
@@ -46,9 +49,20 @@ class Backend(Protocol):
     memory; multiple: tiles of a large picture begin at multiples of it. Raises `MemoryError` where the memory is not enough.
     """
 
-    stated: str
-    max_pixels: int
-    multiple: int
+    @property
+    def stated(self) -> str:
+        """What computes, in words."""
+        ...
+
+    @property
+    def max_pixels(self) -> int:
+        """Pixels of a call."""
+        ...
+
+    @property
+    def multiple(self) -> int:
+        """Where tiles begin."""
+        ...
 
     def __call__(self, images: Floats) -> Outputs:
         """Compute the outputs for a batch."""
@@ -75,7 +89,10 @@ class MirroredBackend:
             mask=None if other.mask is None else other.mask[..., ::-1],
         )
         return Outputs(
-            *(None if first is None or second is None else (first + second) / 2 for first, second in zip(one, turned, strict=True))
+            *(
+                None if first is None or second is None else np.float32(0.5) * (first + second)
+                for first, second in zip(one, turned, strict=True)
+            )
         )
 
     def reach(self) -> int | None:

@@ -64,7 +64,9 @@ class ExportedMetadata:
                     "with this version."
                 )
             known = {field.name for field in fields(cls)}
-            values = {name: tuple(value) if name in ("classes", "damages") else value for name, value in found.items() if name in known}
+            values: dict[str, Any] = {
+                name: tuple(value) if name in ("classes", "damages") else value for name, value in found.items() if name in known
+            }
             return cls(**values)
         except (TypeError, ValueError) as error:
             if isinstance(error, UserError):
