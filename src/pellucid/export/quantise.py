@@ -32,8 +32,11 @@ MAX_POINTS, MAX_DB = 0.3, 0.2
 """What int8 may cost: points of accuracy, dB of PSNR."""
 
 NARROW = 4
-"""Convolutions that read or write at most so many maps stay float32: the image itself, the residual, the mask. They cost little time, and
-their rounding would be seen."""
+"""Convolutions that read or write at most so many maps stay float32: the image itself, the residual, the mask. They take little time."""
+
+LAST = 3
+"""So do the last ones on the way to the restored image. On 128 training images with damage `everyday`, int8 without this costs the bundled
+model 0.32 dB, with the last two kept 0.26 dB, with the last three 0.015 dB, with the last four 0.011 dB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ def quantise(graph: Path, target: Path, train: Dataset, track: Track, multiple: 
                 per_channel=True,
                 activation_type=tool.QuantType.QUInt8,
                 weight_type=tool.QuantType.QInt8,
-                nodes_to_exclude=_narrow(onnx.load(prepared)),
+                nodes_to_exclude=_kept(onnx.load(prepared)),
                 calibrate_method=tool.CalibrationMethod.Percentile,
                 extra_options={"CalibStridedMinMax": 1},
             )
@@ -133,7 +136,25 @@ def as_model(backend: Backend) -> Callable[[Tensor], Output]:
     return lambda images: Output(*(None if each is None else torch.from_numpy(each) for each in backend(images.numpy())))
 
 
-def _narrow(model: Any) -> list[str]:
+def _kept(model: Any) -> list[str]:
+    """The convolutions that stay float32: see `LAST` and `NARROW`."""
     weights = {weight.name: tuple(weight.dims) for weight in model.graph.initializer}
     shapes = {node.name: weights.get(node.input[1], ()) for node in model.graph.node if node.op_type == "Conv"}
-    return [name for name, shape in shapes.items() if not shape or min(shape[:2]) <= NARROW]
+    narrow = {name for name, shape in shapes.items() if not shape or min(shape[:2]) <= NARROW}
+    return sorted(narrow | _last(model, LAST))
+
+
+def _last(model: Any, most: int) -> set[str]:
+    """The convolutions from which at most so many, themselves included, lead to the restored image."""
+    producers = {output: node for node in model.graph.node for output in node.output}
+    waiting, least = [("restored", 0)], dict[str, int]()
+    while waiting:
+        value, depth = waiting.pop()
+        if value not in producers or least.get(value, most + 1) <= depth:
+            continue
+        least[value] = depth
+        node = producers[value]
+        after = depth + (node.op_type == "Conv")
+        if after <= most:
+            waiting += [(each, after) for each in node.input]
+    return {producers[value].name for value, depth in least.items() if producers[value].op_type == "Conv" and depth < most}

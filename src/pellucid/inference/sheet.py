@@ -91,7 +91,7 @@ def draw(cells: Sequence[Cell], heading: str) -> NDArray[np.uint8]:
     return np.asarray(page)
 
 
-def shorten(text: str, width: float, face: ImageFont.FreeTypeFont) -> str:
+def shorten(text: str, width: float, face: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
     """`text` without its middle if it is wider than `width` pixels; file names differ at their ends."""
     text = short = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
     kept = len(text)
@@ -102,9 +102,11 @@ def shorten(text: str, width: float, face: ImageFont.FreeTypeFont) -> str:
 
 
 @cache
-def font(weight: str, size: int) -> ImageFont.FreeTypeFont:
-    """DejaVu Sans out of matplotlib: unlike Pillow's own, it has more than the Latin letters."""
-    import matplotlib  # for its files alone, and only once there is a sheet to draw
-
+def font(weight: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """DejaVu Sans out of matplotlib: unlike Pillow's own, it has more than the Latin letters. Pillow's where there is no matplotlib."""
+    try:
+        import matplotlib  # for its files alone, and only once there is a sheet to draw
+    except ModuleNotFoundError:
+        return ImageFont.load_default(size)
     name = f"DejaVuSans-{weight}.ttf" if weight else "DejaVuSans.ttf"
     return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
