@@ -110,6 +110,18 @@ class TestGate:
         assert fit_gate(columns([0.0, 1.0], CEILING, 40.0), columns([-1.0, -1.0], 20.0, 30.0)) is None
         assert fit_gate(columns([0.0, 1.0], CEILING, CEILING), columns([9.0, 9.0], 20.0, 30.0)) is None
 
+    def test_it_is_fitted_to_a_network_that_knows_what_is_damaged(self) -> None:
+        class Knows(nn.Module):
+            def forward(self, images: Tensor) -> Output:
+                noisy = images.diff(dim=3).abs().mean(dim=(1, 2, 3)) > 0.05  # drawn shapes are flat
+                return Output(restored=images.mean(dim=1, keepdim=True).expand_as(images), presence=noisy.float()[:, None])
+
+        splits = Splits(shapes(300).train, shapes(300).train)
+        calibration = calibrate(Knows().eval(), splits, lambda images, random: SUITES["reference"](images, random))
+        assert calibration.gate is not None
+        assert "gate on 300 given images" in calibration.fitted
+        assert calibration.temperature == 1
+
     def test_a_change_counts_by_the_block_that_is_changed_most(self) -> None:
         images = torch.full((2, 3, 5 * BLOCK + 3, 4 * BLOCK), 0.5)
         restored = images.clone()
