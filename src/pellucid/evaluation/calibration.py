@@ -58,7 +58,7 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
     indices = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).round().astype(np.int64))
     measured = list(_measured(network, dataset, indices, degrade, torch.device(device)))
     temperature, gate, fitted = 1.0, None, []
-    images = f"{len(indices):,} {dataset.split.replace("train", "training")} images"
+    images = f"{len(indices):,} {dataset.split.replace('train', 'training')} images"
     labels = torch.tensor(dataset.labels[indices])
     several = [each.logits for each in measured if each.logits is not None]
     if splits.validation is not None and several:
