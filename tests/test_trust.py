@@ -87,6 +87,8 @@ class TestTemperature:
         assert "100 validation images" in held_out.fitted
         few = calibrate(network, Splits(train, whole, validation.subset(slice(20))), SUITES["reference"])
         assert few.temperature == 1
+        assert "validation" not in few.fitted
+        assert calibrate(network, Splits(train.subset(slice(20)), whole), SUITES["reference"]).gate is None
 
 
 def columns(presence: Sequence[float], before: float, after: float) -> Columns:
@@ -292,7 +294,7 @@ def test_predict_says_all_of_it(tmp_path: Path, model: Path) -> None:
     assert pictures.read(out / line["uncertainty"]).shape == picture.shape
     np.testing.assert_array_equal(pictures.read(out / line["restored"]), picture)
     assert "not sure (" in told[0]
-    assert "left as it is" in told[0]
+    assert "found undamaged and left" in told[0]
     assert "1 found undamaged and left, 1 without a sure class" in str(summary)
     with pytest.raises(UserError, match="Expected to go on with the model of"):
         predict_files([tmp_path / "in"], out, model, "cpu", resume=True)

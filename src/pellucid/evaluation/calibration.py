@@ -25,8 +25,8 @@ from pellucid.seeding import generator
 MOST_IMAGES = 1000
 """Images that are measured, at equal distances in their data set."""
 
-LEAST_LABELS = 50
-"""Labelled held-out images below which no temperature is fitted."""
+LEAST_IMAGES = 50
+"""Images below which nothing is fitted; for the temperature only those with a label count."""
 
 CEILING = 45.0
 """PSNR in dB up to which it counts for the gate that an image comes back unchanged: beyond it nobody sees a difference."""
@@ -52,22 +52,24 @@ class Calibration:
 def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degrade, device: torch.device | str = "cpu") -> Calibration:
     """Fit temperature and gate of a network in evaluation mode, under the damage that it was trained on.
 
-    The temperature needs validation images with labels, else it stays 1. The gate is fitted on these, or else on training images.
+    The temperature needs validation images with labels, `LEAST_IMAGES` at least, else it stays 1. The gate is fitted on these, or else on
+    training images.
     """
-    dataset = splits.train if splits.validation is None else splits.validation
+    held_out = splits.validation is not None and len(splits.validation) >= LEAST_IMAGES
+    dataset = splits.validation if held_out and splits.validation is not None else splits.train
     indices = np.unique(np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).round().astype(np.int64))
     measured = list(_measured(network, dataset, indices, degrade, torch.device(device)))
     temperature, gate, fitted = 1.0, None, []
     images = f"{len(indices):,} {dataset.split.replace('train', 'training')} images"
     labels = torch.tensor(dataset.labels[indices])
     several = [each.logits for each in measured if each.logits is not None]
-    if splits.validation is not None and several:
+    if held_out and several:
         logits = torch.cat(several).cpu()
         known = (labels != UNLABELLED) & logits.isfinite().all(dim=1)
-        if int(known.sum()) >= LEAST_LABELS:
+        if int(known.sum()) >= LEAST_IMAGES:
             temperature = fit_temperature(logits[known], labels[known])
             fitted.append("temperature")
-    if measured[0].clean:
+    if measured[0].clean and len(indices) >= LEAST_IMAGES:
         gate = fit_gate(_joined([each.clean for each in measured]), _joined([each.damaged for each in measured]))
         fitted += ["gate"] if gate is not None else []
     return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "")
