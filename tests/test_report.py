@@ -232,7 +232,7 @@ def test_other_sizes_and_pictures_without_labels(tmp_path: Path) -> None:
 def test_a_second_report_takes_the_place_of_the_first(tmp_path: Path) -> None:
     report(tmp_path)
     report(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["report.html", "report.md"]
 
 
 def test_pieces() -> None:

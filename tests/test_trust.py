@@ -87,6 +87,8 @@ class TestTemperature:
         assert "100 validation images" in held_out.fitted
         few = calibrate(network, Splits(train, whole, validation.subset(slice(20))), SUITES["reference"])
         assert few.temperature == 1
+        assert "validation" not in few.fitted
+        assert calibrate(network, Splits(train.subset(slice(20)), whole), SUITES["reference"]).gate is None
 
 
 def columns(presence: Sequence[float], before: float, after: float) -> Columns:
@@ -109,6 +111,18 @@ class TestGate:
     def test_without_a_gain_there_is_none(self) -> None:
         assert fit_gate(columns([0.0, 1.0], CEILING, 40.0), columns([-1.0, -1.0], 20.0, 30.0)) is None
         assert fit_gate(columns([0.0, 1.0], CEILING, CEILING), columns([9.0, 9.0], 20.0, 30.0)) is None
+
+    def test_it_is_fitted_to_a_network_that_knows_what_is_damaged(self) -> None:
+        class Knows(nn.Module):
+            def forward(self, images: Tensor) -> Output:
+                noisy = images.diff(dim=3).abs().mean(dim=(1, 2, 3)) > 0.05  # drawn shapes are flat
+                return Output(restored=images.mean(dim=1, keepdim=True).expand_as(images), presence=noisy.float()[:, None])
+
+        splits = Splits(shapes(300).train, shapes(300).train)
+        calibration = calibrate(Knows().eval(), splits, lambda images, random: SUITES["reference"](images, random))
+        assert calibration.gate is not None
+        assert "gate on 300 given images" in calibration.fitted
+        assert calibration.temperature == 1
 
     def test_a_change_counts_by_the_block_that_is_changed_most(self) -> None:
         images = torch.full((2, 3, 5 * BLOCK + 3, 4 * BLOCK), 0.5)
@@ -280,7 +294,7 @@ def test_predict_says_all_of_it(tmp_path: Path, model: Path) -> None:
     assert pictures.read(out / line["uncertainty"]).shape == picture.shape
     np.testing.assert_array_equal(pictures.read(out / line["restored"]), picture)
     assert "not sure (" in told[0]
-    assert "left as it is" in told[0]
+    assert "found undamaged and left" in told[0]
     assert "1 found undamaged and left, 1 without a sure class" in str(summary)
     with pytest.raises(UserError, match="Expected to go on with the model of"):
         predict_files([tmp_path / "in"], out, model, "cpu", resume=True)

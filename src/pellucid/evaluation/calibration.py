@@ -25,8 +25,8 @@ from pellucid.seeding import generator
 MOST_IMAGES = 1000
 """Images that are measured, at equal distances in their data set."""
 
-LEAST_LABELS = 50
-"""Labelled held-out images below which no temperature is fitted."""
+LEAST_IMAGES = 50
+"""Images below which nothing is fitted; for the temperature only those with a label count."""
 
 CEILING = 45.0
 """PSNR in dB up to which it counts for the gate that an image comes back unchanged: beyond it nobody sees a difference."""
@@ -52,22 +52,25 @@ class Calibration:
 def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degrade, device: torch.device | str = "cpu") -> Calibration:
     """Fit temperature and gate of a network in evaluation mode, under the damage that it was trained on.
 
-    The temperature needs validation images with labels, else it stays 1. The gate is fitted on these, or else on training images.
+    The temperature needs validation images with labels, `LEAST_IMAGES` at least, else it stays 1. The gate is fitted on these, or else on
+    training images.
     """
-    dataset = splits.train if splits.validation is None else splits.validation
+    held_out = splits.validation is not None and len(splits.validation) >= LEAST_IMAGES
+    dataset = splits.validation if held_out and splits.validation is not None else splits.train
     indices = np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).round().astype(np.int64)
-    outputs = list(_outputs(network, dataset, indices, degrade, torch.device(device)))
+    measured = list(_measured(network, dataset, indices, degrade, torch.device(device)))
     temperature, gate, fitted = 1.0, None, []
-    images = f"{len(indices):,} {dataset.split} images"
+    images = f"{len(indices):,} {dataset.split.replace('train', 'training')} images"
     labels = torch.tensor(dataset.labels[indices])
-    if splits.validation is not None and outputs[0].damaged.logits is not None:
-        logits = torch.cat([each.damaged.logits for each in outputs if each.damaged.logits is not None])
+    several = [each.logits for each in measured if each.logits is not None]
+    if held_out and several:
+        logits = torch.cat(several).cpu()
         known = (labels != UNLABELLED) & logits.isfinite().all(dim=1)
-        if int(known.sum()) >= LEAST_LABELS:
+        if int(known.sum()) >= LEAST_IMAGES:
             temperature = fit_temperature(logits[known], labels[known])
             fitted.append("temperature")
-    if outputs[0].damaged.restored is not None:
-        gate = fit_gate(*(_columns([column for each in outputs for column in [each.columns[place]]]) for place in (0, 1)))
+    if measured[0].clean and len(indices) >= LEAST_IMAGES:
+        gate = fit_gate(_joined([each.clean for each in measured]), _joined([each.damaged for each in measured]))
         fitted += ["gate"] if gate is not None else []
     return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "")
 
@@ -108,14 +111,15 @@ def _passed(name: str, threshold: float, columns: Columns) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """damaged: the output for damaged images; columns: of the clean and of the damaged ones."""
+    """logits: for damaged images (B, num_classes); clean, damaged: columns, empty for a network that does not restore."""
 
-    damaged: Output
-    columns: tuple[Columns, Columns]
+    logits: Tensor | None
+    clean: Columns
+    damaged: Columns
 
 
 @torch.inference_mode()
-def _outputs(
+def _measured(
     network: Callable[[Tensor], Output], dataset: Dataset, indices: np.ndarray, degrade: Degrade, device: torch.device
 ) -> Iterator[_Measured]:
     height, width = dataset.size
@@ -128,7 +132,7 @@ def _outputs(
         clean, degraded = clean.to(device), degraded.to(device)
         outputs = [_forward(network, images) for images in (clean, degraded)]
         columns = [_measure(output, images, clean) for output, images in zip(outputs, (clean, degraded), strict=True)]
-        yield _Measured(outputs[1]._replace(restored=None, mask=None), (columns[0], columns[1]))
+        yield _Measured(outputs[1].logits, *columns)
 
 
 def _forward(network: Callable[[Tensor], Output], images: Tensor) -> Output:
@@ -149,7 +153,7 @@ def _measure(output: Output, images: Tensor, clean: Tensor) -> Columns:
     return columns
 
 
-def _columns(parts: list[Columns]) -> Columns:
+def _joined(parts: list[Columns]) -> Columns:
     """Those of all images with finite values, on the CPU."""
     columns = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     finite = torch.stack([column.isfinite() for column in columns.values()]).all(dim=0)

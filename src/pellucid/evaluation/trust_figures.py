@@ -16,7 +16,10 @@ THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
 """Probabilities to abstain below, for the table."""
 
 NUM_STRENGTHS = 5
-"""Parts of the strengths of a kind of damage that are drawn from a range."""
+"""Most parts of the strengths of a kind of damage that are drawn from a range."""
+
+LEAST_IMAGES = 20
+"""Images of such a part."""
 
 Columns = dict[str, Tensor]
 
@@ -159,7 +162,8 @@ class Trust:
         present = strengths[~strengths.isnan()]
         edges = sorted(set(present.tolist()))
         if len(edges) > 2 * NUM_STRENGTHS:
-            parts = torch.quantile(present.double(), torch.linspace(0, 1, NUM_STRENGTHS + 1, dtype=torch.float64)[1:-1])
+            num_parts = max(1, min(NUM_STRENGTHS, len(present) // LEAST_IMAGES))
+            parts = torch.quantile(present.double(), torch.linspace(0, 1, num_parts + 1, dtype=torch.float64)[1:-1])
             edges = [*sorted(set(parts.float().tolist())), torch.inf]
         rows = []
         for low, high in pairwise([-torch.inf, *edges]):

@@ -87,9 +87,7 @@ def words(line: Line) -> str:
     if "frames" in line:
         parts = [f"{line['frames']:,} frames at {line['fps']:g} a second"]
     else:
-        parts = [*filter(None, (named(line), sheet.damage(line["damage"], line["lost"])))]
-        if line.get("left"):
-            parts.append("left as it is")
+        parts = [*filter(None, (named(line), damage(line)))]
         if line.get("alarm"):
             parts.append(f"ALARM: {line['restored_label']} once restored")
     told = [", ".join(parts)] if parts else []
@@ -106,8 +104,13 @@ def named(line: Line) -> str:
     return f"not sure ({said})" if line.get("abstained") else said
 
 
+def damage(line: Line) -> str:
+    """What was done to the picture, in short; that it was left as it is, if it was."""
+    return "found undamaged and left" if line.get("left") else sheet.damage(line["damage"], line["lost"])
+
+
 def cell(line: Line, out: Path) -> sheet.Cell:
     """The line of a picture on the contact sheet."""
     caption = named(line) + (f", restored: {line['restored_label']}" if line.get("alarm") else "")
     paths = [Path(line["path"])] + ([out / line["restored"]] if line["restored"] else [])
-    return sheet.cell(Path(line["path"]).name, caption, sheet.damage(line["damage"], line["lost"]), [pictures.read(path) for path in paths])
+    return sheet.cell(Path(line["path"]).name, caption, damage(line), [pictures.read(path) for path in paths])

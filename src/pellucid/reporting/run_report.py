@@ -78,7 +78,7 @@ def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evalu
     num_images = evaluation.num_images
     indices = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
     device = next(network.parameters()).device
-    shown = examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device)
+    shown = examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device, temperature=metadata.temperature)
     side = max(dataset.size)
     known = [example.right for example in shown if example.right is not None]
     told = [
@@ -110,7 +110,7 @@ def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, eva
     content: list[Block] = [Text("By the gain in PSNR, over all measured pictures that are damaged.")]
     for heading, chosen in (("Gained most", ordered[: -NUM_EXTREMES - 1 : -1]), ("Gained least, or lost", ordered[:NUM_EXTREMES])):
         levels, indices = zip(*chosen, strict=True)
-        shown = examples(network, metadata.classes, dataset, track, indices, device, levels)
+        shown = examples(network, metadata.classes, dataset, track, indices, device, levels, metadata.temperature)
         content += [Subheading(heading), Picture(gallery(shown))]
     return Section("Restored best and worst", content)
 

@@ -19,6 +19,9 @@ MOST_CLASSES = 30
 
 NUM_CONFUSIONS = 10
 
+FEW = 10
+"""Images below which a bar of the reliability diagram is pale."""
+
 
 def trust_section(trust: Trust) -> Section:
     """Calibration, abstention, gate, uncertainty and alarm; a part that was not measured is left out."""
@@ -29,7 +32,7 @@ def trust_section(trust: Trust) -> Section:
     if confidence := figures.get("confidence"):
         content += _confidence(confidence, figures["abstention"], trust)
     if gate := figures.get("gate"):
-        content += [Subheading("Undamaged pictures"), Text(_gate(gate))]
+        content += [Subheading("Undamaged pictures"), Text(_gate(gate, "gate" in trust.fitted))]
     if uncertainty := figures.get("uncertainty"):
         content += [Subheading("Where the restored picture may be wrong"), Text(_uncertainty(uncertainty))]
     if alarm := figures.get("alarm"):
@@ -100,7 +103,13 @@ def _confidence(confidence: Mapping[str, Any], abstention: Mapping[str, Any], tr
     ]
 
 
-def _gate(gate: Mapping[str, float]) -> str:
+def _gate(gate: Mapping[str, float], fitted: bool) -> str:
+    if not fitted:
+        return (
+            "This model has no gate, since none was fitted that brings undamaged pictures back better and costs damaged ones next to "
+            f"nothing: undamaged ones come back at {gate['clean_psnr']:.2f} dB, of which {CEILING:g} dB count at most."
+        )
+
     def psnr(part: str) -> str:
         without, with_gate = gate[f"{part}_psnr_without_gate"], gate[f"{part}_psnr"]
         return f"{with_gate:.2f} dB with the gate, {without:.2f} dB without"
@@ -142,13 +151,15 @@ def _reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
         axes.plot([0, 1], [0, 1], color=STAND_INS["soft"], linewidth=1, linestyle=(0, (4, 3)))
         for each in bins:
             width = each["to"] - each["from"]
-            axes.bar(each["from"], each["accuracy"] / 100, 0.9 * width, align="edge", color=STAND_INS["naming"], alpha=0.35)
-        axes.plot([b["confidence"] for b in bins], [b["accuracy"] / 100 for b in bins], "o", color=STAND_INS["naming"], markersize=5)
+            alpha = 0.4 if each["num_images"] >= FEW else 0.12
+            axes.bar(each["from"], each["accuracy"] / 100, 0.9 * width, align="edge", color=STAND_INS["naming"], alpha=alpha)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="stated confidence")
         _in_percent(axes)
 
     label = "; ".join(f"stated {b['confidence']:.2f}, right {b['accuracy']:.0f} %, {b['num_images']} images" for b in bins)
-    return _figure("Reliability", "part that is right, by stated confidence; dashed: as stated", draw(plot, label, salt="reliability"))
+    return _figure(
+        "Reliability", f"part that is right; dashed: as stated; pale: fewer than {FEW} images", draw(plot, label, salt="reliability")
+    )
 
 
 def _coverage(abstention: Mapping[str, Any]) -> Markup:
@@ -168,7 +179,7 @@ def _coverage(abstention: Mapping[str, Any]) -> Markup:
 
 def _in_percent(axes: Any) -> None:
     axes.xaxis.set_major_formatter(PercentFormatter(1, 0))
-    axes.yaxis.set_major_formatter(PercentFormatter(1, 0))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
 
 
 def _strength_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
@@ -196,7 +207,11 @@ def _strength_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     ]
     label = f"{kind.replace('_', ' ')}: {'; '.join(told)}"
     num_images = sum(row["num_images"] for row in rows)
-    return _figure(kind.replace("_", " ").capitalize(), f"{num_images:,} images", draw(plot, label, (5.0, 3.4), salt=f"strength {kind}"))
+    return _figure(
+        kind.replace("_", " ").capitalize().replace("Jpeg", "JPEG"),
+        f"{num_images:,} images",
+        draw(plot, label, (5.0, 3.4), salt=f"strength {kind}"),
+    )
 
 
 def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
