@@ -28,7 +28,7 @@ from pellucid.evaluation.trust import measure_trust
 from pellucid.inference import Predictor, predict_files
 from pellucid.inference.maps import ROWS, WHITE, drawn, uncertainty_map
 from pellucid.models import EncoderConfig, ModelConfig, build_model
-from pellucid.models.gate import BLOCK, Gate, change_of, gated, undamaged
+from pellucid.models.gate import BLOCK, Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
 from pellucid.recipe import Recipe, settings
 
@@ -125,24 +125,20 @@ class TestGate:
         assert calibration.temperature == 1
 
     def test_a_change_counts_by_the_block_that_is_changed_most(self) -> None:
-        images = torch.full((2, 3, 5 * BLOCK + 3, 4 * BLOCK), 0.5)
-        restored = images.clone()
+        images = np.full((2, 3, 5 * BLOCK + 3, 4 * BLOCK), 0.5, np.float32)
+        restored = images.copy()
         restored[1, :, -3:, -BLOCK:] += 0.1
         assert change_of(images, restored).tolist() == pytest.approx([0, 0.01], abs=1e-6)
 
-    def test_the_images_come_back_themselves(self) -> None:
-        images = torch.rand(2, 3, 16, 16)
-        output = Output(restored=images + 0.3, presence=torch.tensor([[-2.0, -1.0], [-2.0, 1.0]]))
-        left = gated(Gate(presence=0.0), images, output).restored
-        assert left is not None
-        torch.testing.assert_close(left[0], images[0], rtol=0, atol=0)
-        torch.testing.assert_close(left[1], images[1] + 0.3)
+    def test_the_likeliest_damage_decides(self) -> None:
+        presence, change = np.array([[-2.0, -1.0], [-2.0, 1.0]]), np.full(2, 0.3)
+        assert undamaged(Gate(presence=0.0), presence, change).tolist() == [True, False]
 
     def test_a_damage_head_that_saw_a_smaller_picture_does_not_decide(self) -> None:
-        output, change = Output(presence=torch.tensor([[-9.0]])), torch.tensor([0.5])
-        assert undamaged(Gate(presence=0.0, change=0.1), output, change).tolist() == [True]
-        assert undamaged(Gate(presence=0.0, change=0.1), output, change, own_size=False).tolist() == [False]
-        assert undamaged(None, output, change).tolist() == [False]
+        presence, change = np.array([[-9.0]]), np.array([0.5])
+        assert undamaged(Gate(presence=0.0, change=0.1), presence, change).tolist() == [True]
+        assert undamaged(Gate(presence=0.0, change=0.1), presence, change, own_size=False).tolist() == [False]
+        assert undamaged(None, presence, change).tolist() == [False]
 
     @pytest.mark.parametrize("side", [16, 200])
     def test_predictions(self, side: int) -> None:
@@ -188,18 +184,19 @@ class TestSecondLook:
 
 class TestUncertainty:
     def test_detail_and_change_make_uncertain(self) -> None:
-        images = torch.full((1, 3, 24, 24), 0.5)
-        restored = images.clone()
-        restored[..., 10] = 0.9
-        guess = uncertainty(images, restored)
-        assert guess.shape == (1, 24, 24)
-        assert guess[0, :, 10].min() > 0.03
-        assert guess[0, :, 20].max() == pytest.approx(0, abs=1e-3)
+        picture = np.full((24, 24, 3), 0.5, np.float32)
+        restored = picture.copy()
+        restored[:, 10] = 0.9
+        guess = uncertainty(picture, restored)
+        assert guess.shape == (24, 24)
+        assert guess[:, 10].min() > 0.03
+        assert guess[:, 20].max() == pytest.approx(0, abs=1e-3)
 
     def test_strips_are_seamless(self) -> None:
         random = np.random.default_rng(0)
         picture, restored = random.integers(0, 256, (2, ROWS + 37, 12, 3), dtype=np.uint8)
-        whole = uncertainty(*(torch.tensor(each[None] / 255).permute(0, 3, 1, 2).float() for each in (picture, restored)))[0]
+        before, after = (np.asarray(each / 255, np.float32) for each in (picture, restored))
+        whole = uncertainty(before, after)
         np.testing.assert_allclose(uncertainty_map(picture, restored), whole, atol=1e-6)
         assert drawn(np.array([[0, WHITE / 2, 3]], np.float32))[0, :, 0].tolist() == [0, 128, 255]
 
