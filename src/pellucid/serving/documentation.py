@@ -9,6 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from pellucid.inference.schema import VERSION
 from pellucid.serving.refusal import CODES
 
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"
@@ -16,11 +17,13 @@ _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2
 EXAMPLE: dict[str, Any] = {
     "predictions": [
         {
+            "schema": VERSION,
             "label": "ship",
             "confidence": 0.978241,
             "probabilities": {"airplane": 0.021759, "ship": 0.978241},
             "damage": {"gaussian_noise": {"probability": 0.998, "strength": 0.051, "unit": "sigma on the [0, 1] scale"}},
             "lost": 0.0625,
+            "left": False,
             "restored": _PNG,
             "mask": _PNG,
             "notes": [],
@@ -50,11 +53,13 @@ _PREDICTION = {
     "type": "object",
     "description": "as a line of predictions.jsonl; null for what the model has no head for",
     "properties": {
+        "schema": {"const": VERSION, "description": "the version of this form"},
         "label": {"type": ["string", "null"], "description": "the likeliest class"},
         "confidence": {"type": ["number", "null"], "description": "its probability"},
         "probabilities": {"type": ["object", "null"], "additionalProperties": {"type": "number"}, "description": "by class"},
         "damage": {"type": ["object", "null"], "description": "by kind: probability, strength if it has it, and the unit of the strength"},
         "lost": {"type": ["number", "null"], "description": "the part of the picture whose pixels are lost"},
+        "left": {"type": "boolean", "description": "the picture was found undamaged, and the restored one is the picture itself"},
         "restored": {"type": ["string", "null"], "description": "PNG in base64, with ?restored=true"},
         "mask": {"type": ["string", "null"], "description": "PNG in base64, lost pixels white, with ?mask=true; null where none are lost"},
         "notes": {"type": "array", "items": {"type": "string"}, "description": "what of the file was not kept as it was"},
