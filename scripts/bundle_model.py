@@ -33,6 +33,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished run")
     run = parser.parse_args().run
+    result = provenance(["python", "scripts/bundle_model.py", str(run)], torch.device("cpu"))  # before the files are others
     test = data.load("cifar10").test
     network, metadata = load_model(run, "cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +48,6 @@ def main() -> None:
     metadata = replace(metadata, figures={evaluation.track: evaluation.to_json() for evaluation in evaluations})
     shutil.rmtree(BUNDLED, ignore_errors=True)
     save_model(BUNDLED, network, metadata, torch.float16)
-    result = provenance(["python", "scripts/bundle_model.py", str(run)], torch.device("cpu"))
     result |= {"trained": metadata.trained, "trained_at_commit": metadata.commit, "seeds": [metadata.recipe["training"]["seed"]]}
     result |= {"recipe": metadata.recipe, "tracks": metadata.figures}
     (ROOT / "results" / "bundled.json").write_text(json.dumps(result, indent=1) + "\n")
