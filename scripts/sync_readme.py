@@ -84,6 +84,8 @@ def sync(english: str, chinese: str) -> str:
         lines = [(translated.get(key) or [line]).pop(0) for line, key in pairs]
         return "\n".join([f"```{language}", *lines, "```"])
 
+    if [language for language, _ in FENCE.findall(english)] != [language for language, _ in FENCE.findall(chinese)]:
+        return chinese  # which block is whose is not known
     return FENCE.sub(copy, chinese)
 
 
