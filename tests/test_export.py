@@ -223,6 +223,10 @@ def test_an_exported_model_runs_without_torch(made: dict[str, Path], tmp_path: P
     assert failed.returncode == 2
     assert "Expected torch for the model bundled" in failed.stderr
     assert "Traceback" not in failed.stderr
+    measured = without_torch("evaluate", "bundled")
+    assert measured.returncode == 2
+    assert "Expected the package torch for 'pellucid evaluate', found it not installed" in measured.stderr.splitlines()[-1]
+    assert "Traceback" not in measured.stderr
 
 
 def mistake(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

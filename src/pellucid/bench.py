@@ -4,6 +4,7 @@ Each engine has a process of its own, so that its memory is its own; they take t
 does falls on all of them alike.
 """
 
+import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.bench_worker import TORCH, Worker
 from pellucid.errors import UserError
+from pellucid.inference.backend import num_threads
+from pellucid.inference.exported import named_threads
 from pellucid.inference.source import is_exported
 
 if TYPE_CHECKING:
@@ -84,17 +87,16 @@ class Results:
 
     def to_json(self, arguments: Sequence[str]) -> dict[str, Any]:
         """The figures, and where they come from."""
-        from pellucid.device import choose_device
-        from pellucid.inference.backend import num_threads
-        from pellucid.provenance import provenance
+        from pellucid.provenance import stamp
 
         rows = [
             {"engine": each.name, "size": each.side, "batch_size": each.batch_size, "images_per_second": round(each.rate, 2),
              "ratio": round(self.ratio(each), 3), "memory": each.memory}
             for each in self.figures
         ]  # fmt: skip
-        about = {"model": self.model, "ratio_to": self.first, "engines": self.stated, "loaded": self.loaded, "threads": num_threads()}
-        return provenance(arguments, choose_device("cpu")) | about | {"figures": rows}
+        about = {"model": self.model, "ratio_to": self.first, "engines": self.stated, "loaded": self.loaded}
+        device = f"CPU, {platform.machine()}, {named_threads(num_threads())}"
+        return stamp(arguments, device) | about | {"figures": rows}
 
 
 def measure(

@@ -452,6 +452,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except UserError as error:
         print(f"pellucid: {error}", file=sys.stderr)
         sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("pellucid"):
+            raise
+        print(
+            f"pellucid: Expected the package {error.name} for 'pellucid {arguments[0]}', found it not installed; pip install pellucid with "
+            "all that it needs.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

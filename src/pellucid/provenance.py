@@ -6,24 +6,27 @@ from collections.abc import Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
-from pellucid.device import choose_precision, describe
 
-
-def provenance(arguments: Sequence[str], device: torch.device) -> dict[str, Any]:
+def provenance(arguments: Sequence[str], device: "torch.device") -> dict[str, Any]:
     """What stands beside every figure that is written to a file.
 
     arguments: the command that measured it, word by word; device: what it was measured on.
     """
-    return {
-        "command": shlex.join(arguments),
-        "commit": source_commit(),
-        "device": f"{describe(device)}, {choose_precision(device)}, torch {torch.__version__}",
-        "date": date.today().isoformat(),
-    }
+    import torch
+
+    from pellucid.device import choose_precision, describe
+
+    return stamp(arguments, f"{describe(device)}, {choose_precision(device)}, torch {torch.__version__}")
+
+
+def stamp(arguments: Sequence[str], device: str) -> dict[str, Any]:
+    """The same with the device in words, without torch."""
+    return {"command": shlex.join(arguments), "commit": source_commit(), "device": device, "date": date.today().isoformat()}
 
 
 def source_commit() -> str:
