@@ -163,7 +163,7 @@ def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path
 
 def test_one_of_several_processes_speaks(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     called = []
-    monkeypatch.setattr("pellucid.inference.predict_files", lambda *arguments: called.append(arguments))
+    monkeypatch.setattr("pellucid.inference.predict_files", lambda *arguments, **options: called.append(arguments))
     monkeypatch.setenv("RANK", "1")
     main(["predict", "a.png", "--out", "out"])
     assert called == [([Path("a.png")], Path("out"), "bundled", "auto", False, None, False, False)]
