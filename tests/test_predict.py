@@ -354,7 +354,7 @@ class TestPredictFiles:
                 assert name in line["error"]["message"]
                 continue
             assert set(line) == {
-                *("path", "label", "confidence", "probabilities", "restored", "damage", "lost", "mask", "notes"),
+                *("path", "schema", "label", "confidence", "probabilities", "restored", "damage", "lost", "mask", "notes"),
                 "model",
                 "mirror",
             }
