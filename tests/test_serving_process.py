@@ -31,7 +31,7 @@ CONFIG = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)), damag
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"
     small = predictor()
-    save_model(folder, small.network, ModelMetadata(CONFIG, small.classes, small.damages))
+    save_model(folder, small.backend.network, ModelMetadata(CONFIG, small.classes, small.damages))
     return folder
 
 

@@ -105,6 +105,9 @@ def paths(out: Path) -> list[str]:
     return [Path(json.loads(line)["path"]).name for line in (out / "predictions.jsonl").read_text().splitlines()]
 
 
+FLOAT32 = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
+"""Lets another process compute in float32 on every processor, as `conftest.py` does in this one."""
+
 OTHER = """
 import sys
 from pathlib import Path
@@ -126,7 +129,7 @@ def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path
         port = free.getsockname()[1]
     shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # as torchrun does it
     command = [sys.executable, "-c", OTHER, str(source), str(out), str(model)]
-    other = subprocess.Popen(command, env=os.environ | shared | {"RANK": "1"}, stdout=subprocess.PIPE, text=True)
+    other = subprocess.Popen(command, env=os.environ | shared | FLOAT32 | {"RANK": "1"}, stdout=subprocess.PIPE, text=True)
     for name, value in (shared | {"RANK": "0"}).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="Expected a new or an empty folder"):
@@ -136,7 +139,7 @@ def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path
     said, _ = other.communicate(timeout=120)
     assert other.returncode == 0
     assert "Expected a new or an empty folder" in said
-    assert str(summary) in said
+    assert str(summary).splitlines()[0] in said  # below it stands the reason of the precision, which is another
     assert (summary.num_pictures, summary.num_failed) == (21, 1)
     assert len(told) == 11
     assert paths(out) == [f"{index:03}.png" for index in range(21)]  # each once, in order

@@ -33,7 +33,7 @@ class Worker:
         self._connection.send(question)
         try:
             answer = self._connection.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):
             raise UserError("Expected memory for the batches, found that a process was ended; choose smaller ones.") from None
         if isinstance(answer, Exception):
             raise answer
