@@ -109,31 +109,35 @@ FLOAT32 = {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}
 """Lets another process compute in float32 on every processor, as `conftest.py` does in this one."""
 
 OTHER = """
+import os
 import sys
 from pathlib import Path
 from pellucid.errors import UserError
 from pellucid.inference import predict_files
-source, out, model = map(Path, sys.argv[1:])
+source, out, model = map(Path, sys.argv[1:4])
 try:
     predict_files([source], source, model, "cpu")
 except UserError as error:
     print(error)
+os.environ["MASTER_PORT"] = sys.argv[4]  # a meeting point of its own: that of before may not be gone yet
 print(predict_files([source], out, model, "cpu"))
 """
 
 
 def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, out = folder(tmp_path / "in", 21, bad=(4,)), tmp_path / "out"
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}  # as torchrun does it
-    command = [sys.executable, "-c", OTHER, str(source), str(out), str(model)]
+    with socket.socket() as one, socket.socket() as two:
+        for free in (one, two):
+            free.bind(("127.0.0.1", 0))
+        first, second = (str(free.getsockname()[1]) for free in (one, two))
+    shared = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": first}  # as torchrun does it
+    command = [sys.executable, "-c", OTHER, str(source), str(out), str(model), second]
     other = subprocess.Popen(command, env=os.environ | shared | FLOAT32 | {"RANK": "1"}, stdout=subprocess.PIPE, text=True)
     for name, value in (shared | {"RANK": "0"}).items():
         monkeypatch.setenv(name, value)
     with pytest.raises(UserError, match="Expected a new or an empty folder"):
         predict_files([source], source, model, "cpu")
+    monkeypatch.setenv("MASTER_PORT", second)
     told: list[str] = []
     summary = predict_files([source], out, model, "cpu", tell=told.append)
     said, _ = other.communicate(timeout=120)
