@@ -93,10 +93,11 @@ def costs(comparison: dict[str, Any]) -> None:
             if found:
                 place = both if arm == baseline else macs[arm]
                 axes.plot(place, found["mean"], "o", color=PLAIN if arm == baseline else GOOD)
-                name = f"{arm}, with the other network" if arm == baseline else arm
-                axes.annotate(name, (place, found["mean"]), xytext=(5, 4), textcoords="offset points", fontsize=8)
+                name = "two networks" if arm == baseline else arm
+                side = {"xytext": (-6, 4), "ha": "right"} if place > 0.8 * both else {"xytext": (6, 4)}
+                axes.annotate(name, (place, found["mean"]), textcoords="offset points", fontsize=8, **side)
         axes.margins(0.18)
-        axes.set_xlabel("multiply-accumulates for class and restored image, million")
+        axes.set_xlabel("million multiply-accumulates")
         axes.set_ylabel(label)
         axes.grid(True, alpha=0.3)
     _save(figure, "joint-costs")
