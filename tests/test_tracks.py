@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pellucid.batch import Damage
 from pellucid.degradations import CORRUPTIONS, FILL, SUITES
-from pellucid.evaluation import TRACKS, Level, Track
+from pellucid.evaluation import PAIRS, TRACKS, Level, Track, own_track
 from pellucid.evaluation.tracks import damage, seen
 
 # The first 12 hexadecimal digits of the sha256 of the damaged images and their masks. A change of one of them is a change of the protocol:
@@ -190,3 +190,19 @@ def test_reference_level() -> None:
     assert (record.mask.sum(dim=(1, 2, 3)) == 64).all()
     assert (degraded[mask] == FILL).all()
     assert (degraded[~mask] - 0.3).std().item() == pytest.approx(0.05, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("damage", "paired", "name"),
+    [
+        ("reference", False, "reference"),
+        ("medical", False, "medical"),
+        ("general", False, "everyday"),  # the same kinds in other shares
+        ("none", False, "reference"),
+        ("none", True, PAIRS),
+        ({"steps": []}, False, "reference"),
+        (None, False, "reference"),
+    ],
+)
+def test_a_model_is_measured_under_the_damage_of_its_training(damage: object, paired: bool, name: str) -> None:
+    assert own_track(damage, paired) == name

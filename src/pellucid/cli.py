@@ -17,7 +17,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 
 from pellucid.degradations import SUITES
 from pellucid.errors import UserError
-from pellucid.evaluation import PAIRS, PROTOCOL_SEED, TRACKS
+from pellucid.evaluation import PROTOCOL_SEED, TRACKS, own_track
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
 from pellucid.recipe import RECIPES, Recipe, measured_data, settings
 from pellucid.settings import NAMES
@@ -34,6 +34,7 @@ DEFAULT_RECIPE, INSPECT = "quick", "inspect"
 
 BENCHED = ["torch", "onnx", "openvino", "onnx-int8", "openvino-int8"]
 """What `bench` can compare."""
+
 REPORTED = 1000
 """Images that the report at the end of a training is made on; `pellucid report` measures all."""
 
@@ -82,7 +83,7 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if not first:
         return  # one of several processes speaks for all
-    track = _own_track(metadata, splits.train)
+    track = own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
     if splits.validation is not None:
         _write_report(out, network, metadata, splits.validation, track, REPORTED)
     elif len(splits.test):
@@ -100,8 +101,9 @@ def report(run: Path, track: str | None, data: str | None, source: Path | None, 
 
     network, metadata = load_model(run, device)
     test = measured_data(metadata.recipe, data, source).splits().test
-    _check_classes(test, metadata)
-    _write_report(run, network, metadata, test, track or _own_track(metadata, test), limit)
+    test.require_classes(metadata.classes)
+    own = own_track(metadata.recipe.get("damage"), test.damaged is not None)
+    _write_report(run, network, metadata, test, track or own, limit)
 
 
 def compare(
@@ -169,7 +171,7 @@ def evaluate(
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
     network, metadata = load_model(model, device)
     test = measured_data(metadata.recipe, data, source).splits().test
-    _check_classes(test, metadata)
+    test.require_classes(metadata.classes)
     if mirror:
         network = Mirrored(network)
     evaluation = _measure(network, metadata, test, track, limit)
@@ -288,22 +290,6 @@ def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: 
     _print(results.notes)
     if json is not None:
         _write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
-
-
-def _check_classes(dataset: "Dataset", metadata: "ModelMetadata") -> None:
-    if dataset.classes != metadata.classes:
-        raise UserError(
-            f"Expected images of the classes that the model knows ({', '.join(metadata.classes)}), found those of {dataset.name} "
-            f"({', '.join(dataset.classes)}); choose its own data set by --data."
-        )
-
-
-def _own_track(metadata: "ModelMetadata", dataset: "Dataset") -> str:
-    """The track of the damage that a model was trained on, `reference` where that has none."""
-    damage = metadata.recipe.get("damage")
-    if dataset.damaged is not None:
-        return PAIRS
-    return damage if isinstance(damage, str) and damage in TRACKS else "reference"
 
 
 def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.data.photos import Photos
+from pellucid.errors import UserError
 from pellucid.labels import UNLABELLED
 
 
@@ -52,6 +53,14 @@ class Dataset:
         """Height and width of the images, in pixels."""
         height, width = self.images.shape[1:3]
         return height, width
+
+    def require_classes(self, classes: Sequence[str]) -> None:
+        """Raise `UserError` if these, those that a model knows, are not its classes."""
+        if self.classes != tuple(classes):
+            raise UserError(
+                f"Expected images of the classes that the model knows ({', '.join(classes)}), found those of {self.name} "
+                f"({', '.join(self.classes)}); choose its own data set by --data."
+            )
 
     def read(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> NDArray[np.uint8]:
         """The images at `indices`: (N, H, W, 3) uint8, RGB."""

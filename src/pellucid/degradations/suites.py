@@ -2,32 +2,29 @@
 
 from pellucid.degradations.pipeline import Pipeline, Step
 
+
+def _blind(blur: float, at_most: int) -> Pipeline:
+    """Damage of which nothing is known beforehand; blur: the probability of blur."""
+    return Pipeline(
+        (
+            Step("gaussian_blur", 0.4, 1.5, probability=blur),
+            Step("low_resolution", 1.5, 4, probability=0.4),
+            Step("gaussian_noise", 0.01, 0.1, probability=0.5),
+            Step("jpeg", 20, 80, probability=0.4),
+            Step("lost_region", 4, 16, probability=0.4),
+        ),
+        at_most=at_most,
+    )
+
+
 PIPELINES = {
     "none": Pipeline(),
     # The paper's "Gaussian noise and occluded regions", with the parameters of the protocol.
     "reference": Pipeline((Step("gaussian_noise", 0.05), Step("occlusion", 8))),
     # Blind restoration: at most two of the steps drawn for an image are applied, and about one image in fifteen stays clean.
-    "mixed": Pipeline(
-        (
-            Step("gaussian_blur", 0.4, 1.5, probability=0.4),
-            Step("low_resolution", 1.5, 4, probability=0.4),
-            Step("gaussian_noise", 0.01, 0.1, probability=0.5),
-            Step("jpeg", 20, 80, probability=0.4),
-            Step("lost_region", 4, 16, probability=0.4),
-        ),
-        at_most=2,
-    ),
+    "mixed": _blind(blur=0.4, at_most=2),
     # One kind of damage alone: without noise, blur and low resolution can be undone. About one image in twenty stays clean.
-    "single": Pipeline(
-        (
-            Step("gaussian_blur", 0.4, 1.5, probability=0.5),
-            Step("low_resolution", 1.5, 4, probability=0.4),
-            Step("gaussian_noise", 0.01, 0.1, probability=0.5),
-            Step("jpeg", 20, 80, probability=0.4),
-            Step("lost_region", 4, 16, probability=0.4),
-        ),
-        at_most=1,
-    ),
+    "single": _blind(blur=0.5, at_most=1),
 }
 # By domain, for images of any size: lengths are parts of the shorter side. Steps stand in the order in which the damage happens.
 PIPELINES["medical"] = Pipeline(  # MRI, CT, X-rays

@@ -8,6 +8,6 @@ need no training, to compare with. Only the tracks are imported here, without to
     ['side=4', 'side=8', 'side=12', 'side=16']
 """
 
-from pellucid.evaluation.tracks import PAIRS, PROTOCOL_SEED, TRACKS, Level, Track
+from pellucid.evaluation.tracks import PAIRS, PROTOCOL_SEED, TRACKS, Level, Track, own_track
 
-__all__ = ["PAIRS", "PROTOCOL_SEED", "TRACKS", "Level", "Track"]
+__all__ = ["PAIRS", "PROTOCOL_SEED", "TRACKS", "Level", "Track", "own_track"]

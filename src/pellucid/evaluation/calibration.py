@@ -130,12 +130,13 @@ def _measured(
         given = clean if dataset.damaged is None else from_pixels(dataset.damaged[part])
         degraded, _ = degrade(given, generator("calibration", start))
         clean, degraded = clean.to(device), degraded.to(device)
-        outputs = [_forward(network, images) for images in (clean, degraded)]
+        outputs = [forward(network, images) for images in (clean, degraded)]
         columns = [_measure(output, images, clean) for output, images in zip(outputs, (clean, degraded), strict=True)]
         yield _Measured(outputs[1].logits, *columns)
 
 
-def _forward(network: Callable[[Tensor], Output], images: Tensor) -> Output:
+def forward(network: Callable[[Tensor], Output], images: Tensor) -> Output:
+    """The output in float32, computed in the precision that suits the device."""
     with inference_autocast(images.device):
         return network(images).float()
 

@@ -80,6 +80,23 @@ TRACKS = {
 """The tracks of the protocol by name."""
 
 
+def own_track(damage: object, paired: bool) -> str:
+    """The name of the track that has the damage that a model was trained on, `reference` where none has.
+
+    damage: of its recipe, as `settings` has it; paired: its data set has damaged versions of the images. A suite that is no track itself
+    is measured on one with the same kinds of damage.
+    """
+    if paired:
+        return PAIRS
+    if not isinstance(damage, str) or damage not in SUITES:
+        return "reference"
+    if damage in TRACKS:
+        return damage
+    kinds = set(SUITES[damage].kinds)
+    alike = (name for name, track in TRACKS.items() if kinds and len(track.levels) == 1 and set(track.levels[0].pipeline.kinds) == kinds)
+    return next(alike, "reference")
+
+
 def seen(track: Track, trained: Collection[str]) -> tuple[str, ...]:
     """The groups of a track that a training on these kinds of damage has seen: its very corruption, or the same in other units."""
     return tuple(name for name in track.groups if not {f"{name}_c", *CORRUPTIONS[name].like}.isdisjoint(trained))

@@ -12,8 +12,8 @@ from torch import Tensor
 from pellucid.batch import Batch, Output
 from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
-from pellucid.device import inference_autocast
 from pellucid.errors import UserError
+from pellucid.evaluation.calibration import forward
 from pellucid.evaluation.evaluate import Progress, batches
 from pellucid.evaluation.ranking import rank_correlation, sparsification
 from pellucid.evaluation.tracks import TRACKS, Track
@@ -73,21 +73,16 @@ def measure_trust(
 
 @torch.inference_mode()
 def _columns(network: Callable[[Tensor], Output], metadata: ModelMetadata, batch: Batch, second: bool) -> Columns:
-    output = _forward(network, batch.degraded)
+    output = forward(network, batch.degraded)
     columns = dict(_of_image(output, batch, metadata.gate))
     if output.logits is not None:
         columns |= _of_class(output.logits, batch.labels, metadata.temperature)
     if second and output.logits is not None and output.restored is not None:
         given = torch.where(columns["left"][:, None, None, None] > 0, batch.degraded, output.restored.clamp(0, 1))
-        again = _forward(network, given).logits
+        again = forward(network, given).logits
         if again is not None:
             columns["alarm"] = (again.argmax(dim=1) != output.logits.argmax(dim=1)).float()
     return {name: column.cpu() for name, column in columns.items()}
-
-
-def _forward(network: Callable[[Tensor], Output], images: Tensor) -> Output:
-    with inference_autocast(images.device):
-        return network(images).float()
 
 
 def _of_class(logits: Tensor, labels: Tensor, temperature: float) -> Columns:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.checkpoint import ModelMetadata, load_model
 from pellucid.errors import UserError
-from pellucid.evaluation import PAIRS, TRACKS
+from pellucid.evaluation import TRACKS, own_track
 from pellucid.export.graph import core_of, write_graph
 from pellucid.export.quantise import MAX_DB, MAX_POINTS, Cost, measure_cost, quantise
 from pellucid.export.verify import Difference, verify
@@ -135,15 +135,8 @@ def _check(format: str, out: Path, force: bool) -> None:
 def _images(metadata: ModelMetadata, data: str | None, source: Path | None) -> "tuple[Splits, str]":
     """The images for int8, and the name of the track whose damage they get: the damage that the model was trained on, if it is one."""
     splits = measured_data(metadata.recipe, data, source).splits()
-    if splits.test.classes != metadata.classes:
-        raise UserError(
-            f"Expected images of the classes that the model knows ({', '.join(metadata.classes)}), found those of {splits.test.name} "
-            f"({', '.join(splits.test.classes)}); choose its own data set by --data."
-        )
-    damage = metadata.recipe.get("damage")
-    if splits.train.damaged is not None:
-        return splits, PAIRS
-    return splits, damage if isinstance(damage, str) and damage in TRACKS else "reference"
+    splits.test.require_classes(metadata.classes)
+    return splits, own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
 
 
 def _describe(graph: Path, about: ExportedMetadata) -> None:

@@ -1,6 +1,7 @@
 """Exported models: what is written into them beside the network, and how it is read."""
 
 import json
+from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import ModuleType
@@ -77,7 +78,7 @@ class ExportedMetadata:
             raise UserError(f"Expected whole metadata in {path}, found others ({error}); export the model again.") from error
 
 
-class Exported:
+class Exported(ABC):
     """What backends of exported models share: padding to the multiples that the network takes, cropping, and `Outputs` out of a dict.
 
     Subclasses set `metadata` and `stated`, and define `run`.
@@ -106,9 +107,9 @@ class Exported:
         multiple = self.metadata.size_multiple
         return Outputs(**self.run(pad(images, height + -height % multiple, width + -width % multiple))).crop(height, width)
 
+    @abstractmethod
     def run(self, images: Floats) -> dict[str, Floats]:
         """Images of a size that the network takes -> its outputs by name."""
-        raise NotImplementedError
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
