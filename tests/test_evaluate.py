@@ -18,7 +18,7 @@ from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, Level, Track
 from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
 from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate, measure
-from pellucid.evaluation.tracks import damage
+from pellucid.evaluation.tracks import apply_damage
 from pellucid.metrics import MAX_PSNR, psnr_of
 
 NUM = 11
@@ -164,7 +164,7 @@ def test_the_model_sees_the_tracks_damage(dataset: Dataset) -> None:
     evaluate(look, dataset, track, batch_size=4)
     clean = torch.tensor(dataset.images).permute(0, 3, 1, 2).float() / 255
     assert [len(part) for part in seen] == [4, 4, 3]
-    assert torch.equal(torch.cat(seen), damage(track, track.levels[0], clean, range(NUM))[0])
+    assert torch.equal(torch.cat(seen), apply_damage(track, track.levels[0], clean, range(NUM))[0])
 
 
 def test_read_only_memory_is_read(dataset: Dataset) -> None:

@@ -46,7 +46,7 @@ __all__ = [
     "train",
 ]
 
-# name -> module of the package, and what it is called there
+# public name -> module, name in the module
 _HOMES = {
     "Batch":        ("batch", "Batch"),
     "DEGRADATIONS": ("degradations", "DEGRADATIONS"),
@@ -63,7 +63,7 @@ _HOMES = {
     "load_model":   ("checkpoint", "load_model"),
     "push_to_hub":  ("hub", "push_to_hub"),
     "save_pretrained": ("hub", "save_pretrained"),
-    "train":        ("run", "run"),  # not `run`: importing the module of that name would take its place here
+    "train":        ("run", "run"),  # not `run`: importing the module of that name would overwrite it
 }  # fmt: skip
 
 
@@ -81,5 +81,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, whether they are loaded or not."""
+    """The public names, loaded or not."""
     return __all__

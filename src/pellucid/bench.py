@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pellucid.bench_worker import TORCH, Worker
 from pellucid.errors import UserError
 from pellucid.inference.backend import num_threads
-from pellucid.inference.exported import named_threads
+from pellucid.inference.exported import threads_text
 from pellucid.inference.source import is_exported
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MAX_BATCH_PIXELS = 64 * 256 * 256
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Measurement:
     """Speed and memory of an engine for one batch size and size of images.
 
     rate: images per second; memory: bytes that the process took at most, above those with the model loaded.
@@ -49,11 +49,11 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
+class Benchmark:
     """All figures of a run; stated: what each engine says of its threads and precision; loaded: bytes of each process before any batch."""
 
     model: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Measurement, ...]
     stated: dict[str, str]
     loaded: dict[str, int]
 
@@ -62,7 +62,7 @@ class Results:
         """The engine that the ratios are to: torch, or else the first one."""
         return next(iter(self.stated))
 
-    def ratio(self, figure: Figure) -> float:
+    def ratio(self, figure: Measurement) -> float:
         """How many times as fast as the first engine."""
         return figure.rate / next(each.rate for each in self.figures if _same(each, figure) and each.name == self.first)
 
@@ -95,11 +95,11 @@ class Results:
             for each in self.figures
         ]  # fmt: skip
         about = {"model": self.model, "ratio_to": self.first, "engines": self.stated, "loaded": self.loaded}
-        device = f"CPU, {platform.machine()}, {named_threads(num_threads())}"
+        device = f"CPU, {platform.machine()}, {threads_text(num_threads())}"
         return stamp(arguments, device) | about | {"figures": rows}
 
 
-def measure(
+def run_benchmark(
     model: str,
     formats: Sequence[str] | None = None,
     batch_sizes: Sequence[int] = (1, 64),
@@ -107,7 +107,7 @@ def measure(
     seconds: float = 1.0,
     tell: Callable[[str], None] = lambda _: None,
     paths: dict[str, Path] | None = None,
-) -> Results:
+) -> Benchmark:
     """Measure a model; exported on the way, unless it is an exported one, which is measured alone, or `paths` has it by its format.
 
     Args:
@@ -132,13 +132,13 @@ def measure(
         workers = {name: Worker(name, source) for name, source in sources.items()}
         try:
             loaded = {name: worker.ask("load") for name, worker in workers.items()}
-            figures: list[Figure] = []
+            figures: list[Measurement] = []
             for side, size in grid:
                 tell(f"Measuring batches of {size} images of {side} x {side} pixels.")
                 memory = {name: worker.ask("prepare", size, side, seconds / ROUNDS) for name, worker in workers.items()}
                 turns = [{name: worker.ask("time") for name, worker in workers.items()} for _ in range(ROUNDS)]
-                figures += [Figure(name, size, side, size / min(turn[name] for turn in turns), memory[name]) for name in workers]
-            return Results(
+                figures += [Measurement(name, size, side, size / min(turn[name] for turn in turns), memory[name]) for name in workers]
+            return Benchmark(
                 model, tuple(figures), {name: each[0] for name, each in loaded.items()}, {name: each[1] for name, each in loaded.items()}
             )
         finally:
@@ -146,7 +146,7 @@ def measure(
                 worker.stop()
 
 
-def _same(one: Figure, other: Figure) -> bool:
+def _same(one: Measurement, other: Measurement) -> bool:
     return (one.batch_size, one.side) == (other.batch_size, other.side)
 
 

@@ -10,14 +10,15 @@ from pellucid.errors import UserError
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import Comparison, at_values
 from pellucid.experiments.cost import seconds_per_image
-from pellucid.experiments.matrix import Job, failure, finished, plan, run_jobs
+from pellucid.experiments.matrix import Job, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.results import Result, Results
 from pellucid.experiments.verdict import verdict
 from pellucid.provenance import provenance
 from pellucid.recipe import settings
 from pellucid.reporting.comparison_curve import CURVE, write_curve
 from pellucid.reporting.comparison_examples import contrasts
-from pellucid.reporting.comparison_report import REPORT, write_comparison_report
+from pellucid.reporting.comparison_report import write_comparison_report
+from pellucid.reporting.render import REPORT
 from pellucid.run import initialise
 
 __all__ = ["CURVE", "REPORT", "compare", "compare_at_values", "gather", "summary"]
@@ -92,7 +93,7 @@ def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], de
         runs=_timed(runs, jobs, device),
         logs={arm: {seed: result.course for seed, result in by_seed.items()} for arm, by_seed in runs.items()},
         provenance=provenance(["pellucid", *sys.argv[1:]], choose_device(device)),
-        failures={(job.arm, job.seed): reason for job in jobs if (reason := failure(job))},
+        failures={(job.arm, job.seed): reason for job in jobs if (reason := failure_reason(job))},
     )
 
 

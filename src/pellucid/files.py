@@ -27,7 +27,7 @@ def folder(path: Path) -> Path:
     except OSError as error:
         raise _unwritable(path, error) from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise UserError(f"Expected to write into {path}, found a folder without permission to; choose another place.")
+        raise UserError(f"Expected to write into {path}, found a folder without permission to write; choose another path.")
     return path
 
 
@@ -35,7 +35,7 @@ def folder(path: Path) -> Path:
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold an exclusive lock on the folder `path`. The system releases it when a process dies.
 
-    wait: for another process that holds it; otherwise that is a `UserError`.
+    wait: wait while another process holds it; otherwise that is a `UserError`.
     """
     lock = FileLock(folder(path) / LOCK, blocking=wait)
     try:
@@ -73,5 +73,5 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 def _unwritable(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"Expected to write {path}, found that it can't be done ({error.strerror or error}); choose another place or make room."
+        f"Expected to write {path}, found that it can't be done ({error.strerror or error}); choose another path, or free some disk space."
     )

@@ -112,7 +112,7 @@ def _balanced(balance: str, baseline: str = "joint", **objective: Any) -> Arm:
     return Arm(chain(arms.joint, change("objective", balance=balance, **objective)), (*SINGLE, baseline))
 
 
-BALANCERS: dict[str, Arm] = {
+BALANCING: dict[str, Arm] = {
     "classify": Arm(arms.classify),
     "restore": Arm(arms.restore),
     "joint": Arm(chain(arms.joint, change("objective", balance="fixed")), SINGLE),
@@ -171,7 +171,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
     "low-label": ("Does restoring the images that have no label help to classify?", LOW_LABEL, ("low-label",)),
     "few-images": ("Does learning both help where there are few images?", FEW_IMAGES, ("reference",)),
     "everyday": ("Does it help to know the damage?", EVERYDAY, ("everyday",)),
-    "balancers": ("How should the two tasks be balanced?", BALANCERS, ("reference",)),
+    "balancers": ("How should the two tasks be balanced?", BALANCING, ("reference",)),
     "mechanisms": ("Which mechanism makes one task help the other?", MECHANISMS, ("reference",)),
 }
 """By name: the question, its arms, its tracks."""

@@ -43,7 +43,7 @@ from pellucid.training.log import read_log
 
 RUNS, FAILURE = "runs", "failure.json"
 
-PATIENCE = 0.5
+POLL_SECONDS = 0.5
 """Seconds between two looks at how far the runs are."""
 
 LAST_SAVE = 60.0
@@ -141,7 +141,7 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, con
                 waiting.remove(job)
                 running[pool.submit(_execute, job, device, threads, workers)] = job
                 progress.start(job.arm, job.seed)
-            done, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+            done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 job = running.pop(future)
                 if error := future.exception():
@@ -202,7 +202,7 @@ def _note(job: Job, error: BaseException, pool: ProcessPoolExecutor) -> None:
         path.write_text(json.dumps({"reason": reason, "date": date.today().isoformat()}) + "\n")
 
 
-def failure(job: Job) -> str | None:
+def failure_reason(job: Job) -> str | None:
     """Why a run failed when it was tried last; `None` where it did not."""
     path = job.folder / FAILURE
     return str(json.loads(path.read_text())["reason"]) if path.exists() and not finished(job) else None
@@ -270,4 +270,4 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
 def _course(records: list[dict[str, Any]], points: int = 50) -> list[dict[str, Any]]:
     """About so many records of a training, evenly spaced, and all with gradients in them."""
     every = max(1, len(records) // points)
-    return [record for place, record in enumerate(records, 1) if place % every == 0 or "gradient_cosine" in record]
+    return [record for index, record in enumerate(records, 1) if index % every == 0 or "gradient_cosine" in record]

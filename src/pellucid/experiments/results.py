@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
 
-RESULT, PER_IMAGE = "result.json", "per-image.npz"
+RESULT, PER_IMAGE_FILE = "result.json", "per-image.npz"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Result:
             for track, by_name in self.per_image.items()
             for name, column in by_name.items()
         }
-        with atomic_write(folder / PER_IMAGE) as path, path.open("wb") as file:
+        with atomic_write(folder / PER_IMAGE_FILE) as path, path.open("wb") as file:
             np.savez_compressed(file, **columns)  # type: ignore[arg-type]
         plain = {name: value for name, value in asdict(self).items() if name != "per_image"}
         with atomic_write(folder / RESULT) as path:
@@ -70,7 +70,7 @@ class Result:
         per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
         try:
             plain = json.loads((folder / RESULT).read_text().replace('"hole_', '"mask_'))  # as older versions call it
-            with np.load(folder / PER_IMAGE, allow_pickle=False) as columns:
+            with np.load(folder / PER_IMAGE_FILE, allow_pickle=False) as columns:
                 for key in columns.files:
                     track, name = key.replace("/hole_", "/mask_").split("/")
                     per_image.setdefault(track, {})[name] = columns[key].astype(np.float32)

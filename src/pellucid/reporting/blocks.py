@@ -59,13 +59,13 @@ class Steps:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class Html:
     """HTML that only a page can show: charts, galleries, what is shown on demand."""
 
     content: Markup
 
 
-Block = Text | Subheading | Table | Items | Terms | Steps | Picture
+Block = Text | Subheading | Table | Items | Terms | Steps | Html
 
 
 @dataclass(frozen=True, slots=True)

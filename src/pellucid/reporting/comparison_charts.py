@@ -14,7 +14,7 @@ from pellucid.metrics import FIGURES, TASKS
 from pellucid.reporting.comparison_courses import Course, cosine_course, course, layers
 from pellucid.reporting.comparison_tables import spread
 from pellucid.reporting.curves import CURVES
-from pellucid.reporting.drawing import LINES, STAND_INS, draw
+from pellucid.reporting.drawing import LINE_COLOURS, STAND_INS, draw_svg
 from pellucid.reporting.render import html
 from pellucid.training.gradients import ALL
 
@@ -24,7 +24,7 @@ COLOURS = {"classification": "naming", "restoration": "restoring"}
 COURSES = ("accuracy", "psnr", "classification_loss")
 """What is drawn of the trainings; arms may differ in their loss of restoration, and then it can't be compared."""
 
-ROW, MARGIN = 0.3, 0.62
+ROW_HEIGHT, AXES_HEIGHT = 0.3, 0.62
 """Heights in inches: of one dot with its name, and of the rest of its chart."""
 
 BEYOND = 1.0
@@ -94,7 +94,10 @@ Look = tuple[str, Any]
 
 
 def _looks(names: Sequence[str]) -> dict[str, Look]:
-    return {name: (LINES[place % len(LINES)], DASHES[place // len(LINES) % len(DASHES)]) for place, name in enumerate(names)}
+    return {
+        name: (LINE_COLOURS[index % len(LINE_COLOURS)], DASHES[index // len(LINE_COLOURS) % len(DASHES)])
+        for index, name in enumerate(names)
+    }
 
 
 def _legend(looks: Mapping[str, Look]) -> Markup:
@@ -119,14 +122,14 @@ def _dots(metric: str, what: str, unit: str, rows: Rows, colour: str, zero: bool
         axes = figure.add_subplot()
         axes.grid(False, axis="y")
         axes.grid(True, axis="x")
-        for place, (over_seeds, over_images) in enumerate(rows.values()):
+        for index, (over_seeds, over_images) in enumerate(rows.values()):
             if over_images is not None:
-                axes.plot(over_images, [place + 0.24] * 2, color=soft, linewidth=1.2)
+                axes.plot(over_images, [index + 0.24] * 2, color=soft, linewidth=1.2)
             if over_seeds.interval is not None:
-                axes.plot(over_seeds.interval, [place] * 2, color=paint, linewidth=2.2, solid_capstyle="butt")
+                axes.plot(over_seeds.interval, [index] * 2, color=paint, linewidth=2.2, solid_capstyle="butt")
             axes.plot(
                 over_seeds.values,
-                [place - 0.24] * len(over_seeds.values),
+                [index - 0.24] * len(over_seeds.values),
                 color=paint,
                 marker="o",
                 markersize=3.2,
@@ -134,7 +137,7 @@ def _dots(metric: str, what: str, unit: str, rows: Rows, colour: str, zero: bool
                 alpha=0.55,
             )
             known = over_seeds.interval is not None
-            axes.plot(over_seeds.mean, place, color=paint, marker="o", markersize=6.5, fillstyle="full" if known else "none")
+            axes.plot(over_seeds.mean, index, color=paint, marker="o", markersize=6.5, fillstyle="full" if known else "none")
         if zero:
             axes.axvline(0, color=soft, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(rows)), list(rows))
@@ -143,8 +146,8 @@ def _dots(metric: str, what: str, unit: str, rows: Rows, colour: str, zero: bool
         axes.xaxis.set_major_locator(MaxNLocator(5))
 
     title, spec = f"{FIGURES[metric].heading}, {what}", FIGURES[metric].spec
-    told = "; ".join(f"{name} {spread(over_seeds, spec)}" for name, (over_seeds, _) in rows.items())
-    return _figure(title, unit, draw(plot, f"{title}: {told}", (5.0, MARGIN + ROW * len(rows))))
+    summary = "; ".join(f"{name} {spread(over_seeds, spec)}" for name, (over_seeds, _) in rows.items())
+    return _figure(title, unit, draw_svg(plot, f"{title}: {summary}", (5.0, AXES_HEIGHT + ROW_HEIGHT * len(rows))))
 
 
 def _limits(rows: Collection[tuple[Estimate, Interval | None]], shown: Sequence[float]) -> Interval:
@@ -179,8 +182,8 @@ def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[st
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.margins(x=0.01)
 
-    told = "; ".join(f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, (_, values) in lines.items())
-    return _figure(title, unit, draw(plot, f"{title}: {told}"))
+    summary = "; ".join(f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, (_, values) in lines.items())
+    return _figure(title, unit, draw_svg(plot, f"{title}: {summary}"))
 
 
 def _figure(title: str, unit: str, drawing: Markup) -> Markup:

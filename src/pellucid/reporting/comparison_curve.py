@@ -28,7 +28,7 @@ Point = tuple[str, Estimate]
 
 
 def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Path:
-    """Write the three files of a curve into `out`, in the place of older ones, and return the path of the picture."""
+    """Write the three files of a curve into `out`, replacing older ones, and return the path of the picture."""
     analyses = {value: analyse(results) for value, results in by_value.items()}
     curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS.values()} for arm in _joint_arms(analyses)}
     with atomic_write(out / f"{CURVE}.json") as path:
@@ -96,12 +96,12 @@ def _draw(setting: str, values: Sequence[str], curves: Curves) -> Figure:
     for axes, (task, metric) in zip(figure.subplots(1, len(TASKS)), TASKS.items(), strict=True):
         axes.axhline(0, color="grey", linewidth=1, linestyle=(0, (4, 3)))
         for number, (arm, by_metric) in enumerate(curves.items()):
-            places = [values.index(value) + 0.06 * number for value, _ in by_metric[metric]]
+            positions = [values.index(value) + 0.06 * number for value, _ in by_metric[metric]]
             points = [point for _, point in by_metric[metric]]
-            axes.plot(places, [point.mean for point in points], marker="o", markersize=4, color=f"C{number}", label=arm)
-            for place, point in zip(places, points, strict=True):
+            axes.plot(positions, [point.mean for point in points], marker="o", markersize=4, color=f"C{number}", label=arm)
+            for position, point in zip(positions, points, strict=True):
                 if point.interval is not None:
-                    axes.plot([place] * 2, point.interval, color=f"C{number}", linewidth=1.5)
+                    axes.plot([position] * 2, point.interval, color=f"C{number}", linewidth=1.5)
         axes.set_xticks(range(len(values)), values)
         axes.set_xlabel(setting)
         axes.set_title(f"{task}: difference to {BASELINES[metric]}, {FIGURES[metric].difference}", fontsize=10)

@@ -13,7 +13,7 @@ from pellucid.batch import Output, from_pixels, to_pixels
 from pellucid.checkpoint import load_model
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.tracks import damage
+from pellucid.evaluation.tracks import apply_damage
 from pellucid.experiments.analysis import differences_of_images
 from pellucid.experiments.matrix import Job
 from pellucid.experiments.results import Results
@@ -22,10 +22,10 @@ from pellucid.reporting.gallery import view
 from pellucid.reporting.render import html
 from pellucid.run_folder import MODEL
 
-QUESTIONS = (("restore", "psnr"), ("classify", "correct"))
+CONTRASTED = (("restore", "psnr"), ("classify", "correct"))
 """Whom the joint arm is compared with, and in what."""
 
-PER_QUESTION = 4
+NUM_PER_BASELINE = 4
 """Images that are shown of each comparison, one half where the joint arm is ahead."""
 
 
@@ -47,21 +47,21 @@ def contrast_gallery(shown: Sequence[Contrast]) -> Markup:
         )
         for contrast in shown
     )
-    told = "These are the measured pictures on which two arms differ most, so they show how arms differ and not how often."
-    return html('<p>{told}</p><ul class="rows">{rows}</ul>', told=told, rows=Markup().join(rows))
+    text = "These are the measured pictures on which two arms differ most, so they show how arms differ and not how often."
+    return html('<p>{text}</p><ul class="rows">{rows}</ul>', text=text, rows=Markup().join(rows))
 
 
 def contrasts(results: Results, jobs: Sequence[Job], joint: str = "joint") -> list[Contrast]:
     """Rows of pictures for the report, by the models of the first seed; none where their weights are gone."""
     track = results.tracks[0]
     rows = []
-    for baseline, column in QUESTIONS:
+    for baseline, column in CONTRASTED:
         seeds = [seed for seed in results.planned[1] if all(seed in results.runs.get(arm, {}) for arm in (joint, baseline))]
         folders = {job.arm: job.folder for job in jobs if job.arm in (joint, baseline) and seeds and job.seed == seeds[0]}
         if len(folders) == 2 and all((folder / MODEL).exists() for folder in folders.values()):
             networks = {arm: load_model(folder, "cpu")[0] for arm, folder in folders.items()}
             images = next(job.recipe for job in jobs if job.arm == joint).data.splits().measured
-            indices = most_different(results, joint, baseline, track, column, PER_QUESTION)
+            indices = most_different(results, joint, baseline, track, column, NUM_PER_BASELINE)
             rows += [_row(networks, images, track, index) for index in indices]
     return rows
 
@@ -86,17 +86,17 @@ def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: 
     """One image, clean, damaged, and as the networks answer."""
     level = TRACKS[track].levels[0]
     clean = from_pixels(images.read([index]))
-    degraded, _ = damage(TRACKS[track], level, clean, [index])
+    degraded, _ = apply_damage(TRACKS[track], level, clean, [index])
     shown = [("clean", to_pixels(clean)[0]), (f"damaged, {psnr_of(degraded, clean).item():.1f} dB", to_pixels(degraded)[0])]
     for arm, network in networks.items():
         output: Output = network(degraded)
-        said = []
+        parts = []
         if output.logits is not None:
             confidence, label = output.logits.softmax(1).max(1)
-            said.append(f"{images.classes[int(label)]} {confidence.item():.0%}")
+            parts.append(f"{images.classes[int(label)]} {confidence.item():.0%}")
         if output.restored is not None:
-            said.append(f"{psnr_of(output.restored, clean).item():.1f} dB")
-        shown.append((f"{arm}: {', '.join(said)}", to_pixels(degraded if output.restored is None else output.restored)[0]))
+            parts.append(f"{psnr_of(output.restored, clean).item():.1f} dB")
+        shown.append((f"{arm}: {', '.join(parts)}", to_pixels(degraded if output.restored is None else output.restored)[0]))
     return Contrast(
         f"{images.split} image {index:,}, {images.classes[images.labels[index]] if images.labels[index] >= 0 else 'no label'}", shown
     )

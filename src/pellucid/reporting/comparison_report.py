@@ -11,23 +11,23 @@ from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import Estimate
 from pellucid.experiments.verdict import verdict, verdicts
 from pellucid.files import atomic_write
-from pellucid.reporting.blocks import Block, Items, Picture, Report, Section, Subheading, Terms, Text
+from pellucid.reporting.blocks import Block, Html, Items, Report, Section, Subheading, Terms, Text
 from pellucid.reporting.comparison_charts import course_charts, difference_charts, figure_charts, gradient_charts
 from pellucid.reporting.comparison_examples import Contrast, contrast_gallery
 from pellucid.reporting.comparison_tables import changes, cost_table, differences_table, figures_table, gradients_table, level_tables
 from pellucid.reporting.facts import all_settings
-from pellucid.reporting.render import html, markdown, page
+from pellucid.reporting.render import html, write_report_files
 
-COMPARISON, MARKDOWN, REPORT = "comparison.json", "report.md", "report.html"
+COMPARISON = "comparison.json"
 
-INTERVALS = (
+INTERVALS_NOTE = (
     "The interval over seeds is Student’s t: how the mean would vary if all networks were trained again. Differences are paired by seed. "
     "The interval over images resamples the measured images and keeps the trained networks; it says nothing of other seeds. Each interval "
     "stands for itself: none is widened for the number of comparisons."
 )
-SAME = "Runs of one seed saw the same images, crops and damage."
-NOT_SAME = "Runs of one seed saw the same damage, but not all the same images and crops: some arms draw them otherwise."
-ONE_SEED = "An arm with one seed has no interval: one seed can’t tell how seeds vary."
+SAME_IMAGES_NOTE = "Runs of one seed saw the same images, crops and damage."
+OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same images and crops: some arms draw them otherwise."
+ONE_SEED_NOTE = "An arm with one seed has no interval: one seed can’t tell how seeds vary."
 
 DRAWING = ("data.", "training.batch_size", "training.crop", "training.flip", "training.epochs", "training.small_images")
 """How the settings begin that decide which images a run sees."""
@@ -40,15 +40,9 @@ def write_comparison_report(folder: Path, results: Results, contrasts: Sequence[
     """
     analysis = analyse(results)
     report = comparison_report(analysis, contrasts)
-    contents = {
-        COMPARISON: json.dumps(comparison_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        MARKDOWN: markdown(report),
-        REPORT: page(report),
-    }
-    for name, content in contents.items():
-        with atomic_write(folder / name) as path:
-            path.write_text(content, encoding="utf-8")
-    return folder / REPORT
+    with atomic_write(folder / COMPARISON) as path:
+        path.write_text(json.dumps(comparison_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return write_report_files(report, folder)
 
 
 def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) -> Report:
@@ -58,7 +52,7 @@ def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) ->
     sections = [
         Section("The figures", list(_figures(analysis))),
         Section("The differences", list(_differences(analysis))),
-        Section("Where they differ most", [Picture(contrast_gallery(contrasts))] if contrasts else []),
+        Section("Where they differ most", [Html(contrast_gallery(contrasts))] if contrasts else []),
         Section("What they cost", [cost_table(analysis)] if analysis.costs else []),
         Section("The trainings", list(_trainings(analysis))),
         Section("The arms", [Text("What each arm changes in the recipe that all of them start from:"), Terms(dict(changes(analysis)))]),
@@ -75,39 +69,39 @@ def _figures(analysis: Analysis) -> Iterator[Block]:
         return
     for track in analysis.results.tracks:
         yield figures_table(analysis, track)
-        yield Picture(figure_charts(analysis, track))
+        yield Html(figure_charts(analysis, track))
         yield from level_tables(analysis, track)
     note = "Small dots: seeds; large dots: their mean, hollow where there is one seed; lines: 95 % intervals, which may go beyond the edge."
-    yield Picture(html('<p class="note">{note}</p>', note=note))
+    yield Html(html('<p class="note">{note}</p>', note=note))
 
 
 def _differences(analysis: Analysis) -> Iterator[Block]:
     tables = {track: table for track in analysis.results.tracks if (table := differences_table(analysis, track))}
     for track, table in tables.items():
         yield table
-        yield Picture(difference_charts(analysis, track))
+        yield Html(difference_charts(analysis, track))
     if tables:
         changed = [line for lines in analysis.results.changes.values() for line in lines]
-        same = NOT_SAME if any(line.startswith(DRAWING) for line in changed) else SAME
+        same = OTHER_IMAGES_NOTE if any(line.startswith(DRAWING) for line in changed) else SAME_IMAGES_NOTE
         single = any(len(runs) == 1 for runs in analysis.results.runs.values())
-        yield Picture(html('<p class="note">In the charts the thin line below is the interval over images.</p>'))
+        yield Html(html('<p class="note">In the charts the thin line below is the interval over images.</p>'))
         bold = "Bold: the interval over seeds leaves 0 out."
-        yield Text(" ".join([bold, INTERVALS, same, *([ONE_SEED] if single else [])]), "note")
+        yield Text(" ".join([bold, INTERVALS_NOTE, same, *([ONE_SEED_NOTE] if single else [])]), "note")
 
 
 def _trainings(analysis: Analysis) -> Iterator[Block]:
     if courses := course_charts(analysis):
-        told = (
+        text = (
             "Single batches of damaged training pictures while the networks learn, smoothed, the mean over the seeds. Where the beginning "
             "is steep it runs out of the chart."
         )
-        yield Picture(html("<p>{told}</p>{courses}", told=told, courses=courses))
+        yield Html(html("<p>{text}</p>{courses}", text=text, courses=courses))
     if gradients := gradients_table(analysis):
         yield Subheading("Do the tasks agree?")
         yield Text(
             "The cosine between the tasks’ gradients: above 0 both pull the shared weights the same way, below 0 against each other."
         )
-        yield Picture(gradient_charts(analysis))
+        yield Html(gradient_charts(analysis))
         yield gradients
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pellucid.evaluation.evaluate import BROKEN
+from pellucid.evaluation.evaluate import BROKEN_MARK
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
 from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.statistics import Estimate, Interval, estimate
@@ -24,7 +24,7 @@ def figures_table(analysis: Analysis, track: str) -> Table:
         ["arm", "seeds", *(FIGURES[metric].heading for metric in metrics)],
         [
             [
-                arm + (BROKEN if (arm, track) in analysis.broken else ""),
+                arm + (BROKEN_MARK if (arm, track) in analysis.broken else ""),
                 str(len(analysis.results.runs[arm])),
                 *(spread(figures.get(metric), FIGURES[metric].spec) for metric in metrics),
             ]
@@ -135,9 +135,9 @@ def scaled(number: float) -> str:
 
 def changes(analysis: Analysis) -> Iterator[tuple[str, str]]:
     """Each planned arm, and what it changes in the recipe."""
-    said: Mapping[str, Sequence[str]] = analysis.results.changes
+    changed: Mapping[str, Sequence[str]] = analysis.results.changes
     for arm in analysis.results.planned[0]:
-        yield arm, "; ".join(said.get(arm, [])) or "nothing, the recipe as it is"
+        yield arm, "; ".join(changed.get(arm, [])) or "nothing, the recipe as it is"
 
 
 def _difference(pair: str, metric: str, difference: Difference) -> list[str]:

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from pellucid.reporting.drawing import STAND_INS, draw
+from pellucid.reporting.drawing import STAND_INS, draw_svg
 from pellucid.reporting.render import html
 
 NUM_WINDOWS = 25
@@ -92,7 +92,7 @@ def _chart(name: str, points: Sequence[tuple[int, float]], reached: float | None
         "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n",
         title=curve.title,
         unit=curve.unit,
-        drawing=draw(plot, label, salt=name),
+        drawing=draw_svg(plot, label, salt=name),
     )
 
 

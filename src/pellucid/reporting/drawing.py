@@ -13,10 +13,10 @@ from pellucid.reporting.render import html
 NUM_LINES = 8
 """Colours that the style sheet has for lines which stand for different things; past them they come again, dashed."""
 
-LINES = [f"line-{number}" for number in range(1, NUM_LINES + 1)]
+LINE_COLOURS = [f"line-{number}" for number in range(1, NUM_LINES + 1)]
 
 # While matplotlib draws, these stand for the variables of the style sheet.
-STAND_INS = {name: f"#0101{number:02x}" for number, name in enumerate(["ink", "soft", "line", "naming", "restoring", *LINES], 1)}
+STAND_INS = {name: f"#0101{number:02x}" for number, name in enumerate(["ink", "soft", "line", "naming", "restoring", *LINE_COLOURS], 1)}
 
 RC = {
     "axes.edgecolor": STAND_INS["line"],
@@ -41,7 +41,7 @@ RC = {
 """What matplotlib is told for a chart, and for no one else's."""
 
 
-def draw(plot: Callable[[Figure], None], label: str, size: tuple[float, float] = (5.0, 2.5), salt: str = "") -> Markup:
+def draw_svg(plot: Callable[[Figure], None], label: str, size: tuple[float, float] = (5.0, 2.5), salt: str = "") -> Markup:
     """What `plot` puts into a figure, as SVG in the page's colours and font.
 
     label: what a reader who can't see it is told; size: width and height in inches, of which the page keeps but the ratio; salt: makes the

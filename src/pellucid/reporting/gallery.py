@@ -15,12 +15,12 @@ from torch import Tensor
 
 from pellucid.batch import Output, from_pixels, to_pixels
 from pellucid.data import Dataset
-from pellucid.evaluation.tracks import PAIRS, Level, Track, damage
+from pellucid.evaluation.tracks import PAIRS, Level, Track, apply_damage
 from pellucid.labels import UNLABELLED
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.reporting.render import html
 
-SMALL = 96
+SMALL_SIDE = 96
 """Pictures up to this many pixels a side are enlarged as sharp squares: what the network saw, and no guess of the browser's."""
 
 MAX_SIDE = 256
@@ -52,7 +52,7 @@ _VERDICTS = {True: "right", False: "wrong", None: ""}
 
 
 @torch.inference_mode()
-def examples(
+def collect_examples(
     network: Callable[[Tensor], Output],
     classes: Sequence[str],
     dataset: Dataset,
@@ -68,7 +68,7 @@ def examples(
         level = track.levels[turn % len(track.levels)] if levels is None else levels[turn]
         clean = from_pixels(dataset.read([index]))
         given = clean if track.name != PAIRS or dataset.damaged is None else from_pixels(dataset.damaged[[index]])
-        damaged, _ = damage(track, level, given, [index])
+        damaged, _ = apply_damage(track, level, given, [index])
         output = network(damaged.to(device))
         logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
         label = int(dataset.labels[index])
@@ -116,7 +116,7 @@ def view(picture: NDArray[np.uint8], caption: str, description: str) -> Markup:
     shown = _shrunk(picture)
     return html(
         '<span><img class="{size}" src="{source}" width="{width}" height="{height}" alt="{description}">{caption}</span>',
-        size="small" if max(shown.shape) <= SMALL else "large",
+        size="small" if max(shown.shape) <= SMALL_SIDE else "large",
         source=_source(shown),
         width=shown.shape[1],
         height=shown.shape[0],

@@ -92,7 +92,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(documentation.page(app.openapi()))
+        return HTMLResponse(documentation.render_docs(app.openapi()))
 
 
 def add_errors(app: FastAPI) -> None:

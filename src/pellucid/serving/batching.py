@@ -1,7 +1,7 @@
 """Micro-batches: pictures of requests that wait at the same time go through the network together.
 
 While the network computes, in the one thread that does, further pictures arrive and are the next batch. A lone picture never waits: only
-after a batch of several does the next one wait, for at most `WINDOW`, for those who are about to come back.
+after a batch of several does the next one wait, for at most `WAIT_SECONDS`, for those who are about to come back.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from pellucid.inference import Prediction
 from pellucid.pictures import Pixels
 
-WINDOW = 0.002
+WAIT_SECONDS = 0.002
 """Seconds that a batch waits for more pictures."""
 
 BATCH_PIXELS = 1_000_000
@@ -90,7 +90,7 @@ class Batcher:
             await self._arrived.wait()
         if self._last > 1:
             with suppress(TimeoutError):
-                async with asyncio.timeout(WINDOW):
+                async with asyncio.timeout(WAIT_SECONDS):
                     while len(self._waiting) < self._batch_size and not self._closing:
                         self._arrived.clear()
                         await self._arrived.wait()

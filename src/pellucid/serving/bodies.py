@@ -18,7 +18,7 @@ from pellucid.serving.settings import Limits
 FIELDS = ("image", "images")
 """Fields of a form or of a JSON object that hold pictures."""
 
-LARGE = 262_144
+LARGE_BODY = 262_144
 """Bytes of JSON from which on a thread parses it, so that other requests go on meanwhile."""
 
 
@@ -31,13 +31,13 @@ async def read_contents(request: Request, limits: Limits) -> list[bytes]:
                 contents = await _multipart(request, limits)
             elif kind == "application/json":
                 body = await request.body()
-                contents = _json(body, limits) if len(body) < LARGE else await asyncio.to_thread(_json, body, limits)
+                contents = _json(body, limits) if len(body) < LARGE_BODY else await asyncio.to_thread(_json, body, limits)
             elif kind.startswith("image/") or kind in ("application/octet-stream", "application/dicom"):
                 contents = [await request.body()]
             else:
                 found = kind[:100] or "no Content-Type"
-                told = f"Expected a body of multipart/form-data, application/json or image/..., found {found}; set it."
-                raise Refusal("unsupported_type", told)
+                message = f"Expected a body of multipart/form-data, application/json or image/..., found {found}; set it."
+                raise Refusal("unsupported_type", message)
     except TimeoutError:
         raise Refusal(
             "slow_request", f"Expected the body within {limits.timeout:g} seconds, found it unfinished; send it faster."

@@ -96,10 +96,10 @@ def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     """The error answers of an address, by status."""
     by_status: dict[int | str, dict[str, Any]] = {}
     for code in codes:
-        status, told = CODES[code]
-        known = by_status.setdefault(status, {"description": "", "content": {"application/json": {"schema": _ERROR, "examples": {}}}})
-        known["description"] += f"{'; ' if known['description'] else ''}`{code}`: {told}"
-        known["content"]["application/json"]["examples"][code] = {
+        status, meaning = CODES[code]
+        response = by_status.setdefault(status, {"description": "", "content": {"application/json": {"schema": _ERROR, "examples": {}}}})
+        response["description"] += f"{'; ' if response['description'] else ''}`{code}`: {meaning}"
+        response["content"]["application/json"]["examples"][code] = {
             "value": {"error": {"code": code, "message": "Expected ..., found ...; ..."}}
         }
     return by_status
@@ -118,7 +118,7 @@ ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-def page(document: dict[str, Any]) -> str:
+def render_docs(document: dict[str, Any]) -> str:
     """An OpenAPI document as a page."""
     environment = Environment(loader=PackageLoader("pellucid.serving"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)

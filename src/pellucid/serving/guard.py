@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pellucid.serving.metrics import Metrics
+from pellucid.serving.metrics import ServerMetrics
 from pellucid.serving.refusal import Refusal
 
 PREDICT, HEALTH = "/v1/predict", "/healthz"
@@ -36,7 +36,7 @@ class Guard:
         token: what every request but those for `HEALTH` must carry; `None` for no token.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_bytes: int, token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, max_bytes: int, token: str | None = None) -> None:
         self.app, self.metrics, self.max_bytes = app, metrics, max_bytes
         self.token = None if token is None else token.encode()
 

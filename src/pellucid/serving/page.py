@@ -25,7 +25,7 @@ from pellucid.serving import page_work as work
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.service import Service
 
-KEPT = 3600
+KEEP_SECONDS = 3600
 """Seconds after which files are deleted, at the next look, and seconds between looks."""
 
 AT_ONCE = 8
@@ -93,28 +93,28 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
                     if content is not None:
                         clean = await service.decode_content(content, 0, admission)
                     else:
-                        clean = Picture(work.examples()[int(example or 0)])
+                        clean = Picture(work.example_pictures()[int(example or 0)])
                     picture = await service.run(work.add_damage, clean, damage, strength / 100, int(seed or 0))
                     prediction = await service.predict(picture)
                     return list(await service.run(_shown, clean, picture, prediction, damage, folder))
         except Refusal as refusal:
             raise gr.Error(refusal.message, print_exception=False) from None
         except TimeoutError:
-            told = f"Expected a result within {service.limits.timeout:g} seconds, found none; take a smaller picture, or try again."
-            raise gr.Error(told, print_exception=False) from None
+            message = f"Expected a result within {service.limits.timeout:g} seconds, found none; take a smaller picture, or try again."
+            raise gr.Error(message, print_exception=False) from None
 
     def take_example(event: gr.SelectData, damage: str) -> tuple[Any, int, str]:
         """An example in place of the file, with damage."""
         return None, int(event.index), work.EXAMPLE_DAMAGE if damage == work.NONE else damage
 
     blocks: gr.Blocks
-    with gr.Blocks(title="Pellucid", delete_cache=(KEPT, KEPT), analytics_enabled=False) as blocks:
+    with gr.Blocks(title="Pellucid", delete_cache=(KEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as blocks:
         gr.Markdown(_heading(service))
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
                 file = gr.File(label="Drop a picture", type="binary", height=140, elem_id="file")
                 gallery = gr.Gallery(
-                    [(work.fit(each), name) for each, name in zip(work.examples(), work.EXAMPLES, strict=True)],
+                    [(work.display(each), name) for each, name in zip(work.example_pictures(), work.CLASSES, strict=True)],
                     label="or take an example",
                     columns=5,
                     allow_preview=False,
@@ -157,24 +157,24 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
 def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folder: Path) -> tuple[Any, ...]:
     """The values of the page's outputs."""
     restored = picture.pixels if prediction.restored is None else prediction.restored
-    figures = None if damage == work.NONE or prediction.restored is None else work.measure(clean.pixels, picture.pixels, restored)
+    figures = None if damage == work.NONE or prediction.restored is None else work.measure_picture(clean.pixels, picture.pixels, restored)
     for old in folder.glob("*/restored.png"):  # Gradio deletes what it has written itself
         with suppress(OSError):
-            if old.stat().st_mtime < time.time() - KEPT:
+            if old.stat().st_mtime < time.time() - KEEP_SECONDS:
                 old.unlink()
     target = folder / secrets.token_hex(16) / "restored.png"
     target.parent.mkdir()
     target.write_bytes(encode_png(replace(picture, pixels=restored)))
     notes = "; ".join(picture.notes)
     return (
-        (work.fit(picture.pixels), work.fit(restored)),
+        (work.display(picture.pixels), work.display(restored)),
         gr.update(value=str(target), interactive=True),
         prediction.probabilities,
-        work.figures_table(figures, "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."),
-        work.damage_table(prediction) + (f"<p>{work.escape(notes)}</p>" if notes else ""),
+        work.metrics_html(figures, "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."),
+        work.damage_html(prediction) + (f"<p>{work.escape(notes)}</p>" if notes else ""),
         gr.update(visible=False, value=None)
         if prediction.mask is None or not prediction.mask.any()
-        else gr.update(visible=True, value=work.fit_mask(prediction.mask)),
+        else gr.update(visible=True, value=work.display_mask(prediction.mask)),
     )
 
 

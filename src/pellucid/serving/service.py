@@ -18,17 +18,17 @@ import numpy as np
 
 from pellucid.errors import UserError
 from pellucid.inference import Prediction, Predictor
-from pellucid.inference.lines import NOT_FINITE, describe
+from pellucid.inference.lines import NOT_FINITE, prediction_fields
 from pellucid.pictures import Picture, decode_picture, encode_png
 from pellucid.serving.batching import Batcher
-from pellucid.serving.metrics import Metrics
+from pellucid.serving.metrics import ServerMetrics
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.settings import Limits
 
 LONGEST = 400
 """Letters of a sentence about a damaged picture; some libraries quote what they have found."""
 
-SMALL = 16_384
+SMALL_FILE = 16_384
 """Bytes of a file, and pixels of its picture, up to which it is decoded without a thread."""
 
 
@@ -70,7 +70,7 @@ class Service:
     limits: Limits = field(default_factory=Limits)
     name: str = "bundled"
     mirror: bool = False
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
@@ -119,7 +119,7 @@ class Service:
     async def _line(self, content: bytes, index: int, admission: Admission, restored: bool, mask: bool) -> dict[str, Any]:
         picture = await self.decode_content(content, index, admission)
         prediction = await self.predict(picture, index)
-        line: dict[str, Any] = {**describe(prediction), "restored": None, "mask": None, "notes": list(picture.notes)}
+        line: dict[str, Any] = {**prediction_fields(prediction), "restored": None, "mask": None, "notes": list(picture.notes)}
         if restored or mask:
             line |= await self.run(_pictures, picture, prediction, restored, mask)
         return line | {"model": self.name, "mirror": self.mirror}
@@ -130,9 +130,9 @@ class Service:
 
     async def decode_content(self, content: bytes, index: int, admission: Admission) -> Picture:
         """The picture in the content of a file; raises `Refusal`. A small one at once, since a thread would cost more than its decoding."""
-        if len(content) <= SMALL:
+        if len(content) <= SMALL_FILE:
             with suppress(_LargeError):
-                return self._decode(content, index, admission, SMALL)
+                return self._decode(content, index, admission, SMALL_FILE)
         picture: Picture = await self.run(self._decode, content, index, admission)
         return picture
 
@@ -149,8 +149,10 @@ class Service:
         except UserError as error:
             raise Refusal("not_a_picture", textwrap.shorten(str(error), LONGEST), index) from error
         except Exception as error:  # damaged bytes make decoders raise nearly anything, and must not look like a defect of the server
-            told = f"Expected a whole picture in picture {index}, found one that can't be decoded ({type(error).__name__}); copy it again."
-            raise Refusal("not_a_picture", told, index) from error
+            message = (
+                f"Expected a whole picture in picture {index}, found one that can't be decoded ({type(error).__name__}); copy it again."
+            )
+            raise Refusal("not_a_picture", message, index) from error
 
     async def predict(self, picture: Picture, index: int = 0) -> Prediction:
         """The prediction for a picture, out of a batch with others; raises `Refusal`."""
