@@ -334,5 +334,5 @@ def test_bench_refuses_what_it_cannot_measure(made: dict[str, Path]) -> None:
         run_benchmark("bundled", ["torch"], [64], [4096])
 
 
-def test_named_threads() -> None:
-    assert [exported.named_threads(number) for number in (1, 2)] == ["1 thread", "2 threads"]
+def test_the_number_of_threads_as_text() -> None:
+    assert [exported.threads_text(number) for number in (1, 2)] == ["1 thread", "2 threads"]

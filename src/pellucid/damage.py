@@ -1,4 +1,4 @@
-"""The work behind `pellucid damage`: a suite's damage on the user's own pictures, as a grid."""
+"""`pellucid damage`: applies a suite to pictures, and draws them as a grid."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,11 +16,11 @@ from pellucid.pictures.display import fit, shrink
 from pellucid.seeding import generator
 
 CELL_SIDE = 256
-"""Pixels of the square that each picture is fitted into. Larger ones are shrunk before they are damaged, so that the grid shows the very
-pixels of the damage; lengths relative to the side come out as they would at full size."""
+"""Side of a cell in pixels. Larger pictures are shrunk before they are degraded, so that the grid shows the pixels of the damage; lengths
+relative to the side have the same effect as at full size."""
 
 LINE_HEIGHT, NUM_CAPTION_LINES = 18, 4
-"""Height of a line of a caption in pixels, and how many of them there are."""
+"""Height of a line of a caption in pixels, and the number of lines."""
 
 
 def damage_files(paths: Sequence[Path], suite: str, out: Path, seed: int = 0, draws: int = 5, force: bool = False) -> str:
@@ -51,14 +51,14 @@ def damage_files(paths: Sequence[Path], suite: str, out: Path, seed: int = 0, dr
 
 
 def damage_caption(record: Damage) -> str:
-    """What was drawn for the first image of a batch: `rician noise 0.083, motion blur 4.3 pixels, 6 % lost`."""
+    """The damage of the first image of a batch, as text: `rician noise 0.083, motion blur 4.3 pixels, 6 % lost`."""
     parts = [_step(kind, float(strength[0])) for kind, strength in record.strengths.items() if not strength[0].isnan()]
     share = round(100 * float(record.mask[0].float().mean()))
     return ", ".join([*parts, *([f"{share} % lost"] if share else [])]) or "no damage"
 
 
 def _step(kind: str, strength: float) -> str:
-    """One step in words, its strength to two digits."""
+    """One step as text, its strength with two digits."""
     number = f"{float(f'{strength:.2g}'):g}"
     if kind.removesuffix("_c") in CORRUPTIONS and kind.endswith("_c"):
         return f"{kind.removesuffix('_c').replace('_', ' ')} severity {number}"
@@ -86,6 +86,6 @@ def grid(rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]], heading: str) 
 
 
 def _wrapped(caption: str) -> list[str]:
-    """A caption a line for each part that it lists, the last line with all that is left."""
+    """Split a caption into lines, one for each part; the last line has the rest."""
     parts = caption.split(", ")
     return parts if len(parts) <= NUM_CAPTION_LINES else [*parts[: NUM_CAPTION_LINES - 1], ", ".join(parts[NUM_CAPTION_LINES - 1 :])]

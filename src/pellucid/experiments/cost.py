@@ -1,4 +1,4 @@
-"""The cost of a network in multiply-accumulates and time, and the width that a given cost affords."""
+"""The cost of a network in multiply-accumulates and time, and widening to a given cost."""
 
 import time
 from bisect import bisect_left
@@ -15,16 +15,16 @@ from pellucid.recipe import Recipe, changed
 from pellucid.run import initialise
 
 TRAINING_FLOP_PER_MAC = 6
-"""Operations of training for each multiply-accumulate of a forward: two there, and two in either half of the backward."""
+"""Floating-point operations of training for each multiply-accumulate of a forward pass: two forward, four backward."""
 
 WIDTH_MULTIPLE = 8
-"""Widths are multiples of it: what vector units and tensor cores like."""
+"""Widths are multiples of it, for vector units and tensor cores."""
 
 STAGES = range(4)
-"""Of ResNets and ConvNeXts as timm builds them."""
+"""Stages of timm's ResNets and ConvNeXts."""
 
 STRETCH_STEP, MAX_STRETCH = 0.01, 4.0
-"""Steps of the factor by which a network is widened, and the greatest one that is tried, less 1."""
+"""Step size and maximum of the relative increase in width."""
 
 
 def macs_of(recipe: Recipe) -> int:
@@ -42,22 +42,24 @@ def count_macs(network: nn.Module, side: int) -> int:
 
 
 def widen(recipe: Recipe, macs: int) -> Recipe:
-    """The recipe with the widest encoder whose network costs at most `macs` a forward; every stage grows by the same factor.
+    """The recipe with the widest encoder of at most `macs` per forward pass; all stages grow by the same factor.
 
-    Raises `UserError` where that is not even the present width, or the encoder's widths can't be set.
+    Raises `UserError` if the present width already costs more, or if the encoder's widths can't be set.
     """
     encoder = recipe.model.encoder
     num_stages = len(encoder.depths or STAGES)
-    widths = encoder.widths or tuple(Encoder(encoder, load=False).channels[-num_stages:])  # a standard stem's own map comes before them
+    widths = encoder.widths or tuple(
+        Encoder(encoder, load=False).channels[-num_stages:]
+    )  # a standard stem has a map of its own before them
 
     def stretched(steps: int) -> Recipe:
         wider = tuple(max(WIDTH_MULTIPLE, round(width * (1 + steps * STRETCH_STEP) / WIDTH_MULTIPLE) * WIDTH_MULTIPLE) for width in widths)
         return changed(recipe, {"model.encoder.widths": wider})
 
-    def too_dear(steps: int) -> bool:
+    def too_expensive(steps: int) -> bool:
         return macs_of(stretched(steps)) > macs
 
-    affordable = bisect_left(range(round(MAX_STRETCH / STRETCH_STEP)), True, key=too_dear) - 1
+    affordable = bisect_left(range(round(MAX_STRETCH / STRETCH_STEP)), True, key=too_expensive) - 1
     if affordable < 0:
         raise UserError(f"Expected room to widen the network, found that {macs:,} multiply-accumulates do not pay for widths {widths}.")
     return stretched(affordable)
@@ -76,6 +78,6 @@ def seconds_per_image(networks: Mapping[str, nn.Module], side: int, batch_size: 
                 network(images)
                 if device.type != "cpu":
                     torch.accelerator.synchronize(device)
-                if turn >= 2:  # the first ones warm up
+                if turn >= 2:  # after warm-up
                     times[name].append((time.perf_counter() - started) / batch_size)
     return {name: median(measured) for name, measured in times.items()}

@@ -22,9 +22,9 @@ RESULT, PER_IMAGE_FILE = "result.json", "per-image.npz"
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one network: parameters; multiply-accumulates of one forward of one image; training_seconds; seconds per image at prediction.
+    """Cost of a network: parameters; multiply-accumulates of one forward pass on one image; training_seconds; seconds per image.
 
-    That last one is measured for all arms in turns, once they are trained, and not by any run.
+    The last one is measured for all arms in turns after the training, not by the runs.
     """
 
     parameters: int
@@ -52,7 +52,7 @@ class Result:
     per_image: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict, repr=False, compare=False)
 
     def save(self, folder: Path) -> None:
-        """Write both files; `result.json` comes last, because it says that the run is finished."""
+        """Write both files; `result.json` last, since it marks the run as finished."""
         columns = {
             f"{track}/{name}": column.astype(np.uint8 if name == "correct" and not np.isnan(column).any() else np.float16)
             for track, by_name in self.per_image.items()
@@ -66,10 +66,10 @@ class Result:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The result in the folder of a finished run; `UserError` where its files are not whole."""
+        """Load the result of a finished run; raises `UserError` if its files are invalid."""
         per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
         try:
-            plain = json.loads((folder / RESULT).read_text().replace('"hole_', '"mask_'))  # as older versions call it
+            plain = json.loads((folder / RESULT).read_text().replace('"hole_', '"mask_'))  # renamed since older versions
             with np.load(folder / PER_IMAGE_FILE, allow_pickle=False) as columns:
                 for key in columns.files:
                     track, name = key.replace("/hole_", "/mask_").split("/")
@@ -84,9 +84,9 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything that a comparison knows once (some of) its runs are finished.
+    """The results of a comparison, some of whose runs may be unfinished.
 
-    question: in words; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
+    question: as text; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
     such as `model.tasks: both -> classify`, the seed left out; runs: by arm, then by seed, the finished ones; logs: the same, the records
     of each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; pairs: arm and baseline, what is
     compared; provenance: command, commit, device, date; failures: by arm and seed, why a run failed.

@@ -1,6 +1,6 @@
-"""A comparison at several values of one setting -> curves: from which length, width or amount of data on does learning together pay?
+"""A comparison at several values of one setting -> curves of the differences, such as over length, width or amount of data.
 
-`curve.json`, `curve.md` and `curve.png` beside the folders of the single comparisons draw them together.
+Writes `curve.json`, `curve.md` and `curve.png` beside the folders of the single comparisons.
 """
 
 import json
@@ -21,10 +21,10 @@ from pellucid.metrics import FIGURES, TASKS
 CURVE = "curve"
 
 BASELINES = dict(zip(TASKS.values(), SINGLE, strict=True))
-"""The single-task arm that is compared with in each figure."""
+"""The single-task baseline of each metric."""
 
 Point = tuple[str, Estimate]
-"""A value of the setting, as it was written, and what was found there."""
+"""A value of the setting, as text, and the difference there."""
 
 
 def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Path:
@@ -49,12 +49,12 @@ def _joint_arms(analyses: Mapping[str, Analysis]) -> list[str]:
 
 
 def _points(analyses: Mapping[str, Analysis], arm: str, metric: str) -> list[Point]:
-    found = []
+    points = []
     for value, analysis in analyses.items():
         by_metric = analysis.paired.get((arm, BASELINES[metric]), {}).get(analysis.results.tracks[0], {})
         if metric in by_metric:
-            found.append((value, by_metric[metric].over_seeds))
-    return found
+            points.append((value, by_metric[metric].over_seeds))
+    return points
 
 
 def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dic
 
 
 def _table(setting: str, values: Sequence[str], curves: Curves) -> str:
-    """Differences to the single-task arms, a row for each value."""
+    """A table of the differences to the single-task arms, a row for each value."""
     columns = [(arm, metric) for arm, by_metric in curves.items() for metric in by_metric]
     head = [setting, *(f"{arm} − {BASELINES[metric]}, {FIGURES[metric].difference}" for arm, metric in columns)]
     rows = [[value, *(_cell(dict(curves[arm][metric]).get(value)) for arm, metric in columns)] for value in values]

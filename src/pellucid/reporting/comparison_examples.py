@@ -1,4 +1,4 @@
-"""Contrast pictures of a comparison: the images on which two arms differ most."""
+"""Example images of a comparison: those on which two arms differ most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,22 +23,22 @@ from pellucid.reporting.render import html
 from pellucid.run_folder import MODEL
 
 CONTRASTED = (("restore", "psnr"), ("classify", "correct"))
-"""Whom the joint arm is compared with, and in what."""
+"""Baselines of the joint arm, and the column of the comparison."""
 
 NUM_PER_BASELINE = 4
-"""Images that are shown of each comparison, one half where the joint arm is ahead."""
+"""Number of images per baseline, half of them with the joint arm ahead."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contrast:
-    """A row of pictures: text: what is to be seen; pictures: a caption and (H, W, 3) uint8 each."""
+    """A row of pictures. text: description; pictures: caption and (H, W, 3) uint8."""
 
     text: str
     pictures: Sequence[tuple[str, NDArray[np.uint8]]]
 
 
 def contrast_gallery(shown: Sequence[Contrast]) -> Markup:
-    """The rows, one below the other, and how they were chosen."""
+    """The rows, and a note on their selection."""
     rows = (
         html(
             '<li><figure><figcaption>{text}</figcaption><div class="views">{views}</div></figure></li>\n',
@@ -52,7 +52,7 @@ def contrast_gallery(shown: Sequence[Contrast]) -> Markup:
 
 
 def contrasts(results: Results, jobs: Sequence[Job], joint: str = "joint") -> list[Contrast]:
-    """Rows of pictures for the report, by the models of the first seed; none where their weights are gone."""
+    """Rows of pictures for the report, from the models of the first seed; empty without their weights."""
     track = results.tracks[0]
     rows = []
     for baseline, column in CONTRASTED:
@@ -83,7 +83,7 @@ def most_different(results: Results, arm_a: str, arm_b: str, track: str, metric:
 
 @torch.inference_mode()
 def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: int) -> Contrast:
-    """One image, clean, damaged, and as the networks answer."""
+    """One image: clean, damaged, and the outputs of the networks."""
     level = TRACKS[track].levels[0]
     clean = from_pixels(images.read([index]))
     degraded, _ = apply_damage(TRACKS[track], level, clean, [index])

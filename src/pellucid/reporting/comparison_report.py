@@ -1,4 +1,4 @@
-"""The report of a comparison: results -> `comparison.json` for programs, `report.md` for repositories, `report.html` to look at."""
+"""The report of a comparison: results -> `comparison.json`, `report.md` and `report.html`."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -30,11 +30,11 @@ OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same 
 ONE_SEED_NOTE = "An arm with one seed has no interval: one seed can’t tell how seeds vary."
 
 DRAWING = ("data.", "training.batch_size", "training.crop", "training.flip", "training.epochs", "training.small_images")
-"""How the settings begin that decide which images a run sees."""
+"""Prefixes of the settings that determine which images and crops a run uses."""
 
 
 def write_comparison_report(folder: Path, results: Results, contrasts: Sequence[Contrast] = ()) -> Path:
-    """Write the three files of the report into a folder, in the place of older ones, and return the path of the page.
+    """Write the three files of the report into a folder, replacing older ones, and return the path of the page.
 
     contrasts: rows of pictures for the page.
     """
@@ -46,7 +46,7 @@ def write_comparison_report(folder: Path, results: Results, contrasts: Sequence[
 
 
 def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) -> Report:
-    """What there is to be said of a comparison; one that is half done gives half of it."""
+    """The report of a comparison, whose runs may be unfinished."""
     results = analysis.results
     first, *others = (f"{clause[:1].upper()}{clause[1:]}." for clause in verdicts(analysis).values())
     sections = [
@@ -106,7 +106,7 @@ def _trainings(analysis: Analysis) -> Iterator[Block]:
 
 
 def _missing(analysis: Analysis) -> Iterator[str]:
-    """What was asked for and is not there, a line each."""
+    """Missing results, a line each."""
     failures = analysis.results.failures
     yield from (f"{arm} failed with seed {seed}: {reason.rstrip('.')}." for (arm, seed), reason in sorted(failures.items()))
     for arm, pairs in groupby(sorted(pair for pair in analysis.missing if pair not in failures), key=lambda pair: pair[0]):
@@ -116,7 +116,7 @@ def _missing(analysis: Analysis) -> Iterator[str]:
 
 
 def _provenance(analysis: Analysis) -> dict[str, str]:
-    """Where the figures come from, by the name of the fact."""
+    """The provenance of the figures, by heading."""
     results = analysis.results
     arms, seeds = results.planned
     runs = [run.provenance for by_seed in results.runs.values() for run in by_seed.values()]
@@ -140,7 +140,7 @@ def _distinct(facts: Iterator[str | None]) -> str:
 
 
 def comparison_json(analysis: Analysis) -> dict[str, Any]:
-    """Everything that was found, in plain values.
+    """All results as plain values.
 
     question, command, commit, device, date; seeds; measured: by track, data set, split and number of images; arms: by arm, then by track
     and metric, mean, ci95 and values; cost beside the tracks, means over seeds; paired: by `"ARM-BASELINE"`, then by track and metric, the

@@ -18,11 +18,11 @@ from pellucid.reporting.blocks import Html, Section, Terms
 from pellucid.reporting.render import html
 
 MAX_LISTED_CLASSES = 20
-"""Names of classes that are listed; the rest is counted."""
+"""Maximum number of class names that are listed."""
 
 
 def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_images: int, records: Sequence[Mapping[str, Any]]) -> Section:
-    """The section of the facts; num_images: how many of the data set were measured; records: those of the training."""
+    """The section on provenance; num_images: number of evaluated images; records: the training log."""
     model = metadata.model
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     height, width = dataset.size
@@ -43,7 +43,7 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """A duration as text.
 
     >>> duration(58.4), duration(299), duration(7260)
     ('58 s', '4 min 59 s', '2 h 1 min')
@@ -61,7 +61,7 @@ def _classes(names: Sequence[str]) -> str:
 
 
 def _source(commit: str) -> str:
-    """What `provenance.source_commit` found, in words."""
+    """A commit as returned by `provenance.source_commit`, as text."""
     if not commit or commit.startswith("version"):
         return commit or "not stated"
     return f"commit {commit.rstrip('+')}" + (", with uncommitted changes" if commit.endswith("+") else "")
@@ -73,7 +73,7 @@ def _today() -> str:
 
 
 def all_settings(recipe: Mapping[str, Any]) -> Html:
-    """All settings by the names that they have on the command line, shown on demand; nothing where the model does not tell."""
+    """All settings by their names on the command line, collapsed; empty without a recipe."""
     rows = Markup().join(html("<li><span>{name}</span> {value}</li>", name=name, value=value) for name, value in _flat(recipe))
     listed = html('<details><summary>All settings of the recipe</summary><ul class="settings">{rows}</ul></details>', rows=rows)
     return Html(listed if rows else Markup())

@@ -25,7 +25,7 @@ _environment.tests |= {kind.__name__.lower(): lambda each, kind=kind: isinstance
 
 
 def render_html(report: Report) -> str:
-    """The report as one HTML page: every text is escaped, what is `Markup` already is not."""
+    """The report as an HTML page; all text except `Markup` is escaped."""
     style = Markup(_environment.loader.get_source(_environment, "style.css")[0])  # type: ignore[union-attr]
     return _environment.get_template("report.html").render(report=report, style=style, version=version("pellucid"))
 
@@ -44,7 +44,7 @@ def write_report_files(report: Report, folder: Path) -> Path:
 
 
 def html(template: str, **parts: object) -> Markup:
-    """`template` with its {fields} filled in: `Markup` as it is, anything else as escaped text.
+    """Format `template`: fields that are `Markup` are inserted unchanged, all others escaped.
 
     >>> html("<b>{name}</b> {rest}", name="<i>&", rest=html("<hr>"))
     Markup('<b>&lt;i&gt;&amp;</b> <hr>')

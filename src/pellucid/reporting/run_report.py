@@ -26,10 +26,10 @@ from pellucid.run_folder import LOG
 from pellucid.training.log import read_log
 
 NUM_EXAMPLES = 18
-"""Pictures of the sample: full rows of one, two or three."""
+"""Number of pictures in the sample, for full rows of one, two or three."""
 
 NUM_EXTREMES = 6
-"""Pictures of the best and the worst."""
+"""Number of best and of worst pictures."""
 
 
 def write_report(
@@ -44,8 +44,8 @@ def write_report(
 ) -> Path:
     """Write `report.html` and `report.md` into the folder of a run, replacing older ones, and return the path of the first.
 
-    network, metadata: as `run` or `load_model` gives them; dataset: what the evaluation was made on; references: evaluations of other
-    methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: what users may trust, see
+    network, metadata: as returned by `run` or `load_model`; dataset: of the evaluation; references: evaluations of other
+    methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: see
     `evaluation.trust`; strengths: figures by kind of damage and its strength, see `Trust.by_strength`.
     """
     name = folder.resolve().name
@@ -68,7 +68,7 @@ def write_report(
 
 
 def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation) -> Section:
-    """Pictures by a rule that knows nothing of them, so that no one could have chosen the best."""
+    """A sample of evenly spaced pictures, so that they are not selected."""
     num_images = evaluation.num_images
     indices = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
     device = next(network.parameters()).device
@@ -76,7 +76,7 @@ def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evalu
         network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device, temperature=metadata.temperature
     )
     side = max(dataset.size)
-    known = [example.right for example in shown if example.right is not None]
+    known = [example.correct for example in shown if example.correct is not None]
     sentences = [
         f"All {num_images:,} pictures."
         if len(shown) == num_images
@@ -90,7 +90,7 @@ def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evalu
 
 
 def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation) -> Section | None:
-    """Those that gained most and least by restoring; `None` where nothing is restored, or the sample shows all pictures anyway."""
+    """The pictures with the largest and smallest gains; `None` without restored pictures, or if the sample shows all of them."""
     track = TRACKS[evaluation.track]
     gains = {
         (level, index): gain

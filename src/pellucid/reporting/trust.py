@@ -1,4 +1,4 @@
-"""What users may trust: the section of the report with its charts and tables."""
+"""The sections of a report on the reliability of predictions, with charts and tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,20 +11,20 @@ from pellucid.degradations import DEGRADATIONS
 from pellucid.evaluation.calibration import CEILING
 from pellucid.evaluation.trust_figures import Trust
 from pellucid.reporting.blocks import Block, Html, Section, Subheading, Table, Text
-from pellucid.reporting.drawing import STAND_INS, draw_svg
+from pellucid.reporting.drawing import PLACEHOLDERS, draw_svg
 from pellucid.reporting.render import html
 
 MAX_CLASSES = 30
-"""Classes of a confusion matrix; of more, only the most frequent confusions are listed."""
+"""Maximum number of classes of a confusion matrix; with more, only the most frequent confusions are listed."""
 
 NUM_CONFUSIONS = 10
 
 FEW = 10
-"""Images below which a bar of the reliability diagram is pale."""
+"""Number of images below which a bar of the reliability diagram is pale."""
 
 
 def trust_section(trust: Trust) -> Section:
-    """Calibration, abstention, gate, uncertainty and alarm; a part that was not measured is left out."""
+    """Calibration, abstention, gate, uncertainty and alarm; parts that were not measured are omitted."""
     figures = trust.to_json()
     content: list[Block] = [
         Text(f"Measured on the first {trust.num_images:,} {trust.split} images of {trust.dataset}, track “{trust.track}”.")
@@ -41,7 +41,7 @@ def trust_section(trust: Trust) -> Section:
 
 
 def strengths_section(strengths: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section | None:
-    """Accuracy and PSNR against the strength of each kind of damage; `None` if there is no kind of several strengths."""
+    """Accuracy and PSNR by the strength of each kind of damage; `None` without a kind of several strengths."""
     if not strengths:
         return None
     charts = Markup().join(_strength_chart(kind, rows) for kind, rows in strengths.items())
@@ -53,7 +53,7 @@ def strengths_section(strengths: Mapping[str, Sequence[Mapping[str, Any]]]) -> S
 
 
 def confusion_section(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Section | None:
-    """Which classes are taken for which, as a matrix and as a list of the most frequent confusions; `None` without labels."""
+    """Confusion matrix and the most frequent confusions; `None` without labels."""
     if not counts:
         return None
     wrong = sorted(
@@ -148,11 +148,11 @@ def _alarm(alarm: Mapping[str, float | None]) -> str:
 def _reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=STAND_INS["soft"], linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot([0, 1], [0, 1], color=PLACEHOLDERS["soft"], linewidth=1, linestyle=(0, (4, 3)))
         for each in bins:
             width = each["to"] - each["from"]
             alpha = 0.4 if each["num_images"] >= FEW else 0.12
-            axes.bar(each["from"], each["accuracy"] / 100, 0.9 * width, align="edge", color=STAND_INS["naming"], alpha=alpha)
+            axes.bar(each["from"], each["accuracy"] / 100, 0.9 * width, align="edge", color=PLACEHOLDERS["naming"], alpha=alpha)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="stated confidence")
         _in_percent(axes)
 
@@ -167,7 +167,7 @@ def _coverage(abstention: Mapping[str, Any]) -> Markup:
 
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.plot(coverage, risk, color=STAND_INS["naming"], linewidth=1.8, marker="o" if len(risk) == 1 else "")
+        axes.plot(coverage, risk, color=PLACEHOLDERS["naming"], linewidth=1.8, marker="o" if len(risk) == 1 else "")
         axes.set(xlim=(0, 1), xlabel="pictures that get a class, the surest first")
         axes.set_ylim(bottom=0)
         _in_percent(axes)
@@ -189,7 +189,7 @@ def _strength_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
         names = [name for name in ("accuracy", "psnr") if rows[0].get(name) is not None]
         for index, name in enumerate(names):
             axes = figure.add_subplot(len(names), 1, index + 1)
-            colour = STAND_INS["naming" if name == "accuracy" else "restoring"]
+            colour = PLACEHOLDERS["naming" if name == "accuracy" else "restoring"]
             axes.plot(strengths, [row[name] for row in rows], color=colour, linewidth=1.8, marker="o", markersize=4)
             if name == "psnr":
                 axes.plot(strengths, [row["input_psnr"] for row in rows], color=colour, linewidth=1, linestyle=(0, (4, 3)))

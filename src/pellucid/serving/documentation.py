@@ -1,6 +1,6 @@
-"""What the API says of itself: the parts of its OpenAPI document that FastAPI can't know, and `/docs`, a page without scripts.
+"""Documentation of the API: additions to FastAPI's OpenAPI document, and `/docs`, a page without scripts.
 
-FastAPI's own `/docs` loads its scripts from another host, which a machine without a network can't, and which the guard forbids.
+FastAPI's own `/docs` loads scripts from another host, which requires a network and is forbidden by the guard.
 """
 
 import json
@@ -88,12 +88,12 @@ REQUEST: dict[str, Any] = {
         },
     }
 }
-"""The body of a request for predictions."""
+"""The request body of `/v1/predict`."""
 
 
 @cache
 def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The error answers of an address, by status."""
+    """The error responses of a route, by status."""
     by_status: dict[int | str, dict[str, Any]] = {}
     for code in codes:
         status, meaning = CODES[code]
@@ -105,7 +105,7 @@ def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
     return by_status
 
 
-ANSWER: dict[int | str, dict[str, Any]] = {
+RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "a prediction for each picture, in their order",
         "content": {
@@ -119,7 +119,7 @@ ANSWER: dict[int | str, dict[str, Any]] = {
 
 
 def render_docs(document: dict[str, Any]) -> str:
-    """An OpenAPI document as a page."""
+    """Render an OpenAPI document as a page."""
     environment = Environment(loader=PackageLoader("pellucid.serving"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment.get_template("docs.html").render(document=document)

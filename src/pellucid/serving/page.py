@@ -1,7 +1,7 @@
-"""The page at `/`: drop a picture or take an example, add damage, compare before and after, read the class and the damage, download.
+"""The web page at `/`, by Gradio: upload a picture or select an example, add damage, compare, read the class and the damage, download.
 
-Gradio draws it. It keeps uploaded and restored pictures as files in a folder of its own, deletes them within two hours and when the server
-stops; pictures reach the network as those of the API do, within the same limits.
+Gradio stores uploaded and restored pictures in a temporary folder, and deletes them within two hours and when the server stops. Pictures
+are predicted by the same service as those of the API, within the same limits.
 """
 
 import asyncio
@@ -26,10 +26,10 @@ from pellucid.serving.refusal import Refusal
 from pellucid.serving.service import Service
 
 KEEP_SECONDS = 3600
-"""Seconds after which files are deleted, at the next look, and seconds between looks."""
+"""Age in seconds from which files are deleted, and interval in seconds between checks."""
 
 AT_ONCE = 8
-"""Pictures of the page that are worked on at a time; others wait."""
+"""Number of pictures of the page that are processed at a time."""
 
 STYLE = """
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important }
@@ -46,13 +46,13 @@ STYLE = """
 #examples .caption-label { font-size: 10px; padding: 0 3px; left: 0; right: 0; bottom: 0; max-width: none; border-radius: 0 }
 #slider img, #mask img { image-rendering: pixelated }
 """
-# System fonts: the default theme asks another host for its own.
+# System fonts: the default theme loads its fonts from another host.
 FONT = ["system-ui", "sans-serif"]
 MONO = ["ui-monospace", "monospace"]
 
 
 def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Mount the page at `/`; returns what ends its endless connections, and what deletes its files."""
+    """Mount the page at `/`; returns a function that ends its endless connections, and one that deletes its files."""
     folder = TemporaryDirectory(prefix="pellucid-page-")
     os.environ["GRADIO_TEMP_DIR"] = folder.name
     blocks = build_page(service, Path(folder.name))
@@ -81,10 +81,10 @@ def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Call
 
 
 def build_page(service: Service, folder: Path) -> gr.Blocks:
-    """The page's layout and events. folder: for pictures to be downloaded."""
+    """Build the layout and the events of the page; folder: for downloads."""
 
     async def show(content: bytes | None, example: float | None, damage: str, strength: float, seed: float | None) -> list[Any]:
-        """From the choices to all that is shown; a refusal becomes a message."""
+        """The inputs -> the outputs of the page; a refusal becomes an error message."""
         if content is None and example is None:
             return [None, gr.update(value=None, interactive=False), None, "", "", gr.update(visible=False)]
         try:
@@ -104,7 +104,7 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
             raise gr.Error(message, print_exception=False) from None
 
     def take_example(event: gr.SelectData, damage: str) -> tuple[Any, int, str]:
-        """An example in place of the file, with damage."""
+        """Select an example instead of a file, with damage."""
         return None, int(event.index), work.EXAMPLE_DAMAGE if damage == work.NONE else damage
 
     blocks: gr.Blocks

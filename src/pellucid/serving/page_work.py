@@ -1,4 +1,4 @@
-"""The work behind the page: examples, damage to add, figures where the clean picture is known, and what is shown of it all."""
+"""Functions of the page: examples, adding damage, metrics against the clean picture, and their display."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ from pellucid.pictures.display import enlarge, shrink
 from pellucid.seeding import generator
 
 NONE = "none"
-"""The choice of no damage; the suite of that name does the same."""
+"""The choice of no damage, also the name of an empty suite."""
 
 EXAMPLE_DAMAGE = "reference"
 """Damage of an example if no other was chosen: undamaged ones would show nothing."""
@@ -40,18 +40,18 @@ def example_pictures() -> tuple[NDArray[np.uint8], ...]:
 
 @cache
 def single_damages() -> Mapping[str, Step]:
-    """Damage of one kind by its name, with the range of its strength in the first suite that has it."""
+    """Single degradations by name, with the range of strengths of the first suite that contains it."""
     steps = [step for pipeline in PIPELINES.values() for step in pipeline.steps if step.high is not None]
     return {name.removesuffix("_c").replace("_", " "): step for step in reversed(steps) for name in [step.name]}
 
 
 def damage_choices() -> list[str]:
-    """The names of all damage that can be added: none, the suites, the single kinds."""
+    """The names of all selectable damage: none, the suites, single degradations."""
     return [*SUITES, *sorted(single_damages())]
 
 
 def add_damage(picture: Picture, name: str, strength: float, seed: int) -> Picture:
-    """A picture with damage added. strength: of a single kind, from 0 to 1 of its range; suites draw theirs by the seed."""
+    """Add damage to a picture. strength: of a single degradation, from 0 to 1 of its range; suites draw it by the seed."""
     if name == NONE:
         return picture
     if name in SUITES:
@@ -67,24 +67,24 @@ def add_damage(picture: Picture, name: str, strength: float, seed: int) -> Pictu
 
 @dataclass(frozen=True, slots=True)
 class PictureMetrics:
-    """PSNR in dB and SSIM, against the clean picture, of the damaged and of the restored one; SSIM is NaN below 11 pixels a side."""
+    """PSNR in dB and SSIM of the damaged and of the restored picture; SSIM is NaN below 11 pixels a side."""
 
     psnr: tuple[float, float]
     ssim: tuple[float, float]
 
 
 def measure_picture(clean: Pixels, damaged: Pixels, restored: Pixels) -> PictureMetrics:
-    """The figures of a restored picture."""
+    """Compute the metrics of a damaged and a restored picture."""
     reference = from_pixels(clean[None])
     both = [from_pixels(each[None]) for each in (damaged, restored)]
     psnr, ssim = ([float(figure(each, reference)) for each in both] for figure in (psnr_of, ssim_of))
     return PictureMetrics((psnr[0], psnr[1]), (ssim[0], ssim[1]))
 
 
-def metrics_html(figures: PictureMetrics | None, clean_known: str) -> str:
-    """PSNR and SSIM as HTML, or a sentence that says why there are none."""
+def metrics_html(figures: PictureMetrics | None, missing: str) -> str:
+    """PSNR and SSIM as HTML; missing: the text without metrics."""
     if figures is None:
-        return f"<p>{escape(clean_known)}</p>"
+        return f"<p>{escape(missing)}</p>"
     rows = [("damaged", figures.psnr[0], figures.ssim[0]), ("restored", figures.psnr[1], figures.ssim[1])]
     cells = "".join(f"<tr><th>{name}</th><td>{_psnr(psnr)}</td><td>{_ssim(ssim)}</td></tr>" for name, psnr, ssim in rows)
     return f"<table><thead><tr><th></th><th>PSNR in dB</th><th>SSIM</th></tr></thead><tbody>{cells}</tbody></table>"
@@ -99,15 +99,15 @@ def _ssim(value: float) -> str:
 
 
 def damage_html(prediction: Prediction) -> str:
-    """What the model says of the damage, as HTML; the likeliest first."""
+    """The estimated damage as HTML, most probable first."""
     if prediction.damage is None:
         return "<p>This model doesn't say what damaged a picture.</p>"
     rows = ""
-    for kind, found in sorted(prediction.damage.items(), key=lambda item: -item[1]["probability"]):
-        unlikely = "" if found["probability"] > 0.5 else " class=unlikely"
-        strength = f"{float(format(found['strength'], '.2g')):g} {found['unit']}"
+    for kind, estimate in sorted(prediction.damage.items(), key=lambda item: -item[1]["probability"]):
+        unlikely = "" if estimate["probability"] > 0.5 else " class=unlikely"
+        strength = f"{float(format(estimate['strength'], '.2g')):g} {estimate['unit']}"
         name = kind.replace("_", " ")
-        rows += f"<tr{unlikely}><th>{escape(name)}</th><td>{100 * found['probability']:.0f} %</td><td>{escape(strength)}</td></tr>"
+        rows += f"<tr{unlikely}><th>{escape(name)}</th><td>{100 * estimate['probability']:.0f} %</td><td>{escape(strength)}</td></tr>"
     head = "<tr><th>damage</th><th>probability</th><th>strength, if it is there</th></tr>"
     lost = "" if prediction.mask is None else f"<p>{100 * float(prediction.mask.mean()):.1f} % of the pixels are lost.</p>"
     return f"{lost}<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
