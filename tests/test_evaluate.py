@@ -17,7 +17,7 @@ from pellucid.degradations import Pipeline, Step
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, Level, Track
 from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
-from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate, measure
+from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate
 from pellucid.evaluation.tracks import apply_damage
 from pellucid.metrics import MAX_PSNR, psnr_of
 
@@ -255,7 +255,9 @@ def test_few_labels_are_measured_on_the_reference_bytes(dataset: Dataset) -> Non
 
 
 def test_classical_rows(dataset: Dataset) -> None:
-    psnr = {name: measure(restore, dataset, TRACKS["reference"]).metrics["psnr"] or 0 for name, restore in CLASSICAL.items()}
+    psnr = {
+        name: evaluate(restore, dataset, TRACKS["reference"], whole_batch=True).metrics["psnr"] or 0 for name, restore in CLASSICAL.items()
+    }
     assert psnr["damaged image"] + 0.2 < psnr["non-local means"]
     assert psnr["damaged image"] + 2 < psnr["inpainting"]
     assert psnr["inpainting"] + 1 < psnr["inpainting, then means"]

@@ -14,7 +14,7 @@ from pellucid.data import Dataset
 from pellucid.data.synthetic import shapes
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.classical import CLASSICAL
-from pellucid.evaluation.evaluate import Evaluation, evaluate, measure
+from pellucid.evaluation.evaluate import Evaluation, evaluate
 from pellucid.labels import UNLABELLED
 from pellucid.models import EncoderConfig, ModelConfig, build_model, upgraded
 from pellucid.reporting import write_report
@@ -98,7 +98,7 @@ def report(folder: Path, arm: str = "joint", track: str = "reference", dataset: 
 def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Evaluation]:
     folder = tmp_path_factory.mktemp("a run & more")
     write_log(folder)
-    references = {"inpainting": measure(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4)}
+    references = {"inpainting": evaluate(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4, whole_batch=True)}
     return report(folder, references=references)
 
 

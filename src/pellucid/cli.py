@@ -20,6 +20,7 @@ from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS, own_track
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
+from pellucid.files import atomic_write, folder, write_json
 from pellucid.recipe import RECIPES, Recipe, measured_data, settings
 from pellucid.settings import NAMES
 
@@ -47,7 +48,7 @@ def demo(out: Path, resume: bool, device: str) -> None:
     """Get CIFAR-10, train recipe `quick` (five minutes on two CPU cores), measure it and write a report."""
     from pellucid import data
     from pellucid.evaluation.classical import CLASSICAL
-    from pellucid.evaluation.evaluate import measure
+    from pellucid.evaluation.evaluate import evaluate
     from pellucid.reporting import write_report
     from pellucid.reporting.scores import shortfall
     from pellucid.run import run
@@ -56,9 +57,9 @@ def demo(out: Path, resume: bool, device: str) -> None:
     test = data.load("cifar10").test
     evaluation = _measure(network, metadata, test, "reference")
     best_untrained = "inpainting, then means"
-    references = {best_untrained: measure(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000)}
+    references = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
     others = {"references": {name: other.to_json() for name, other in references.items()}}
-    _write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
+    write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
     report = write_report(out, network, metadata, test, evaluation, references)
     _print_evaluation(evaluation)
     if warning := shortfall(evaluation, references):
@@ -162,7 +163,6 @@ def evaluate(
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     from pellucid.checkpoint import load_model
-    from pellucid.files import folder
     from pellucid.models.mirrored import Mirrored
 
     for file in (json, csv):  # an unwritable path should be reported before the evaluation
@@ -178,7 +178,7 @@ def evaluate(
     evaluation = _measure(network, metadata, test, track, limit)
     _print_evaluation(evaluation)
     if json is not None:
-        _write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, metadata))
+        write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, metadata))
     if csv is not None:
         _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 
@@ -287,7 +287,7 @@ def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: 
     _print(results.table())
     _print(results.notes)
     if json is not None:
-        _write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
+        write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
 
 
 def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None) -> None:
@@ -303,7 +303,7 @@ def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata",
         trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
     strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
     figures = {"trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
-    _write_json(folder / "evaluation.json", evaluation.to_json() | figures)
+    write_json(folder / "evaluation.json", evaluation.to_json() | figures)
     report = write_report(folder, network, metadata, dataset, evaluation, trust=trust, strengths=strengths)
     _print_evaluation(evaluation)
     _print(f"The report: {report}")
@@ -332,21 +332,10 @@ def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     import csv
 
-    from pellucid.files import atomic_write
-
     with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
-
-
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    import json
-
-    from pellucid.files import atomic_write
-
-    with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def _print_evaluation(evaluation: "Evaluation") -> None:

@@ -1,13 +1,12 @@
 """Directories, locks and atomic writes."""
 
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from pellucid.errors import UserError
 
@@ -37,6 +36,8 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
 
     wait: wait while another process holds it; otherwise that is a `UserError`.
     """
+    from filelock import FileLock, Timeout  # only now, to keep the start of the command line fast
+
     lock = FileLock(folder(path) / LOCK, blocking=wait)
     try:
         lock.acquire()
@@ -69,6 +70,12 @@ def atomic_write(path: Path) -> Iterator[Path]:
             shutil.rmtree(sibling, ignore_errors=True)
         else:
             sibling.unlink(missing_ok=True)
+
+
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON, atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

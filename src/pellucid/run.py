@@ -3,7 +3,6 @@
 A folder holds `recipe.json`, `log.jsonl` and TensorBoard events during the training, `state.ckpt` for `--resume`, and then `model/`.
 """
 
-import json
 import logging
 import os
 from contextlib import nullcontext
@@ -20,7 +19,7 @@ from pellucid.data import Dataset
 from pellucid.device import choose_device, describe_device, resolve_precision
 from pellucid.errors import UserError
 from pellucid.evaluation.calibration import calibrate
-from pellucid.files import atomic_write, locked
+from pellucid.files import locked, write_json
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
 from pellucid.models.sequential import Sequential
@@ -97,8 +96,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device), header={"precision": str(precision)})
     trainer = Trainer(fabric, model, loader, recipe.objective, config, log, folder / STATE)
     if fabric.is_global_zero:
-        with atomic_write(folder / RECIPE) as path:  # only now, so that an invalid recipe leaves no file
-            path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
+        write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
     if resume:
         trainer.load()
     network = trainer.fit()

@@ -3,8 +3,8 @@
 The methods are OpenCV's, and use the true noise level and the true mask, which a trained model does not see. They work on 8-bit pictures,
 so their outputs are rounded to 1/255.
 
-    >>> from pellucid.evaluation.evaluate import measure
-    >>> measure(CLASSICAL["inpainting, then means"], dataset, TRACKS["reference"]).metrics["psnr"]  # doctest: +SKIP
+    >>> from pellucid.evaluation.evaluate import evaluate
+    >>> evaluate(CLASSICAL["inpainting, then means"], dataset, TRACKS["reference"], whole_batch=True).metrics["psnr"]  # doctest: +SKIP
 """
 
 from collections.abc import Callable
@@ -54,4 +54,4 @@ CLASSICAL: dict[str, Callable[[Batch], Output]] = {
     "inpainting": lambda batch: _restored(batch, lambda picture, mask, _: inpaint(picture, mask)),
     "inpainting, then means": lambda batch: _restored(batch, lambda picture, mask, sigma: denoise(inpaint(picture, mask), sigma)),
 }
-"""Functions of a batch, for `evaluate.measure`, by the name of their row in a table."""
+"""Functions of a batch, for `evaluate` with `whole_batch`, by the name of their row in a table."""

@@ -100,8 +100,9 @@ class Evaluation:
         return table
 
 
+@torch.inference_mode()
 def evaluate(
-    model: Callable[[Tensor], Output],
+    model: Callable[..., Output],
     dataset: Dataset,
     track: Track,
     *,
@@ -111,43 +112,16 @@ def evaluate(
     progress: Progress | None = None,
     damages: Sequence[str] = (),
     trained: Collection[str] = (),
+    whole_batch: bool = False,
 ) -> Evaluation:
     """Evaluates a model on a track: a network in evaluation mode on `device`, or any function of degraded images (B, 3, H, W).
 
     limit: maximum number of images, the first ones; damages: the kinds of damage that the model distinguishes, `ModelMetadata.damages`;
-    trained: those that it was trained on, `ModelMetadata.trained_kinds`. The damage of an image depends on its index in `dataset`; see
-    `apply_damage`. The network computes in the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there are no
-    images.
-    """
+    trained: those that it was trained on, `ModelMetadata.trained_kinds`; whole_batch: the model is a function of the `Batch`, such as a
+    method that uses the true mask. The damage of an image depends on its index in `dataset`; see `apply_damage`. The network computes in
+    the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there are no images."""
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
-    return measure(
-        lambda batch: model(batch.degraded),
-        dataset,
-        track,
-        batch_size=batch_size,
-        limit=limit,
-        device=device,
-        progress=progress,
-        damages=damages,
-        trained=trained,
-    )
-
-
-@torch.inference_mode()
-def measure(
-    predict: Callable[[Batch], Output],
-    dataset: Dataset,
-    track: Track,
-    *,
-    batch_size: int = 500,
-    limit: int | None = None,
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    damages: Sequence[str] = (),
-    trained: Collection[str] = (),
-) -> Evaluation:
-    """`evaluate` for functions of the whole batch, such as methods that use the true mask."""
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
     if num_images < 1:
         raise UserError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
@@ -157,7 +131,7 @@ def measure(
         accumulators[level.name] = metrics = Metrics(damages)
         for batch in batches(dataset, track, level, num_images, batch_size, device):
             with inference_autocast(batch.clean.device):
-                output = predict(batch)
+                output = model(batch if whole_batch else batch.degraded)
             metrics.update(output.float(), batch)
             done += len(batch)
             if progress is not None:

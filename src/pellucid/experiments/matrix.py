@@ -32,7 +32,7 @@ from pellucid.experiments.comparison import Comparison
 from pellucid.experiments.cost import count_macs
 from pellucid.experiments.matrix_progress import MatrixProgress
 from pellucid.experiments.results import RESULT, Cost, Result
-from pellucid.files import atomic_write
+from pellucid.files import write_json
 from pellucid.metrics import FIGURES
 from pellucid.progress import Heartbeat
 from pellucid.provenance import provenance
@@ -198,8 +198,7 @@ def _record_failure(job: Job, error: BaseException, pool: ProcessPoolExecutor) -
         "its process was killed, perhaps for want of memory" if isinstance(error, BrokenProcessPool) else textwrap.shorten(str(error), 400)
     )
     reason = message if isinstance(error, DivergenceError | BrokenProcessPool) else f"{type(error).__name__}: {message}"
-    with atomic_write(job.folder / FAILURE) as path:
-        path.write_text(json.dumps({"reason": reason, "date": date.today().isoformat()}) + "\n")
+    write_json(job.folder / FAILURE, {"reason": reason, "date": date.today().isoformat()})
 
 
 def failure_reason(job: Job) -> str | None:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import UserError
-from pellucid.files import atomic_write
+from pellucid.files import atomic_write, write_json
 
 RESULT, PER_IMAGE_FILE = "result.json", "per-image.npz"
 
@@ -61,8 +61,7 @@ class Result:
         with atomic_write(folder / PER_IMAGE_FILE) as path, path.open("wb") as file:
             np.savez_compressed(file, **columns)  # type: ignore[arg-type]
         plain = {name: value for name, value in asdict(self).items() if name != "per_image"}
-        with atomic_write(folder / RESULT) as path:
-            path.write_text(json.dumps(plain, indent=1) + "\n")
+        write_json(folder / RESULT, plain)
 
     @classmethod
     def load(cls, folder: Path) -> Self:

@@ -7,6 +7,7 @@ with the same networks. A claim about a method needs the first.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,10 @@ class Estimate:
     mean: float
     interval: Interval | None
     values: tuple[float, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """The estimate as plain values."""
+        return {"mean": self.mean, "ci95": self.interval and list(self.interval), "values": list(self.values)}
 
     @property
     def half_width(self) -> float | None:

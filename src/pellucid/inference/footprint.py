@@ -22,9 +22,9 @@ def max_pixels(network: nn.Module) -> int:
 
 
 @torch.inference_mode()
-def _widest(network: nn.Module, side: int = 64) -> float:
+def _widest(network: nn.Module) -> float:
     """Bytes per input pixel of the largest input or output of a layer, measured on a small image."""
-    largest = 0
+    side, largest = 64, 0
 
     def record(_: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         nonlocal largest

@@ -5,13 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pellucid import pictures
 from pellucid.errors import UserError
 from pellucid.inference import schema, sheet
 from pellucid.inference.inputs import mask_target
-from pellucid.inference.maps import draw_map, uncertainty_map
+from pellucid.inference.maps import draw_map, draw_mask, uncertainty_map
 from pellucid.inference.prediction import Prediction
 from pellucid.inference.stream import Failure, Predicted
 from pellucid.pictures import Picture
@@ -40,8 +38,7 @@ def save(predicted: Predicted | Failure, out: Path, uncertainty: bool = False) -
             pictures.write(out / restored, replace(picture, pixels=prediction.restored))
         if prediction.mask is not None and prediction.mask.any():
             mask = f"{MASKS}/{mask_target(target)}"
-            white = np.uint8(255) * prediction.mask[:, :, None].repeat(3, axis=2)
-            pictures.write(out / mask, Picture(white, grey=True))
+            pictures.write(out / mask, Picture(draw_mask(prediction.mask), grey=True))
         if uncertainty and prediction.restored is not None:
             uncertain = f"{UNCERTAINTY}/{mask_target(target)}"
             pictures.write(out / uncertain, Picture(draw_map(uncertainty_map(picture.pixels, prediction.restored)), grey=True))

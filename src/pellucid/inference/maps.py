@@ -1,4 +1,4 @@
-"""Uncertainty maps of restored pictures, and their grey pictures."""
+"""Uncertainty maps of restored pictures, and grey pictures of maps and masks."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,11 @@ def uncertainty_map(picture: Pixels, restored: Pixels) -> NDArray[np.float32]:
         estimate = uncertainty(before, after)
         strips.append(estimate[row - top : row - top + min(STRIP_ROWS, height - row)])
     return np.concatenate(strips)
+
+
+def draw_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """(H, W) bool -> (H, W, 3) uint8: white where the mask is true."""
+    return np.uint8(255) * mask[:, :, None].repeat(3, axis=2)
 
 
 def draw_map(uncertain: NDArray[np.float32]) -> NDArray[np.uint8]:

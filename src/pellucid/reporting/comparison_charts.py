@@ -14,7 +14,7 @@ from pellucid.metrics import FIGURES, TASKS
 from pellucid.reporting.comparison_courses import Course, cosine_course, course, layers
 from pellucid.reporting.comparison_tables import spread
 from pellucid.reporting.curves import CURVES
-from pellucid.reporting.drawing import LINE_COLOURS, PLACEHOLDERS, draw_svg
+from pellucid.reporting.drawing import LINE_COLOURS, PLACEHOLDERS, chart, chart_grid, draw_svg
 from pellucid.reporting.render import html
 from pellucid.training.gradients import ALL
 
@@ -44,7 +44,7 @@ def figure_charts(analysis: Analysis, track: str) -> Markup:
         figures = {arm: by_track[track][metric] for arm, by_track in analysis.figures.items() if metric in by_track.get(track, {})}
         if figures:
             charts.append(_dots(metric, f"track “{track}”", "", {arm: (figure, None) for arm, figure in figures.items()}, COLOURS[task]))
-    return _grid(charts)
+    return chart_grid(charts)
 
 
 def difference_charts(analysis: Analysis, track: str) -> Markup:
@@ -58,7 +58,7 @@ def difference_charts(analysis: Analysis, track: str) -> Markup:
         }
         if rows:
             charts.append(_dots(metric, f"difference, track “{track}”", FIGURES[metric].difference, rows, COLOURS[task], zero=True))
-    return _grid(charts)
+    return chart_grid(charts)
 
 
 def course_charts(analysis: Analysis) -> Markup:
@@ -71,7 +71,7 @@ def course_charts(analysis: Analysis) -> Markup:
         if lines:
             charts.append(_lines(CURVES[name].title, CURVES[name].unit, lines, _line_styles(analysis.results.planned[0])))
     shown = {arm: style for arm, style in _line_styles(analysis.results.planned[0]).items() if arm in drawn}
-    return html("{legend}{charts}", legend=_legend(shown), charts=_grid(charts)) if charts else Markup()
+    return html("{legend}{charts}", legend=_legend(shown), charts=chart_grid(charts)) if charts else Markup()
 
 
 def gradient_charts(analysis: Analysis) -> Markup:
@@ -85,7 +85,7 @@ def gradient_charts(analysis: Analysis) -> Markup:
     for arm, by_seed in logs.items():
         lines = {layer: curve for layer in layers(by_seed) if (curve := cosine_course(by_seed, layer))}
         charts.append(_lines(arm, "cosine by layer", lines, styles, zero=True))
-    return html("{legend}{charts}", legend=_legend(styles), charts=_grid(charts)) if charts else Markup()
+    return html("{legend}{charts}", legend=_legend(styles), charts=chart_grid(charts)) if charts else Markup()
 
 
 Rows = Mapping[str, tuple[Estimate, Interval | None]]
@@ -149,7 +149,7 @@ def _dots(metric: str, what: str, unit: str, rows: Rows, colour: str, zero: bool
 
     title, spec = f"{FIGURES[metric].heading}, {what}", FIGURES[metric].spec
     summary = "; ".join(f"{name} {spread(over_seeds, spec)}" for name, (over_seeds, _) in rows.items())
-    return _figure(title, unit, draw_svg(plot, f"{title}: {summary}", (5.0, AXES_HEIGHT + ROW_HEIGHT * len(rows))))
+    return chart(title, unit, draw_svg(plot, f"{title}: {summary}", (5.0, AXES_HEIGHT + ROW_HEIGHT * len(rows))))
 
 
 def _limits(rows: Collection[tuple[Estimate, Interval | None]], shown: Sequence[float]) -> Interval:
@@ -185,14 +185,4 @@ def _lines(title: str, unit: str, lines: Mapping[str, Course], styles: Mapping[s
         axes.margins(x=0.01)
 
     summary = "; ".join(f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, (_, values) in lines.items())
-    return _figure(title, unit, draw_svg(plot, f"{title}: {summary}"))
-
-
-def _figure(title: str, unit: str, drawing: Markup) -> Markup:
-    return html(
-        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n", title=title, unit=unit, drawing=drawing
-    )
-
-
-def _grid(charts: Sequence[Markup]) -> Markup:
-    return html('<div class="curves">{charts}</div>\n', charts=Markup().join(charts)) if charts else Markup()
+    return chart(title, unit, draw_svg(plot, f"{title}: {summary}"))

@@ -3,7 +3,6 @@
 Writes `curve.json`, `curve.md` and `curve.png` beside the folders of the single comparisons.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import Estimate
 from pellucid.experiments.verdict import JOINT
-from pellucid.files import atomic_write
+from pellucid.files import atomic_write, write_json
 from pellucid.metrics import FIGURES, TASKS
 
 CURVE = "curve"
@@ -31,8 +30,7 @@ def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Pat
     """Write the three files of a curve into `out`, replacing older ones, and return the path of the picture."""
     analyses = {value: analyse(results) for value, results in by_value.items()}
     curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS.values()} for arm in _joint_arms(analyses)}
-    with atomic_write(out / f"{CURVE}.json") as path:
-        path.write_text(json.dumps(_plain(setting, by_value, curves), indent=1) + "\n")
+    write_json(out / f"{CURVE}.json", _plain(setting, by_value, curves))
     with atomic_write(out / f"{CURVE}.md") as path:
         path.write_text(_table(setting, list(by_value), curves))
     with atomic_write(out / f"{CURVE}.png") as path:
@@ -65,10 +63,7 @@ def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dic
         "setting": setting,
         "seeds": list(first.planned[1]),
         "paired": {
-            f"{arm}-{BASELINES[metric]}": {
-                value: {"mean": point.mean, "ci95": point.interval and list(point.interval), "values": list(point.values)}
-                for value, point in points
-            }
+            f"{arm}-{BASELINES[metric]}": {value: point.to_json() for value, point in points}
             for arm, by_metric in curves.items()
             for metric, points in by_metric.items()
         },

@@ -17,6 +17,7 @@ from pellucid.evaluation.tracks import apply_damage
 from pellucid.experiments.analysis import differences_of_images
 from pellucid.experiments.matrix import Job
 from pellucid.experiments.results import Results
+from pellucid.experiments.verdict import JOINT
 from pellucid.metrics.psnr import psnr_of
 from pellucid.reporting.gallery import view
 from pellucid.reporting.render import html
@@ -51,17 +52,17 @@ def contrast_gallery(shown: Sequence[Contrast]) -> Markup:
     return html('<p>{text}</p><ul class="rows">{rows}</ul>', text=text, rows=Markup().join(rows))
 
 
-def contrasts(results: Results, jobs: Sequence[Job], joint: str = "joint") -> list[Contrast]:
+def contrasts(results: Results, jobs: Sequence[Job]) -> list[Contrast]:
     """Rows of pictures for the report, from the models of the first seed; empty without their weights."""
     track = results.tracks[0]
     rows = []
     for baseline, column in CONTRASTED:
-        seeds = [seed for seed in results.planned[1] if all(seed in results.runs.get(arm, {}) for arm in (joint, baseline))]
-        folders = {job.arm: job.folder for job in jobs if job.arm in (joint, baseline) and seeds and job.seed == seeds[0]}
+        seeds = [seed for seed in results.planned[1] if all(seed in results.runs.get(arm, {}) for arm in (JOINT, baseline))]
+        folders = {job.arm: job.folder for job in jobs if job.arm in (JOINT, baseline) and seeds and job.seed == seeds[0]}
         if len(folders) == 2 and all((folder / MODEL).exists() for folder in folders.values()):
             networks = {arm: load_model(folder, "cpu")[0] for arm, folder in folders.items()}
-            images = next(job.recipe for job in jobs if job.arm == joint).data.splits().measured
-            indices = most_different(results, joint, baseline, track, column, NUM_PER_BASELINE)
+            images = next(job.recipe for job in jobs if job.arm == JOINT).data.splits().measured
+            indices = most_different(results, JOINT, baseline, track, column, NUM_PER_BASELINE)
             rows += [_row(networks, images, track, index) for index in indices]
     return rows
 

@@ -2,13 +2,13 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pellucid.experiments.analysis import Analysis, Difference, analyse
 from pellucid.experiments.results import Results
-from pellucid.experiments.statistics import Estimate
 from pellucid.experiments.verdict import verdict, verdicts
 from pellucid.files import atomic_write
 from pellucid.reporting.blocks import Block, Html, Items, Report, Section, Subheading, Terms, Text
@@ -155,10 +155,8 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
         "measured": {track: _measured(results, track) for track in results.tracks},
         "arms": {
             arm: {
-                **{track: {metric: _estimate(figure) for metric, figure in figures.items()} for track, figures in by_track.items()},
-                "cost": {
-                    name: getattr(analysis.costs[arm], name) for name in ("parameters", "macs", "training_seconds", "seconds_per_image")
-                },
+                **{track: {metric: figure.to_json() for metric, figure in figures.items()} for track, figures in by_track.items()},
+                "cost": asdict(analysis.costs[arm]),
             }
             for arm, by_track in analysis.figures.items()
         },
@@ -182,9 +180,5 @@ def _measured(results: Results, track: str) -> dict[str, Any]:
     return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}
 
 
-def _estimate(figure: Estimate) -> dict[str, Any]:
-    return {"mean": figure.mean, "ci95": figure.interval and list(figure.interval), "values": list(figure.values)}
-
-
 def _difference(difference: Difference) -> dict[str, Any]:
-    return _estimate(difference.over_seeds) | {"bootstrap95": difference.over_images and list(difference.over_images)}
+    return difference.over_seeds.to_json() | {"bootstrap95": difference.over_images and list(difference.over_images)}

@@ -10,8 +10,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from pellucid.reporting.drawing import PLACEHOLDERS, draw_svg
-from pellucid.reporting.render import html
+from pellucid.reporting.drawing import PLACEHOLDERS, chart, chart_grid, draw_svg
 
 NUM_WINDOWS = 25
 """Noisy curves are smoothed over 1 / NUM_WINDOWS of their records; curves with fewer than twice as many are not smoothed."""
@@ -42,8 +41,7 @@ CURVES = {
 
 def curves(records: Sequence[Mapping[str, Any]], reached: Mapping[str, float | None], split: str) -> Markup:
     """A chart for each recorded quantity; reached: final values on a split, drawn as dashed lines."""
-    charts = (_chart(name, points, reached.get(name), split) for name, points in _recorded(records))
-    return html('<div class="curves">{charts}</div>\n', charts=Markup().join(charts))
+    return chart_grid(_chart(name, points, reached.get(name), split) for name, points in _recorded(records))
 
 
 def smoothing(num_records: int) -> int:
@@ -88,12 +86,7 @@ def _chart(name: str, points: Sequence[tuple[int, float]], reached: float | None
         axes.margins(x=0.01)
 
     label = f"{curve.title}: from {values[0]:.4g} at step {steps[0]:.0f} to {values[-1]:.4g} at step {steps[-1]:.0f}"
-    return html(
-        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n",
-        title=curve.title,
-        unit=curve.unit,
-        drawing=draw_svg(plot, label, salt=name),
-    )
+    return chart(curve.title, curve.unit, draw_svg(plot, label, salt=name))
 
 
 def smoothed(values: np.ndarray, window: int) -> np.ndarray:

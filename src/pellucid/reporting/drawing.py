@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import matplotlib
 from markupsafe import Markup
@@ -53,6 +53,19 @@ def draw_svg(plot: Callable[[Figure], None], label: str, size: tuple[float, floa
         stream = io.StringIO()
         figure.savefig(stream, format="svg")
     return _inline(stream.getvalue(), label)
+
+
+def chart(title: str, unit: str, drawing: Markup) -> Markup:
+    """A drawing below its title and unit."""
+    return html(
+        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n", title=title, unit=unit, drawing=drawing
+    )
+
+
+def chart_grid(charts: Iterable[Markup]) -> Markup:
+    """Charts side by side; empty without any."""
+    joined = Markup().join(charts)
+    return html('<div class="curves">{charts}</div>\n', charts=joined) if joined else Markup()
 
 
 def _inline(drawing: str, label: str) -> Markup:

@@ -11,7 +11,7 @@ from pellucid.degradations import DEGRADATIONS
 from pellucid.evaluation.calibration import CEILING
 from pellucid.evaluation.trust_figures import Trust
 from pellucid.reporting.blocks import Block, Html, Section, Subheading, Table, Text
-from pellucid.reporting.drawing import PLACEHOLDERS, draw_svg
+from pellucid.reporting.drawing import PLACEHOLDERS, chart, chart_grid, draw_svg
 from pellucid.reporting.render import html
 
 MAX_CLASSES = 30
@@ -44,12 +44,12 @@ def strengths_section(strengths: Mapping[str, Sequence[Mapping[str, Any]]]) -> S
     """Accuracy and PSNR by the strength of each kind of damage; `None` without a kind of several strengths."""
     if not strengths:
         return None
-    charts = Markup().join(_strength_chart(kind, rows) for kind, rows in strengths.items())
+    charts = [_strength_chart(kind, rows) for kind, rows in strengths.items()]
     text = (
         "Above, the accuracy on the pictures that have this kind of damage, alone or with others; below, the mean PSNR of the restored "
         "picture (line) and of the damaged one (dashed)."
     )
-    return Section("Against the strength of the damage", [Text(text), Html(html('<div class="curves">{charts}</div>\n', charts=charts))])
+    return Section("Against the strength of the damage", [Text(text), Html(chart_grid(charts))])
 
 
 def confusion_section(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Section | None:
@@ -94,11 +94,10 @@ def _confidence(confidence: Mapping[str, Any], abstention: Mapping[str, Any], tr
         ]
         for row in abstention["thresholds"]
     ]
-    charts = Markup().join([_reliability(confidence["bins"]), _coverage(abstention)])
     return [
         Subheading("Confidence"),
         Text(text),
-        Html(html('<div class="curves">{charts}</div>\n', charts=charts)),
+        Html(chart_grid([_reliability(confidence["bins"]), _coverage(abstention)])),
         Table("What abstaining gives (--abstain-below)", ["abstain", "pictures with a class", "of these right"], rows),
     ]
 
@@ -157,7 +156,7 @@ def _reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
         _in_percent(axes)
 
     label = "; ".join(f"stated {b['confidence']:.2f}, right {b['accuracy']:.0f} %, {b['num_images']} images" for b in bins)
-    return _figure(
+    return chart(
         "Reliability", f"part that is right; dashed: as stated; pale: fewer than {FEW} images", draw_svg(plot, label, salt="reliability")
     )
 
@@ -174,7 +173,7 @@ def _coverage(abstention: Mapping[str, Any]) -> Markup:
 
     label = f"Risk against coverage: area {abstention['aurc']:.4f}, {100 * risk[-1]:.1f} % wrong with a class for every picture"
     unit = f"part that is wrong; area {abstention['aurc']:.4f}"
-    return _figure("Risk against coverage", unit, draw_svg(plot, label, salt="coverage"))
+    return chart("Risk against coverage", unit, draw_svg(plot, label, salt="coverage"))
 
 
 def _in_percent(axes: Any) -> None:
@@ -207,7 +206,7 @@ def _strength_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     ]
     label = f"{kind.replace('_', ' ')}: {'; '.join(text)}"
     num_images = sum(row["num_images"] for row in rows)
-    return _figure(
+    return chart(
         kind.replace("_", " ").capitalize().replace("Jpeg", "JPEG"),
         f"{num_images:,} images",
         draw_svg(plot, label, (5.0, 3.4), salt=f"strength {kind}"),
@@ -238,10 +237,4 @@ def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
         "<thead><tr><th></th>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n",
         head=head,
         body=body,
-    )
-
-
-def _figure(title: str, unit: str, drawing: Markup) -> Markup:
-    return html(
-        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n", title=title, unit=unit, drawing=drawing
     )

@@ -20,6 +20,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is impor
 import gradio as gr
 from fastapi import FastAPI
 
+from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, encode_png
 from pellucid.serving import page_work as work
 from pellucid.serving.refusal import Refusal
@@ -174,7 +175,7 @@ def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folde
         work.damage_html(prediction) + (f"<p>{work.escape(notes)}</p>" if notes else ""),
         gr.update(visible=False, value=None)
         if prediction.mask is None or not prediction.mask.any()
-        else gr.update(visible=True, value=work.display_mask(prediction.mask)),
+        else gr.update(visible=True, value=work.display(draw_mask(prediction.mask))),
     )
 
 

@@ -119,8 +119,3 @@ def display(pixels: Pixels) -> NDArray[np.uint8]:
     side = max(picture.shape[:2])
     factor = max(1, -(-MIN_DISPLAY_SIDE // side))
     return enlarge(picture, factor) if side * factor <= MAX_DISPLAY_SIDE else picture
-
-
-def display_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A mask (H, W) at that size, lost pixels white."""
-    return display(np.uint8(255) * mask[:, :, None].repeat(3, axis=2))

@@ -10,15 +10,14 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from typing import Any
-
-import numpy as np
 
 from pellucid.errors import UserError
 from pellucid.inference import Prediction, Predictor
 from pellucid.inference.lines import NOT_FINITE, prediction_fields
+from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, decode_picture, encode_png
 from pellucid.serving.batching import Batcher
 from pellucid.serving.metrics import ServerMetrics
@@ -168,7 +167,6 @@ class Service:
         """The response of `GET /v1/model`."""
         from importlib.metadata import version
 
-        limits = {name: getattr(self.limits, name) for name in ("max_bytes", "max_pixels", "max_pictures", "max_in_flight", "timeout")}
         return {
             "model": self.name,
             "mirror": self.mirror,
@@ -178,7 +176,7 @@ class Service:
             "batch_size": self.predictor.batch_size,
             "engine": self.predictor.stated,
             "pellucid": version("pellucid"),
-            "limits": limits,
+            "limits": asdict(self.limits),
         }
 
 
@@ -188,5 +186,5 @@ def _pictures(picture: Picture, prediction: Prediction, restored: bool, mask: bo
     if restored and prediction.restored is not None:
         contents["restored"] = encode_png(replace(picture, pixels=prediction.restored))
     if mask and prediction.mask is not None and prediction.mask.any():
-        contents["mask"] = encode_png(Picture(np.uint8(255) * prediction.mask[:, :, None].repeat(3, axis=2), grey=True))
+        contents["mask"] = encode_png(Picture(draw_mask(prediction.mask), grey=True))
     return {name: base64.b64encode(content).decode() for name, content in contents.items()}
