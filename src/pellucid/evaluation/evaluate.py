@@ -156,14 +156,18 @@ def batches(
 ) -> Iterator[Batch]:
     """The first images of a data set, in order, with the damage of a track, on `device`."""
     for start in range(0, num_images, batch_size):
-        indices = range(start, min(start + batch_size, num_images))
-        part = slice(indices.start, indices.stop)
-        clean = from_pixels(dataset.read(part))
-        labels = torch.tensor(dataset.labels[part])
-        damaged = from_pixels(_damaged(dataset)[part]) if track.name == PAIRS else clean
-        degraded, record = apply_damage(track, level, damaged, indices)
-        record = Damage({name: strength.to(device) for name, strength in record.strengths.items()}, record.mask.to(device))
-        yield Batch(clean.to(device), degraded.to(device), labels.to(device), record)
+        yield load_batch(dataset, track, level, range(start, min(start + batch_size, num_images)), device)
+
+
+def load_batch(dataset: Dataset, track: Track, level: Level, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    """The images at `indices` of a data set, with the damage of a track, on `device`."""
+    part = slice(indices.start, indices.stop) if isinstance(indices, range) else list(indices)
+    clean = from_pixels(dataset.read(part))
+    labels = torch.tensor(dataset.labels[part])
+    damaged = from_pixels(_damaged(dataset)[part]) if track.name == PAIRS else clean
+    degraded, damage = apply_damage(track, level, damaged, indices)
+    damage = Damage({name: strength.to(device) for name, strength in damage.strengths.items()}, damage.mask.to(device))
+    return Batch(clean.to(device), degraded.to(device), labels.to(device), damage)
 
 
 def _damaged(dataset: Dataset) -> Photos:

@@ -252,8 +252,3 @@ class Predictor:
             }
             for of_one in zip((0.5 + 0.5 * np.tanh(presence.astype(np.float64) / 2)).tolist(), strength.tolist(), strict=True)
         ]
-
-
-def load(source: str | Path | None = None, device: "torch.device | str" = "auto", batch_size: int = 64, mirror: bool = False) -> Predictor:
-    """The predictor for a model: `Predictor.load`."""
-    return Predictor.load(source, device, batch_size, mirror)

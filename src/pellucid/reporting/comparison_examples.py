@@ -9,17 +9,14 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from torch import nn
 
-from pellucid.batch import Output, from_pixels, to_pixels
 from pellucid.checkpoint import load_model
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.tracks import apply_damage
 from pellucid.experiments.analysis import differences_of_images
 from pellucid.experiments.matrix import Job
 from pellucid.experiments.results import Results
 from pellucid.experiments.verdict import JOINT
-from pellucid.metrics.psnr import psnr_of
-from pellucid.reporting.gallery import view
+from pellucid.reporting.gallery import collect_examples, view
 from pellucid.reporting.render import html
 from pellucid.run_folder import MODEL
 
@@ -82,22 +79,18 @@ def most_different(results: Results, arm_a: str, arm_b: str, track: str, metric:
     return ahead[: num - num_behind] + behind[:num_behind]
 
 
-@torch.inference_mode()
 def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: int) -> Contrast:
     """One image: clean, damaged, and the outputs of the networks."""
-    level = TRACKS[track].levels[0]
-    clean = from_pixels(images.read([index]))
-    degraded, _ = apply_damage(TRACKS[track], level, clean, [index])
-    shown = [("clean", to_pixels(clean)[0]), (f"damaged, {psnr_of(degraded, clean).item():.1f} dB", to_pixels(degraded)[0])]
-    for arm, network in networks.items():
-        output: Output = network(degraded)
-        parts = []
-        if output.logits is not None:
-            confidence, label = output.logits.softmax(1).max(1)
-            parts.append(f"{images.classes[int(label)]} {confidence.item():.0%}")
-        if output.restored is not None:
-            parts.append(f"{psnr_of(output.restored, clean).item():.1f} dB")
-        shown.append((f"{arm}: {', '.join(parts)}", to_pixels(degraded if output.restored is None else output.restored)[0]))
-    return Contrast(
-        f"{images.split} image {index:,}, {images.classes[images.labels[index]] if images.labels[index] >= 0 else 'no label'}", shown
-    )
+    levels = TRACKS[track].levels
+    device = torch.device("cpu")
+    examples = {
+        arm: collect_examples(network, images.classes, images, TRACKS[track], [index], device, levels)[0]
+        for arm, network in networks.items()
+    }
+    first = next(iter(examples.values()))
+    shown = [("clean", first.clean), (f"damaged, {first.input_psnr:.1f} dB", first.damaged)]
+    for arm, each in examples.items():
+        parts = [] if each.predicted is None else [f"{each.predicted} {each.confidence:.0%}"]
+        parts += [] if each.psnr is None else [f"{each.psnr:.1f} dB"]
+        shown.append((f"{arm}: {', '.join(parts)}", each.damaged if each.restored is None else each.restored))
+    return Contrast(f"{images.split} image {index:,}, {first.label or 'no label'}", shown)

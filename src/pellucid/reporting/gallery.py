@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pellucid.batch import Output, from_pixels, to_pixels
+from pellucid.batch import Output, to_pixels
 from pellucid.data import Dataset
-from pellucid.evaluation.tracks import PAIRS, Level, Track, apply_damage
+from pellucid.evaluation import Level, Track
+from pellucid.evaluation.evaluate import load_batch
 from pellucid.labels import UNLABELLED
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.reporting.render import html
@@ -67,10 +68,8 @@ def collect_examples(
     shown = []
     for turn, index in enumerate(indices):
         level = track.levels[turn % len(track.levels)] if levels is None else levels[turn]
-        clean = from_pixels(dataset.read([index]))
-        given = clean if track.name != PAIRS or dataset.damaged is None else from_pixels(dataset.damaged[[index]])
-        damaged, _ = apply_damage(track, level, given, [index])
-        output = network(damaged.to(device))
+        batch = load_batch(dataset, track, level, [index])
+        output = network(batch.degraded.to(device))
         logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
         label = int(dataset.labels[index])
         predicted = None if logits is None else int(logits.argmax())
@@ -78,11 +77,11 @@ def collect_examples(
             Example(
                 index=index,
                 level=level.name if len(track.levels) > 1 else "",
-                clean=to_pixels(clean)[0],
-                damaged=to_pixels(damaged)[0],
-                input_psnr=psnr_of(damaged, clean).item(),
+                clean=to_pixels(batch.clean)[0],
+                damaged=to_pixels(batch.degraded)[0],
+                input_psnr=psnr_of(batch.degraded, batch.clean).item(),
                 restored=None if restored is None else to_pixels(restored)[0],
-                psnr=None if restored is None else psnr_of(restored, clean).item(),
+                psnr=None if restored is None else psnr_of(restored, batch.clean).item(),
                 label=None if label == UNLABELLED else dataset.classes[label],
                 predicted=None if predicted is None else classes[predicted],
                 confidence=None if logits is None else (logits / temperature).softmax(dim=1).max().item(),
