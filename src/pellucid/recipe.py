@@ -119,10 +119,10 @@ RATES: dict[str, Any] = {"learning_rate": 0.13, "fallback_learning_rate": 0.04, 
 """Each task alone learns best with fast scales and biases and slow last layers (`results/first-trials.md`, third round)."""
 
 RECIPES = {
-    # The best trial at 24 TFLOP, what two cores do in five minutes (`results/search.md`).
+    # The widths are the best trial at 24 TFLOP, what two AVX2 cores do in five minutes, the weight the best one at 38 (`results/search.md`).
     "quick": Recipe(
         model=_compact(24, 80, 160, **JOINT_DESIGN),
-        objective=replace(JOINT_OBJECTIVE, weight=1.5),
+        objective=replace(JOINT_OBJECTIVE, weight=1.0),
         training=TrainingConfig(epochs=6, batch_size=128, shards=2, max_minutes=5, **RATES),
     ),
     "base": Recipe(
