@@ -59,6 +59,8 @@ TRIALS: dict[str, dict[str, Any]] = {
     "quick, no label smoothing": {"recipe": "quick", "objective.label_smoothing": 0.0},
     "quick, widths 24, 64, 192": {"recipe": "quick", "model.encoder.widths": (24, 64, 192)},
     "quick, no crop": {"recipe": "quick", "training.crop": 0},
+    "quick, lambda 1": {"recipe": "quick", "objective.weight": 1.0},
+    "quick, lambda 0.7": {"recipe": "quick", "objective.weight": 0.7},
     "quick, warm-up 0.3": {"recipe": "quick", "training.warmup": 0.3},
     "quick, widths 32, 96, 192, batch 256": {
         "recipe": "quick",
