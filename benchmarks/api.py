@@ -108,7 +108,7 @@ async def load(
 ) -> tuple[list[float], list[tuple[int, int, bytes]], float]:
     """Seconds of each request, answers as (picture, status, body), and the time it took."""
     latencies: list[float] = []
-    answers: list[tuple[int, int, bytes]] = []
+    predictions: list[tuple[int, int, bytes]] = []
     end = time.perf_counter() + seconds
 
     async def client(number: int) -> None:
@@ -119,20 +119,22 @@ async def load(
             start = time.perf_counter()
             status, body = await connection.ask(contents[index])
             latencies.append(time.perf_counter() - start)
-            answers.append((index, status, body))
+            predictions.append((index, status, body))
         connection.transport.close()
 
     start = time.perf_counter()
     await asyncio.gather(*(client(number) for number in range(num_clients)))
-    return latencies, answers, time.perf_counter() - start
+    return latencies, predictions, time.perf_counter() - start
 
 
 def wrong(answers: list[tuple[int, int, bytes]], expected: list[dict[str, float]]) -> int:
     """Answers that are not what the predictor says of their picture."""
     number = 0
     for index, status, body in answers:
-        told = json.loads(body)["predictions"][0]["probabilities"] if status == 200 else {}
-        number += not told or any(abs(told[name] - probability) > TOLERANCE for name, probability in expected[index].items())
+        probabilities = json.loads(body)["predictions"][0]["probabilities"] if status == 200 else {}
+        number += not probabilities or any(
+            abs(probabilities[name] - probability) > TOLERANCE for name, probability in expected[index].items()
+        )
     return number
 
 
@@ -143,16 +145,16 @@ def measure(kind: str, arguments: argparse.Namespace, contents: list[bytes], exp
         process.start()
         port = listening.getsockname()[1]
         uvloop.run(load(port, contents, arguments.clients, 2))  # waits for the model, and warms up
-        latencies, answers, seconds = uvloop.run(load(port, contents, arguments.clients, arguments.seconds))
+        latencies, predictions, seconds = uvloop.run(load(port, contents, arguments.clients, arguments.seconds))
         process.terminate()
         process.join()
     cuts = statistics.quantiles(latencies, n=100)
     return {
-        "requests": len(answers),
-        "per_second": round(len(answers) / seconds, 1),
+        "requests": len(predictions),
+        "per_second": round(len(predictions) / seconds, 1),
         "median_ms": round(1000 * cuts[49], 1),
         "p99_ms": round(1000 * cuts[98], 1),
-        "wrong": wrong(answers, expected),
+        "wrong": wrong(predictions, expected),
     }
 
 
@@ -177,8 +179,8 @@ def main() -> None:
     rounds = [{kind: measure(kind, arguments, contents, expected) for kind in SERVERS} for _ in range(arguments.rounds)]
     ratio = statistics.mean(each["batched"]["per_second"] / each["bare"]["per_second"] for each in rounds)
     figures = {"clients": arguments.clients, "seconds": arguments.seconds, "side": SIDE, "ratio": round(ratio, 2), "rounds": rounds}
-    with atomic_write(arguments.out) as aside:
-        aside.write_text(json.dumps(figures | provenance(["python", *sys.argv], predictor.device), indent=1) + "\n")
+    with atomic_write(arguments.out) as temporary:
+        temporary.write_text(json.dumps(figures | provenance(["python", *sys.argv], predictor.device), indent=1) + "\n")
     print(json.dumps(figures, indent=1))
     if any(each[kind]["wrong"] for each in rounds for kind in SERVERS):
         sys.exit("Expected every answer to be right, found wrong ones.")

@@ -43,8 +43,8 @@ def main() -> None:
             )
         results = run_benchmark(arguments.model, ["torch", *FORMATS], (1, 64), (32, 256), 1.0, show, paths)
     show(results.table(), results.notes)
-    with atomic_write(arguments.out) as aside:
-        aside.write_text(json.dumps(results.to_json(["python", *sys.argv]) | {"exports": exports}, indent=1) + "\n")
+    with atomic_write(arguments.out) as temporary:
+        temporary.write_text(json.dumps(results.to_json(["python", *sys.argv]) | {"exports": exports}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

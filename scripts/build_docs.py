@@ -116,9 +116,9 @@ def readme_pages(text: str) -> tuple[dict[str, str], dict[str, str]]:
 
 def collect(root: Path) -> dict[str, str]:
     """Path of each Markdown file in the repository, but for the README -> path of its page."""
-    found = {path.relative_to(root).as_posix() for folder in ("docs", "results") for path in (root / folder).rglob("*.md")}
+    paths = {path.relative_to(root).as_posix() for folder in ("docs", "results") for path in (root / folder).rglob("*.md")}
     return {
-        **{path: path.removeprefix("docs/") for path in sorted(found)},
+        **{path: path.removeprefix("docs/") for path in sorted(paths)},
         **{path: page for path, page in SINGLE.items() if (root / path).exists()},
     }
 

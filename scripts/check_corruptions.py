@@ -55,12 +55,12 @@ def main() -> None:
 
 def quartiles(name: str, severity: int, pixels: NDArray[np.uint8], batch_size: int = 50) -> list[float]:
     """The lower quartile, the median and the upper quartile of the PSNR over images (N, H, W, 3)."""
-    random, found = generator("check corruptions", name, severity), []
+    random, values = generator("check corruptions", name, severity), []
     for start in range(0, len(pixels), batch_size):
         clean = from_pixels(pixels[start : start + batch_size])
         degraded = DEGRADATIONS[f"{name}_c"].function(clean, torch.full((len(clean),), float(severity)), random)
-        found.append(psnr_of((degraded * 255).floor() / 255, clean))
-    return [float(value) for value in np.quantile(torch.cat(found).numpy(), (0.25, 0.5, 0.75))]
+        values.append(psnr_of((degraded * 255).floor() / 255, clean))
+    return [float(value) for value in np.quantile(torch.cat(values).numpy(), (0.25, 0.5, 0.75))]
 
 
 def photographs(folder: Path) -> NDArray[np.uint8]:

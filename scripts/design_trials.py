@@ -129,7 +129,7 @@ def _read() -> list[dict[str, Any]]:
 
 def write_table(epochs: float) -> None:
     """The results of one length as a page, in the order of the trials."""
-    order = {name: place for place, name in enumerate(TRIALS)}
+    order = {name: position for position, name in enumerate(TRIALS)}
     trials = sorted((trial for trial in _read() if trial["epochs"] == epochs), key=lambda trial: order.get(trial["name"], len(order)))
     rows = [
         f"| {trial['name']} | {_cell(trial, 'accuracy')} | {_cell(trial, 'psnr')} | {_cell(trial, 'mask_psnr')} | {trial['mmacs']} "

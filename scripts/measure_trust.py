@@ -30,15 +30,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--limit", type=int, default=2000, help="test images")
-    asked = parser.parse_args()
-    network, metadata = load_model(asked.model, "cpu")
+    requested = parser.parse_args()
+    network, metadata = load_model(requested.model, "cpu")
     metadata = fitted(network, metadata)
     splits = data.load("cifar10")
-    trust = measure_trust(network, metadata, splits.test, TRACKS["everyday"], limit=asked.limit)
+    trust = measure_trust(network, metadata, splits.test, TRACKS["everyday"], limit=requested.limit)
     train, seen = hold_out(splits.train, 1000)  # images that this model has trained on
     by_heart = calibrate(network, replace(splits, train=train, validation=seen), SUITES["everyday"]).temperature
-    columns = trust.columns | {"confidence": _confidence(network, splits.test, asked.limit, by_heart)}
-    result = provenance(["python", *sys.argv], torch.device("cpu")) | {"model": asked.model, "trained": metadata.trained}
+    columns = trust.columns | {"confidence": _confidence(network, splits.test, requested.limit, by_heart)}
+    result = provenance(["python", *sys.argv], torch.device("cpu")) | {"model": requested.model, "trained": metadata.trained}
     result |= {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate), "fitted": metadata.fitted}
     result |= {"trust": trust.to_json()}
     result |= {"temperature_on_trained_images": replace(trust, temperature=by_heart, columns=columns).confidence()}

@@ -114,7 +114,7 @@ def main() -> None:
 def write_table() -> None:
     """The results as a page: for each budget a table, the trials in their order, each against recipe `base` of the same seed."""
     trials = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    order = {name: place for place, name in enumerate(TRIALS)}
+    order = {name: position for position, name in enumerate(TRIALS)}
     lines = ["# Search under a fixed amount of arithmetic", "", HEAD]
     for tflop, seed in sorted({(trial["tflop"], trial["seed"]) for trial in trials}):
         rows = sorted(

@@ -80,10 +80,10 @@ def test_the_control_tells_a_single_image_nothing() -> None:
     network, images = network_of(DecoderConfig(condition_on_class=True)), torch.rand(1, 3, 32, 32)
     informed = network(images).restored
     shuffle_guidance(network)
-    told: list[Tensor] = []
-    network.decoder.register_forward_pre_hook(lambda _, inputs: told.extend(inputs[1]))
+    text: list[Tensor] = []
+    network.decoder.register_forward_pre_hook(lambda _, inputs: text.extend(inputs[1]))
     assert not torch.allclose(network(images).restored, informed, atol=1e-6)
-    assert not told[0].any()
+    assert not text[0].any()
 
 
 def test_a_control_is_trained_as_one_and_saved_as_a_plain_model(tiny: Recipe, tmp_path: Path) -> None:

@@ -281,17 +281,17 @@ def model(tmp_path: Path) -> Path:
 def test_predict_says_all_of_it(tmp_path: Path, model: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
     pictures.write(tmp_path / "in" / "a.png", picture)
-    told: list[str] = []
+    text: list[str] = []
     options: dict[str, Any] = {"abstain_below": 0.99, "second_look": True, "uncertainty": True}
     out = tmp_path / "out"
-    summary = predict_files([tmp_path / "in"], out, model, "cpu", tell=told.append, **options)
+    summary = predict_files([tmp_path / "in"], out, model, "cpu", tell=text.append, **options)
     [line] = [json.loads(each) for each in (out / "predictions.jsonl").read_text().splitlines()]
     assert (line["label"], line["abstained"], line["left"], line["alarm"]) == (None, True, True, False)
     assert line["abstain_below"] == 0.99
     assert pictures.read(out / line["uncertainty"]).shape == picture.shape
     np.testing.assert_array_equal(pictures.read(out / line["restored"]), picture)
-    assert "not sure (" in told[0]
-    assert "found undamaged and left" in told[0]
+    assert "not sure (" in text[0]
+    assert "found undamaged and left" in text[0]
     assert "1 found undamaged and left, 1 without a sure class" in str(summary)
     with pytest.raises(UserError, match="Expected to go on with the model of"):
         predict_files([tmp_path / "in"], out, model, "cpu", resume=True)
