@@ -2,7 +2,7 @@
 
     python benchmarks/backends.py
 
-Writes `results/backends.json`. Nothing else may run meanwhile. int8 is calibrated on CIFAR-10, which has to be there.
+Writes `results/backends.json`. Requires an otherwise idle machine. int8 is calibrated on CIFAR-10, which must be available.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Measure what users may trust in the bundled model, and write results/trust.json.
+"""Measures the reliability of the bundled model, and writes results/trust.json.
 
 python scripts/measure_trust.py --limit 2000
 """
@@ -26,7 +26,7 @@ RESULT = Path(__file__).parents[1] / "results" / "trust.json"
 
 
 def main() -> None:
-    """Measure on the first test images of track `everyday`, with the model's own temperature and with one fitted on training images."""
+    """Evaluate on the first test images of track `everyday`, with the model's temperature and with one fitted on training images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--limit", type=int, default=2000, help="test images")

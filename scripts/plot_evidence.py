@@ -1,4 +1,4 @@
-"""The plots of `docs/does-joint-help.md`, out of the comparisons in `results/`; those that are not there yet are left out.
+"""Draws the plots of `docs/does-joint-help.md` from the comparisons in `results/`; missing ones are omitted.
 
 python scripts/plot_evidence.py
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS, DOCS = ROOT / "results", ROOT / "docs"
 
 TASKS = {"accuracy": ("classify", "accuracy, %"), "psnr": ("restore", "PSNR, dB")}
-"""What each task is judged by, its single-task arm, and the name of the axis."""
+"""Main metric of each task, its single-task arm, and the label of the axis."""
 
 ARMS = ("classify", "restore", "sequential", "paper-listing", "joint-plain", "joint", "joint-equal")
 """Of the reference comparison, in the order of the plots."""
@@ -32,11 +32,11 @@ SETTINGS = {
     "low-label-base-cpu": "5,000 labels",
     "everyday-base-cpu": "mixed damage",
 }
-"""Comparisons in which joint networks meet single-task ones."""
+"""Comparisons of joint with single-task networks."""
 
 
 def main() -> None:
-    """Draw what there is."""
+    """Draw all available plots."""
     matplotlib.rcParams.update({"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "pellucid"})
     comparisons = {name: json.loads(path.read_text()) for name in SETTINGS if (path := RESULTS / name / "comparison.json").exists()}
     if reference := comparisons.get("reference-base-cpu"):
@@ -83,7 +83,7 @@ def differences(comparisons: dict[str, dict[str, Any]]) -> None:
 
 
 def costs(comparison: dict[str, Any]) -> None:
-    """What each arm costs to predict against what it achieves; the two single-task networks together beside them."""
+    """Cost of inference against accuracy and PSNR of each arm, and of the two single-task networks together."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     macs = {arm: estimate["cost"]["macs"] / 1e6 for arm, estimate in comparison["arms"].items()}
     both = macs.get("classify", 0) + macs.get("restore", 0)

@@ -1,8 +1,8 @@
 """Keep README.zh-CN.md in step with README.md: same headings, blocks of code, figures, code and links, section by section.
 
-    python scripts/sync_readme.py    # copies the blocks of code, keeps their translated comments, and says what else differs
+    python scripts/sync_readme.py    # copies the blocks of code, keeps their translated comments, and lists other differences
 
-A comment behind a command, and a description in the tree, may be translated; a new or changed line comes over in English.
+A comment behind a command, and a description in the tree, may be translated; new and changed lines are copied in English.
 """
 
 import re
@@ -46,7 +46,7 @@ def things(prose: str) -> dict[str, Counter[str]]:
 
 
 def differences(english: str, chinese: str) -> list[str]:
-    """What the Chinese README lacks or has beyond the English one, a sentence each."""
+    """Differences between the two READMEs, a sentence each."""
     messages = []
     ours, theirs = sections(english), sections(chinese)
     marks = [[heading.split()[0] for heading, _ in each] for each in (ours, theirs)]
