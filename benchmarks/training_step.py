@@ -3,7 +3,7 @@
     python benchmarks/training_step.py --recipes quick base
 
 The efficiency is the arithmetic of the network over the time of the whole step, including data and optimiser, relative to that rate:
-medians of one run. Requires an otherwise idle machine. Results go to `results/training-step.json`. """
+medians of one run. Requires an otherwise idle machine. Results go to `results/training-step.json`."""
 
 import argparse
 import json
