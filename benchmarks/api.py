@@ -84,8 +84,8 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """A missing response is an error."""
-        if not self.answer.done():
-            self.answer.set_exception(error or ConnectionError("closed"))
+        if not self.response.done():
+            self.response.set_exception(error or ConnectionError("closed"))
 
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body."""
@@ -93,15 +93,15 @@ class Connection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         """httptools: the response is complete."""
-        self.answer.set_result((self.parser.get_status_code(), self.body))
+        self.response.set_result((self.parser.get_status_code(), self.body))
 
-    async def ask(self, content: bytes) -> tuple[int, bytes]:
+    async def predict(self, content: bytes) -> tuple[int, bytes]:
         """Status and body for a PNG."""
-        self.body, self.answer = b"", asyncio.get_running_loop().create_future()
+        self.body, self.response = b"", asyncio.get_running_loop().create_future()
         head = f"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(content)}\r\n\r\n"
         self.parser = httptools.HttpResponseParser(self)
         self.transport.write(head.encode() + content)
-        return await self.answer
+        return await self.response
 
 
 async def load(
@@ -118,7 +118,7 @@ async def load(
         while time.perf_counter() < end:
             index = (index + num_clients + 1) % len(contents)
             start = time.perf_counter()
-            status, body = await connection.ask(contents[index])
+            status, body = await connection.predict(contents[index])
             latencies.append(time.perf_counter() - start)
             predictions.append((index, status, body))
         connection.transport.close()

@@ -1,4 +1,4 @@
-"""The balancers: each does what its paper says, in numbers worked out by hand or by another implementation."""
+"""The balancers: each follows its paper, checked against numbers computed by hand or by another implementation."""
 
 import math
 import os
@@ -235,7 +235,7 @@ def test_damage_and_distillation_are_added_as_they_are(balance: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"balance": "nope"}, "torchjd:NAME"),
         ({"balance": "torchjd:"}, "torchjd:NAME"),
@@ -244,19 +244,20 @@ def test_damage_and_distillation_are_added_as_they_are(balance: str) -> None:
         ({"balance": "uncertainty", "weight": 0.0}, "above 0"),
     ],
 )
-def test_settings_without_a_meaning_are_refused(settings: dict, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_settings_without_a_meaning_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         ObjectiveConfig(**settings)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("Nope", "name of an aggregator"), ("CAGrad", "settings of its own"), ("GradVac", "keeps nothing"), ("Mean", None)]
+    ("name", "message"),
+    [("Nope", "name of an aggregator"), ("CAGrad", "settings of its own"), ("GradVac", "keeps nothing"), ("Mean", None)],
 )
-def test_aggregators_that_cannot_serve_are_refused(name: str, said: str | None) -> None:
+def test_aggregators_that_cannot_serve_are_refused(name: str, message: str | None) -> None:
     pytest.importorskip("torchjd")
     config = ObjectiveConfig(balance=f"torchjd:{name}")
-    if said:
-        with pytest.raises(UserError, match=said):
+    if message:
+        with pytest.raises(UserError, match=message):
             build_balancer(config, 1)
     else:
         build_balancer(config, 1)

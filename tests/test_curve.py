@@ -24,7 +24,7 @@ def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "values", "said"),
+    ("setting", "values", "message"),
     [
         ("training.length", ["2"], "training.length"),
         ("epochs", ["2"], "such as training.epochs"),
@@ -34,8 +34,8 @@ def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
         ("training.epochs", ["2", "2"], "once"),
     ],
 )
-def test_what_recipes_do_not_have_is_refused(setting: str, values: list[str], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_what_recipes_do_not_have_is_refused(setting: str, values: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         at_values(build_comparison("reference", RECIPES["base"]), setting, values)
 
 

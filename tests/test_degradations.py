@@ -1,4 +1,4 @@
-"""Every row of the table keeps the contract, and every family does what its source says."""
+"""Every row of the table keeps the contract, and every family follows its source."""
 
 import subprocess
 import sys

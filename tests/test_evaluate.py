@@ -33,7 +33,7 @@ def dataset() -> Dataset:
 
 
 def do_nothing(degraded: Tensor) -> Output:
-    """Restores nothing and always says the first class."""
+    """Restores nothing and always predicts the first class."""
     return Output(torch.tensor([[2.0, 0.0, 0.0]]).expand(len(degraded), 3), degraded)
 
 
@@ -211,7 +211,7 @@ DAMAGES = ("occlusion", "jpeg", "gaussian_noise")
 
 
 def detect(degraded: Tensor) -> Output:
-    """Always says: a square of side 10, no JPEG, noise of 0.1; and finds lost pixels by their value."""
+    """Always predicts: a square of side 10, no JPEG, noise of 0.1; and detects lost pixels by their value."""
     printed = torch.tensor([[9.0, -9.0, 9.0]]).expand(len(degraded), 3)
     strength = torch.tensor([[10.0, 50.0, 0.1]]).expand(len(degraded), 3)
     return Output(presence=printed, strength=strength, mask=(degraded == 0.5).all(dim=1, keepdim=True).float() - 0.5)
@@ -234,7 +234,7 @@ def test_damage_is_averaged_over_the_levels_that_have_it(dataset: Dataset) -> No
     assert noise.metrics["strength_error"] == pytest.approx(np.mean([0.1 / sigma - 1 for sigma in (0.04, 0.06, 0.08, 0.09, 0.10)]))
     assert noise.metrics["mask_iou"] is None
     lowres = evaluate(detect, dataset, TRACKS["lowres"], damages=DAMAGES)
-    assert lowres.metrics["strength_error"] is None  # it knows nothing of low resolution
+    assert lowres.metrics["strength_error"] is None  # not trained on low resolution
 
 
 def test_a_model_without_a_damage_head_has_no_such_figures(dataset: Dataset) -> None:

@@ -21,7 +21,7 @@ from pellucid.run import run
 
 
 def numbered(num_images: int, size: int = 12) -> Dataset:
-    """Images that are told apart by any of their pixels: image i is i everywhere in red, and a ramp to the right in green."""
+    """Images that are distinguished by any of their pixels: image i is i everywhere in red, and a ramp to the right in green."""
     images = np.zeros((num_images, size, size, 3), np.uint8)
     images[..., 0] = np.arange(num_images)[:, None, None]
     images[..., 1] = np.arange(size) * 10

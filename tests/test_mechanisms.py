@@ -1,4 +1,4 @@
-"""What one task tells the other: who hears it, whose gradient goes where, and that the control tells of another image."""
+"""Mechanisms between the tasks: which features and gradients each receives, and the control with another image's features."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -97,7 +97,7 @@ def test_a_control_is_trained_as_one_and_saved_as_a_plain_model(tiny: Recipe, tm
     again, _ = run(recipe, tmp_path / "run", resume=True, device="cpu")
     plain, _ = load_model(tmp_path / "run", "cpu")
     torch.testing.assert_close(first(images).restored, again(images).restored)
-    for index in range(4):  # a shipped model's answers depend on no neighbour
+    for index in range(4):  # predictions of an exported model depend on no other image of the batch
         torch.testing.assert_close(plain(images).restored[index], plain(images[index : index + 1]).restored[0], atol=1e-5, rtol=1e-5)
 
 

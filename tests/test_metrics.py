@@ -256,7 +256,7 @@ def test_damage_by_hand() -> None:
 
 
 def test_kinds_go_by_their_names() -> None:
-    """A batch has its kinds in another order, one that the model doesn't know, and lacks one that it knows."""
+    """A batch has its kinds in another order, one that the model wasn't trained on, and lacks one that it was."""
     batch = damaged({"rain": [5.0, NAN], "blur": [2.0, NAN], "noise": [0.1, 0.2]})
     output = found([[9, 9, -9], [9, -9, 9]], [[0.1, 1, 99], [0.3, 99, 99]])
     columns = columns_of(output, batch, KINDS)

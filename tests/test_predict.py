@@ -476,7 +476,7 @@ class TestPredictFiles:
             file.write('{"path": "cut o')  # by a kill
         put(tmp_path / "in" / "1.png")  # mended
         text: list[str] = []
-        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, tell=text.append)
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, log=text.append)
         assert (summary.num_pictures, summary.num_failed) == (6, 0)
         assert sorted(Path(line["path"]).name for line in lines(tmp_path / "out")) == [f"{number}.png" for number in range(6)]
         assert sorted(Path(line.split(":")[0]).name for line in text) == ["1.png", "3.png", "4.png", "5.png"]
@@ -492,7 +492,7 @@ class TestPredictFiles:
         monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
         source, text = put(tmp_path / "a.png", np.full((10, 20, 3), 255, np.uint8)), []
         (tmp_path / "b.png").write_bytes(b"")
-        predict_files([source, tmp_path / "b.png"], tmp_path / "out", device="cpu", tell=text.append)
+        predict_files([source, tmp_path / "b.png"], tmp_path / "out", device="cpu", log=text.append)
         assert text[0] == f"{source}: gaussian noise 100, jpeg 100 -> restored/a.png"
         assert text[1].startswith(f"{tmp_path / 'b.png'}: Expected a picture")
 

@@ -1,4 +1,4 @@
-"""The Chinese README has the commands, figures, code and links of the English one; what differs is said so that it can be copied."""
+"""The Chinese README has the commands, figures, code and links of the English one; differences are listed in a form that can be copied."""
 
 import importlib.util
 import re

@@ -29,7 +29,7 @@ SVG_VOID = {"path", "use", "rect"}
 
 
 class Page(HTMLParser):
-    """What the tests ask of a page; feeding it fails where elements are not nested."""
+    """Parses a page for the tests; feeding it fails where elements are not nested."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()

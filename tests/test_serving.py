@@ -62,11 +62,11 @@ def test_a_prediction_is_a_line_of_predictions_jsonl(client: httpx2.Client) -> N
     ):
         assert response.status_code == 200, response.text
         [line] = response.json()["predictions"]
-        message = prediction_fields(expected)
-        assert line.keys() == {*message, "restored", "mask", "notes", "model", "mirror"}
-        assert line["label"] == message["label"]
-        assert line["probabilities"] == pytest.approx(message["probabilities"], abs=1e-4)
-        assert line["damage"].keys() == message["damage"].keys()
+        fields = prediction_fields(expected)
+        assert line.keys() == {*fields, "restored", "mask", "notes", "model", "mirror"}
+        assert line["label"] == fields["label"]
+        assert line["probabilities"] == pytest.approx(fields["probabilities"], abs=1e-4)
+        assert line["damage"].keys() == fields["damage"].keys()
         assert (line["restored"], line["mask"], line["notes"], line["model"], line["mirror"]) == (None, None, [], "small", False)
 
 
@@ -379,7 +379,7 @@ def test_nothing_of_a_request_reaches_the_file_system(client: httpx2.Client, mon
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"host": "0.0.0.0"}, "a token for 0.0.0.0"),
         ({"host": "::"}, "a token for ::"),
@@ -390,8 +390,8 @@ def test_nothing_of_a_request_reaches_the_file_system(client: httpx2.Client, mon
         ({"port": 70_000}, "port"),
     ],
 )  # fmt: skip
-def test_settings_are_checked(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_settings_are_checked(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         ServerSettings(**settings)
 
 

@@ -98,7 +98,7 @@ def test_the_token_comes_from_the_environment(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "Expected a token for 0.0.0.0"),
         (["--host", "no.such.host.invalid", "--open-to-all"], "can't be had"),
@@ -107,13 +107,13 @@ def test_the_token_comes_from_the_environment(model: Path) -> None:
         (["--max-bytes", "0"], "max_bytes"),
     ],
 )
-def test_mistakes_are_a_sentence(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_a_sentence(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     from pellucid.cli import main
 
     with pytest.raises(SystemExit) as stopped:
         main(["app", "--port", "0", *arguments])
     assert stopped.value.code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

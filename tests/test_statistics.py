@@ -94,7 +94,7 @@ def test_the_bootstrap_interval_is_scipys(num_images: int, random: np.random.Gen
     low, high = bootstrap(differences, "test")
     reference = scipy.stats.bootstrap((differences,), np.mean, method="percentile", n_resamples=4000, rng=random).confidence_interval
     error = differences.std() / num_images**0.5
-    assert [low, high] == pytest.approx(list(reference), abs=0.15 * error)  # 2,000 resamples know a percentile to 0.06 of it
+    assert [low, high] == pytest.approx(list(reference), abs=0.15 * error)  # 2,000 resamples give a percentile to 0.06 of it
     assert bootstrap(-differences, "test") == pytest.approx((-high, -low), abs=0.15 * error)
 
 

@@ -139,7 +139,7 @@ def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path
         predict_files([source], source, model, "cpu")
     monkeypatch.setenv("MASTER_PORT", second)
     message: list[str] = []
-    summary = predict_files([source], out, model, "cpu", tell=message.append)
+    summary = predict_files([source], out, model, "cpu", log=message.append)
     printed, _ = other.communicate(timeout=120)
     assert other.returncode == 0
     assert "Expected a new or an empty folder" in printed

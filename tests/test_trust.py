@@ -1,4 +1,4 @@
-"""What users may trust: temperature, gate, abstention, second look, guessed errors, and their measures."""
+"""Reliability: temperature, gate, abstention, second look, estimated errors, and their measures."""
 
 import json
 from collections.abc import Sequence
@@ -113,13 +113,13 @@ class TestGate:
         assert fit_gate(columns([0.0, 1.0], CEILING, CEILING), columns([9.0, 9.0], 20.0, 30.0)) is None
 
     def test_it_is_fitted_to_a_network_that_knows_what_is_damaged(self) -> None:
-        class Knows(nn.Module):
+        class NoiseDetector(nn.Module):
             def forward(self, images: Tensor) -> Output:
                 noisy = images.diff(dim=3).abs().mean(dim=(1, 2, 3)) > 0.05  # drawn shapes are flat
                 return Output(restored=images.mean(dim=1, keepdim=True).expand_as(images), presence=noisy.float()[:, None])
 
         splits = Splits(shapes(300).train, shapes(300).train)
-        calibration = calibrate(Knows().eval(), splits, lambda images, random: SUITES["reference"](images, random))
+        calibration = calibrate(NoiseDetector().eval(), splits, lambda images, random: SUITES["reference"](images, random))
         assert calibration.gate is not None
         assert "gate on 300 given images" in calibration.fitted
         assert calibration.temperature == 1
@@ -284,7 +284,7 @@ def test_predict_says_all_of_it(tmp_path: Path, model: Path) -> None:
     text: list[str] = []
     options: dict[str, Any] = {"abstain_below": 0.99, "second_look": True, "uncertainty": True}
     out = tmp_path / "out"
-    summary = predict_files([tmp_path / "in"], out, model, "cpu", tell=text.append, **options)
+    summary = predict_files([tmp_path / "in"], out, model, "cpu", log=text.append, **options)
     [line] = [json.loads(each) for each in (out / "predictions.jsonl").read_text().splitlines()]
     assert (line["label"], line["abstained"], line["left"], line["alarm"]) == (None, True, True, False)
     assert line["abstain_below"] == 0.99
@@ -321,7 +321,7 @@ def test_training_ends_with_a_report_and_report_makes_another(tiny: Recipe, tmp_
     assert (figures["split"], figures["trust"]["num_images"]) == ("test", 30)
     assert set(figures["trust"]["strengths"]) == {"gaussian_noise", "occlusion"}
     page = (run / "report.html").read_text()
-    for heading in ("What users may trust", "Which classes are confused", "Against the strength", "Restored best and worst", "The alarm"):
+    for heading in ("Reliability", "Which classes are confused", "Against the strength", "Restored best and worst", "The alarm"):
         assert heading in page
         assert heading in (run / "report.md").read_text()
     assert "The report:" in capsys.readouterr().out

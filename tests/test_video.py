@@ -65,7 +65,7 @@ def lines(out: Path) -> list[dict[str, Any]]:
 )
 def test_a_video_comes_back_with_its_rate_and_length(tmp_path: Path, name: str, codec: str, tolerance: int) -> None:
     source, text = video(tmp_path / "in" / name, codec=codec), []
-    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", tell=text.append)
+    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", log=text.append)
     assert (summary.num_pictures, summary.num_failed) == (1, 0)
     *of_frames, of_video = lines(tmp_path / "out")
     assert [line["frame"] for line in of_frames] == list(range(30))

@@ -202,13 +202,13 @@ def predict(
     from pellucid.inference import predict_files
     from pellucid.progress import ProgressBar
 
-    asked: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
+    options: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
     warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
     if int(os.environ.get("RANK", 0)):  # only the first of several processes prints
-        predict_files(paths, out, model, device, force, None, mirror, resume, **asked)
+        predict_files(paths, out, model, device, force, None, mirror, resume, **options)
         return
     with ProgressBar("pictures") as progress:
-        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print, **asked)
+        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print, **options)
     _print(str(summary))
     if summary.num_failed:
         sys.exit(1)
@@ -299,7 +299,7 @@ def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata",
 
     evaluation = _measure(network, metadata, dataset, track, limit)
     device = next(network.parameters()).device
-    with ProgressBar("what users may trust") as progress:
+    with ProgressBar("reliability") as progress:
         trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
     strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
     figures = {"trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)

@@ -101,7 +101,7 @@ def push_to_hub(
         repo_id: `owner/name`.
         private: whether a new model is visible to its owner alone; an existing one stays as visible as it is.
         token: one with the right to write; without it that of `hf auth login` or of `$HF_TOKEN`.
-        message: what the hub's history says.
+        message: the commit message.
 
     Raises:
         UserError: the model is not whole, the hub can't be reached (within two seconds), or it refuses the token or the name.
