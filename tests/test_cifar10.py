@@ -228,7 +228,7 @@ def test_a_batch_calls_nothing_but_arrays(world: World, call: tuple[object, ...]
     monkeypatch.chdir(world.place)
     actual = contents("cifar-10-python.tar.gz", world.images, world.labels)
     source = unpack(world.place / "source", actual | {"data_batch_3": pickle.dumps({"data": Attack(*call), "labels": []})})
-    refuses("found a damaged data_batch_3 .it asks for", source)
+    refuses("found a damaged data_batch_3 .it refers to", source)
     assert not Path("attacked").exists()
 
 
