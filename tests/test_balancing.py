@@ -263,7 +263,7 @@ def test_aggregators_that_cannot_serve_are_refused(name: str, message: str | Non
         build_balancer(config, 1)
 
 
-def test_what_an_aggregator_needs_is_said(monkeypatch) -> None:
+def test_the_requirements_of_an_aggregator_are_reported(monkeypatch) -> None:
     aggregation = pytest.importorskip("torchjd.aggregation")
 
     class Needy(aggregation.Aggregator):

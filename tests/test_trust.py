@@ -22,12 +22,13 @@ from pellucid.data.synthetic import shapes
 from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.calibration import CEILING, MAX_LOSS, Columns, calibrate, fit_gate, fit_temperature
+from pellucid.evaluation.calibration import CEILING, MAX_LOSS, calibrate, fit_gate, fit_temperature
 from pellucid.evaluation.ranking import NUM_CUTS, rank_correlation, risk_coverage, sparsification, sparsification_error
 from pellucid.evaluation.trust import measure_trust
 from pellucid.inference import Predictor, predict_files
 from pellucid.inference.maps import WHITE, draw_map, uncertainty_map
 from pellucid.inference.pixels import STRIP_ROWS
+from pellucid.metrics import Columns
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.models.gate import BLOCK, Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
