@@ -59,6 +59,12 @@ TRIALS: dict[str, dict[str, Any]] = {
         "model.encoder.widths": (48, 96, 216),
         "model.decoder.detail_width": 24,
     },
+    "joint, lambda 2.5, last stage of 216, 24 channels of detail": {
+        "objective.weight": 2.5,
+        "model.encoder.widths": (48, 96, 216),
+        "model.decoder.detail_width": 24,
+    },
+    "restore, 24 channels of detail": {"arm": "restore", "model.decoder.detail_width": 24},
     "joint, lambda from 12 to 1.3": {"weights": (12.0, 1.3)},
     "joint, lambda from 1.3 to 12": {"weights": (1.3, 12.0)},
     "joint, lambda 4, a clean teacher": {"objective.distillation": 1.0},
