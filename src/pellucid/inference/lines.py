@@ -1,6 +1,7 @@
 """A line of `predictions.jsonl`: what is said of a picture, a frame or a video, its files written."""
 
 import errno
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from pellucid.inference.stream import Failure, Predicted
 from pellucid.pictures import Picture
 
 RESTORED, MASKS, UNCERTAINTY = "restored", "masks", "uncertainty"
+
+COUNTED = {"left": "found undamaged and left", "abstained": "without a sure class", "alarm": "with an alarm"}
+"""Fields of a line that are counted, over pictures or the frames of a video, and what their numbers are called."""
 
 NOT_FINITE = "Expected finite outputs of the model, found others; its training may have diverged: train it again."
 
@@ -85,7 +89,7 @@ def words(line: Line) -> str:
     if "error" in line:
         return f"{line['path']}: {line['error']['message']}"
     if "frames" in line:
-        parts = [f"{line['frames']:,} frames at {line['fps']:g} a second"]
+        parts = [f"{line['frames']:,} frames at {line['fps']:g} a second", *counted(line["counts"])]
     else:
         parts = [*filter(None, (named(line), damage(line)))]
         if line.get("alarm"):
@@ -93,6 +97,11 @@ def words(line: Line) -> str:
     told = [", ".join(parts)] if parts else []
     notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
     return f"{line['path']}: " + " -> ".join(told + ([line["restored"]] if line["restored"] else [])) + notes
+
+
+def counted(counts: Mapping[str, int]) -> list[str]:
+    """Numbers of pictures or frames by the names in `COUNTED`, in words; those of none are left out."""
+    return [f"{counts[name]:,} {what}" for name, what in COUNTED.items() if counts[name]]
 
 
 def named(line: Line) -> str:

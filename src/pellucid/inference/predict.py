@@ -81,8 +81,8 @@ def predict_files(
     version of its `schema`, path, label, confidence, probabilities, restored and mask (files relative to `out`), notes, model and mirror,
     damage (by kind: probability, strength and its unit) and lost (the part of the picture whose pixels are lost), null where the model has
     no such task, or path and error (code and message). A video has a line for each frame, with its number, and then one with frames, fps,
-    restored and notes. A file that can't be read, is too large for the memory, or gets an output that is not finite is an error and stops
-    nothing; a full disk stops all.
+    counts, restored and notes. A file that can't be read, is too large for the memory, or gets an output that is not finite is an error
+    and stops nothing; a full disk stops all.
 
     Processes that `torchrun` starts share the work, each picture once; they write their lines to `predictions-RANK.jsonl`, which the first
     one merges in the end. `out` must be the same folder for all.
@@ -99,7 +99,7 @@ def predict_files(
         tell: is told each picture's prediction in a line of words.
         abstain_below: give no label to pictures whose confidence is less; their line has `abstained`.
         second_look: classify the restored picture, too; a line has `restored_label`, and `alarm` where it is another one.
-        uncertainty: write the guessed error of each pixel of pictures into `uncertainty/`, white from 10 % of the range on.
+        uncertainty: write the guessed error of each pixel into `uncertainty/`, white from 10 % of the range on; of a video, a video.
         gate: leave undamaged pictures as they are, if the model has a gate; their line has `left`.
     """
     asked = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty_maps": uncertainty, "no_gate": not gate}
@@ -127,11 +127,11 @@ def predict_files(
         with journal.part(out, processes.rank, processes.num).open("a", encoding="utf-8", buffering=1) as file:
             for line in _predicted(waiting, predictor, out, uncertainty):
                 file.write(json.dumps(line | told) + "\n")
+                labelled |= line.get("confidence") is not None
                 if not journal.ends(line):
                     continue
                 done += 1
                 num_failed += "error" in line
-                labelled |= line.get("confidence") is not None
                 for name in counts:
                     counts[name] += bool(line.get(name))
                 chooser.add(line)
@@ -164,7 +164,7 @@ def _predicted(waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predict
     for is_video, group in groupby(waiting, key=lambda each: each[0].suffix.lower() in VIDEOS):
         if is_video:
             for path, target in group:
-                yield from restore_video(path, target, predictor, out)
+                yield from restore_video(path, target, predictor, out, uncertainty)
         else:
             yield from stream(group, predictor, partial(save, out=out, uncertainty=uncertainty))
 

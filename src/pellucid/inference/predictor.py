@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,20 +17,15 @@ from pellucid.inference.prediction import BROKEN, EstimatedDamage, Prediction
 from pellucid.inference.source import DEFAULT_IMAGE_SIZE, open_backend
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.models.gate import Gate, change_of, undamaged
+from pellucid.models.overview import has_own_size, scale_down
 from pellucid.pictures import Pixels
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-NEAR = 2
-"""Pictures of up to so many times the size of the training images are classified as they are, larger ones scaled down to that size."""
-
 ROWS = 512
 """Rows of large pictures that are compared at once; a multiple of the blocks of `change_of`."""
-
-OBLONG = 4
-"""Ratio of the sides from which on a picture is scaled by its longer side."""
 
 
 class Predictor:
@@ -165,8 +159,8 @@ class Predictor:
     def _predict(self, pixels: Pixels) -> list[Prediction]:
         """Pictures of one size (B, H, W, 3) -> a prediction for each."""
         num_pictures, height, width, _ = pixels.shape
-        near = max(height, width) <= NEAR * self.image_size
-        output = self._forward(from_pixels(pixels if near else self._scaled_down(pixels)))
+        near = has_own_size(height, width, self.image_size)
+        output = self._forward(from_pixels(pixels if near else scale_down(pixels, self.image_size)))
         finite = output.finite()
         restored = None if output.restored is None else np.empty_like(pixels)
         mask = None if output.mask is None else np.empty(pixels.shape[:3], np.bool_)
@@ -190,7 +184,7 @@ class Predictor:
         left = np.zeros(num_pictures, np.bool_) if restored is None else self._leave(pixels, restored, mask, output, near)
         second: list[str | None] = [None] * num_pictures
         if self.second_look and restored is not None and output.logits is not None:
-            looked = self._forward(from_pixels(restored if near else self._scaled_down(restored))).logits
+            looked = self._forward(from_pixels(restored if near else scale_down(restored, self.image_size))).logits
             second = [None] * num_pictures if looked is None else list(self._classes(looked)[0])
         nothing = [None] * num_pictures
         predictions = [
@@ -227,13 +221,6 @@ class Predictor:
         """(B, 3, H, W) in [0, 1], of any size -> `Outputs`."""
         height, width = images.shape[2:]
         return self.backend(pad(images, max(height, SMALLEST), max(width, SMALLEST))).crop(height, width)
-
-    def _scaled_down(self, pixels: Pixels) -> Pixels:
-        """Pictures (B, H, W, 3) with the shorter side of the training images; the longer one at most `OBLONG` times that."""
-        height, width = pixels.shape[1:3]
-        scale = min(self.image_size / min(height, width), OBLONG * self.image_size / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        return np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pixels])
 
     def _classes(self, logits: Floats) -> tuple[list[str], list[float], list[dict[str, float]]]:
         """(B, num_classes) -> label, confidence and probabilities of each picture."""

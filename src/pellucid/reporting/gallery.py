@@ -60,7 +60,6 @@ def examples(
     indices: Iterable[int],
     device: torch.device,
     levels: Sequence[Level] | None = None,
-    temperature: float = 1.0,
 ) -> list[Example]:
     """The pictures at `indices` under a track's damage, at `levels`, else its levels taking turns; one at a time, for they may be large."""
     shown = []
@@ -84,7 +83,7 @@ def examples(
                 psnr=None if restored is None else psnr_of(restored, clean).item(),
                 truth=None if label == UNLABELLED else dataset.classes[label],
                 answer=None if answer is None else classes[answer],
-                confidence=None if logits is None else (logits / temperature).softmax(dim=1).max().item(),
+                confidence=None if logits is None else logits.softmax(dim=1).max().item(),
                 right=None if answer is None or label == UNLABELLED else answer == label,
             )
         )
