@@ -5,13 +5,13 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from pellucid.errors import UserError
+from pellucid.models.lean_timm import timm
 
 TIMEOUT = 2
 """Seconds in which the hub has to be reached."""
