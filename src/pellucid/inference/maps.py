@@ -9,7 +9,7 @@ from pellucid.pictures import Pixels
 WHITE = 0.1
 """The uncertainty that is shown white, on the [0, 1] scale."""
 
-ROWS = 512
+ROWS = 128
 """Rows of large pictures that are computed at once."""
 
 

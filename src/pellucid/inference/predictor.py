@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-ROWS = 512
+ROWS = 128
 """Rows of large pictures that are compared at once; a multiple of the blocks of `change_of`."""
 
 

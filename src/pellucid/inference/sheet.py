@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -104,9 +105,7 @@ def shorten(text: str, width: float, face: ImageFont.FreeTypeFont | ImageFont.Im
 @cache
 def font(weight: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """DejaVu Sans out of matplotlib: unlike Pillow's own, it has more than the Latin letters. Pillow's where there is no matplotlib."""
-    try:
-        import matplotlib  # for its files alone, and only once there is a sheet to draw
-    except ModuleNotFoundError:
-        return ImageFont.load_default(size)
+    found = find_spec("matplotlib")  # not imported, for its files alone
     name = f"DejaVuSans-{weight}.ttf" if weight else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
+    path = Path(found.origin or "").parent / "mpl-data" / "fonts" / "ttf" / name if found else Path()
+    return ImageFont.truetype(path, size) if path.is_file() else ImageFont.load_default(size)
