@@ -26,7 +26,8 @@ from pellucid.evaluation.calibration import CEILING, MAX_LOSS, Columns, calibrat
 from pellucid.evaluation.ranking import NUM_CUTS, rank_correlation, risk_coverage, sparsification, sparsification_error
 from pellucid.evaluation.trust import measure_trust
 from pellucid.inference import Predictor, predict_files
-from pellucid.inference.maps import ROWS, WHITE, drawn, uncertainty_map
+from pellucid.inference.maps import WHITE, draw_map, uncertainty_map
+from pellucid.inference.pixels import STRIP_ROWS
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.models.gate import BLOCK, Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
@@ -194,11 +195,11 @@ class TestUncertainty:
 
     def test_strips_are_seamless(self) -> None:
         random = np.random.default_rng(0)
-        picture, restored = random.integers(0, 256, (2, ROWS + 37, 12, 3), dtype=np.uint8)
+        picture, restored = random.integers(0, 256, (2, STRIP_ROWS + 37, 12, 3), dtype=np.uint8)
         before, after = (np.asarray(each / 255, np.float32) for each in (picture, restored))
         whole = uncertainty(before, after)
         np.testing.assert_allclose(uncertainty_map(picture, restored), whole, atol=1e-6)
-        assert drawn(np.array([[0, WHITE / 2, 3]], np.float32))[0, :, 0].tolist() == [0, 128, 255]
+        assert draw_map(np.array([[0, WHITE / 2, 3]], np.float32))[0, :, 0].tolist() == [0, 128, 255]
 
 
 class TestRanking:

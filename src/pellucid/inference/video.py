@@ -15,31 +15,30 @@ import numpy as np
 from pellucid import files
 from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
-from pellucid.inference.lines import COUNTED, NOT_FINITE, RESTORED, UNCERTAINTY, Line, describe, failure
-from pellucid.inference.maps import drawn, uncertainty_map
+from pellucid.inference.lines import COUNTED, NOT_FINITE, RESTORED, UNCERTAINTY, Line, error_line, prediction_fields
+from pellucid.inference.maps import draw_map, uncertainty_map
 from pellucid.inference.predictor import Predictor
 from pellucid.inference.schema import VERSION
 from pellucid.pictures import VIDEOS, Pixels
 
 MISSING = 0.02
-"""Part of the frames that a header may promise too many: some containers state the length in seconds alone."""
+"""Fraction of the stated frames that may be missing: some containers state only the duration."""
 
 
 def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: Path, uncertainty: bool = False) -> Iterator[Line]:
-    """A line for each frame, with its number from 0, then one for the video, which is in `out` by then.
+    """Yield a line for each frame, with its index, then one for the video, once it is written to `out`.
 
-    The restored video has the frame rate, the number and the size of the frames (an odd row or column is lost to the codec); it has no
-    sound. The line of the video counts the frames that were left as they are, have no sure class, or an alarm. A video that can't be
-    opened, or ends before its header says, gives one line of error instead of the last one. uncertainty: write a second video, of the
-    uncertainty of each frame, in grey.
+    The restored video has the frame rate, number and size of the frames (codecs drop an odd row or column), and no sound. The line of the
+    video counts the frames that were left unchanged, have no sure class, or an alarm. For a video that can't be opened, or ends early, the
+    last line is an error. uncertainty: also write a video of the uncertainty maps.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the line of error says it
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported in the line
     capture = cv2.VideoCapture(str(path))
     try:
         yield from _restore(capture, path, target, predictor, out, uncertainty)
     except UserError as error:
         code = "not_finite" if str(error) == NOT_FINITE else "unwritable" if isinstance(error.__cause__, OSError) else "unreadable"
-        yield failure(path, code, str(error))
+        yield error_line(path, code, str(error))
     finally:
         capture.release()
 
@@ -74,12 +73,12 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
             if restored:
                 if pool is None or writing is None:
                     writers = [stack.enter_context(_open(out / name, path, rate, (width, height))) for name in written.values()]
-                    pool = stack.enter_context(ThreadPoolExecutor(1))  # after these, to end before they do
+                    pool = stack.enter_context(ThreadPoolExecutor(1))  # after the writers, to end before they do
                 else:
                     writing.result()
                 writing = pool.submit(_write, writers, frames, restored)
             for prediction in predictions:
-                line = describe(prediction)
+                line = prediction_fields(prediction)
                 for name in counts:
                     counts[name] += bool(line.get(name))
                 yield {"path": str(path), "frame": num_frames, **line}
@@ -104,10 +103,10 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
 
 @contextmanager
 def _open(target: Path, source: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
-    """A writer of a video with the codec for files like `source`, which is at `target` in the end; size: width and height."""
+    """Open a writer of the video `target`, with the codec for files like `source`; size: width and height."""
     code = VIDEOS[source.suffix.lower()][0]
-    with files.atomic_write(target) as aside:
-        writer = cv2.VideoWriter(str(aside), cv2.VideoWriter.fourcc(*code), rate, size)
+    with files.atomic_write(target) as temporary:
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*code), rate, size)
         try:
             if not writer.isOpened():
                 raise UserError(f"Expected an OpenCV that can write {code} for {source}, found one that can't; install its wheel.")
@@ -117,8 +116,8 @@ def _open(target: Path, source: Path, rate: float, size: tuple[int, int]) -> Ite
 
 
 def _write(writers: Sequence[Any], frames: Sequence[Pixels], restored: Sequence[Pixels]) -> None:
-    """Add the restored frames and, if there is a second writer, their uncertainty."""
+    """Write the restored frames and, if there is a second writer, their uncertainty maps."""
     for frame, after in zip(frames, restored, strict=True):
         writers[0].write(cv2.cvtColor(after, cv2.COLOR_RGB2BGR))
         for writer in writers[1:]:
-            writer.write(drawn(uncertainty_map(frame, after)))
+            writer.write(draw_map(uncertainty_map(frame, after)))

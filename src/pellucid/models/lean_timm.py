@@ -29,7 +29,7 @@ def _disable(function: Callable[..., Any], recursive: bool = True, *, reason: st
 def _is_compile_supported(device: str) -> Any:
     from torch._dynamo.utils import is_compile_supported
 
-    return is_compile_supported(device)  # type: ignore[no-untyped-call]
+    return is_compile_supported(device)
 
 
 @contextmanager
