@@ -119,4 +119,4 @@ def sheet_cell(line: Line, out: Path) -> sheet.Cell:
     """The cell of a picture on the contact sheet."""
     caption = class_text(line) + (f", restored: {line['restored_label']}" if line.get("alarm") else "")
     paths = [Path(line["path"])] + ([out / line["restored"]] if line["restored"] else [])
-    return sheet.build_cell(Path(line["path"]).name, caption, damage_text(line), [pictures.read(path) for path in paths])
+    return sheet.build_cell(Path(line["path"]).name, caption, damage_text(line), map(pictures.read, paths))

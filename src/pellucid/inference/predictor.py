@@ -209,7 +209,8 @@ class Predictor:
         rows = range(0, pixels.shape[1], STRIP_ROWS)
         changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
         left = undamaged(self.gate, output.presence, np.max(changes, axis=0), near)
-        restored[left] = pixels[left]
+        for index in np.flatnonzero(left):  # one by one, without another copy of all
+            restored[index] = pixels[index]
         if mask is not None:
             mask[left] = False
         return left

@@ -1,6 +1,6 @@
 """The contact sheet: pictures beside their restored versions, with the predictions, on one page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -31,7 +31,7 @@ class Cell(NamedTuple):
     images: tuple[Image.Image, ...]
 
 
-def build_cell(name: str, caption: str, damaged: str, images: Sequence[NDArray[np.uint8]]) -> Cell:
+def build_cell(name: str, caption: str, damaged: str, images: Iterable[NDArray[np.uint8]]) -> Cell:
     """The cell of the picture `name`, (H, W, 3) uint8, and of its restored version, if there is one."""
     return Cell(name, caption, damaged, tuple(Image.fromarray(fit(image, SIDE)) for image in images))
 
