@@ -39,6 +39,8 @@ def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: 
     except UserError as error:
         code = "not_finite" if str(error) == NOT_FINITE else "unwritable" if isinstance(error.__cause__, OSError) else "unreadable"
         yield error_line(path, code, str(error))
+    except MemoryError:
+        yield error_line(path, "out_of_memory", f"Expected memory for the frames of {path}, found too little; scale it down.")
     finally:
         capture.release()
 
