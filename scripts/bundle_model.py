@@ -1,4 +1,4 @@
-"""Make a trained run the bundled model: halve its weights, measure what was stored, as it predicts, and write the card.
+"""Makes a trained run the bundled model: converts its weights to float16, evaluates the predictions of the stored model, writes its card.
 
 python scripts/bundle_model.py runs/base
 python scripts/bundle_model.py bundled    # measure the bundled model again
@@ -30,7 +30,7 @@ TRACKS_OF_CARD = ("clean", "reference", "noise", "occlusion", "lowres", "jpeg", 
 
 
 def main() -> None:
-    """Bundle the run that the command line names."""
+    """Bundle a run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", help="folder of a finished run, or 'bundled'")
     run = parser.parse_args().run
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def fitted(network: nn.Module, metadata: ModelMetadata) -> ModelMetadata:
-    """The metadata with temperature and gate; of runs from before these were fitted at the end of the training, they are fitted now."""
+    """The metadata with temperature and gate, fitted now for older runs without them."""
     if metadata.fitted:
         return metadata
     recipe = completed(metadata.recipe)

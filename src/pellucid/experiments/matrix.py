@@ -156,7 +156,7 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, con
                     progress.finish(job.arm, job.seed)
                 if job in retried:
                     retried.remove(job)
-                heartbeat.say(f"{job.arm}, seed {job.seed}: {progress.state(job.arm, job.seed)}")
+                heartbeat.print(f"{job.arm}, seed {job.seed}: {progress.state(job.arm, job.seed)}")
             if not running and not broken and not any(_ready(job) for job in waiting):
                 for job in waiting:
                     _record_failure(job, RuntimeError(f"it builds on the run in {job.restorer}, which is not finished"), pool)
