@@ -148,19 +148,19 @@ def test_what_pictures_can_be_asked_for_can_be_asked_of_videos(tmp_path: Path, m
         return Predictor(Divided().eval(), CLASSES, batch_size=4, abstain_below=abstain_below, second_look=second_look)
 
     monkeypatch.setattr(Predictor, "load", load)
-    path, told = tmp_path / "a.avi", []
+    path, text = tmp_path / "a.avi", []
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 10, (64, 48))
     for level in (20, 20, 90, 90, 90, 250, 250):  # sure and dark, dark until it is restored, sure and bright
         writer.write(np.full((48, 64, 3), level, np.uint8))
     writer.release()
     asked = {"abstain_below": 0.9, "second_look": True, "uncertainty": True}
-    summary = predict_files([path], tmp_path / "out", device="cpu", tell=told.append, **asked)
+    summary = predict_files([path], tmp_path / "out", device="cpu", log=text.append, **asked)
     *of_frames, of_video = lines(tmp_path / "out")
     assert [line["alarm"] for line in of_frames] == [False, False, True, True, True, False, False]
     assert [line.get("abstained", False) for line in of_frames] == [False, False, True, True, True, False, False]
     assert of_frames[2]["label"] is None
     assert of_video["counts"] == {"left": 0, "abstained": 3, "alarm": 3}
-    assert "7 frames at 10 a second, 3 without a sure class, 3 with an alarm -> restored/a.avi" in told[0]
+    assert "7 frames at 10 a second, 3 without a sure class, 3 with an alarm -> restored/a.avi" in text[0]
     assert "the model knows 3 classes" in str(summary)
     rate, uncertain = frames(tmp_path / "out" / of_video["uncertainty"])
     assert (rate, len(uncertain)) == (10, 7)
