@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +47,7 @@ STOPPED = 130
 def demo(out: Path, resume: bool, device: str) -> None:
     """Download CIFAR-10, train recipe `quick` (five minutes on two CPU cores), evaluate it and write a report."""
     from pellucid import data
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.evaluation.classical import CLASSICAL
     from pellucid.evaluation.evaluate import evaluate
     from pellucid.reporting import write_report
@@ -55,10 +56,10 @@ def demo(out: Path, resume: bool, device: str) -> None:
 
     network, metadata = run(RECIPES["quick"], out, resume=resume, device=device)
     test = data.load("cifar10").test
-    evaluation = _measure(network, metadata, test, "reference")
+    evaluation = _measure(as_predicted(network, metadata), metadata, test, "reference")
     best_untrained = "inpainting, then means"
     references = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
-    others = {"references": {name: other.to_json() for name, other in references.items()}}
+    others = {"raw": False, "references": {name: other.to_json() for name, other in references.items()}}
     write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
     report = write_report(out, network, metadata, test, evaluation, references)
     _print_evaluation(evaluation)
@@ -90,6 +91,8 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
         _write_report(out, network, metadata, splits.validation, track, REPORTED)
     elif len(splits.test):
         _write_report(out, network, metadata, splits.test, track, REPORTED)
+    if metadata.tasks != "restore" and "temperature" not in metadata.fitted:
+        _print("Confidence is not calibrated: that needs images that were not trained on, such as --data.validation 200 holds out.")
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track {track}")
 
 
@@ -157,12 +160,14 @@ def evaluate(
     source: Path | None,
     limit: int | None,
     mirror: bool,
+    raw: bool,
     device: str,
 ) -> None:
-    """Evaluate a model on a track of the protocol, on the test images of a data set."""
+    """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     from pellucid.checkpoint import load_model
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.models.mirrored import Mirrored
 
     for file in (json, csv):  # an unwritable path should be reported before the evaluation
@@ -175,10 +180,14 @@ def evaluate(
     test.require_classes(metadata.classes)
     if mirror:
         network = Mirrored(network)
-    evaluation = _measure(network, metadata, test, track, limit)
+    evaluation = _measure(network if raw else as_predicted(network, metadata), metadata, test, track, limit)
     _print_evaluation(evaluation)
+    if note := _outputs(metadata, raw):
+        _print(note)
     if json is not None:
-        write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, metadata))
+        calibration = {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate)}
+        told = {"raw": raw, **calibration, "mirror": mirror}
+        write_json(json, evaluation.to_json() | told | _origin(network, metadata))
     if csv is not None:
         _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 
@@ -292,17 +301,18 @@ def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: 
 
 def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None) -> None:
     """Evaluate a run, print the figures, and write them and the report into its folder."""
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.evaluation.strengths import measure_strengths
     from pellucid.evaluation.trust import measure_trust
     from pellucid.progress import ProgressBar
     from pellucid.reporting import write_report
 
-    evaluation = _measure(network, metadata, dataset, track, limit)
+    evaluation = _measure(as_predicted(network, metadata), metadata, dataset, track, limit)
     device = next(network.parameters()).device
     with ProgressBar("reliability") as progress:
         trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
     strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
-    figures = {"trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
+    figures = {"raw": False, "trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
     write_json(folder / "evaluation.json", evaluation.to_json() | figures)
     report = write_report(folder, network, metadata, dataset, evaluation, trust=trust, strengths=strengths)
     _print_evaluation(evaluation)
@@ -318,6 +328,14 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
     with ProgressBar(f"track {track}") as progress:
         damages, trained, on = metadata.damages, metadata.trained_kinds, TRACKS[track]
         return evaluate(network, dataset, on, limit=limit, device=device, progress=progress, damages=damages, trained=trained)
+
+
+def _outputs(metadata: "ModelMetadata", raw: bool) -> str:
+    """Which outputs were measured, as a note below the figures; empty for a model whose predictions are the network's own outputs."""
+    parts = [f"temperature {metadata.temperature:.3g}"] * (metadata.temperature != 1) + ["gate"] * (metadata.gate is not None)
+    if raw or not parts:
+        return f"Outputs: the network's own, without {' and '.join(parts)}, which predict applies." if parts else ""
+    return f"Outputs: as predict gives them, with {' and '.join(parts)}; --raw measures the network's own."
 
 
 def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
@@ -558,6 +576,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--source", type=Path, help="path of the data set's files, instead of downloading them")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
             add("--mirror", action="store_true", help=MIRROR)
+            add("--raw", action="store_true", help="measure the network's own outputs, without the temperature and the gate of predict")
         case "report":
             add("run", type=Path, help="folder of a finished run, in which report.html, report.md and evaluation.json are written")
             add("--track", choices=list(TRACKS), help="the damage; by default that of the training, or 'reference'")
