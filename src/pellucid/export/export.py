@@ -9,11 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.checkpoint import ModelMetadata, load_model
+from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.export.graph import core_of, write_graph
 from pellucid.export.quantise import MAX_DB, MAX_POINTS, Cost, measure_cost, quantise
 from pellucid.export.verify import Difference, verify
+from pellucid.export.web import is_page, runtime_archive, write_page
+from pellucid.export.web import stated as stated_of_page
 from pellucid.files import atomic_write
 from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, ExportedMetadata, require
 from pellucid.inference.onnx_backend import KEY, OnnxBackend
@@ -24,7 +27,7 @@ from pellucid.recipe import measured_data
 if TYPE_CHECKING:
     from pellucid.data import Splits
 
-FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO"}
+FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO", "web": "a folder, a page that computes in browsers"}
 """What can be written."""
 
 
@@ -51,6 +54,7 @@ def export_model(
     force: bool = False,
     data: str | None = None,
     data_source: Path | None = None,
+    runtime: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Written:
     """Export a model, verified before it is written; raises `UserError`, and leaves `out` as it was, if anything is not as it should be.
@@ -58,10 +62,11 @@ def export_model(
     Args:
         source: as `load_model` takes it.
         format: a key of `FORMATS`.
-        out: a file `*.onnx`, or a folder for OpenVINO.
+        out: a file `*.onnx`, or a folder for OpenVINO or the page.
         int8: quantise: 8-bit convolutions, calibrated on damaged training images; refused where it costs more than 0.3 points or 0.2 dB.
         force: replace what is there, and accept what int8 costs.
         data: name, folder or table of the images for int8; the data that the model was trained on by default. data_source: its files.
+        runtime: for the page, npm's archive of ONNX Runtime Web or its folder, if it is not to be fetched by npm.
         tell: is told what is being done.
     """
     _check(format, out, force)
@@ -69,6 +74,7 @@ def export_model(
         require(module, "onnx", "to export")
     if format == "openvino":
         require("openvino", "openvino", "to export to OpenVINO")
+    archive = runtime_archive(runtime) if format == "web" else None
     network, metadata = load_model(source, "cpu")
     core = core_of(network, str(source or "bundled"))
     reference = TorchBackend(core, "cpu", exact=True)
@@ -84,6 +90,7 @@ def export_model(
         tasks=metadata.tasks,
         temperature=metadata.temperature,
         gate=metadata.gate,
+        units=tuple(DEGRADATIONS[kind].unit for kind in metadata.damages),
         made=f"Pellucid {version('pellucid')}, model of commit {metadata.commit or 'not stated'}",
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -109,10 +116,13 @@ def export_model(
                 )
             about = replace(about, cost=cost.to_json())
             _describe(graph, about)
-        backend = _opened(graph, format, about)
+        stated = _opened(graph, format, about).stated
+        if archive is not None:
+            write_page(graph, about, archive, graph.with_suffix(""))
+            stated = stated_of_page(about)
         _write(graph if format == "onnx" else graph.with_suffix(""), out, force)
-    size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.iterdir()))
-    return Written(out, size, difference, cost, backend.stated)
+    size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.rglob("*")) if path.is_file())
+    return Written(out, size, difference, cost, stated)
 
 
 def _check(format: str, out: Path, force: bool) -> None:
@@ -121,14 +131,14 @@ def _check(format: str, out: Path, force: bool) -> None:
         raise UserError(f"Expected a format among {', '.join(FORMATS)}, found '{format}'; choose one of these.")
     if format == "onnx" and out.suffix.lower() != ONNX:
         raise UserError(f"Expected the name of a file *{ONNX} to write, found {out}; add the ending.")
-    if format == "openvino" and out.suffix.lower() in (ONNX, ".xml"):
-        raise UserError(f"Expected the name of a folder for OpenVINO's files, found {out}; leave the ending out.")
+    if format != "onnx" and out.suffix.lower() in (ONNX, ".xml", ".html"):
+        raise UserError(f"Expected the name of a folder for {format}'s files, found {out}; leave the ending out.")
     empty = out.is_dir() and not any(out.iterdir())
-    if out.exists() and not force and not (empty and format == "openvino"):
+    if out.exists() and not force and not (empty and format != "onnx"):
         raise UserError(f"Expected a new {'file' if format == 'onnx' else 'folder'} to write, found {out}; choose another, or --force it.")
     if format == "onnx" and out.is_dir():
         raise UserError(f"Expected a file to write, found the folder {out}; add a name.")
-    if format == "openvino" and out.exists() and not empty and not (out / MODEL_XML).is_file():
+    if format != "onnx" and out.exists() and not empty and not (is_page(out) if format == "web" else (out / MODEL_XML).is_file()):
         raise UserError(f"Expected a new folder, or one with an exported model to replace, found {out} with other files; choose another.")
 
 
@@ -150,7 +160,7 @@ def _describe(graph: Path, about: ExportedMetadata) -> None:
 
 def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend | OpenvinoBackend":
     """The model as the predictor will open it; for OpenVINO, in a folder beside the ONNX file."""
-    if format == "onnx":
+    if format != "openvino":
         return OnnxBackend(graph)
     import openvino
 
