@@ -111,9 +111,9 @@ def main() -> None:
 
 def predict(page: Page, picture: Path) -> float:
     """Seconds that the page states for a picture."""
+    page.evaluate("() => { delete document.querySelector('#caption').dataset.milliseconds; }")
     page.locator("#file").set_input_files(picture)
-    page.wait_for_function("document.querySelector('#work').hidden === false || document.querySelector('#error').hidden === false")
-    page.wait_for_selector("#savepng:visible, #error:visible", timeout=WAIT)
+    page.wait_for_selector("#caption[data-milliseconds], #error:visible", timeout=WAIT)
     if page.locator("#error").is_visible():
         raise RuntimeError(page.locator("#error").inner_text())
     return float(page.evaluate("document.querySelector('#caption').dataset.milliseconds")) / 1000

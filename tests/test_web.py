@@ -19,6 +19,7 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from test_export import mistake, saved
@@ -39,7 +40,7 @@ CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 WAIT = 60_000
 """Milliseconds; the cores may be busy."""
 
-PARTS = 60_000
+PARTS = 224 * 224
 """Pixels of the largest part of a picture in these tests: small pictures go through in several."""
 
 
@@ -165,11 +166,10 @@ SCALED = [(65, 65), (128, 128), (96, 160), (200, 131), (70, 1000), (1000, 7), (9
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_pictures_are_scaled_as_by_the_predictor(modules: Any, dtype: type) -> None:
-    model = Predictor(lambda images: None, ("cat",), image_size=32) if False else Predictor.__new__(Predictor)
-    model.image_size = 32
+    scaling = Predictor(torch.nn.Identity().eval(), ("cat",), image_size=32)
     for height, width in SCALED:
         picture = pixels(height, width, seed=height).astype(dtype) * (257 if dtype == np.uint16 else 1)
-        expected = model._scaled_down(picture[None])[0]
+        expected = scaling._scaled_down(picture[None])[0]
         found = modules.evaluate(
             """async ([height, width, values, white]) => {
               const { resize, scaledSize } = await import("/resize.js");
@@ -309,7 +309,7 @@ FILES = {
     "deep.png": deep_png(pixels(45, 100)[..., 0].astype(np.uint16) * 16),
     "scan.jpg": encoded(Image.fromarray(pixels(90, 131)), "JPEG", quality=90),
     "tiny.webp": encoded(Image.fromarray(pixels(5, 3)), "WEBP", lossless=True),
-    "tiles.png": encoded(Image.fromarray(pixels(251, 308))),
+    "tiles.png": encoded(Image.fromarray(pixels(226, 232))),
 }
 
 
@@ -328,7 +328,9 @@ def test_predictions_are_those_of_python(opened: tuple[Any, ...], python: Predic
     assert expected.damage is not None
     assert line["damage"].keys() == expected.damage.keys()
     for kind, each in expected.damage.items():
-        assert line["damage"][kind] == {key: pytest.approx(value, abs=1e-3, rel=1e-3) for key, value in each.items()}
+        found = line["damage"][kind]
+        assert found["unit"] == each["unit"]
+        assert [found["probability"], found["strength"]] == pytest.approx([each["probability"], each["strength"]], abs=1e-3, rel=1e-3)
     assert expected.mask is not None
     assert line["lost"] == pytest.approx(expected.mask.mean(), abs=2e-3)
     assert line["left"] == expected.left
@@ -337,10 +339,12 @@ def test_predictions_are_those_of_python(opened: tuple[Any, ...], python: Predic
     assert restored.pixels.dtype == expected.restored.dtype
     assert restored.grey == picture.grey
     step = 1 if restored.pixels.dtype == np.uint8 else 257
-    assert np.abs(restored.pixels.astype(int) - expected.restored).max() <= step
+    seen = np.ones(picture.pixels.shape[:2], np.bool_)
     if picture.alpha is not None:
         assert restored.alpha is not None
         assert (restored.alpha == picture.alpha).all()
+        seen = picture.alpha > 0  # the rest is read as white
+    assert np.abs(restored.pixels.astype(int) - expected.restored)[seen].max() <= step
     if line["mask"]:
         mask = Image.open(io.BytesIO(base64.b64decode(line["mask"].partition(",")[2])))
         assert (np.asarray(mask) > 0).mean() == pytest.approx(line["lost"], abs=1e-5)
@@ -391,7 +395,7 @@ def test_the_page_stays_alive_and_can_be_stopped(opened: tuple[Any, ...]) -> Non
     )
     drop(page, "large.png", encoded(Image.fromarray(pixels(500, 520))))
     page.wait_for_selector("#before:visible")
-    page.wait_for_function("document.querySelector('#doing').innerText.includes('part 2 of')")
+    page.get_by_text("part 2 of").wait_for()
     page.locator("#stop").click()
     page.wait_for_selector("#work", state="hidden")
     assert page.locator("#result").is_hidden()
@@ -407,18 +411,17 @@ def test_the_last_picture_counts(opened: tuple[Any, ...]) -> None:
     page, *_ = opened
     for name in ("tiles.png", "odd.png", "square.png"):
         drop(page, name, FILES[name])
-    page.wait_for_function("document.querySelector('#caption').innerText.startsWith('square.png')")
+    page.get_by_text("square.png: 32 x 32").wait_for()
 
 
 def test_no_request_leaves_and_none_can(opened: tuple[Any, ...]) -> None:
     page, address, requests, failures = opened
     page.locator("#examples button").first.click()
-    page.wait_for_function("document.querySelector('#caption').innerText.startsWith('airplane.png')")
+    page.get_by_text("airplane.png: 32 x 32").wait_for()
     assert page.locator("#label").inner_text() == "airplane"
     assert failures == []
     hosts = {url.split("/")[2] if url.startswith("http") else url.partition(":")[0] for url in requests}
     assert hosts <= {address.removeprefix("http://"), "blob"}
-    assert "no engine" not in page.locator("#computed").inner_text()
     assert "WebAssembly with SIMD, 1 thread, float32" in page.locator("#computed").inner_text()
     with serving(SOURCES) as (elsewhere, asked):
         for attempt in (

@@ -4,8 +4,8 @@ import { readMetadata } from "./model.js";
 import { PictureError } from "./rules.js";
 
 const ENGINES = {
-  webgpu: { module: "./ort/ort.webgpu.bundle.min.js", provider: "webgpu" },
-  wasm: { module: "./ort/ort.wasm.bundle.min.js", provider: "wasm" },
+  webgpu: { module: "./ort/ort.webgpu.bundle.min.js", wasm: "./ort/ort-wasm-simd-threaded.asyncify.wasm", provider: "webgpu" },
+  wasm: { module: "./ort/ort.wasm.bundle.min.js", wasm: "./ort/ort-wasm-simd-threaded.wasm", provider: "wasm" },
 };
 
 /** Threads are of no use beyond so many. */
@@ -17,7 +17,7 @@ const MOST_THREADS = 8;
  * run: (images as Float32Array, height, width) -> outputs by name, {data, dims}; stated: what computes, in words.
  */
 export async function openModel(wanted) {
-  const answer = await fetch("./model.onnx").catch(() => null);
+  const answer = await fetch(new URL("./model.onnx", import.meta.url)).catch(() => null);
   if (!answer?.ok) throw new PictureError("model", "Expected the file model.onnx beside this page, found none; copy the whole folder.");
   const bytes = new Uint8Array(await answer.arrayBuffer());
   const metadata = readMetadata(bytes);
@@ -42,11 +42,11 @@ export async function openModel(wanted) {
 }
 
 async function open(engine, bytes) {
-  const { module, provider } = ENGINES[engine];
+  const { module, wasm, provider } = ENGINES[engine];
   const ort = await import(module);
   const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
   ort.env.wasm.numThreads = threads;
-  ort.env.wasm.wasmPaths = new URL("./ort/", import.meta.url).href;
+  ort.env.wasm.wasmPaths = { wasm: new URL(wasm, import.meta.url).href };
   ort.env.logLevel = "error";
   const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider], graphOptimizationLevel: "all", enableMemPattern: false });
   const run = async (images, height, width) => {

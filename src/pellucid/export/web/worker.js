@@ -41,8 +41,9 @@ function told(error) {
 }
 
 async function predict({ id, file, name }) {
-  const { predictor, stated } = await opening.catch(() => ({}));
-  if (!predictor || id !== current) return;
+  const model = await opening.catch((error) => postMessage({ type: "failure", id, ...told(error) }));
+  if (!model || id !== current) return;
+  const { predictor, stated } = model;
   const goOn = async () => {
     await new Promise((resolve) => setTimeout(resolve)); // lets messages in
     if (id !== current) throw new Stopped();
