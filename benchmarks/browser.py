@@ -50,6 +50,7 @@ def main() -> None:
     """Measure, print and write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="bundled")
+    parser.add_argument("--page", type=Path, help="a page that was exported before")
     parser.add_argument("--side", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--runtime", type=Path, help="npm's archive of onnxruntime-web")
@@ -57,7 +58,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     with TemporaryDirectory() as folder, ExitStack() as stack:
-        site = export_model(options.model, "web", Path(folder, "page"), runtime=options.runtime).path
+        site = options.page or export_model(options.model, "web", Path(folder, "page"), runtime=options.runtime).path
         predictor = pellucid.load(site / "model.onnx")
         random = np.random.default_rng(0)
         smooth = np.kron(random.integers(0, 256, (options.side // 16, options.side // 16, 3)), np.ones((16, 16, 1)))

@@ -29,11 +29,12 @@ from pellucid import pictures
 from pellucid.data.fetch import UnavailableError
 from pellucid.errors import UserError
 from pellucid.export import export_model, web
-from pellucid.inference import Predictor, exported, predictor, schema, tiling
+from pellucid.inference import Predictor, exported, lines, predictor, schema, tiling
 from pellucid.inference.backend import SMALLEST
 from pellucid.inference.tiling import build_tiling
-from pellucid.models import gate
+from pellucid.models import EncoderConfig, ModelConfig, gate
 from pellucid.pictures import picture as picture_module
+from pellucid.serving.page_work import examples
 
 SOURCES = Path(web.__file__).parent / "web"
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -256,7 +257,8 @@ def test_png_files_are_read_and_written_as_by_pellucid(modules: Any, kind: str) 
           const picture = await decode(new Blob([bytes]), "x.png");
           const written = new Uint8Array(await (await encode(picture, picture.pixels)).arrayBuffer());
           const list = (values) => values && [...values];
-          return { ...picture, pixels: list(picture.pixels), alpha: list(picture.alpha), profile: null, dots: null, written: list(written) };
+          const [pixels, alpha] = [list(picture.pixels), list(picture.alpha)];
+          return { ...picture, pixels, alpha, profile: null, dots: null, written: list(written) };
         }""",
         base64.b64encode(PNGS[kind]).decode(),
     )
@@ -309,6 +311,8 @@ FILES = {
     "deep.png": deep_png(pixels(45, 100)[..., 0].astype(np.uint16) * 16),
     "scan.jpg": encoded(Image.fromarray(pixels(90, 131)), "JPEG", quality=90),
     "tiny.webp": encoded(Image.fromarray(pixels(5, 3)), "WEBP", lossless=True),
+    "whole.png": encoded(Image.fromarray(examples()[8])),  # undamaged: left as they are
+    "flat.png": encoded(Image.new("RGB", (90, 70), (120, 90, 60))),
     "tiles.png": encoded(Image.fromarray(pixels(226, 232))),
 }
 
@@ -360,7 +364,10 @@ BAD = {
         FILES["odd.png"][:16] + struct.pack(">II", 100_000, 90_000) + FILES["odd.png"][24:],
         "Expected at most 64,000,000 pixels in huge.png, found 100,000 x 90,000",
     ),
-    "scan.tif": (encoded(Image.fromarray(pixels(8, 8)), "TIFF"), "in scan.tif, found nothing that this browser can read as one; convert it"),
+    "scan.tif": (
+        encoded(Image.fromarray(pixels(8, 8)), "TIFF"),
+        "in scan.tif, found nothing that this browser can read as one; convert it",
+    ),
     "<b>bold</b>.png": (b"no picture", "in <b>bold</b>.png"),
 }
 
@@ -433,16 +440,16 @@ def test_no_request_leaves_and_none_can(opened: tuple[Any, ...]) -> None:
             assert page.workers[0].evaluate(attempt) == "refused"
         assert page.evaluate(f"navigator.sendBeacon('{elsewhere}/beacon', 'x'), document.images.length") >= 1
         page.evaluate(f"new Promise((done) => {{ const i = new Image(); i.onload = i.onerror = done; i.src = '{elsewhere}/icon.svg'; }})")
-        socket = f"new Promise((done) => {{ try {{ const s = new WebSocket('{elsewhere.replace('http', 'ws')}'); s.onerror = s.onopen = done }} catch {{ done() }} }})"
+        address = elsewhere.replace("http", "ws")
+        opening = f"const socket = new WebSocket('{address}'); socket.onerror = socket.onopen = done"
+        socket = f"new Promise((done) => {{ try {{ {opening} }} catch {{ done() }} }})"
         page.evaluate(socket)
         page.workers[0].evaluate(socket)
         assert asked == []
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), [(1200, 1000, "light"), (375, 812, "dark")])
-def test_the_page_fits_a_screen_and_a_phone(
-    site: Path, browser: Any, width: int, height: int, scheme: Any, tmp_path: Path
-) -> None:
+def test_the_page_fits_a_screen_and_a_phone(site: Path, browser: Any, width: int, height: int, scheme: Any, tmp_path: Path) -> None:
     with serving(site) as (address, _):
         page = browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
         page.set_default_timeout(WAIT)
@@ -464,6 +471,42 @@ def test_the_page_fits_a_screen_and_a_phone(
         page.close()
 
 
+@pytest.mark.parametrize("tasks", ["classify", "restore"])
+def test_a_model_of_one_task_shows_what_it_has(tasks: Any, archive: Path, browser: Any, tmp_path: Path) -> None:
+    model = saved(tmp_path / "model", ModelConfig(tasks=tasks, encoder=EncoderConfig(widths=(8, 16), depths=(1, 1))))
+    page_folder = export_model(model, "web", tmp_path / "page", runtime=archive).path
+    with serving(page_folder) as (address, _):
+        page = browser.new_page()
+        page.set_default_timeout(WAIT)
+        page.goto(f"{address}/?compute=wasm")
+        drop(page, "odd.png", FILES["odd.png"])
+        assert settled(page) == ""
+        assert page.locator("#classes").is_visible() == (tasks == "classify")
+        assert page.locator("#savepng").is_visible() == page.locator("#after").is_visible() == (tasks == "restore")
+        assert page.locator("#damages").is_hidden()
+        assert page.locator("#examples button").count() == 1  # it doesn't know the classes of the others
+        page.close()
+
+
+@pytest.mark.parametrize("output", ["restored", "logits"])
+def test_an_output_that_is_not_finite_is_no_prediction(modules: Any, output: str) -> None:
+    told = modules.evaluate(
+        """async (output) => {
+          const { Predictor } = await import("/predictor.js");
+          const metadata = { reach: 4, multiple: 4, size_multiple: 4, max_pixels: 1e6, image_size: 32, gate: null };
+          const run = async (images, height, width) => {
+            const outputs = { restored: { data: new Float32Array(3 * height * width) }, logits: { data: new Float32Array(2) } };
+            outputs[output].data[1] = NaN;
+            return outputs;
+          };
+          const picture = { height: 9, width: 7, white: 255, pixels: new Uint8Array(9 * 7 * 3) };
+          return new Predictor(metadata, run, 1e6).predict(picture).then(() => null, ({ code, message }) => [code, message]);
+        }""",
+        output,
+    )
+    assert told == ["not_finite", lines.NOT_FINITE]
+
+
 def test_a_folder_without_its_model_says_so(site: Path, browser: Any, tmp_path: Path) -> None:
     for change, words in ((None, "Expected the file model.onnx beside this page"), (b"no model", "Expected a whole ONNX model")):
         folder = tmp_path / words[:20]
@@ -478,7 +521,9 @@ def test_a_folder_without_its_model_says_so(site: Path, browser: Any, tmp_path: 
             page.close()
 
 
-def test_a_page_is_replaced_and_other_folders_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_is_replaced_and_other_folders_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     export = ("export", "bundled", "--format", "web", "--out")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()

@@ -110,4 +110,4 @@ def example_pictures(classes: tuple[str, ...]) -> Iterator[tuple[str, Picture]]:
 def _is_whole(archive: Path) -> bool:
     with archive.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha512").digest()
-    return INTEGRITY == f"sha512-{base64.b64encode(digest).decode()}"
+    return f"sha512-{base64.b64encode(digest).decode()}" == INTEGRITY

@@ -3,7 +3,7 @@
 // `?compute=wasm` or `?compute=webgpu` chooses what computes; `?pixels=100000` cuts pictures into parts of at most so many pixels, for
 // devices with little memory.
 
-import { showDamage, showClasses } from "./report.js";
+import { showClasses, showDamage, showSource } from "./report.js";
 
 const $ = (id) => document.getElementById(id);
 
@@ -69,7 +69,7 @@ function progress({ done, total, height, width, before }) {
   else doing("Writing the picture.", 1);
 }
 
-function result({ name, height, width, milliseconds, png, line, after, lost }) {
+function result({ name, height, width, scaled, milliseconds, png, line, after, lost }) {
   $("work").hidden = true;
   $("result").hidden = $("report").hidden = false;
   $("stage").classList.toggle("single", after === null);
@@ -82,6 +82,7 @@ function result({ name, height, width, milliseconds, png, line, after, lost }) {
   $("caption").dataset.milliseconds = milliseconds;
   showClasses(line);
   showDamage(line);
+  showSource(scaled);
   addresses.forEach((address) => URL.revokeObjectURL(address));
   addresses = [];
   offer($("savepng"), png, line.restored);

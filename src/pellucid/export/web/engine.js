@@ -21,18 +21,17 @@ export async function openModel(wanted) {
   if (!answer?.ok) throw new PictureError("model", "Expected the file model.onnx beside this page, found none; copy the whole folder.");
   const bytes = new Uint8Array(await answer.arrayBuffer());
   const metadata = readMetadata(bytes);
-  const reasons = [];
   if (wanted !== "wasm" && metadata.precision === "float32") {
     const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
-    if (adapter) {
+    const inSoftware = adapter?.info?.isFallbackAdapter ?? false; // slower than WebAssembly
+    if (adapter && (!inSoftware || wanted === "webgpu")) {
       try {
         return { metadata, ...(await open("webgpu", bytes)) };
       } catch (error) {
-        reasons.push(`WebGPU failed: ${error.message}`);
+        console.warn(`WebGPU failed, WebAssembly goes on: ${error.message}`);
       }
     }
   }
-  if (wanted === "webgpu") console.warn(reasons[0] ?? "no WebGPU here");
   try {
     return { metadata, ...(await open("wasm", bytes)) };
   } catch (error) {
@@ -48,13 +47,14 @@ async function open(engine, bytes) {
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { wasm: new URL(wasm, import.meta.url).href };
   ort.env.logLevel = "error";
-  const session = await ort.InferenceSession.create(bytes, { executionProviders: [provider], graphOptimizationLevel: "all", enableMemPattern: false });
+  const options = { executionProviders: [provider], graphOptimizationLevel: "all", enableMemPattern: false, logSeverityLevel: 3 };
+  const session = await ort.InferenceSession.create(bytes, options);
   const run = async (images, height, width) => {
     const input = new ort.Tensor("float32", images, [1, 3, height, width]);
     return session.run({ [session.inputNames[0]]: input });
   };
   const version = `ONNX Runtime Web ${ort.env.versions.web}`;
   const on = engine === "webgpu" ? "WebGPU" : `WebAssembly with SIMD, ${threads} thread${threads > 1 ? "s" : ""}`;
-  if (engine === "webgpu") await run(new Float32Array(3 * 64 * 64), 64, 64); // what it can't compute shows here, not at the first picture
+  if (engine === "webgpu") await run(new Float32Array(3 * 32 * 32), 32, 32); // what it can't compute shows here, not at the first picture
   return { run, engine, stated: `${version}, ${on}` };
 }

@@ -30,6 +30,11 @@ export class Predictor {
     return 1 + spans(this.tiling, height).length * spans(this.tiling, width).length;
   }
 
+  /** The size that a picture is scaled to for the class and the kinds of damage; null where it is taken as it is. */
+  scaledSize(height, width) {
+    return this.isNear(height, width) ? null : scaledSize(height, width, this.metadata.image_size);
+  }
+
   isNear(height, width) {
     return Math.max(height, width) <= NEAR * this.metadata.image_size;
   }
@@ -49,7 +54,7 @@ export class Predictor {
       await progress();
       return outputs;
     };
-    const whole = near ? picture : resize(picture, ...scaledSize(height, width, this.metadata.image_size));
+    const whole = near ? picture : resize(picture, ...this.scaledSize(height, width));
     const output = await forward(whole, 0, 0, whole.height, whole.width);
     const restored = output.restored && new pixels.constructor(pixels.length);
     const mask = output.mask && new Uint8Array(height * width);

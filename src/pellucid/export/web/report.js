@@ -5,6 +5,9 @@ const $ = (id) => document.getElementById(id);
 /** Classes that are shown at once. */
 const FEW = 5;
 
+/** The probability below which the strength of a kind of damage is of no interest. */
+const UNLIKELY = 0.01;
+
 const words = (name) => name.replaceAll("_", " ");
 const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`;
 
@@ -30,6 +33,12 @@ export function showClasses({ label, confidence, probabilities }) {
   };
 }
 
+/** What the class and the damage were read from; scaled: its height and width, or null for the picture as it is. */
+export function showSource(scaled) {
+  $("source").hidden = scaled === null;
+  if (scaled) $("source").textContent = `Class and kinds of damage were read from the whole picture, scaled to ${scaled[1]} x ${scaled[0]} pixels.`;
+}
+
 /** Lost pixels, and the kinds of damage, the likeliest first. */
 export function showDamage({ damage, lost, left }) {
   $("damages").hidden = damage === null && lost === null;
@@ -43,7 +52,8 @@ export function showDamage({ damage, lost, left }) {
     ...sorted.map(([kind, { probability, strength, unit }]) =>
       element(
         "tr", probability > 0.5 ? "likely" : "unlikely",
-        element("th", "", words(kind)), element("td", "", percent(probability)), element("td", "", `${Number(strength.toPrecision(2))} ${unit}`),
+        element("th", "", words(kind)), element("td", "", percent(probability)),
+        element("td", "", probability < UNLIKELY ? "–" : `${Number(strength.toPrecision(2))} ${unit}`),
       ),
     ),
   );

@@ -43,7 +43,7 @@ function told(error) {
 async function predict({ id, file, name }) {
   const model = await opening.catch((error) => postMessage({ type: "failure", id, ...told(error) }));
   if (!model || id !== current) return;
-  const { predictor, stated } = model;
+  const { predictor } = model;
   const goOn = async () => {
     await new Promise((resolve) => setTimeout(resolve)); // lets messages in
     if (id !== current) throw new Stopped();
@@ -65,7 +65,7 @@ async function predict({ id, file, name }) {
     const lost = mask?.some(Boolean) ? await encodeMask(picture, mask) : null;
     await goOn();
     postMessage({
-      type: "result", id, name, height, width, milliseconds, stated, png,
+      type: "result", id, name, height, width, scaled: predictor.scaledSize(height, width), milliseconds, png,
       line: await describe(prediction, predictor, name, png, lost, picture.notes),
       after: restored && (await show(picture, restored, SHOWN)),
       lost: lost && (await showMask(picture, mask, SHOWN)),
