@@ -33,9 +33,10 @@ from rich.table import Table
 
 import pellucid
 from pellucid import pictures
+from pellucid.device import describe
 from pellucid.export import export_model
 from pellucid.files import atomic_write
-from pellucid.provenance import provenance
+from pellucid.provenance import stamp
 
 RESULTS = Path(__file__).parents[1] / "results" / "browser.json"
 
@@ -104,7 +105,7 @@ def main() -> None:
         table.add_row(name, f"{row['seconds']:.3f}", f"{row['speed_against_python']:.2f}")
     Console(width=120).print(table)
     torch.set_num_threads(1)
-    origin = provenance(["python", "benchmarks/browser.py", *sys.argv[1:]], torch.device("cpu"))
+    origin = stamp(["python", "benchmarks/browser.py", *sys.argv[1:]], describe(torch.device("cpu")))
     about: dict[str, Any] = {"model": options.model, "side": options.side, "repeats": options.repeats, "chromium": version}
     with atomic_write(options.out) as aside:
         aside.write_text(json.dumps(origin | about | {"cores": os.cpu_count(), "figures": figures}, indent=1) + "\n")

@@ -440,8 +440,8 @@ def test_no_request_leaves_and_none_can(opened: tuple[Any, ...]) -> None:
             assert page.workers[0].evaluate(attempt) == "refused"
         assert page.evaluate(f"navigator.sendBeacon('{elsewhere}/beacon', 'x'), document.images.length") >= 1
         page.evaluate(f"new Promise((done) => {{ const i = new Image(); i.onload = i.onerror = done; i.src = '{elsewhere}/icon.svg'; }})")
-        address = elsewhere.replace("http", "ws")
-        opening = f"const socket = new WebSocket('{address}'); socket.onerror = socket.onopen = done"
+        theirs = elsewhere.replace("http", "ws")
+        opening = f"const socket = new WebSocket('{theirs}'); socket.onerror = socket.onopen = done"
         socket = f"new Promise((done) => {{ try {{ {opening} }} catch {{ done() }} }})"
         page.evaluate(socket)
         page.workers[0].evaluate(socket)
