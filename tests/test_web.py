@@ -34,7 +34,7 @@ from pellucid.inference.backend import SMALLEST
 from pellucid.inference.tiling import build_tiling
 from pellucid.models import EncoderConfig, ModelConfig, gate
 from pellucid.pictures import picture as picture_module
-from pellucid.serving.page_work import examples
+from pellucid.serving.page_work import example_pictures
 
 SOURCES = Path(web.__file__).parent / "web"
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
@@ -144,21 +144,21 @@ def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
 
 
 def constants(text: str) -> dict[str, Any]:
-    return {name: json.loads(value) for name, value in re.findall(r"export const ([A-Z]+) = ([^;]+);", text)}
+    return {name: json.loads(value) for name, value in re.findall(r"export const ([A-Z_]+) = ([^;]+);", text)}
 
 
 def test_the_rules_are_those_of_the_predictor() -> None:
     assert constants((SOURCES / "rules.js").read_text()) == {
         "SMALLEST": SMALLEST,
-        "NEAR": predictor.NEAR,
-        "OBLONG": predictor.OBLONG,
+        "MAX_SIZE_RATIO": predictor.MAX_SIZE_RATIO,
+        "MAX_ASPECT": predictor.MAX_ASPECT,
         "BLOCK": gate.BLOCK,
         "UNBOUNDED": tiling.UNBOUNDED,
         "BAND": tiling.BAND,
         "SCHEMA": schema.VERSION,
-        "FORMAT": exported.FORMAT,
+        "EXPORT_FORMAT": exported.EXPORT_FORMAT,
         "DEPTHS": list(picture_module.DEPTHS),
-        "NARROW": picture_module.NARROW,
+        "MIN_SPAN": picture_module.MIN_SPAN,
     }
 
 
@@ -311,7 +311,7 @@ FILES = {
     "deep.png": deep_png(pixels(45, 100)[..., 0].astype(np.uint16) * 16),
     "scan.jpg": encoded(Image.fromarray(pixels(90, 131)), "JPEG", quality=90),
     "tiny.webp": encoded(Image.fromarray(pixels(5, 3)), "WEBP", lossless=True),
-    "whole.png": encoded(Image.fromarray(examples()[8])),  # undamaged: left as they are
+    "whole.png": encoded(Image.fromarray(example_pictures()[8])),  # undamaged: left as they are
     "flat.png": encoded(Image.new("RGB", (90, 70), (120, 90, 60))),
     "tiles.png": encoded(Image.fromarray(pixels(226, 232))),
 }

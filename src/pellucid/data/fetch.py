@@ -16,12 +16,12 @@ from typing import IO
 
 Files = Generator[tuple[str, bytes], None, None]
 
-TIMEOUT = 10
+DOWNLOAD_TIMEOUT = 10
 """Timeout in seconds for the first byte of a download, and for each read after it."""
 
 
 class UnavailableError(Exception):
-    """Why a source could not be read, as a phrase; the caller tries alternatives and reports to the user."""
+    """A source can not be read; the message is a phrase. The caller tries alternatives and reports to the user."""
 
 
 def from_folder(folder: Path, wanted: Collection[str]) -> Files:
@@ -44,7 +44,7 @@ def from_url(url: str, wanted: Collection[str]) -> Files:
 
     console = Console(stderr=True)
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as response:
             total = int(response.headers.get("Content-Length", 0))
             bar = wrap_file(response, total, description=Path(url).name, console=console, disable=not console.is_terminal, transient=True)
             with bar as stream:

@@ -1,4 +1,4 @@
-"""The work behind `pellucid export`."""
+"""`pellucid export`: exports a model, verified before it is written."""
 
 import shutil
 import tempfile
@@ -13,8 +13,8 @@ from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.export.graph import core_of, write_graph
-from pellucid.export.quantise import MAX_DB, MAX_POINTS, Cost, measure_cost, quantise
-from pellucid.export.verify import Difference, verify
+from pellucid.export.quantise import MAX_DB, MAX_POINTS, QuantisationCost, measure_cost, quantise
+from pellucid.export.verify import OutputDifference, verify
 from pellucid.export.web import is_page, runtime_archive, write_page
 from pellucid.export.web import stated as stated_of_page
 from pellucid.files import atomic_write
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from pellucid.data import Splits
 
 FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO", "web": "a folder, a page that computes in browsers"}
-"""What can be written."""
+"""Export formats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written; `str` says it in sentences."""
+    """An exported model; `str` is a description."""
 
     path: Path
     size: int
-    difference: Difference
-    cost: Cost | None
+    difference: OutputDifference
+    cost: QuantisationCost | None
     stated: str
 
     def __str__(self) -> str:
@@ -57,17 +57,17 @@ def export_model(
     runtime: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Written:
-    """Export a model, verified before it is written; raises `UserError`, and leaves `out` as it was, if anything is not as it should be.
+    """Export a model, verified before it is written; raises `UserError` on any failure, and then leaves `out` unchanged.
 
     Args:
         source: as `load_model` takes it.
         format: a key of `FORMATS`.
         out: a file `*.onnx`, or a folder for OpenVINO or the page.
-        int8: quantise: 8-bit convolutions, calibrated on damaged training images; refused where it costs more than 0.3 points or 0.2 dB.
-        force: replace what is there, and accept what int8 costs.
-        data: name, folder or table of the images for int8; the data that the model was trained on by default. data_source: its files.
-        runtime: for the page, npm's archive of ONNX Runtime Web or its folder, if it is not to be fetched by npm.
-        tell: is told what is being done.
+        int8: quantise the convolutions to 8 bits, calibrated on degraded training images; refused if it costs more than 0.3 points or 0.2
+        dB. force: replace an existing target, and accept any loss of int8. data: name, folder or table of the images for int8; the data
+        that the model was trained on by default. data_source: its files.
+        runtime: for the page, npm's archive of ONNX Runtime Web or its folder, instead of fetching it by npm.
+        tell: called with a message at each step.
     """
     _check(format, out, force)
     for module in ("onnx", "onnxscript", "onnxruntime"):
@@ -97,7 +97,7 @@ def export_model(
         graph = Path(folder, "float32.onnx")
         tell("Tracing the network.")
         write_graph(core, graph)
-        _describe(graph, about)
+        _write_metadata(graph, about)
         difference = verify(_opened(graph, format, about), reference)
         cost = None
         if splits is not None:
@@ -106,7 +106,7 @@ def export_model(
             about = replace(about, precision="int8")
             quantise(graph, quantised, splits.train, TRACKS[track], core.size_multiple)
             graph = quantised
-            _describe(graph, about)
+            _write_metadata(graph, about)
             cost = measure_cost(_opened(graph, format, about), reference, splits.measured, TRACKS[track])
             tell(str(cost))
             if not (cost.acceptable or force):
@@ -115,7 +115,7 @@ def export_model(
                     "take it by --force."
                 )
             about = replace(about, cost=cost.to_json())
-            _describe(graph, about)
+            _write_metadata(graph, about)
         stated = _opened(graph, format, about).stated
         if archive is not None:
             write_page(graph, about, archive, graph.with_suffix(""))
@@ -126,7 +126,7 @@ def export_model(
 
 
 def _check(format: str, out: Path, force: bool) -> None:
-    """The target before any work; a folder is replaced only if it is an exported model."""
+    """Check the target; a folder is replaced only if it is an exported model."""
     if format not in FORMATS:
         raise UserError(f"Expected a format among {', '.join(FORMATS)}, found '{format}'; choose one of these.")
     if format == "onnx" and out.suffix.lower() != ONNX:
@@ -143,14 +143,14 @@ def _check(format: str, out: Path, force: bool) -> None:
 
 
 def _images(metadata: ModelMetadata, data: str | None, source: Path | None) -> "tuple[Splits, str]":
-    """The images for int8, and the name of the track whose damage they get: the damage that the model was trained on, if it is one."""
+    """The images for int8, and the name of the track of their damage, that of the training if there is one."""
     splits = measured_data(metadata.recipe, data, source).splits()
     splits.test.require_classes(metadata.classes)
     return splits, own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
 
 
-def _describe(graph: Path, about: ExportedMetadata) -> None:
-    """Put the metadata into an ONNX file, in place of earlier ones."""
+def _write_metadata(graph: Path, about: ExportedMetadata) -> None:
+    """Write the metadata into an ONNX file, replacing earlier ones."""
     import onnx
 
     model = onnx.load(graph)
@@ -159,7 +159,7 @@ def _describe(graph: Path, about: ExportedMetadata) -> None:
 
 
 def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend | OpenvinoBackend":
-    """The model as the predictor will open it; for OpenVINO, in a folder beside the ONNX file."""
+    """Open the model as the predictor does; for OpenVINO, from a folder beside the ONNX file."""
     if format != "openvino":
         return OnnxBackend(graph)
     import openvino
@@ -172,10 +172,10 @@ def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend |
 
 
 def _write(made: Path, out: Path, force: bool) -> None:
-    with atomic_write(out) as aside:
+    with atomic_write(out) as temporary:
         if made.is_file():
-            shutil.copyfile(made, aside)
+            shutil.copyfile(made, temporary)
             return
-        shutil.copytree(made, aside)
+        shutil.copytree(made, temporary)
         if force and out.is_dir():
             shutil.rmtree(out)

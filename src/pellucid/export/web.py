@@ -79,7 +79,7 @@ def write_page(graph: Path, about: ExportedMetadata, archive: Path, out: Path) -
         (out / "ort" / RUNTIME[name]).write_bytes(content)
     (out / "examples").mkdir()
     listed = []
-    for name, picture in example_pictures(about.classes):
+    for name, picture in page_examples(about.classes):
         file = f"{name}.png"
         pictures.write(out / "examples" / file, picture)
         listed.append({"name": name, "file": file})
@@ -96,12 +96,12 @@ def is_page(path: Path) -> bool:
     return (path / MODEL).is_file() and (path / PAGE).is_file()
 
 
-def example_pictures(classes: tuple[str, ...]) -> Iterator[tuple[str, Picture]]:
+def page_examples(classes: tuple[str, ...]) -> Iterator[tuple[str, Picture]]:
     """Damaged pictures by name: one of each class for models that know CIFAR-10's classes, and a photograph for all."""
-    from pellucid.serving.page_work import EXAMPLE_DAMAGE, EXAMPLES, add_damage, examples
+    from pellucid.serving.page_work import EXAMPLE_DAMAGE, EXAMPLES, add_damage, example_pictures
 
     if set(EXAMPLES) <= set(classes):
-        for seed, (name, pixels) in enumerate(zip(EXAMPLES, examples(), strict=True)):
+        for seed, (name, pixels) in enumerate(zip(EXAMPLES, example_pictures(), strict=True)):
             yield name, add_damage(Picture(pixels), EXAMPLE_DAMAGE, 0.5, seed)
     with as_file(files("matplotlib").joinpath(PHOTOGRAPH)) as path:
         yield "photograph", add_damage(pictures.load(path), EXAMPLE_DAMAGE, 0.5, 0)

@@ -2,7 +2,7 @@
 //
 // An ONNX file is one protobuf message; its field 14 holds pairs of strings (onnx.proto: ModelProto.metadata_props).
 
-import { FORMAT, PictureError } from "./rules.js";
+import { EXPORT_FORMAT, PictureError } from "./rules.js";
 
 const METADATA = 14;
 const [VARINT, EIGHT_BYTES, DELIMITED, FOUR_BYTES] = [0, 1, 2, 5];
@@ -49,8 +49,8 @@ export function readMetadata(bytes) {
   if (found === null || found.size_multiple === undefined) {
     throw new PictureError("model", "Expected a model that Pellucid has exported in model.onnx, found another; write one by 'pellucid export'.");
   }
-  if (found.format !== FORMAT) {
-    throw new PictureError("model", `Expected an exported model of format ${FORMAT}, found ${found.format}; export it again with this version.`);
+  if (found.format !== EXPORT_FORMAT) {
+    throw new PictureError("model", `Expected an exported model of format ${EXPORT_FORMAT}, found ${found.format}; export it again with this version.`);
   }
   return found;
 }

@@ -6,7 +6,7 @@
 
 import { inspect } from "./formats.js";
 import { decodePng, encodePng } from "./png.js";
-import { DEPTHS, NARROW, PictureError, roundHalfEven } from "./rules.js";
+import { DEPTHS, MIN_SPAN, PictureError, roundHalfEven } from "./rules.js";
 
 /** Pixels of the largest picture that is taken. */
 export const MAX_PIXELS = 64e6;
@@ -120,7 +120,7 @@ function findWindow(values, grey) {
   }
   const bits = DEPTHS.find((each) => high < 2 ** each);
   const white = bits ? 2 ** bits - 1 : 65535;
-  if (grey && high - low > 0 && high - low < white / NARROW) return [low, high];
+  if (grey && high - low > 0 && high - low < white * MIN_SPAN) return [low, high];
   return white === 65535 ? null : [0, white];
 }
 

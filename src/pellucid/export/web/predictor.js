@@ -3,7 +3,7 @@
 // tiles where it is large.
 
 import { resize, scaledSize } from "./resize.js";
-import { BLOCK, NEAR, PictureError, SMALLEST, roundHalfEven } from "./rules.js";
+import { BLOCK, MAX_SIZE_RATIO, PictureError, SMALLEST, roundHalfEven } from "./rules.js";
 import { buildTiling, forwardInTiles, spans } from "./tiling.js";
 
 export const NOT_FINITE = "Expected finite outputs of the model, found others; its training may have diverged: train it again.";
@@ -36,7 +36,7 @@ export class Predictor {
   }
 
   isNear(height, width) {
-    return Math.max(height, width) <= NEAR * this.metadata.image_size;
+    return Math.max(height, width) <= MAX_SIZE_RATIO * this.metadata.image_size;
   }
 
   /**

@@ -1,13 +1,13 @@
 // Scales a picture down for the class head, as OpenCV's INTER_AREA does, which the predictor uses: means over areas; where both sides
 // grow, linear between neighbours. The same steps in the same precision, so that the network sees the same pixels.
 
-import { OBLONG, roundHalfEven } from "./rules.js";
+import { MAX_ASPECT, roundHalfEven } from "./rules.js";
 
 const float = Math.fround;
 
-/** The size of a picture that is scaled to the shorter side of the training images; the longer side at most `OBLONG` times that. */
+/** The size of a picture that is scaled to the shorter side of the training images; the longer side at most `MAX_ASPECT` times that. */
 export function scaledSize(height, width, imageSize) {
-  const scale = Math.min(imageSize / Math.min(height, width), (OBLONG * imageSize) / Math.max(height, width));
+  const scale = Math.min(imageSize / Math.min(height, width), (MAX_ASPECT * imageSize) / Math.max(height, width));
   return [Math.max(1, roundHalfEven(height * scale)), Math.max(1, roundHalfEven(width * scale))];
 }
 

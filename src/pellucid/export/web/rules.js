@@ -3,11 +3,11 @@
 /** Height and width from which up the network takes images. */
 export const SMALLEST = 8;
 
-/** Pictures of up to so many times the size of the training images are classified as they are, larger ones scaled down to that size. */
-export const NEAR = 2;
+/** Pictures up to this multiple of the size of the training images are classified at their own size, larger ones scaled down to it. */
+export const MAX_SIZE_RATIO = 2;
 
-/** Ratio of the sides from which on a picture is scaled by its longer side. */
-export const OBLONG = 4;
+/** Aspect ratio above which a picture is scaled by its longer side. */
+export const MAX_ASPECT = 4;
 
 /** Height and width in pixels of the blocks over which the gate averages changes. */
 export const BLOCK = 8;
@@ -22,13 +22,13 @@ export const BAND = 16;
 export const SCHEMA = 1;
 
 /** Version of the metadata of exported models. */
-export const FORMAT = 1;
+export const EXPORT_FORMAT = 1;
 
 /** Bit depths of sensors, whose values are often stored in 16 bits as they are. */
 export const DEPTHS = [8, 10, 12, 14];
 
 /** Grey values that span less than this part of their range are stretched to all of it. */
-export const NARROW = 8;
+export const MIN_SPAN = 0.125;
 
 /** What can't be used, with a code and a sentence: what was expected, what was found, what to do. */
 export class PictureError extends Error {

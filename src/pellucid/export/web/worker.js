@@ -17,20 +17,20 @@ class Stopped extends Error {}
 
 let current = 0;
 let queue = Promise.resolve();
-const asked = new URLSearchParams(self.name);
-const opening = openModel(asked.get("compute")).then((model) => {
+const options = new URLSearchParams(self.name);
+const opening = openModel(options.get("compute")).then((model) => {
   const { metadata, stated, engine } = model;
   postMessage({ type: "ready", metadata, stated, engine });
-  return { ...model, predictor: new Predictor(metadata, model.run, Number(asked.get("pixels")) || MAX_PIXELS) };
+  return { ...model, predictor: new Predictor(metadata, model.run, Number(options.get("pixels")) || MAX_PIXELS) };
 });
-opening.catch((error) => postMessage({ type: "failure", id: 0, ...told(error) }));
+opening.catch((error) => postMessage({ type: "failure", id: 0, ...describeError(error) }));
 
 self.onmessage = ({ data }) => {
   current = data.type === "predict" ? data.id : 0;
   if (data.type === "predict") queue = queue.then(() => predict(data));
 };
 
-function told(error) {
+function describeError(error) {
   if (error instanceof PictureError) return { code: error.code, message: error.message };
   if (error instanceof RangeError || /alloc|memory/i.test(`${error.message ?? error}`)) {
     return { code: "out_of_memory", message: "Expected memory for this picture, found too little; scale it down." };
@@ -41,7 +41,7 @@ function told(error) {
 }
 
 async function predict({ id, file, name }) {
-  const model = await opening.catch((error) => postMessage({ type: "failure", id, ...told(error) }));
+  const model = await opening.catch((error) => postMessage({ type: "failure", id, ...describeError(error) }));
   if (!model || id !== current) return;
   const { predictor } = model;
   const goOn = async () => {
@@ -71,7 +71,7 @@ async function predict({ id, file, name }) {
       lost: lost && (await showMask(picture, mask, SHOWN)),
     });
   } catch (error) {
-    if (!(error instanceof Stopped)) postMessage({ type: "failure", id, ...told(error) });
+    if (!(error instanceof Stopped)) postMessage({ type: "failure", id, ...describeError(error) });
   }
 }
 
