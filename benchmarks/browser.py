@@ -2,8 +2,8 @@
 
     python benchmarks/browser.py
 
-Both predict the same picture, from decoded pixels to restored ones, in turns; the figure is the ratio of the medians. The page runs as any
-file server serves it, on one thread, and with the headers that allow it threads. Writes `results/browser.json`. Nothing else may run
+Both predict the same picture, from decoded pixels to restored ones, in turns; the figure is the ratio of the medians. The page runs on one
+thread, and on those that its service worker gets it. Writes `results/browser.json`. Nothing else may run
 meanwhile. Needs playwright, a Chromium, and npm or `--runtime`.
 """
 
@@ -33,15 +33,12 @@ from rich.table import Table
 
 import pellucid
 from pellucid import pictures
-from pellucid.device import describe
+from pellucid.device import describe_device
 from pellucid.export import export_model
 from pellucid.files import atomic_write
 from pellucid.provenance import stamp
 
 RESULTS = Path(__file__).parents[1] / "results" / "browser.json"
-
-ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
-"""Headers that allow a page threads."""
 
 PLAIN, THREADED, PYTHON = "page, one thread", "page, threads", "Python, one thread"
 WAIT = 300_000
@@ -69,9 +66,10 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox", "--disable-gpu"])
         stack.callback(browser.close)
         pages: dict[str, Page] = {}
-        for name, headers in ((PLAIN, {}), (THREADED, ISOLATED)):
-            pages[name] = browser.new_page()
-            pages[name].goto(f"{stack.enter_context(serving(site, headers))}/?compute=wasm")
+        address = stack.enter_context(serving(site))
+        for name, query in ((PLAIN, "compute=wasm&threads=1"), (THREADED, "compute=wasm")):
+            pages[name] = browser.new_context().new_page()
+            pages[name].goto(f"{address}/?{query}")
             pages[name].wait_for_selector("body.ready", timeout=WAIT)
         stated = {PYTHON: predictor.stated} | {name: page.locator("#computed").inner_text() for name, page in pages.items()}
         times: dict[str, list[float]] = {name: [] for name in stated}
@@ -105,7 +103,7 @@ def main() -> None:
         table.add_row(name, f"{row['seconds']:.3f}", f"{row['speed_against_python']:.2f}")
     Console(width=120).print(table)
     torch.set_num_threads(1)
-    origin = stamp(["python", "benchmarks/browser.py", *sys.argv[1:]], describe(torch.device("cpu")))
+    origin = stamp(["python", "benchmarks/browser.py", *sys.argv[1:]], describe_device(torch.device("cpu")))
     about: dict[str, Any] = {"model": options.model, "side": options.side, "repeats": options.repeats, "chromium": version}
     with atomic_write(options.out) as aside:
         aside.write_text(json.dumps(origin | about | {"cores": os.cpu_count(), "figures": figures}, indent=1) + "\n")
@@ -122,26 +120,16 @@ def predict(page: Page, picture: Path) -> float:
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files, without a line for each, with headers of one's own."""
-
-    def __init__(self, *arguments: Any, headers_too: dict[str, str], **settings: Any) -> None:
-        self.headers_too = headers_too
-        super().__init__(*arguments, **settings)
-
-    def end_headers(self) -> None:
-        """Send the headers."""
-        for name, value in self.headers_too.items():
-            self.send_header(name, value)
-        super().end_headers()
+    """Files, without a line for each."""
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def serving(site: Path, headers: dict[str, str]) -> Iterator[str]:
+def serving(site: Path) -> Iterator[str]:
     """The address of a folder's file server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site), headers_too=headers))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site)))
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:

@@ -15,8 +15,7 @@ from pellucid.evaluation import TRACKS, own_track
 from pellucid.export.graph import core_of, write_graph
 from pellucid.export.quantise import MAX_DB, MAX_POINTS, QuantisationCost, measure_cost, quantise
 from pellucid.export.verify import OutputDifference, verify
-from pellucid.export.web import is_page, runtime_archive, write_page
-from pellucid.export.web import stated as stated_of_page
+from pellucid.export.web import is_page, page_engine, runtime_archive, write_page
 from pellucid.files import atomic_write
 from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, ExportedMetadata, require
 from pellucid.inference.onnx_backend import KEY, OnnxBackend
@@ -119,7 +118,7 @@ def export_model(
         stated = _opened(graph, format, about).stated
         if archive is not None:
             write_page(graph, about, archive, graph.with_suffix(""))
-            stated = stated_of_page(about)
+            stated = page_engine(about)
         _write(graph if format == "onnx" else graph.with_suffix(""), out, force)
     size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.rglob("*")) if path.is_file())
     return Written(out, size, difference, cost, stated)

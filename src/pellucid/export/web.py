@@ -18,7 +18,7 @@ from pellucid.data.fetch import UnavailableError, from_archive, npm_archive
 from pellucid.errors import UserError
 from pellucid.export.verify import PHOTOGRAPH
 from pellucid.files import atomic_write, folder, home
-from pellucid.inference.exported import ExportedMetadata, in_words
+from pellucid.inference.exported import ExportedMetadata, precision_text
 from pellucid.pictures import Picture
 
 VERSION = "1.30.0"
@@ -86,9 +86,9 @@ def write_page(graph: Path, about: ExportedMetadata, archive: Path, out: Path) -
     (out / "examples" / "examples.json").write_text(json.dumps(listed) + "\n", encoding="utf-8")
 
 
-def stated(about: ExportedMetadata) -> str:
+def page_engine(about: ExportedMetadata) -> str:
     """What computes on the page, in words."""
-    return f"any file server; ONNX Runtime Web {VERSION} in the browser, {in_words(about.precision)}"
+    return f"any file server; ONNX Runtime Web {VERSION} in the browser, {precision_text(about.precision)}"
 
 
 def is_page(path: Path) -> bool:
@@ -98,10 +98,11 @@ def is_page(path: Path) -> bool:
 
 def page_examples(classes: tuple[str, ...]) -> Iterator[tuple[str, Picture]]:
     """Damaged pictures by name: one of each class for models that know CIFAR-10's classes, and a photograph for all."""
-    from pellucid.serving.page_work import EXAMPLE_DAMAGE, EXAMPLES, add_damage, example_pictures
+    from pellucid.data.cifar10 import CLASSES
+    from pellucid.serving.page_work import EXAMPLE_DAMAGE, add_damage, example_pictures
 
-    if set(EXAMPLES) <= set(classes):
-        for seed, (name, pixels) in enumerate(zip(EXAMPLES, example_pictures(), strict=True)):
+    if set(CLASSES) <= set(classes):
+        for seed, (name, pixels) in enumerate(zip(CLASSES, example_pictures(), strict=True)):
             yield name, add_damage(Picture(pixels), EXAMPLE_DAMAGE, 0.5, seed)
     with as_file(files("matplotlib").joinpath(PHOTOGRAPH)) as path:
         yield "photograph", add_damage(pictures.load(path), EXAMPLE_DAMAGE, 0.5, 0)
