@@ -281,11 +281,13 @@ def data(dataset: str, path: Path | None, source: Path | None) -> None:
     _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
 
 
-def export(model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None) -> None:
-    """Write a model for ONNX Runtime or OpenVINO, verified against torch; pellucid predict runs it without torch."""
+def export(
+    model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None, runtime: Path | None
+) -> None:
+    """Write a model for ONNX Runtime or OpenVINO, verified against torch, or as a page that computes in the browser."""
     from pellucid.export import export_model
 
-    _print(str(export_model(model, format, out, int8, force, data, source, lambda message: print(message, file=sys.stderr))))
+    _print(str(export_model(model, format, out, int8, force, data, source, runtime, lambda message: print(message, file=sys.stderr))))
 
 
 def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
@@ -428,7 +430,7 @@ USAGE = {
     "damage": "damage PATHS... --suite NAME --out FILE [--seed N] [options]",
     "app": "app [MODEL] [--host HOST] [--port PORT] [--workers N --no-page] [options]",
     "data": "data {NAME [--source PATH] | inspect PATH}",
-    "export": "export MODEL --format {onnx,openvino} --out PATH [--int8] [options]",
+    "export": "export MODEL --format {onnx,openvino,web} --out PATH [--int8] [options]",
     "bench": "bench MODEL [--formats NAMES] [--batch-sizes N ...] [--sizes N ...] [options]",
 }
 """The usage line of each command; jsonargparse's own would list all settings of a recipe before every error."""
@@ -613,12 +615,14 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
         case "export":
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
-            add("--format", choices=["onnx", "openvino"], required=True, help="one file for ONNX Runtime, or a folder for OpenVINO")
+            formats = ["onnx", "openvino", "web"]
+            add("--format", choices=formats, required=True, help="a file for ONNX Runtime, a folder for OpenVINO, or one with a page")
             add("--out", type=Path, required=True, metavar="PATH", help="file *.onnx or folder to write; must be new")
             add("--int8", action="store_true", help="8-bit convolutions; refused if they cost more than 0.3 points or 0.2 dB")
             add("--force", action="store_true", help="replace an existing target, and accept any loss of int8")
             add("--data", metavar="DATA", help="name, folder or table of the images for int8; those of the training by default")
             add("--source", type=Path, help="path of the data set's files, instead of downloading them")
+            add("--runtime", type=Path, metavar="FILE", help="for web: npm's archive of onnxruntime-web, where there is no network")
         case "bench":
             add("model", help="folder of a model or of a run, an exported model, name on the Hugging Face hub, or 'bundled'")
             add("--formats", nargs="+", metavar="NAME", choices=BENCHED, help=f"of {', '.join(BENCHED)}; those installed by default")
