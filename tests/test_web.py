@@ -19,7 +19,6 @@ from typing import Any
 import jsonschema
 import numpy as np
 import pytest
-import torch
 from numpy.typing import NDArray
 from PIL import Image, PngImagePlugin
 from test_export import mistake, saved
@@ -29,10 +28,11 @@ from pellucid import pictures
 from pellucid.data.fetch import UnavailableError
 from pellucid.errors import UserError
 from pellucid.export import export_model, web
-from pellucid.inference import Predictor, exported, lines, predictor, schema, tiling
+from pellucid.inference import Predictor, exported, lines, schema, tiling
 from pellucid.inference.backend import SMALLEST
 from pellucid.inference.tiling import build_tiling
-from pellucid.models import EncoderConfig, ModelConfig, gate
+from pellucid.models import EncoderConfig, ModelConfig, gate, overview
+from pellucid.models.overview import scale_down
 from pellucid.pictures import picture as picture_module
 from pellucid.serving.page_work import example_pictures
 
@@ -150,8 +150,8 @@ def constants(text: str) -> dict[str, Any]:
 def test_the_rules_are_those_of_the_predictor() -> None:
     assert constants((SOURCES / "rules.js").read_text()) == {
         "SMALLEST": SMALLEST,
-        "MAX_SIZE_RATIO": predictor.MAX_SIZE_RATIO,
-        "MAX_ASPECT": predictor.MAX_ASPECT,
+        "MAX_SIZE_RATIO": overview.MAX_SIZE_RATIO,
+        "MAX_ASPECT": overview.MAX_ASPECT,
         "BLOCK": gate.BLOCK,
         "UNBOUNDED": tiling.UNBOUNDED,
         "BAND": tiling.BAND,
@@ -167,10 +167,9 @@ SCALED = [(65, 65), (128, 128), (96, 160), (200, 131), (70, 1000), (1000, 7), (9
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_pictures_are_scaled_as_by_the_predictor(modules: Any, dtype: type) -> None:
-    scaling = Predictor(torch.nn.Conv2d(3, 3, 1).eval(), ("cat",), image_size=32)
     for height, width in SCALED:
         picture = pixels(height, width, seed=height).astype(dtype) * (257 if dtype == np.uint16 else 1)
-        expected = scaling._scaled_down(picture[None])[0]
+        expected = scale_down(picture[None], 32)[0]
         found = modules.evaluate(
             """async ([height, width, values, white]) => {
               const { resize, scaledSize } = await import("/resize.js");
