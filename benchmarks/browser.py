@@ -2,8 +2,8 @@
 
     python benchmarks/browser.py
 
-Both predict the same picture, from decoded pixels to restored ones, in turns; the figure is the ratio of the medians. The page runs on one
-thread, and on those that its service worker gets it. Writes `results/browser.json`. Nothing else may run
+Both predict the same picture, from decoded pixels to restored ones, in turns; the figure is the ratio of the medians. The page runs as any
+file server serves it, on one thread, and with the headers that allow it threads. Writes `results/browser.json`. Nothing else may run
 meanwhile. Needs playwright, a Chromium, and npm or `--runtime`.
 """
 
@@ -40,6 +40,9 @@ from pellucid.provenance import stamp
 
 RESULTS = Path(__file__).parents[1] / "results" / "browser.json"
 
+ISOLATED = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+"""Headers that allow a page threads."""
+
 PLAIN, THREADED, PYTHON = "page, one thread", "page, threads", "Python, one thread"
 WAIT = 300_000
 
@@ -66,10 +69,9 @@ def main() -> None:
         browser = playwright.chromium.launch(executable_path=options.chromium, args=["--no-sandbox", "--disable-gpu"])
         stack.callback(browser.close)
         pages: dict[str, Page] = {}
-        address = stack.enter_context(serving(site))
-        for name, query in ((PLAIN, "compute=wasm&threads=1"), (THREADED, "compute=wasm")):
-            pages[name] = browser.new_context().new_page()
-            pages[name].goto(f"{address}/?{query}")
+        for name, headers in ((PLAIN, {}), (THREADED, ISOLATED)):
+            pages[name] = browser.new_page()
+            pages[name].goto(f"{stack.enter_context(serving(site, headers))}/?compute=wasm")
             pages[name].wait_for_selector("body.ready", timeout=WAIT)
         stated = {PYTHON: predictor.stated} | {name: page.locator("#computed").inner_text() for name, page in pages.items()}
         times: dict[str, list[float]] = {name: [] for name in stated}
@@ -120,16 +122,26 @@ def predict(page: Page, picture: Path) -> float:
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files, without a line for each."""
+    """Files, without a line for each, with headers of one's own."""
+
+    def __init__(self, *arguments: Any, headers_too: dict[str, str], **settings: Any) -> None:
+        self.headers_too = headers_too
+        super().__init__(*arguments, **settings)
+
+    def end_headers(self) -> None:
+        """Send the headers."""
+        for name, value in self.headers_too.items():
+            self.send_header(name, value)
+        super().end_headers()
 
     def log_message(self, *_: Any) -> None:
         """Say nothing."""
 
 
 @contextmanager
-def serving(site: Path) -> Iterator[str]:
+def serving(site: Path, headers: dict[str, str]) -> Iterator[str]:
     """The address of a folder's file server."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site)))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(site), headers_too=headers))
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:

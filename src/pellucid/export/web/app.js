@@ -1,14 +1,11 @@
 // The page: takes a picture, hands it to the worker, and shows what comes back.
 //
 // `?compute=wasm` or `?compute=webgpu` chooses what computes; `?pixels=100000` cuts pictures into parts of at most so many pixels, for
-// devices with little memory; `?threads=1` leaves out the service worker that gets the page its threads.
+// devices with little memory.
 
 import { showClasses, showDamage, showSource } from "./report.js";
-import { isolate } from "./threads.js";
 
 const $ = (id) => document.getElementById(id);
-
-await isolate();
 
 // A worker with an address of its own would have no content security policy but its server's; one from a blob has that of this page.
 const script = new Blob([`import ${JSON.stringify(new URL("./worker.js", import.meta.url).href)};`], { type: "text/javascript" });

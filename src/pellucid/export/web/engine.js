@@ -43,8 +43,7 @@ export async function openModel(wanted) {
 async function open(engine, bytes) {
   const { module, wasm, provider } = ENGINES[engine];
   const ort = await import(module);
-  const one = new URLSearchParams(self.name).get("threads") === "1";
-  const threads = self.crossOriginIsolated && !one ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
+  const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { wasm: new URL(wasm, import.meta.url).href };
   ort.env.logLevel = "error";
