@@ -110,24 +110,35 @@ def compare(
     question: str,
     recipe: Recipe,
     out: Path | None,
-    seeds: int,
+    seeds: int | None,
     arms: list[str] | None,
     tracks: list[str] | None,
     vary: list[str] | None,
+    folds: int | None,
     jobs: int,
     report_only: bool,
     device: str,
 ) -> None:
     """Train and measure several arms with several seeds, and report with intervals which does better."""
+    if vary and folds is not None:
+        raise UserError("Expected --vary or --folds, found both; the folds are varied already.")
+    seeds = (3 if folds is None else 1) if seeds is None else seeds
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number < 1:
             raise UserError(f"Expected {name} of at least 1, found {number}.")
     out = out or Path("runs") / "compare" / question
+    if folds is not None and tracks is None:
+        tracks = [own_track(settings(recipe)["damage"], recipe.data.splits().train.damaged is not None)]
     comparison = build_comparison(question, recipe).only(arms, tracks)
     from pellucid import compare as comparing  # only now, because it takes a while
 
     workers = 0 if report_only else jobs
-    if vary:
+    if folds is not None:
+        of_folds = comparing.cross_validate(comparison, folds, range(seeds), out, device=device, workers=workers)
+        by_value = {f"fold {fold}": results for fold, results in of_folds.results.items()}
+        _print("\n".join(comparing.summary_of_folds(of_folds)))
+        _print(f"The report: {out / comparing.REPORT}")
+    elif vary:
         setting, *values = vary
         by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
         _print(f"The curve: {out / comparing.CURVE}.png")
@@ -213,11 +224,11 @@ def predict(
         sys.exit(1)
 
 
-def damage(paths: list[Path], suite: str, out: Path, seed: int, draws: int, force: bool) -> None:
+def damage(paths: list[Path], suite: str, out: Path, save: Path | None, seed: int, draws: int, force: bool) -> None:
     """Show what a suite of damage does to pictures: a grid of several draws for each."""
     from pellucid.damage import damage_files
 
-    _print(damage_files(paths, suite, out, seed, draws, force))
+    _print(damage_files(paths, suite, out, seed, draws, force, save))
 
 
 def app(
@@ -552,10 +563,21 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("question", choices=list(QUESTIONS), help="what to ask: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()))
             _add_recipe(parser, arguments, ["epochs", "batch_size"])
             add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; finished runs in it are kept")
-            add("--seeds", type=int, default=3, metavar="N", help="how many times to train every arm; 2 at least for intervals")
+            add(
+                "--seeds",
+                type=int,
+                metavar="N",
+                help="how many times to train every arm, 3 by default; with --folds 1, and in each of them",
+            )
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
             add("--vary", nargs="+", metavar=("SETTING", "VALUE"), help="compare at each value of a setting: training.epochs 2 4 8")
+            add(
+                "--folds",
+                type=int,
+                metavar="N",
+                help="cross-validation of pictures of your own: leave each of so many parts out of the training in turn, and measure on it",
+            )
             add("--jobs", type=int, default=1, metavar="N", help="how many runs at a time, each with its share of the cores")
             add("--report-only", action="store_true", help="train nothing; report what is there")
         case "evaluate":
@@ -592,9 +614,10 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
             add("--suite", choices=list(SUITES), required=True, help="the damage")
             add("--out", type=Path, required=True, metavar="FILE", help="picture to write the grid to; must be new")
+            add("--save", type=Path, metavar="DIR", help="folder for the damaged versions at full size, a file each; must be new or empty")
             add("--seed", type=int, default=0, metavar="N", help="of the draws")
             add("--draws", type=int, default=5, metavar="N", help="damaged versions of each picture")
-            add("--force", action="store_true", help="replace a grid that is there already")
+            add("--force", action="store_true", help="replace a grid and files that are there already")
         case "app":
             _add_server(parser)
         case "data":

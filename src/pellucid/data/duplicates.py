@@ -61,12 +61,14 @@ def near_duplicates(looks: Sequence[Looks]) -> list[tuple[int, int]]:
     return sorted((one, other) for one, other in candidates if _alike(looks[one], looks[other]))
 
 
-def groups_of_duplicates(looks: Sequence[Looks]) -> NDArray[np.int64]:
-    """(N,) the number of the group of each picture: its exact and near duplicates, and theirs."""
+def groups_of_duplicates(looks: Sequence[Looks], known: Sequence[str | None] = ()) -> NDArray[np.int64]:
+    """(N,) the number of the group of each picture: its exact and near duplicates, and theirs; known: names of groups, if any, to keep."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     pairs = [(same[0], other) for same in exact_duplicates(looks) for other in same[1:]] + near_duplicates(looks)
+    first: dict[str, int] = {}
+    pairs += [(first.setdefault(name, index), index) for index, name in enumerate(known) if name is not None]
     rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
     _, groups = connected_components(coo_array((np.ones(len(pairs)), (rows, columns)), (len(looks), len(looks))), directed=False)
     return np.asarray(groups, np.int64)

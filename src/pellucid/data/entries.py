@@ -19,21 +19,24 @@ CLEAN, DAMAGED = "clean", "damaged"
 UNLABELLED = "unlabelled"
 """The folder of pictures without a label beside the folders of the classes."""
 
-COLUMNS = ("path", "label", "split", "damaged")
-"""What a table says of each picture: its file, its class, its split, the file of its damaged version; all but the first may be missing."""
+COLUMNS = ("path", "label", "split", "damaged", "group")
+"""What a table says of each picture: its file, its class, its split, the file of its damaged version, what it has in common with others,
+such as the patient; all but the first may be missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One picture; `None` for what is not known.
 
-    path: its file; label: the name of its class; split: `train`, `validation` or `test`; damaged: the file of its damaged version.
+    path: its file; label: the name of its class; split: `train`, `validation` or `test`; damaged: the file of its damaged version; group:
+    pictures of one group, such as those of one patient, belong into the same part.
     """
 
     path: Path
     label: str | None = None
     split: str | None = None
     damaged: Path | None = None
+    group: str | None = None
 
 
 def list_entries(source: Path) -> list[Entry]:
@@ -95,6 +98,7 @@ def _of_table(table: Path) -> Iterator[Entry]:
             known.get("label"),
             SPLITS[split.lower()] if split else None,
             table.parent / known["damaged"] if "damaged" in known else None,
+            known.get("group"),
         )
 
 

@@ -1,0 +1,210 @@
+"""The report of a cross-validation: `folds.json` for programs, `report.md` for repositories, `report.html` to look at."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pellucid.experiments.analysis import METRICS
+from pellucid.experiments.folds import Folds
+from pellucid.experiments.statistics import Estimate, Interval
+from pellucid.files import atomic_write
+from pellucid.metrics import FIGURES, TASKS
+from pellucid.reporting.blocks import Block, Items, Report, Section, Strong, Table, Terms, Text
+from pellucid.reporting.comparison_report import MARKDOWN, REPORT
+from pellucid.reporting.facts import all_settings
+from pellucid.reporting.render import markdown, page
+
+FOLDS = "folds.json"
+
+NOTHING = "–"
+
+INTERVALS = (
+    "Over pictures: how a figure would vary on as many other pictures of this kind, the networks kept; Wilson’s interval where a picture "
+    "is right or wrong, else the bootstrap.",
+    "Over folds: how it would vary with other training pictures; Student’s t, widened by the training pictures that folds share (Nadeau "
+    "and Bengio 2003). No exact interval of a cross-validation is known.",
+    "Exact and near duplicates, and pictures of one group in a table, lie in one fold. Pictures that belong together and are not known to, "
+    "such as several slices of one patient or frames of one scene, may lie in several: then all figures are too good, and both intervals "
+    "too narrow.",
+    "Neither interval says anything of pictures from elsewhere: another scanner, camera or way to choose the pictures.",
+)
+
+
+def write_folds_report(out: Path, folds: Folds) -> Path:
+    """Write the three files into a folder, in the place of older ones, and return the path of the page."""
+    report = folds_report(folds)
+    contents = {
+        FOLDS: json.dumps(folds_json(folds), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
+        MARKDOWN: markdown(report),
+        REPORT: page(report),
+    }
+    for name, content in contents.items():
+        with atomic_write(out / name) as path:
+            path.write_text(content, encoding="utf-8")
+    return out / REPORT
+
+
+def folds_report(folds: Folds) -> Report:
+    """What there is to be said of a cross-validation; one that is half done gives half of it."""
+    results = next(iter(folds.results.values()))
+    name = Path(results.base["data"]["dataset"]).name
+    first, *others = summary(folds)
+    sections = [
+        *(Section(f"Track “{track}”", list(_of_track(folds, track))) for track in folds.tracks),
+        Section("How far the figures go", [Items(INTERVALS)]),
+        Section("Not finished", [Items(folds.missing)] if folds.missing else []),
+        Section("What was run", [Terms(_provenance(folds)), all_settings(results.base)]),
+    ]
+    heading = f"Cross-validation of {name} in {len(folds.results)} folds"
+    return Report(heading, heading, first, [section for section in sections if section.blocks], others)
+
+
+def summary(folds: Folds) -> list[str]:
+    """What came of it, a sentence for each arm and pair of arms on the first track."""
+    track, lines = folds.tracks[0], []
+    commonest = folds.commonest(track)
+    for arm in folds.arms:
+        parts = []
+        if found := folds.over_pictures(arm, track, "accuracy"):
+            baseline = f"; “{commonest[0]}” for all would be {100 * commonest[1]:.1f} %" if commonest else ""
+            parts.append(f"names {found[0]:.1f} % of the pictures right (95 % over pictures {_range(found[1], '.1f')}{baseline})")
+        if found := folds.over_pictures(arm, track, "psnr"):
+            before = folds.estimate(arm, track, "input_psnr")
+            given = f" from {before.mean:.2f}" if before else ""
+            parts.append(f"restores them{given} to {found[0]:.2f} dB (95 % over pictures {_range(found[1], '.2f')})")
+        if parts:
+            lines.append(f"{arm} {' and '.join(parts)}.")
+    for arm, baseline in folds.pairs:
+        told = []
+        for metric in TASKS.values():
+            if found := folds.difference(arm, baseline, track, metric):
+                word = "a gain" if found.sign > 0 else "a loss" if found.sign < 0 else "no difference is shown"
+                figure = f"{found.mean:+.2f} {FIGURES[metric].difference}"
+                told.append(f"{figure} (95 % over folds {_range(found.interval, '+.2f')}: {word})" if found.interval else figure)
+        if told:
+            lines.append(f"{arm} against {baseline}: {', '.join(told)}.")
+    return lines or ["No fold is finished yet."]
+
+
+def _of_track(folds: Folds, track: str) -> Iterator[Block]:
+    rows = list(_figures(folds, track))
+    if not rows:
+        yield Text("No fold is finished yet.")
+        return
+    num_pictures = max(len(folds.columns(arm, track, column)) for arm in folds.arms for column in ("correct", "psnr"))
+    yield Table(
+        f"Track “{track}”, {num_pictures:,} pictures, each measured by networks that were not trained on it",
+        ["figure", "of", "over pictures", "95 %", "over folds", "95 %", "the folds"],
+        rows,
+    )
+    if commonest := folds.commonest(track):
+        yield Text(f"“{commonest[0]}” for every picture would be {100 * commonest[1]:.1f} % right.")
+    if differences := list(_differences(folds, track)):
+        head = ["difference", "of", "over folds", "95 %", "95 % over pictures"]
+        yield Table(f"Track “{track}”: differences, paired by fold and by picture; bold: the interval leaves 0 out", head, differences)
+    if classes := list(_classes(folds, track)):
+        yield Table(f"Track “{track}”: pictures named right, by their true class", ["class", "of", "pictures", "right %", "95 %"], classes)
+
+
+def _figures(folds: Folds, track: str) -> Iterator[list[str]]:
+    """A row for each figure of each arm."""
+    for metric in ("input_psnr", *METRICS):
+        figure = FIGURES[metric]
+        for arm in folds.arms[: 1 if metric == "input_psnr" else None]:  # the damaged pictures are the same for all
+            if found := folds.estimate(arm, track, metric):
+                over = folds.over_pictures(arm, track, metric)
+                pooled = [format(over[0], figure.spec), _range(over[1], figure.spec)] if over else [NOTHING, NOTHING]
+                name = "damaged pictures" if metric == "input_psnr" else arm
+                yield [figure.heading, name, *pooled, *_spread(found, figure.spec), _values(found, figure.spec)]
+    for arm in folds.arms:
+        if found := folds.auroc(arm, track):
+            yield [f"AUROC of “{folds.classes[1]}”", arm, NOTHING, NOTHING, *_spread(found, ".3f"), _values(found, ".3f")]
+
+
+def _differences(folds: Folds, track: str) -> Iterator[list[str]]:
+    for arm, baseline in folds.pairs:
+        for metric in (name for name, figure in FIGURES.items() if figure.compared):
+            if found := folds.difference(arm, baseline, track, metric):
+                spec, over = f"+{FIGURES[metric].spec}", folds.difference_over_pictures(arm, baseline, track, metric)
+                mean, interval = _spread(found, spec)
+                told = Strong(interval) if found.sign else interval
+                yield [f"{arm} − {baseline}", FIGURES[metric].heading, mean, told, _range(over, spec) if over else NOTHING]
+
+
+def _classes(folds: Folds, track: str) -> Iterator[list[str]]:
+    for arm in folds.arms:
+        for name, number, share, (low, high) in folds.by_class(arm, track):
+            yield [name, arm, f"{number:,}", f"{100 * share:.1f}", _range((100 * low, 100 * high), ".1f")]
+
+
+def _spread(found: Estimate, spec: str) -> list[str]:
+    return [format(found.mean, spec), _range(found.interval, spec) if found.interval else NOTHING]
+
+
+def _values(found: Estimate, spec: str) -> str:
+    return " ".join(format(value, spec) for value in found.values)
+
+
+def _range(interval: Interval, spec: str) -> str:
+    return f"{interval[0]:{spec}} to {interval[1]:{spec}}"
+
+
+def _provenance(folds: Folds) -> dict[str, str]:
+    results = next(iter(folds.results.values()))
+    runs = [run.provenance for each in folds.results.values() for by_seed in each.runs.values() for run in by_seed.values()]
+    commits = sorted({str(run.get("trained_commit") or run.get("commit")) for run in runs})
+    facts = {name.capitalize(): results.provenance.get(name) for name in ("command", "commit", "device", "date")}
+    facts |= {"Seeds": ", ".join(map(str, results.planned[1])), "Runs were made by commit": "; ".join(commits)}
+    return {name: str(fact) for name, fact in facts.items() if fact}
+
+
+def folds_json(folds: Folds) -> dict[str, Any]:
+    """Everything that was found, in plain values.
+
+    command, commit, device, date; folds; seeds; arms: by arm, then by track and metric, pictures (mean and ci95 over pictures, null where
+    not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the same of the difference; classes: by arm and track; commonest:
+    by track, the class that most pictures have, and the share of these; missing: runs, in words.
+    """
+    results = next(iter(folds.results.values()))
+    return {
+        **{name: results.provenance.get(name) for name in ("command", "commit", "device", "date")},
+        "folds": len(folds.results),
+        "seeds": list(results.planned[1]),
+        "arms": {arm: {track: _track_json(folds, arm, track) for track in folds.tracks} for arm in folds.arms},
+        "paired": {
+            f"{arm}-{baseline}": {track: _paired_json(folds, arm, baseline, track) for track in folds.tracks}
+            for arm, baseline in folds.pairs
+        },
+        "commonest": {track: folds.commonest(track) for track in folds.tracks},
+        "missing": folds.missing,
+    }
+
+
+def _track_json(folds: Folds, arm: str, track: str) -> dict[str, Any]:
+    figures: dict[str, Any] = {}
+    for metric in ("input_psnr", *METRICS):
+        if found := folds.estimate(arm, track, metric):
+            over = folds.over_pictures(arm, track, metric)
+            pictures = None if over is None else {"mean": over[0], "ci95": list(over[1])}
+            figures[metric] = {"pictures": pictures, "folds": _estimate_json(found)}
+    if area := folds.auroc(arm, track):
+        figures["auroc"] = {"pictures": None, "folds": _estimate_json(area)}
+    classes = [
+        {"class": name, "num_pictures": number, "right": share, "ci95": list(interval)}
+        for name, number, share, interval in folds.by_class(arm, track)
+    ]
+    return {**figures, "classes": classes}
+
+
+def _paired_json(folds: Folds, arm: str, baseline: str, track: str) -> dict[str, Any]:
+    found = {}
+    for metric in (name for name, figure in FIGURES.items() if figure.compared):
+        if difference := folds.difference(arm, baseline, track, metric):
+            over = folds.difference_over_pictures(arm, baseline, track, metric)
+            found[metric] = {"folds": _estimate_json(difference), "ci95_over_pictures": over and list(over)}
+    return found
+
+
+def _estimate_json(found: Estimate) -> dict[str, Any]:
+    return {"mean": found.mean, "ci95": found.interval and list(found.interval), "values": list(found.values)}
