@@ -42,8 +42,10 @@ def of_two_classes(num: int = 10) -> Folds:
         results = fabricated({"joint": (90.0 + shift, 28.0)}, seeds=1, spread=0)
         (run,) = results.runs["joint"].values()
         psnr = np.full(num, 28.0 + shift, np.float32)
+        given = np.where(np.arange(num) == 3, 100, 20).astype(np.float32)  # one of them is undamaged
+        psnr[3] = 60
         metrics = {"reference": run.metrics["reference"] | {"num_images": num}}
-        run = replace(run, classes=["no", "yes"], metrics=metrics, per_image={"reference": columns | {"psnr": psnr}})
+        run = replace(run, classes=["no", "yes"], metrics=metrics, per_image={"reference": columns | {"psnr": psnr, "input_psnr": given}})
         return replace(results, runs={"joint": {0: run}}, base={"data": {"dataset": "scans"}})
 
     return Folds({fold: of_fold(fold) for fold in range(3)})
@@ -116,7 +118,13 @@ def test_the_report_of_half_a_cross_validation_is_half_a_report() -> None:
 
 def test_the_report_says_what_naming_all_alike_would_give() -> None:
     told = markdown(folds_report(of_two_classes()))
-    for words in ("names 90.0 % of the pictures right", "“no” for every picture would be 50.0 % right", "AUROC of “yes”", "30 pictures"):
+    for words in (
+        "names 90.0 % of the pictures right",
+        "“no” for every picture would be 50.0 % right",
+        "AUROC of “yes”",
+        "30 pictures",
+        "the 27 damaged",
+    ):
         assert words in told
     written = folds_json(of_two_classes())
     assert written["commonest"] == {"reference": ("no", 0.5)}

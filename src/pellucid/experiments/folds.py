@@ -4,7 +4,7 @@ So every picture is measured by networks that have not seen it. Two kinds of int
 vary on as many other pictures of the same kind with the same networks; that over folds, how it would vary with other training pictures.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 
@@ -17,10 +17,13 @@ from pellucid.experiments.analysis import by_seed
 from pellucid.experiments.comparison import Comparison
 from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import LEVEL, Estimate, Interval, bootstrap
-from pellucid.metrics import FIGURES
+from pellucid.metrics import FIGURES, MAX_PSNR
 from pellucid.recipe import changed
 
 Column = NDArray[np.float64]
+
+PSNRS = ("psnr", "input_psnr")
+"""Figures that only damaged pictures have."""
 
 
 def in_folds(comparison: Comparison, folds: int) -> dict[int, Comparison]:
@@ -122,7 +125,10 @@ class Folds:
         ]
 
     def by_fold(self, arm: str, track: str, metric: str) -> dict[int, float]:
-        """A figure in each fold, the mean over its seeds."""
+        """A figure in each fold, the mean over its seeds; PSNR as in `columns`."""
+        if metric in PSNRS and len(self.columns(arm, track, metric)):
+            columns = {fold: self.columns(arm, track, metric, [fold]) for fold in self.results}
+            return {fold: float(np.nanmean(column)) for fold, column in columns.items() if not np.isnan(column).all()}
         found = {fold: list(by_seed(results, arm, track, metric).values()) for fold, results in self.results.items()}
         return {fold: float(np.mean(values)) for fold, values in found.items() if values}
 
@@ -154,10 +160,19 @@ class Folds:
     def columns(self, arm: str, track: str, name: str, folds: Sequence[int] | None = None) -> Column:
         """A column of `Result.per_image` for all pictures, fold after fold, the mean over seeds and levels; empty where none has it.
 
-        `predicted` and `confidence` are those of the first seed and level: a mean of classes would have no meaning.
+        `predicted` and `confidence` are those of the first seed and level: a mean of classes would have no meaning. PSNR is NaN for the
+        undamaged pictures of a track with others: their 100 dB would hide what becomes of the damaged ones.
         """
+        column = self._column(arm, track, name, self.results if folds is None else folds)
+        whole = self._column(arm, track, "input_psnr", self.results) if name in PSNRS else np.empty(0)
+        if len(column) and (whole < MAX_PSNR).any():
+            undamaged = self._column(arm, track, "input_psnr", self.results if folds is None else folds) >= MAX_PSNR
+            return np.where(undamaged, np.nan, column)
+        return column
+
+    def _column(self, arm: str, track: str, name: str, folds: Iterable[int]) -> Column:
         parts = []
-        for fold in self.results if folds is None else folds:
+        for fold in folds:
             runs = self.results[fold].runs.get(arm, {}).values()
             each = [
                 run.per_image[track][name].astype(np.float64).reshape(-1, run.metrics[track]["num_images"])
@@ -171,7 +186,7 @@ class Folds:
     def over_pictures(self, arm: str, track: str, metric: str) -> tuple[float, Interval] | None:
         """A figure over all pictures with its interval: Wilson's where each is right or wrong, else the bootstrap; `None` if not kept."""
         figure = FIGURES[metric]
-        values = self.columns(arm, track, figure.column) if figure.paired else np.empty(0)
+        values = self.columns(arm, track, figure.column) if figure.paired or metric in PSNRS else np.empty(0)
         values = values[~np.isnan(values)]
         if not len(values):
             return None

@@ -270,7 +270,7 @@ def _per_image(evaluation: Evaluation, images: Dataset) -> dict[str, NDArray[np.
     levels = evaluation.per_image.values()
     columns = {
         name: torch.cat([columns[name] for columns in levels]).numpy()
-        for name in [*kept, *(("predicted", "confidence") if own else ())]
+        for name in [*kept, *(("predicted", "confidence", "input_psnr") if own else ())]
         if all(name in columns for columns in levels)
     }
     return columns | ({"label": np.tile(images.labels, len(levels)).astype(np.float32)} if own else {})

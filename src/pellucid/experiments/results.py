@@ -39,8 +39,8 @@ class Result:
 
     settings: of its recipe, see `pellucid.recipe.settings`; metrics: by track, see `Evaluation.to_json`; per_image: by track, then by
     column of a figure that is `paired`, (levels * images,) float32, NaN where a figure has no meaning, and without the columns of a task
-    the arm lacks; of pictures of one's own also `label`, `predicted` and `confidence`; provenance: command, commit, device, date of the
-    measuring; course: records of the training's `log.jsonl`; classes: their names.
+    the arm lacks; of pictures of one's own also `label`, `predicted`, `confidence` and `input_psnr`; provenance: command, commit, device,
+    date of the measuring; course: records of the training's `log.jsonl`; classes: their names.
     """
 
     arm: str

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid.experiments.analysis import METRICS
 from pellucid.experiments.folds import Folds
 from pellucid.experiments.statistics import Estimate, Interval
@@ -72,7 +74,9 @@ def summary(folds: Folds) -> list[str]:
         if found := folds.over_pictures(arm, track, "psnr"):
             before = folds.estimate(arm, track, "input_psnr")
             given = f" from {before.mean:.2f}" if before else ""
-            parts.append(f"restores them{given} to {found[0]:.2f} dB (95 % over pictures {_range(found[1], '.2f')})")
+            parts.append(
+                f"restores {'them' if parts else 'the pictures'}{given} to {found[0]:.2f} dB (95 % over pictures {_range(found[1], '.2f')})"
+            )
         if parts:
             lines.append(f"{arm} {' and '.join(parts)}.")
     for arm, baseline in folds.pairs:
@@ -92,12 +96,16 @@ def _of_track(folds: Folds, track: str) -> Iterator[Block]:
     if not rows:
         yield Text("No fold is finished yet.")
         return
+    given = folds.columns(folds.arms[0], track, "input_psnr")
+    undamaged = int(np.isnan(given).sum())
     num_pictures = max(len(folds.columns(arm, track, column)) for arm in folds.arms for column in ("correct", "psnr"))
     yield Table(
         f"Track “{track}”, {num_pictures:,} pictures, each measured by networks that were not trained on it",
         ["figure", "of", "over pictures", "95 %", "over folds", "95 %", "the folds"],
         rows,
     )
+    if undamaged:
+        yield Text(f"PSNR is that of the {len(given) - undamaged:,} damaged pictures; {undamaged:,} were left undamaged by the draw.")
     if commonest := folds.commonest(track):
         yield Text(f"“{commonest[0]}” for every picture would be {100 * commonest[1]:.1f} % right.")
     if differences := list(_differences(folds, track)):
