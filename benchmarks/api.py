@@ -25,7 +25,7 @@ import uvloop
 
 from pellucid import Predictor
 from pellucid.files import atomic_write
-from pellucid.inference.lines import describe
+from pellucid.inference.lines import prediction_fields
 from pellucid.pictures import Picture, decode_picture, encode_png
 from pellucid.provenance import provenance
 
@@ -46,7 +46,7 @@ def bare_app(model: str) -> Any:
 
         def work() -> dict[str, Any]:
             [prediction] = predictor.predict([decode_picture(BytesIO(content), "picture").pixels])
-            return {"predictions": [describe(prediction)]}
+            return {"predictions": [prediction_fields(prediction)]}
 
         return await asyncio.to_thread(work)
 

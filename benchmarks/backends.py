@@ -14,7 +14,7 @@ from typing import Any
 
 from rich import print as show
 
-from pellucid.bench import measure
+from pellucid.bench import run_benchmark
 from pellucid.export import export_model, quantise
 from pellucid.files import atomic_write
 
@@ -41,7 +41,7 @@ def main() -> None:
             exports[name] = {"bytes": written.size, "difference": written.difference.by_output} | (
                 {} if written.cost is None else {"cost": written.cost.to_json()}
             )
-        results = measure(arguments.model, ["torch", *FORMATS], (1, 64), (32, 256), 1.0, show, paths)
+        results = run_benchmark(arguments.model, ["torch", *FORMATS], (1, 64), (32, 256), 1.0, show, paths)
     show(results.table(), results.notes)
     with atomic_write(arguments.out) as aside:
         aside.write_text(json.dumps(results.to_json(["python", *sys.argv]) | {"exports": exports}, indent=1) + "\n")

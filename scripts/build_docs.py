@@ -19,7 +19,7 @@ PAGES = ROOT / "build" / "pages"
 HOME = ("", "Start", "Your own pictures", "Python")
 """The sections of the README on the first page; the one without a name is its beginning."""
 
-SECTIONS = {"What is inside": "inside.md", "Licence": "inside.md", "Does learning both together pay?": "compare.md"}
+SECTIONS = {"What is inside": "inside.md", "Licence": "inside.md", "Does joint learning help?": "compare.md"}
 """The pages of other sections, where their names would not do."""
 
 SINGLE = {

@@ -54,6 +54,11 @@ TRIALS: dict[str, dict[str, Any]] = {
     "joint, lambda 4, the damage to the decoder": {"model.decoder.condition_on_damage": True},
     "joint, lambda 4, a block in the decoder": {"model.decoder.blocks": 1},
     "joint, lambda 4, 24 channels of detail": {"model.decoder.detail_width": 24},
+    "joint, lambda 4, last stage of 232": {"model.encoder.widths": (48, 96, 232)},
+    "joint, lambda 4, last stage of 216, 24 channels of detail": {
+        "model.encoder.widths": (48, 96, 216),
+        "model.decoder.detail_width": 24,
+    },
     "joint, lambda from 12 to 1.3": {"weights": (12.0, 1.3)},
     "joint, lambda from 1.3 to 12": {"weights": (1.3, 12.0)},
     "joint, lambda 4, a clean teacher": {"objective.distillation": 1.0},

@@ -59,6 +59,8 @@ TRIALS: dict[str, dict[str, Any]] = {
     "quick, no label smoothing": {"recipe": "quick", "objective.label_smoothing": 0.0},
     "quick, widths 24, 64, 192": {"recipe": "quick", "model.encoder.widths": (24, 64, 192)},
     "quick, no crop": {"recipe": "quick", "training.crop": 0},
+    "quick, lambda 1": {"recipe": "quick", "objective.weight": 1.0},
+    "quick, lambda 0.7": {"recipe": "quick", "objective.weight": 0.7},
     "quick, warm-up 0.3": {"recipe": "quick", "training.warmup": 0.3},
     "quick, widths 32, 96, 192, batch 256": {
         "recipe": "quick",
@@ -140,14 +142,14 @@ def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) ->
     from pellucid.experiments.cost import TRAINING_FLOP_PER_MAC, macs_of
     from pellucid.provenance import provenance
     from pellucid.recipe import RECIPES, changed
-    from pellucid.training.loop import SMALL
+    from pellucid.training.loop import SMALL_SCALE
 
     settings = {"data.validation": VALIDATION, "training.seed": seed, "training.max_minutes": 0.0, **changes}
     recipe = RECIPES[settings.pop("recipe", "base")]
     recipe = changed(recipe, settings)
     macs = macs_of(recipe)
     small = recipe.training.small_images
-    epochs = tflop * 1e12 / (TRAINING_FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL**2))
+    epochs = tflop * 1e12 / (TRAINING_FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL_SCALE**2))
     metrics, seconds = train_and_measure(replace(recipe, training=replace(recipe.training, epochs=epochs)))
     return {
         "name": name,

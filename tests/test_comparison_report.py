@@ -130,7 +130,7 @@ def comparison_json(results: Results) -> dict[str, Any]:
 
 
 def markdown(results: Results) -> str:
-    return render.markdown(comparison_report(analyse(results)))
+    return render.render_markdown(comparison_report(analyse(results)))
 
 
 BOTH_GAIN: Arms = {"classify": (90.0, None), "restore": (None, 28.0), "joint": (91.0, 28.5), "joint-equal": (92.0, 28.0)}

@@ -17,8 +17,8 @@ from pellucid.degradations import Pipeline, Step
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, Level, Track
 from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
-from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate, measure
-from pellucid.evaluation.tracks import damage
+from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate
+from pellucid.evaluation.tracks import apply_damage
 from pellucid.metrics import MAX_PSNR, psnr_of
 
 NUM = 11
@@ -164,7 +164,7 @@ def test_the_model_sees_the_tracks_damage(dataset: Dataset) -> None:
     evaluate(look, dataset, track, batch_size=4)
     clean = torch.tensor(dataset.images).permute(0, 3, 1, 2).float() / 255
     assert [len(part) for part in seen] == [4, 4, 3]
-    assert torch.equal(torch.cat(seen), damage(track, track.levels[0], clean, range(NUM))[0])
+    assert torch.equal(torch.cat(seen), apply_damage(track, track.levels[0], clean, range(NUM))[0])
 
 
 def test_read_only_memory_is_read(dataset: Dataset) -> None:
@@ -255,7 +255,9 @@ def test_few_labels_are_measured_on_the_reference_bytes(dataset: Dataset) -> Non
 
 
 def test_classical_rows(dataset: Dataset) -> None:
-    psnr = {name: measure(restore, dataset, TRACKS["reference"]).metrics["psnr"] or 0 for name, restore in CLASSICAL.items()}
+    psnr = {
+        name: evaluate(restore, dataset, TRACKS["reference"], whole_batch=True).metrics["psnr"] or 0 for name, restore in CLASSICAL.items()
+    }
     assert psnr["damaged image"] + 0.2 < psnr["non-local means"]
     assert psnr["damaged image"] + 2 < psnr["inpainting"]
     assert psnr["inpainting"] + 1 < psnr["inpainting, then means"]

@@ -302,9 +302,9 @@ def test_difference_hashes_of_an_image_and_of_a_smaller_one_are_close() -> None:
 
 def test_photos_are_indexed_like_an_array(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{number}.png", number) for number in range(4)]
-    photos, looks, failures = prepare(paths, 8)
+    photos, fingerprints, failures = prepare(paths, 8)
     assert isinstance(photos, Photos)
     assert not failures
-    assert len({its.digest for its in looks}) == 4
+    assert len({its.digest for its in fingerprints}) == 4
     assert np.array_equal(photos[1:3], np.stack([photos[[1]][0], photos[[2]][0]]))
     assert np.array_equal(photos.take(np.array([3, 0]))[:], photos[[3, 0]])

@@ -27,6 +27,7 @@ from pellucid.inference import EstimatedDamage, Predictor, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import LISTED, inputs, mask_target, restored_name
 from pellucid.models import EncoderConfig, ModelConfig, build_model
+from pellucid.pictures.display import fit
 
 CONFIG_OF_ALL = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)))
 CLASSES = ("cat", "dog", "ship")
@@ -630,7 +631,7 @@ class TestPlaces:
         targets = {PurePosixPath(restored_name(name)) for name in names}
         assert len(targets) == len(names)
         assert len({mask_target(target) for target in targets}) == len(names)
-        assert all(target.suffix.lower() in pictures.KEPT | pictures.VIDEOS.keys() for target in targets)
+        assert all(target.suffix.lower() in pictures.LOSSLESS | pictures.VIDEOS.keys() for target in targets)
 
     def test_no_file_is_lost_to_another(self, tmp_path: Path, model: Path) -> None:
         names = ["a.png", "a.jpg", "a.jpg.png", "a.jpg.png.png", "b.PNG", "c.tif", "c.tif.png"]
@@ -653,11 +654,14 @@ class TestSheet:
     @staticmethod
     def cells(*shapes: tuple[int, int], name: str = "name.png") -> list[sheet.Cell]:
         answers = Predictor(Bright().eval(), CLASSES).predict([picture(*shape) for shape in shapes])
-        return [sheet.cell(name, "cat 93 %", "", [picture(*shape), answer.restored]) for shape, answer in zip(shapes, answers, strict=True)]
+        return [
+            sheet.build_cell(name, "cat 93 %", "", [picture(*shape), answer.restored])
+            for shape, answer in zip(shapes, answers, strict=True)
+        ]
 
     @pytest.mark.parametrize("shape", [(1, 1), (32, 32), (95, 40), (96, 97), (192, 10), (1, 3000), (500, 333)])
     def test_pictures_are_readable_and_fit(self, shape: tuple[int, int]) -> None:
-        shown = np.asarray(sheet.fit(picture(*shape)))
+        shown = fit(picture(*shape), sheet.SIDE)
         assert 96 <= max(shown.shape[:2]) <= sheet.SIDE
         factor = shown.shape[0] // shape[0]
         if max(shape) <= sheet.SIDE:
@@ -666,7 +670,7 @@ class TestSheet:
     def test_both_pictures_are_on_the_page(self) -> None:
         ((_, caption, damage, (given, restored)),) = cells = self.cells((96, 96))
         assert damage == ""
-        page = sheet.draw(cells, "1 picture")
+        page = sheet.draw_sheet(cells, "1 picture")
         assert caption.endswith(" %")
         for image in (given, restored):
             wanted = np.asarray(image)
@@ -688,13 +692,13 @@ class TestSheet:
             kind: EstimatedDamage(probability=probability, strength=strength, unit="")
             for kind, probability, strength in zip(DAMAGES, probabilities, strengths, strict=True)
         }
-        assert sheet.damage(found, lost / 200) == short
-        assert sheet.damage(None, lost / 200) == ""
+        assert sheet.damage_words(found, lost / 200) == short
+        assert sheet.damage_words(None, lost / 200) == ""
 
     def test_damage_has_a_line_of_its_own(self) -> None:
         (plain,) = self.cells((96, 96))
         told = plain._replace(damage="gaussian noise 0.05")
-        without, with_it = sheet.draw([plain], "1 picture"), sheet.draw([told], "1 picture")
+        without, with_it = sheet.draw_sheet([plain], "1 picture"), sheet.draw_sheet([told], "1 picture")
         below = len(without) - sheet.MARGIN  # where the line without it would have left the margin
         assert (without[below:] == 255).all()
         assert (with_it[below : -sheet.MARGIN] < 200).any()
@@ -702,7 +706,7 @@ class TestSheet:
     @pytest.mark.parametrize("number", [0, 1, 3, 4, 5, 24])
     def test_nothing_touches_the_edges(self, number: int) -> None:
         names = "W" * 255 + ".png"
-        page = sheet.draw(self.cells(*[(20, 32), (200, 100), (7, 90)] * 8, name=names)[:number], "W" * 300)
+        page = sheet.draw_sheet(self.cells(*[(20, 32), (200, 100), (7, 90)] * 8, name=names)[:number], "W" * 300)
         margin = sheet.MARGIN - 1
         assert (page[:margin] == 255).all()
         assert (page[-margin:] == 255).all()
@@ -712,7 +716,7 @@ class TestSheet:
 
     @pytest.mark.parametrize("name", ["two\nlines.png", "\udcff.png", "кот.png", "猫.png", "", "\x00"])
     def test_any_name_can_be_drawn(self, name: str) -> None:
-        assert sheet.draw(self.cells((8, 8), name=name), name).ndim == 3
+        assert sheet.draw_sheet(self.cells((8, 8), name=name), name).ndim == 3
 
     def test_long_names_lose_their_middle(self) -> None:
         face = sheet.font("", 15)
@@ -724,19 +728,19 @@ class TestSheet:
 
     def test_pictures_are_taken_from_all_over(self, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shown: list[str] = []
-        draw = sheet.draw
+        draw = sheet.draw_sheet
 
         def watched(cells: list[sheet.Cell], heading: str) -> NDArray[np.uint8]:
             shown.extend(cell.name for cell in cells)
             return draw(cells, heading)
 
-        monkeypatch.setattr(sheet, "draw", watched)
+        monkeypatch.setattr(sheet, "draw_sheet", watched)
         for number in range(60):
             put(tmp_path / "in" / f"{number:02}.png", picture(4, 4))
         (tmp_path / "in" / "00.png").write_bytes(b"")
         predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")
         numbers = [int(Path(name).stem) for name in shown]
-        assert len(numbers) == sheet.MOST
+        assert len(numbers) == sheet.MAX_CELLS
         assert numbers[0] == 1
         assert max(np.diff(numbers)) <= 3
         assert numbers[-1] >= 57

@@ -14,12 +14,12 @@ from pellucid.data import Dataset
 from pellucid.data.synthetic import shapes
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.classical import CLASSICAL
-from pellucid.evaluation.evaluate import Evaluation, evaluate, measure
+from pellucid.evaluation.evaluate import Evaluation, evaluate
 from pellucid.labels import UNLABELLED
 from pellucid.models import EncoderConfig, ModelConfig, build_model, upgraded
 from pellucid.reporting import write_report
 from pellucid.reporting.facts import duration
-from pellucid.reporting.gallery import MAX_SIDE, examples
+from pellucid.reporting.gallery import MAX_SIDE, collect_examples
 from pellucid.reporting.render import html
 from pellucid.run_folder import LOG
 from pellucid.seeding import seed_of
@@ -98,7 +98,7 @@ def report(folder: Path, arm: str = "joint", track: str = "reference", dataset: 
 def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Evaluation]:
     folder = tmp_path_factory.mktemp("a run & more")
     write_log(folder)
-    references = {"inpainting": measure(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4)}
+    references = {"inpainting": evaluate(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4, whole_batch=True)}
     return report(folder, references=references)
 
 
@@ -150,7 +150,7 @@ def test_the_sample_agrees_with_the_evaluation(joint: tuple[Page, Evaluation]) -
 
 def test_the_sample_follows_a_fixed_rule() -> None:
     model, metadata = network()
-    pictures = examples(model, metadata.classes, DATASET, TRACKS["noise"], range(7), torch.device("cpu"))
+    pictures = collect_examples(model, metadata.classes, DATASET, TRACKS["noise"], range(7), torch.device("cpu"))
     assert [picture.level for picture in pictures[:2]] == ["sigma=0.04", "sigma=0.06"]
     assert pictures[0].level == pictures[5].level
     np.testing.assert_array_equal(pictures[3].clean, DATASET.images[3])

@@ -18,7 +18,7 @@ from PIL import Image
 from servers import Slow, decoded, encoded, picture, png, predictor, service, serving
 
 from pellucid.errors import UserError
-from pellucid.inference.lines import describe
+from pellucid.inference.lines import prediction_fields
 from pellucid.pictures import load, write
 from pellucid.pictures.picture import Picture
 from pellucid.serving.refusal import CODES
@@ -62,7 +62,7 @@ def test_a_prediction_is_a_line_of_predictions_jsonl(client: httpx2.Client) -> N
     ):
         assert response.status_code == 200, response.text
         [line] = response.json()["predictions"]
-        told = describe(expected)
+        told = prediction_fields(expected)
         assert line.keys() == {*told, "restored", "mask", "notes", "model", "mirror"}
         assert line["label"] == told["label"]
         assert line["probabilities"] == pytest.approx(told["probabilities"], abs=1e-4)

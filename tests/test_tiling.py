@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from pellucid.batch import Output
 from pellucid.inference import reach as reaching
 from pellucid.inference.backend import Outputs
-from pellucid.inference.pixels import from_pixels
+from pellucid.inference.pixels import to_floats
 from pellucid.inference.reach import measure_reach
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.inference.torch_backend import TorchBackend
@@ -63,7 +63,7 @@ def test_tiles_match_the_untiled_result(name: str) -> None:
     net = TorchBackend(network(NETWORKS[name]))
     smallest = tiling_of(net, 1)
     pixels = picture(2 * smallest.side + 31, smallest.side + 45)
-    whole, tiled = net(from_pixels(pixels)), joined(list(forward_in_tiles(pixels, net, smallest)))
+    whole, tiled = net(to_floats(pixels)), joined(list(forward_in_tiles(pixels, net, smallest)))
     assert tiled.restored is not None
     assert whole.restored is not None
     assert tiled.restored.shape == whole.restored.shape

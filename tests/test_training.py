@@ -132,7 +132,7 @@ def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=1e-5)
     wider = changed(replace(tiny, training=frozen), {"model.encoder.widths": (8, 24)})
-    with pytest.raises(UserError, match="same anatomy"):
+    with pytest.raises(UserError, match="same architecture"):
         run(wider, tmp_path / "third", device="cpu")
 
 

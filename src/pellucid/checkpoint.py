@@ -49,7 +49,7 @@ class ModelMetadata:
     distinguishes; recipe: all settings of its training; training_data: description of the training images; trained: date, device and
     duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`; image_size: shorter
     side of the training images in pixels, 32 for models that were saved before it was recorded; temperature, gate, fitted: see
-    `evaluation.calibration.Calibration`; 1, none and nothing for models that were saved before there were any.
+    `evaluation.calibration.Calibration`; 1, `None` and empty for models saved before they were recorded.
     """
 
     model: ModelConfig
@@ -76,7 +76,7 @@ class ModelMetadata:
 
     @property
     def trained_kinds(self) -> tuple[str, ...]:
-        """The kinds of damage that its training images had, as far as the recipe names some that there still are."""
+        """The kinds of damage of its training images, as far as the recipe names degradations that still exist."""
         damage = self.recipe.get("damage", {})
         suites = [damage] if isinstance(damage, str) else damage.get("weights", {})
         steps = [] if isinstance(damage, str) else damage.get("steps", ())
@@ -138,7 +138,7 @@ def _untrained(metadata: ModelMetadata) -> nn.Module:
 
 
 def find_model(source: str | Path | None) -> Path:
-    """The local folder of what `load_model` takes, downloaded if necessary; raises `UserError` if there is none."""
+    """The local folder of a model given as for `load_model`, downloaded if necessary; raises `UserError` if there is none."""
     if source in (None, "bundled"):
         return Path(str(files("pellucid"))) / "bundled"
     folder = Path(source)
@@ -146,15 +146,17 @@ def find_model(source: str | Path | None) -> Path:
         return folder / "model"
     if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
         if not (folder / CONFIG).is_file():
-            found = "no such folder" if not folder.exists() else f"no {CONFIG} in it"
-            raise UserError(f"Expected the folder of a saved model or of a run, found {source} ({found}); train one with 'pellucid train'.")
+            reason = "no such folder" if not folder.exists() else f"no {CONFIG} in it"
+            raise UserError(
+                f"Expected the folder of a saved model or of a run, found {source} ({reason}); train one with 'pellucid train'."
+            )
         return folder
     return download(str(source), (WEIGHTS, CONFIG))
 
 
 def model_card(metadata: ModelMetadata) -> str:
     """The model card, in Markdown with the hub's metadata."""
-    from pellucid.metrics import FIGURES  # only now: a model that is loaded needs none of it
+    from pellucid.metrics import FIGURES  # only now: loading a model does not need it
 
     columns = {name: figure for name, figure in FIGURES.items() if figure.card}
     network = _untrained(metadata)

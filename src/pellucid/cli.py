@@ -1,4 +1,4 @@
-"""The command line: one typed function a command, its docstring the help. Torch is imported when a command runs, not before."""
+"""The command line: one typed function for each command, whose docstring is its help. Torch is imported only when a command runs."""
 
 import argparse
 import difflib
@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +20,7 @@ from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS, own_track
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
+from pellucid.files import atomic_write, folder, write_json
 from pellucid.recipe import RECIPES, Recipe, measured_data, settings
 from pellucid.settings import NAMES
 
@@ -33,10 +35,10 @@ if TYPE_CHECKING:
 DEFAULT_RECIPE, INSPECT = "quick", "inspect"
 
 BENCHED = ["torch", "onnx", "openvino", "onnx-int8", "openvino-int8"]
-"""What `bench` can compare."""
+"""Engines that `bench` compares."""
 
 REPORTED = 1000
-"""Images that the report at the end of a training is made on; `pellucid report` measures all."""
+"""Maximum number of images in the report at the end of a training; `pellucid report` evaluates all."""
 
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
@@ -46,7 +48,7 @@ def demo(out: Path, resume: bool, device: str) -> None:
     """Get CIFAR-10, train recipe `quick` (five minutes on two CPU cores), measure it and write a report."""
     from pellucid import data
     from pellucid.evaluation.classical import CLASSICAL
-    from pellucid.evaluation.evaluate import measure
+    from pellucid.evaluation.evaluate import evaluate
     from pellucid.reporting import write_report
     from pellucid.reporting.scores import shortfall
     from pellucid.run import run
@@ -55,11 +57,11 @@ def demo(out: Path, resume: bool, device: str) -> None:
     test = data.load("cifar10").test
     evaluation = _measure(network, metadata, test, "reference")
     best_untrained = "inpainting, then means"
-    references = {best_untrained: measure(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000)}
+    references = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
     others = {"references": {name: other.to_json() for name, other in references.items()}}
-    _write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
+    write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
     report = write_report(out, network, metadata, test, evaluation, references)
-    _show(evaluation)
+    _print_evaluation(evaluation)
     if warning := shortfall(evaluation, references):
         _print(warning)
     _print(
@@ -82,7 +84,7 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
         print(f"pellucid: left out {num:,} pictures ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if not first:
-        return  # one of several processes speaks for all
+        return  # only the first of several processes prints
     track = own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
     if splits.validation is not None:
         _write_report(out, network, metadata, splits.validation, track, REPORTED)
@@ -172,10 +174,9 @@ def evaluate(
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     from pellucid.checkpoint import load_model
-    from pellucid.files import folder
     from pellucid.models.mirrored import Mirrored
 
-    for file in (json, csv):  # a place that can't be written should be known before the measuring
+    for file in (json, csv):  # an unwritable path should be reported before the evaluation
         if file is not None:
             folder(file.parent)
             if file.is_dir():
@@ -186,9 +187,9 @@ def evaluate(
     if mirror:
         network = Mirrored(network)
     evaluation = _measure(network, metadata, test, track, limit)
-    _show(evaluation)
+    _print_evaluation(evaluation)
     if json is not None:
-        _write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, metadata))
+        write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, metadata))
     if csv is not None:
         _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 
@@ -214,7 +215,7 @@ def predict(
 
     asked: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
     warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
-    if int(os.environ.get("RANK", 0)):  # one of several processes speaks for all
+    if int(os.environ.get("RANK", 0)):  # only the first of several processes prints
         predict_files(paths, out, model, device, force, None, mirror, resume, **asked)
         return
     with ProgressBar("pictures") as progress:
@@ -260,10 +261,7 @@ def app(
     settings = ServerSettings(model, host, port, workers, token, open_to_all, not no_page, device, mirror, limits)
     from pellucid.serving.serve import serve
 
-    def tell(line: str) -> None:
-        print(line, flush=True)  # whoever waits for it behind a pipe would wait until the end
-
-    serve(settings, tell)
+    serve(settings, partial(print, flush=True))  # a reader behind a pipe would otherwise wait until the end
 
 
 def data(dataset: str, path: Path | None, source: Path | None) -> None:
@@ -289,22 +287,22 @@ def export(model: str, format: str, out: Path, int8: bool, force: bool, data: st
     """Write a model for ONNX Runtime or OpenVINO, verified against torch; pellucid predict runs it without torch."""
     from pellucid.export import export_model
 
-    _print(str(export_model(model, format, out, int8, force, data, source, lambda told: print(told, file=sys.stderr))))
+    _print(str(export_model(model, format, out, int8, force, data, source, lambda message: print(message, file=sys.stderr))))
 
 
 def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
     """Measure images per second and memory of a model in torch, ONNX Runtime and OpenVINO, as ratios in one run."""
-    from pellucid.bench import measure
+    from pellucid.bench import run_benchmark
 
-    results = measure(model, formats, batch_sizes, sizes, seconds, lambda told: print(told, file=sys.stderr))
+    results = run_benchmark(model, formats, batch_sizes, sizes, seconds, lambda message: print(message, file=sys.stderr))
     _print(results.table())
     _print(results.notes)
     if json is not None:
-        _write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
+        write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
 
 
 def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None) -> None:
-    """Measure a run, show the figures, and write them and the report into its folder."""
+    """Evaluate a run, print the figures, and write them and the report into its folder."""
     from pellucid.evaluation.strengths import measure_strengths
     from pellucid.evaluation.trust import measure_trust
     from pellucid.progress import ProgressBar
@@ -316,9 +314,9 @@ def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata",
         trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
     strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
     figures = {"trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
-    _write_json(folder / "evaluation.json", evaluation.to_json() | figures)
+    write_json(folder / "evaluation.json", evaluation.to_json() | figures)
     report = write_report(folder, network, metadata, dataset, evaluation, trust=trust, strengths=strengths)
-    _show(evaluation)
+    _print_evaluation(evaluation)
     _print(f"The report: {report}")
 
 
@@ -334,7 +332,7 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
 
 
 def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
-    """What is written beside the figures of a network: how they were measured, and how it was trained."""
+    """The provenance of figures: how they were measured, and how the network was trained."""
     from pellucid.provenance import provenance
 
     training = {"trained": metadata.trained, "commit": metadata.commit, "recipe": metadata.recipe}
@@ -345,37 +343,26 @@ def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     import csv
 
-    from pellucid.files import atomic_write
-
-    with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    import json
-
-    from pellucid.files import atomic_write
-
-    with atomic_write(path) as aside:
-        aside.write_text(json.dumps(value, indent=1) + "\n")
-
-
-def _show(evaluation: "Evaluation") -> None:
+def _print_evaluation(evaluation: "Evaluation") -> None:
     _print(evaluation.table())
     _print(evaluation.notes)
 
 
-def _print(shown: "RenderableType") -> None:
+def _print(content: "RenderableType") -> None:
     from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Table
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
-    if isinstance(shown, Table):  # figures without their last digits would be worse than lines that are too long
-        console.width = max(console.width, Measurement.get(console, console.options.update(max_width=1_000), shown).maximum)
-    console.print(shown)
+    if isinstance(content, Table):  # wrapped lines are better than truncated figures
+        console.width = max(console.width, Measurement.get(console, console.options.update(max_width=1_000), content).maximum)
+    console.print(content)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -396,10 +383,10 @@ COMMANDS: dict[str, Callable[..., None]] = {
 MIRROR = "average over each image and its mirror image: a little better, for twice the time"
 
 RESUMABLE = dict.fromkeys(("demo", "train", "predict"), "the same command with --resume") | {"compare": "the same command"}
-"""How commands that can be stopped go on."""
+"""How to resume each command that can be stopped."""
 
 KINDS = {kind.__name__: words for kind, words in NAMES.items()}
-"""What the parser's types are called, as in the sentences of `Settings`."""
+"""Names of the parser's types in error messages, as in those of `Settings`."""
 
 SHORT: dict[str, tuple[type, str]] = {
     "epochs": (float, "passes over the training images: short for --training.epochs"),
@@ -422,7 +409,7 @@ EXAMPLES = {
     "export": "export runs/mine --format onnx --out mine.onnx",
     "bench": "bench runs/mine --formats torch onnx --batch-sizes 1 64",
 }
-"""A call of each that works, once there is what it names."""
+"""An example call of each command."""
 
 USAGE = {
     "demo": "demo [options]",
@@ -437,7 +424,7 @@ USAGE = {
     "export": "export MODEL --format {onnx,openvino} --out PATH [--int8] [options]",
     "bench": "bench MODEL [--formats NAMES] [--batch-sizes N ...] [--sizes N ...] [options]",
 }
-"""How each is called, in short; jsonargparse would list all forty settings of a recipe before every error."""
+"""The usage line of each command; jsonargparse's own would list all settings of a recipe before every error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -471,8 +458,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The command that the arguments name, and what it is called with."""
-    if arguments[:1] in (["train"], ["compare"]):  # short, as for evaluate; the parser would take it for a file of settings
+    """Parse the command line: the name of the command, and the arguments of its function."""
+    if arguments[:1] in (["train"], ["compare"]):  # short, as for evaluate; the parser would read it as a file of settings
         arguments = [re.sub(r"^--data(?=$|=)", "--data.dataset", argument) for argument in arguments]
     parser = _Parser(prog="pellucid", description="Restore damaged images and say what is in them: one network, one pass.")
     parser.add_argument("--version", action="version", version=f"pellucid {version('pellucid')}")
@@ -491,9 +478,9 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise
     except (TypeError, ValueError) as error:  # jsonargparse lists what each type of a setting says
         lines = [line.strip().removeprefix("- ") for line in str(error).splitlines()]
-        told = [line for line in lines if line.startswith("Expected ") and "<class" not in line]
+        sentences = [line for line in lines if line.startswith("Expected ") and "<class" not in line]
         raise UserError(
-            told[0] if told else f"Expected settings that make a recipe, found others: {' '.join(str(error).split())}"
+            sentences[0] if sentences else f"Expected settings that make a recipe, found others: {' '.join(str(error).split())}"
         ) from error
     if "recipe" in values:
         values.pop("config")
@@ -508,7 +495,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 
 class _Help(DefaultHelpFormatter):
-    """Help that leaves out types which metavars or defaults show already."""
+    """Help formatter that omits types which metavars or defaults already show."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = str(super()._get_help_string(action))
@@ -518,13 +505,13 @@ class _Help(DefaultHelpFormatter):
 
 
 class _Parser(ArgumentParser):
-    """No abbreviations; a mistake is one sentence that names what was perhaps meant."""
+    """Argument parser without abbreviations, whose errors are one sentence with the closest match."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Help, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the sentence and exit with status 2."""
+        """Print the error as one sentence and exit with status 2."""
         parser = getattr(ex, "subcommand_parser", None) or self
         flags = [option for action in parser._actions for option in action.option_strings]
         message = re.sub(r"a (?:typing\.)?Literal\[(.*?)\]", lambda found: f"one of {found[1].replace(chr(39), '')}", message)
@@ -537,7 +524,7 @@ class _Parser(ArgumentParser):
                 message += f"; did you mean {close[0]}?"
         parser.print_usage(sys.stderr)
         program = parser.prog.replace(" [options]", "")
-        print(f"pellucid: {' '.join(message.split())} ({program} --help shows what there is)", file=sys.stderr)
+        print(f"pellucid: {' '.join(message.split())} ({program} --help lists all options)", file=sys.stderr)
         sys.exit(2)
 
 
@@ -545,7 +532,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     """The parser of one command; its flags are the parameters of the command's function."""
     parser = _Parser(description=_summary(command), usage=f"pellucid {USAGE[command]}", epilog=f"example: pellucid {EXAMPLES[command]}")
     if command not in arguments:
-        return parser  # named in the overview, and never parsed: its flags would only cost time
+        return parser  # only its name is needed, for the overview
     from pellucid.data import DATASETS
 
     add = parser.add_argument
@@ -560,7 +547,11 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--devices", type=int, default=1, help="how many devices to train on")
             add("--restorer", type=Path, metavar="MODEL", help="trained restorer whose images the architecture 'sequential' reads")
         case "compare":
-            add("question", choices=list(QUESTIONS), help="what to ask: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()))
+            add(
+                "question",
+                choices=list(QUESTIONS),
+                help="what is compared: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()),
+            )
             _add_recipe(parser, arguments, ["epochs", "batch_size"])
             add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; finished runs in it are kept")
             add(
@@ -583,17 +574,17 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
         case "evaluate":
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
             add("--track", choices=list(TRACKS), default="reference", help="the damage; see the protocol")
-            add("--json", type=Path, metavar="FILE", help="file to write the figures to, with where they come from")
+            add("--json", type=Path, metavar="FILE", help="JSON file to write the figures to, with their provenance")
             add("--csv", type=Path, metavar="FILE", help="file to write the table to, a row for each level of the damage")
             add("--data", metavar="DATA", help="name, folder or table of the images; the data that the model was trained on by default")
-            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
             add("--mirror", action="store_true", help=MIRROR)
         case "report":
             add("run", type=Path, help="folder of a finished run, in which report.html, report.md and evaluation.json are written")
             add("--track", choices=list(TRACKS), help="the damage; by default that of the training, or 'reference'")
             add("--data", metavar="DATA", help="name, folder or table of the images; the data that the model was trained on by default")
-            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
         case "predict":
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture and video files, and folders of them")
@@ -621,7 +612,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
         case "app":
             _add_server(parser)
         case "data":
-            add("dataset", choices=[*DATASETS, INSPECT], help="what to get: 'shapes' is drawn, the rest is downloaded; or 'inspect'")
+            add("dataset", choices=[*DATASETS, INSPECT], help="data set: 'shapes' is synthetic, the others are downloaded; or 'inspect'")
             add("path", nargs="?", type=Path, help="with 'inspect': a folder of pictures, or a table of them")
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
         case "export":
@@ -631,33 +622,33 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--int8", action="store_true", help="8-bit convolutions; refused where they cost more than 0.3 points or 0.2 dB")
             add("--force", action="store_true", help="replace what is there, and accept what int8 costs")
             add("--data", metavar="DATA", help="name, folder or table of the images for int8; those of the training by default")
-            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
         case "bench":
             add("model", help="folder of a model or of a run, an exported model, name on the Hugging Face hub, or 'bundled'")
             add("--formats", nargs="+", metavar="NAME", choices=BENCHED, help=f"of {', '.join(BENCHED)}; those installed by default")
             add("--batch-sizes", type=int, nargs="+", metavar="N", default=[1, 64], help="images of one batch")
             add("--sizes", type=int, nargs="+", metavar="N", default=[32, 256], help="sides of the images in pixels")
             add("--seconds", type=float, default=1.0, metavar="N", help="time for each figure")
-            add("--json", type=Path, metavar="FILE", help="file to write the figures to, with where they come from")
+            add("--json", type=Path, metavar="FILE", help="JSON file to write the figures to, with their provenance")
     if command not in ("damage", "data", "export", "bench"):
         add("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
 
 
 def _add_server(parser: ArgumentParser) -> None:
-    """Give a parser the settings of a server as flags."""
+    """Add the settings of the server as flags."""
     from pellucid.serving.settings import TOKEN, Limits, ServerSettings
 
     add = parser.add_argument
     add("model", nargs="?", default="bundled", help="folder of a model or of a run, name on the Hugging Face hub, or 'bundled'")
-    add("--host", default=ServerSettings.host, help="address to listen to; others than this machine's own need a token")
-    add("--port", type=int, default=ServerSettings.port, help="0 for a free one")
+    add("--host", default=ServerSettings.host, help="address to listen on; a public one needs a token")
+    add("--port", type=int, default=ServerSettings.port, help="0 for any free port")
     add("--workers", type=int, default=1, metavar="N", help="processes, each with the model; several need --no-page")
     add(
         "--token",
-        help=f"what requests must carry, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes",
+        help=f"required in requests, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes",
     )
-    add("--open-to-all", action="store_true", help="serve without a token on an address that others reach")
+    add("--open-to-all", action="store_true", help="serve without a token on a public address")
     add("--no-page", action="store_true", help="the API alone")
     add("--max-bytes", type=int, default=Limits.max_bytes, metavar="N", help="of a request")
     add("--max-pixels", type=int, default=Limits.max_pixels, metavar="N", help="of a picture")
@@ -668,17 +659,17 @@ def _add_server(parser: ArgumentParser) -> None:
 
 
 def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequence[str]) -> str:
-    """Give a parser the settings of a recipe as flags, some of them with a short one; returns the name of the one that they start from.
+    """Add the settings of a recipe as flags, some of them with a short form; returns the name of the recipe with the default values.
 
-    Without `max_minutes` among the short ones, the clock of the recipe is left out: what counts steps can't go by it.
+    Without `max_minutes` among the short forms, the recipe's time limit is removed: a comparison counts steps.
     """
     name = _named_recipe(arguments)
     recipe = RECIPES[name]
     parser.add_argument("--recipe", choices=list(RECIPES), default=name, help="settings to start from")
     parser.add_argument("--config", action="config", help="YAML file of settings, as --print_config shows them; flags go over it")
     for setting in short:
-        kind, told = SHORT[setting]
-        parser.add_argument(f"--{setting.replace('_', '-')}", type=kind, metavar="N", help=told)
+        kind, message = SHORT[setting]
+        parser.add_argument(f"--{setting.replace('_', '-')}", type=kind, metavar="N", help=message)
     if "max_minutes" not in short:
         recipe = replace(recipe, training=replace(recipe.training, max_minutes=0.0))
     parser.add_class_arguments(Recipe)
@@ -687,7 +678,7 @@ def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequenc
 
 
 def _named_recipe(arguments: Sequence[str]) -> str:
-    """The recipe that --recipe or the file of --config names; it has to be known before the parser is built, being its defaults."""
+    """The name of the recipe in --recipe or in the file of --config; needed before the parser is built, since it sets the defaults."""
     import yaml
 
     known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -695,7 +686,7 @@ def _named_recipe(arguments: Sequence[str]) -> str:
     known.add_argument("--config", action="append", default=[])
     named, _ = known.parse_known_args(arguments)
     for file in [] if named.recipe else named.config:
-        with suppress(OSError, UnicodeError, yaml.YAMLError):  # a file that can't be read is for the parser proper to complain of
+        with suppress(OSError, UnicodeError, yaml.YAMLError):  # the parser proper reports a file that can't be read
             content = yaml.safe_load(Path(file).read_text())
             named.recipe = content.get("recipe") if isinstance(content, dict) else None
     return named.recipe if named.recipe in RECIPES else DEFAULT_RECIPE

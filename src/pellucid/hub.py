@@ -3,8 +3,8 @@
     import pellucid
 
     predictor = pellucid.from_pretrained("runs/mine")         # or owner/name on the hub, or nothing: the bundled model
-    pellucid.save_pretrained("runs/mine", "pets")             # a folder to hand on: weights, configuration, card
-    pellucid.push_to_hub("runs/mine", "owner/pets")           # the same on the hub, private unless told otherwise
+    pellucid.save_pretrained("runs/mine", "pets")             # a folder to share: weights, configuration, card
+    pellucid.push_to_hub("runs/mine", "owner/pets")           # the same on the hub, private by default
 
 A model to save is what `load_model` takes (a folder, that of a run, owner/name on the hub, `bundled`), or the pair that it returns.
 
@@ -138,7 +138,7 @@ def push_to_hub(
 
 
 def _use(repo_id: str) -> str:
-    """The section of a model card that says how to use the model."""
+    """The section of a model card on the use of the model."""
     return f"""## Use
 
 ```python

@@ -1,4 +1,4 @@
-"""The pictures of a folder or a table, with what is known of each: its label, its split, its damaged version."""
+"""Lists the pictures of a folder or a table, with their labels, splits and damaged versions."""
 
 import csv
 import json
@@ -11,25 +11,24 @@ from pellucid import pictures
 from pellucid.errors import UserError
 
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-"""What folders of splits, and splits in tables, may be called."""
+"""Accepted names of splits, of folders and in tables."""
 
 CLEAN, DAMAGED = "clean", "damaged"
 """The folders of pairs."""
 
-UNLABELLED = "unlabelled"
+UNLABELLED_FOLDER = "unlabelled"
 """The folder of pictures without a label beside the folders of the classes."""
 
-COLUMNS = ("path", "label", "split", "damaged", "group")
-"""What a table says of each picture: its file, its class, its split, the file of its damaged version, what it has in common with others,
-such as the patient; all but the first may be missing."""
+TABLE_COLUMNS = ("path", "label", "split", "damaged", "group")
+"""Columns of a table: file, class, split, file of the damaged version, group such as a patient; all but the first are optional."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One picture; `None` for what is not known.
+    """One picture; `None` for unknown values.
 
     path: its file; label: the name of its class; split: `train`, `validation` or `test`; damaged: the file of its damaged version; group:
-    pictures of one group, such as those of one patient, belong into the same part.
+    pictures of one group, such as those of one patient, are kept in one part.
     """
 
     path: Path
@@ -75,10 +74,10 @@ def _of_split(folder: Path, split: str | None) -> Iterator[Entry]:
 
 
 def _labelled(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """The pictures of a folder with their class, the folder in which they lie."""
+    """The pictures of a folder, each with its class, the name of the subfolder."""
     for path in pictures.find([folder]):
         first, *rest = path.relative_to(folder).parts
-        yield path, first if rest and first != UNLABELLED else None
+        yield path, first if rest and first != UNLABELLED_FOLDER else None
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -87,23 +86,23 @@ def _folders(folder: Path) -> list[Path]:
 
 def _of_table(table: Path) -> Iterator[Entry]:
     for number, row in _rows(table):
-        known = {name: str(row[name]).strip() for name in COLUMNS if row.get(name) not in (None, "")}
-        if "path" not in known:
-            raise UserError(f"Expected a path in line {number} of {table}, found none; its columns are {', '.join(COLUMNS)}.")
-        split = known.get("split")
+        values = {name: str(row[name]).strip() for name in TABLE_COLUMNS if row.get(name) not in (None, "")}
+        if "path" not in values:
+            raise UserError(f"Expected a path in line {number} of {table}, found none; its columns are {', '.join(TABLE_COLUMNS)}.")
+        split = values.get("split")
         if split is not None and split.lower() not in SPLITS:
             raise UserError(f"Expected a split among {', '.join(SPLITS)} in line {number} of {table}, found '{split}'; correct it.")
         yield Entry(
-            table.parent / known["path"],
-            known.get("label"),
+            table.parent / values["path"],
+            values.get("label"),
             SPLITS[split.lower()] if split else None,
-            table.parent / known["damaged"] if "damaged" in known else None,
-            known.get("group"),
+            table.parent / values["damaged"] if "damaged" in values else None,
+            values.get("group"),
         )
 
 
 def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines of a table and their numbers."""
+    """The rows of a table and their line numbers."""
     try:
         text = table.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
         if table.suffix.lower() == ".csv":

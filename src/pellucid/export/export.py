@@ -1,4 +1,4 @@
-"""The work behind `pellucid export`."""
+"""`pellucid export`: exports a model, verified before it is written."""
 
 import shutil
 import tempfile
@@ -12,8 +12,8 @@ from pellucid.checkpoint import ModelMetadata, load_model
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.export.graph import core_of, write_graph
-from pellucid.export.quantise import MAX_DB, MAX_POINTS, Cost, measure_cost, quantise
-from pellucid.export.verify import Difference, verify
+from pellucid.export.quantise import MAX_DB, MAX_POINTS, QuantisationCost, measure_cost, quantise
+from pellucid.export.verify import OutputDifference, verify
 from pellucid.files import atomic_write
 from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, ExportedMetadata, require
 from pellucid.inference.onnx_backend import KEY, OnnxBackend
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
     from pellucid.data import Splits
 
 FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO"}
-"""What can be written."""
+"""Export formats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written; `str` says it in sentences."""
+    """An exported model; `str` is a description."""
 
     path: Path
     size: int
-    difference: Difference
-    cost: Cost | None
+    difference: OutputDifference
+    cost: QuantisationCost | None
     stated: str
 
     def __str__(self) -> str:
@@ -53,16 +53,15 @@ def export_model(
     data_source: Path | None = None,
     tell: Callable[[str], None] = lambda _: None,
 ) -> Written:
-    """Export a model, verified before it is written; raises `UserError`, and leaves `out` as it was, if anything is not as it should be.
+    """Export a model, verified before it is written; raises `UserError` on any failure, and then leaves `out` unchanged.
 
     Args:
         source: as `load_model` takes it.
         format: a key of `FORMATS`.
         out: a file `*.onnx`, or a folder for OpenVINO.
-        int8: quantise: 8-bit convolutions, calibrated on damaged training images; refused where it costs more than 0.3 points or 0.2 dB.
-        force: replace what is there, and accept what int8 costs.
-        data: name, folder or table of the images for int8; the data that the model was trained on by default. data_source: its files.
-        tell: is told what is being done.
+        int8: quantise the convolutions to 8 bits, calibrated on degraded training images; refused if it costs more than 0.3 points or 0.2
+        dB. force: replace an existing target, and accept any loss of int8. data: name, folder or table of the images for int8; the data
+        that the model was trained on by default. data_source: its files. tell: called with a message at each step.
     """
     _check(format, out, force)
     for module in ("onnx", "onnxscript", "onnxruntime"):
@@ -90,7 +89,7 @@ def export_model(
         graph = Path(folder, "float32.onnx")
         tell("Tracing the network.")
         write_graph(core, graph)
-        _describe(graph, about)
+        _write_metadata(graph, about)
         difference = verify(_opened(graph, format, about), reference)
         cost = None
         if splits is not None:
@@ -99,7 +98,7 @@ def export_model(
             about = replace(about, precision="int8")
             quantise(graph, quantised, splits.train, TRACKS[track], core.size_multiple)
             graph = quantised
-            _describe(graph, about)
+            _write_metadata(graph, about)
             cost = measure_cost(_opened(graph, format, about), reference, splits.measured, TRACKS[track])
             tell(str(cost))
             if not (cost.acceptable or force):
@@ -108,7 +107,7 @@ def export_model(
                     "take it by --force."
                 )
             about = replace(about, cost=cost.to_json())
-            _describe(graph, about)
+            _write_metadata(graph, about)
         backend = _opened(graph, format, about)
         _write(graph if format == "onnx" else graph.with_suffix(""), out, force)
     size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.iterdir()))
@@ -116,7 +115,7 @@ def export_model(
 
 
 def _check(format: str, out: Path, force: bool) -> None:
-    """The target before any work; a folder is replaced only if it is an exported model."""
+    """Check the target; a folder is replaced only if it is an exported model."""
     if format not in FORMATS:
         raise UserError(f"Expected a format among {', '.join(FORMATS)}, found '{format}'; choose one of these.")
     if format == "onnx" and out.suffix.lower() != ONNX:
@@ -133,14 +132,14 @@ def _check(format: str, out: Path, force: bool) -> None:
 
 
 def _images(metadata: ModelMetadata, data: str | None, source: Path | None) -> "tuple[Splits, str]":
-    """The images for int8, and the name of the track whose damage they get: the damage that the model was trained on, if it is one."""
+    """The images for int8, and the name of the track of their damage, that of the training if there is one."""
     splits = measured_data(metadata.recipe, data, source).splits()
     splits.test.require_classes(metadata.classes)
     return splits, own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
 
 
-def _describe(graph: Path, about: ExportedMetadata) -> None:
-    """Put the metadata into an ONNX file, in place of earlier ones."""
+def _write_metadata(graph: Path, about: ExportedMetadata) -> None:
+    """Write the metadata into an ONNX file, replacing earlier ones."""
     import onnx
 
     model = onnx.load(graph)
@@ -149,7 +148,7 @@ def _describe(graph: Path, about: ExportedMetadata) -> None:
 
 
 def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend | OpenvinoBackend":
-    """The model as the predictor will open it; for OpenVINO, in a folder beside the ONNX file."""
+    """Open the model as the predictor does; for OpenVINO, from a folder beside the ONNX file."""
     if format == "onnx":
         return OnnxBackend(graph)
     import openvino
@@ -162,10 +161,10 @@ def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend |
 
 
 def _write(made: Path, out: Path, force: bool) -> None:
-    with atomic_write(out) as aside:
+    with atomic_write(out) as temporary:
         if made.is_file():
-            shutil.copyfile(made, aside)
+            shutil.copyfile(made, temporary)
             return
-        shutil.copytree(made, aside)
+        shutil.copytree(made, temporary)
         if force and out.is_dir():
             shutil.rmtree(out)

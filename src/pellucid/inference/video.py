@@ -16,28 +16,28 @@ from numpy.typing import NDArray
 from pellucid import files
 from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
-from pellucid.inference.lines import NOT_FINITE, RESTORED, Line, describe, failure
+from pellucid.inference.lines import NOT_FINITE, RESTORED, Line, error_line, prediction_fields
 from pellucid.inference.predictor import Predictor
 from pellucid.inference.schema import VERSION
 from pellucid.pictures import VIDEOS
 
 MISSING = 0.02
-"""Part of the frames that a header may promise too many: some containers state the length in seconds alone."""
+"""Fraction of the stated frames that may be missing: some containers state only the duration."""
 
 
 def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: Path) -> Iterator[Line]:
-    """A line for each frame, with its number from 0, then one for the video, which is in `out` by then.
+    """Yield a line for each frame, with its index, then one for the video, once it is written to `out`.
 
-    The restored video has the frame rate, the number and the size of the frames (an odd row or column is lost to the codec); it has no
-    sound. A video that can't be opened, or ends before its header says, gives one line of error instead of the last one.
+    The restored video has the frame rate, number and size of the frames (codecs drop an odd row or column), and no sound. For a video that
+    can't be opened, or ends early, the last line is an error.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the line of error says it
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported in the line
     capture = cv2.VideoCapture(str(path))
     try:
         yield from _restore(capture, path, target, predictor, out)
     except UserError as error:
         code = "not_finite" if str(error) == NOT_FINITE else "unwritable" if isinstance(error.__cause__, OSError) else "unreadable"
-        yield failure(path, code, str(error))
+        yield error_line(path, code, str(error))
     finally:
         capture.release()
 
@@ -68,8 +68,8 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
                 raise UserError(NOT_FINITE)
             if predictions[0].restored is not None:
                 if pool is None or writing is None:
-                    aside = stack.enter_context(files.atomic_write(out / restored))
-                    writer = cv2.VideoWriter(str(aside), cv2.VideoWriter.fourcc(*code), rate, (width, height))
+                    temporary = stack.enter_context(files.atomic_write(out / restored))
+                    writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*code), rate, (width, height))
                     stack.callback(writer.release)
                     if not writer.isOpened():
                         raise UserError(f"Expected an OpenCV that can write {code} for {path}, found one that can't; install its wheel.")
@@ -78,7 +78,7 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
                     writing.result()
                 writing = pool.submit(_write, writer, [prediction.restored for prediction in predictions])
             for prediction in predictions:
-                yield {"path": str(path), "frame": num_frames, **describe(prediction)}
+                yield {"path": str(path), "frame": num_frames, **prediction_fields(prediction)}
                 num_frames += 1
         if writing is not None:
             writing.result()

@@ -13,9 +13,8 @@ from pellucid.experiments.statistics import Estimate, Interval
 from pellucid.files import atomic_write
 from pellucid.metrics import FIGURES, TASKS
 from pellucid.reporting.blocks import Block, Items, Report, Section, Strong, Table, Terms, Text
-from pellucid.reporting.comparison_report import MARKDOWN, REPORT
 from pellucid.reporting.facts import all_settings
-from pellucid.reporting.render import markdown, page
+from pellucid.reporting.render import write_report_files
 
 FOLDS = "folds.json"
 
@@ -35,16 +34,9 @@ INTERVALS = (
 
 def write_folds_report(out: Path, folds: Folds) -> Path:
     """Write the three files into a folder, in the place of older ones, and return the path of the page."""
-    report = folds_report(folds)
-    contents = {
-        FOLDS: json.dumps(folds_json(folds), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        MARKDOWN: markdown(report),
-        REPORT: page(report),
-    }
-    for name, content in contents.items():
-        with atomic_write(out / name) as path:
-            path.write_text(content, encoding="utf-8")
-    return out / REPORT
+    with atomic_write(out / FOLDS) as path:
+        path.write_text(json.dumps(folds_json(folds), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return write_report_files(folds_report(folds), out)
 
 
 def folds_report(folds: Folds) -> Report:
