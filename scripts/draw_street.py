@@ -1,6 +1,6 @@
 """Draw a video of a street at night, as a surveillance camera has it: ten seconds, 10 frames a second, dark, noisy, 160 x 120.
 
-python scripts/draw_street.py clean.avi dark.avi    # the same scene in good light, and as the camera has it
+python scripts/draw_street.py clean.avi dark.avi street.png    # the scene in good light, as the camera has it, and one frame of it
 """
 
 import sys
@@ -15,6 +15,10 @@ RATE, SECONDS, WIDTH, HEIGHT = 10, 10, 320, 240
 
 LIGHT, NOISE = 0.45, 12.0
 """What is left of the light, and the standard deviation of the noise in grey levels."""
+
+
+STILL = 48
+"""The frame that is also written as a picture."""
 
 
 def scene(time: float) -> NDArray[np.uint8]:
@@ -46,13 +50,15 @@ def scene(time: float) -> NDArray[np.uint8]:
     return cv2.resize(frame, (WIDTH // 2, HEIGHT // 2), interpolation=cv2.INTER_AREA)
 
 
-def main(clean: Path, dark: Path) -> None:
-    """Write both videos, without loss."""
+def main(clean: Path, dark: Path, still: Path) -> None:
+    """Write both videos, without loss, and frame `STILL` of the first."""
     random = np.random.default_rng(0)
     writers = [cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), RATE, (WIDTH // 2, HEIGHT // 2)) for path in (clean, dark)]
     for number in range(RATE * SECONDS):
         frame = scene(number / RATE)
         noise = random.normal(0, NOISE, frame.shape)
+        if number == STILL:
+            cv2.imwrite(str(still), frame)
         writers[0].write(frame)
         writers[1].write(np.clip(LIGHT * frame + noise, 0, 255).astype(np.uint8))
     for writer in writers:
@@ -60,4 +66,4 @@ def main(clean: Path, dark: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:3]))
+    main(*map(Path, sys.argv[1:4]))

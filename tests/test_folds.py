@@ -19,7 +19,7 @@ from pellucid.experiments.folds import Folds, auroc, in_folds, over_folds, wilso
 from pellucid.experiments.results import Results
 from pellucid.recipe import DataConfig, Recipe
 from pellucid.reporting.folds_report import folds_json, folds_report, summary
-from pellucid.reporting.render import markdown
+from pellucid.reporting.render import render_markdown
 
 ARMS = {"classify": (80.0, None), "restore": (None, 28.0), "joint": (84.0, 28.5)}
 
@@ -110,14 +110,14 @@ def test_the_report_of_half_a_cross_validation_is_half_a_report() -> None:
     whole, half = fabricated(ARMS, seeds=1), fabricated(ARMS, seeds=1, absent=[("joint", 0)])
     folds = Folds({0: replace(whole, base={"data": {"dataset": "scans"}}), 1: replace(half, base={"data": {"dataset": "scans"}})})
     assert folds.missing == ["joint in fold 1 with seed 0: not finished"]
-    told = markdown(folds_report(folds))
+    told = render_markdown(folds_report(folds))
     assert "joint in fold 1 with seed 0: not finished" in told
     assert "Cross-validation of scans in 2 folds" in told
     assert folds_json(folds)["arms"]["joint"]["reference"]["accuracy"]["folds"]["ci95"] is None
 
 
 def test_the_report_says_what_naming_all_alike_would_give() -> None:
-    told = markdown(folds_report(of_two_classes()))
+    told = render_markdown(folds_report(of_two_classes()))
     for words in (
         "names 90.0 % of the pictures right",
         "“no” for every picture would be 50.0 % right",
