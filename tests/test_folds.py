@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.stats
+from test_compare import in_threads
 from test_comparison_report import fabricated
 from test_own_data import classes, write
 
@@ -137,7 +138,11 @@ def own(tiny: Recipe, tmp_path: Path) -> Recipe:
     return replace(tiny, data=data, training=replace(tiny.training, epochs=1, batch_size=4))
 
 
-def test_every_picture_is_measured_once_by_a_network_that_has_not_seen_it(own: Recipe, tmp_path: Path) -> None:
+def test_every_picture_is_measured_once_by_a_network_that_has_not_seen_it(
+    own: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", in_threads)
+    monkeypatch.setattr("os.cpu_count", lambda: 1)
     comparison = build_comparison("reference", own).only(["joint"], ["reference"])
     folds = cross_validate(comparison, 3, [0], tmp_path / "out", device="cpu")
     assert len(folds.columns("joint", "reference", "psnr")) == 12
