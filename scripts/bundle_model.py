@@ -1,4 +1,4 @@
-"""Make a trained run the bundled model: halve its weights, measure what was stored, and write the card.
+"""Makes a trained run the bundled model: converts its weights to float16, evaluates the stored model, and writes the model card.
 
 python scripts/bundle_model.py runs/base
 """
@@ -29,7 +29,7 @@ TRACKS_OF_CARD = ("clean", "reference", "noise", "occlusion", "lowres", "jpeg", 
 
 
 def main() -> None:
-    """Bundle the run that the command line names."""
+    """Bundle a run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path, help="folder of a finished run")
     run = parser.parse_args().run
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def fitted(network: nn.Module, metadata: ModelMetadata) -> ModelMetadata:
-    """The metadata with temperature and gate; of runs from before these were fitted at the end of the training, they are fitted now."""
+    """The metadata with temperature and gate, fitted now for older runs without them."""
     if metadata.fitted:
         return metadata
     recipe = completed(metadata.recipe)

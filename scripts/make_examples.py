@@ -1,4 +1,4 @@
-"""Write `examples/`: the first test picture of every CIFAR-10 class as track `reference` damages it.
+"""Write `examples/`: the first test picture of every CIFAR-10 class with the damage of track `reference`.
 
 python scripts/make_examples.py
 """

@@ -250,15 +250,15 @@ def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_a
     with monkeypatch.context() as patched:
         patched.setattr("pellucid.experiments.matrix.run", failing)
         run_jobs(jobs, device="cpu")
-    found = {job.arm: (bool(finished(job)), failure_reason(job)) for job in jobs}
-    assert found["classify"] == (True, None)
-    assert found["restore"] == (False, "Expected finite gradients in step 3 of 6, found others.")
-    assert "builds on the run in" in found["sequential"][1]
+    actual = {job.arm: (bool(finished(job)), failure_reason(job)) for job in jobs}
+    assert actual["classify"] == (True, None)
+    assert actual["restore"] == (False, "Expected finite gradients in step 3 of 6, found others.")
+    assert "builds on the run in" in actual["sequential"][1]
     results = gather(comparison, [0], jobs, "cpu")
     assert "restore failed with seed 0: Expected finite gradients in step 3 of 6, found others." in render_markdown(
         comparison_report(analyse(results))
     )
-    assert {"arm": "restore", "seed": 0, "reason": found["restore"][1]} in comparison_json(analyse(results))["missing"]
+    assert {"arm": "restore", "seed": 0, "reason": actual["restore"][1]} in comparison_json(analyse(results))["missing"]
 
     run_jobs(jobs, device="cpu")
     assert all(finished(job) and failure_reason(job) is None for job in jobs)

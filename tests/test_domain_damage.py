@@ -1,4 +1,4 @@
-"""The damage of the domains has the physics and the shapes that it says."""
+"""Damage of the domains: its physics, and the shapes that it documents."""
 
 import math
 

@@ -230,7 +230,7 @@ def test_an_exported_model_runs_without_torch(made: dict[str, Path], tmp_path: P
 
 
 def mistake(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What the command line says of a mistake."""
+    """The error message of the command line."""
     with pytest.raises(SystemExit) as exit:
         main([str(each) for each in arguments])
     assert exit.value.code == 2

@@ -60,11 +60,11 @@ def test_wilson_s_interval_is_scipy_s() -> None:
 
 def test_the_interval_over_folds_is_wider_than_student_s() -> None:
     values = [80.0, 84.0, 78.0, 86.0, 82.0]
-    found = over_folds(values)
+    estimate = over_folds(values)
     student = scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values))
-    assert found.interval is not None
-    assert found.mean == 82
-    assert found.interval[1] - 82 == pytest.approx((student[1] - 82) * np.sqrt(5 * (1 / 5 + 1 / 4)))
+    assert estimate.interval is not None
+    assert estimate.mean == 82
+    assert estimate.interval[1] - 82 == pytest.approx((student[1] - 82) * np.sqrt(5 * (1 / 5 + 1 / 4)))
     assert over_folds([80.0]).interval is None
 
 
@@ -78,7 +78,7 @@ def test_the_area_under_the_curve_is_that_of_all_pairs() -> None:
 
 def test_figures_over_pictures_and_over_folds() -> None:
     folds = of_two_classes()
-    assert folds.commonest("reference") == ("no", 0.5)
+    assert folds.most_frequent("reference") == ("no", 0.5)
     accuracy, interval = folds.over_pictures("joint", "reference", "accuracy") or (0, (0, 0))
     assert accuracy == pytest.approx(90)
     assert interval == pytest.approx(tuple(100 * bound for bound in wilson(27, 30)))
@@ -98,27 +98,27 @@ def test_figures_over_pictures_and_over_folds() -> None:
 def test_differences_are_paired_by_fold() -> None:
     folds = Folds({fold: fabricated(ARMS, seeds=2) for fold in range(4)})
     assert folds.pairs == (("joint", "classify"), ("joint", "restore"))
-    found = folds.difference("joint", "classify", "reference", "accuracy")
-    assert found is not None
-    assert len(found.values) == 4
-    assert found.mean == pytest.approx(4, abs=0.1)
-    assert found.sign == 1
-    told = summary(folds)
-    assert any(line.startswith("joint against classify: +") and "a gain" in line for line in told)
+    estimate = folds.difference("joint", "classify", "reference", "accuracy")
+    assert estimate is not None
+    assert len(estimate.values) == 4
+    assert estimate.mean == pytest.approx(4, abs=0.1)
+    assert estimate.sign == 1
+    text = summary(folds)
+    assert any(line.startswith("joint against classify: +") and "a gain" in line for line in text)
 
 
 def test_the_report_of_half_a_cross_validation_is_half_a_report() -> None:
     whole, half = fabricated(ARMS, seeds=1), fabricated(ARMS, seeds=1, absent=[("joint", 0)])
     folds = Folds({0: replace(whole, base={"data": {"dataset": "scans"}}), 1: replace(half, base={"data": {"dataset": "scans"}})})
     assert folds.missing == ["joint in fold 1 with seed 0: not finished"]
-    told = render_markdown(folds_report(folds))
-    assert "joint in fold 1 with seed 0: not finished" in told
-    assert "Cross-validation of scans in 2 folds" in told
+    text = render_markdown(folds_report(folds))
+    assert "joint in fold 1 with seed 0: not finished" in text
+    assert "Cross-validation of scans in 2 folds" in text
     assert folds_json(folds)["arms"]["joint"]["reference"]["accuracy"]["folds"]["ci95"] is None
 
 
 def test_the_report_says_what_naming_all_alike_would_give() -> None:
-    told = render_markdown(folds_report(of_two_classes()))
+    text = render_markdown(folds_report(of_two_classes()))
     for words in (
         "names 90.0 % of the pictures right",
         "“no” for every picture would be 50.0 % right",
@@ -126,9 +126,9 @@ def test_the_report_says_what_naming_all_alike_would_give() -> None:
         "30 pictures",
         "the 27 damaged",
     ):
-        assert words in told
+        assert words in text
     written = folds_json(of_two_classes())
-    assert written["commonest"] == {"reference": ("no", 0.5)}
+    assert written["most_frequent"] == {"reference": ("no", 0.5)}
     assert json.loads(json.dumps(written, allow_nan=False))["folds"] == 3
 
 
@@ -176,9 +176,9 @@ def test_what_can_not_be_cross_validated_is_refused(own: Recipe, tiny: Recipe, t
         with pytest.raises(UserError, match=words):
             in_folds(build_comparison("reference", recipe), folds)
 
-    refused(own, 1, "at least 2 folds, found 1")
-    refused(tiny, 5, "pictures of your own only, found it with shapes")
-    refused(replace(own, data=replace(own.data, validation=4)), 3, "measure the test parts, found data.validation 4")
+    refused(own, 1, "at least 2 folds, estimate 1")
+    refused(tiny, 5, "pictures of your own only, estimate it with shapes")
+    refused(replace(own, data=replace(own.data, validation=4)), 3, "measure the test parts, estimate data.validation 4")
     for split in ("train", "test"):
         classes(tmp_path / "split" / split, num=3)
     refused(replace(own, data=DataConfig(str(tmp_path / "split"), size=16)), 3, "without splits of their own")
@@ -192,7 +192,7 @@ def test_the_command_line_refuses_folds_of_settings_and_nothing_to_report(
 ) -> None:
     call = ["compare", "reference", "--data", own.data.dataset, "--data.size", "16", "--out", str(tmp_path / "none")]
     for more, words in (
-        (["--folds", "3", "--vary", "training.epochs", "1"], "--vary or --folds, found both"),
+        (["--folds", "3", "--vary", "training.epochs", "1"], "--vary or --folds, estimate both"),
         (["--folds", "3", "--report-only"], "finished runs to report"),
         (["--folds", "1"], "at least 2 folds"),
     ):

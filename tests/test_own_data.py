@@ -287,9 +287,9 @@ def test_inspection_counts_and_finds_duplicates_across_splits(tmp_path: Path) ->
     assert [path.name for path in findings.unreadable] == ["bad.png"]
     assert [{entry.path.name for entry in group} for group in findings.exact] == [{"1.png", "copy.png"}]
     assert ({"2.png", "near.jpg"}) in [{entry.path.name for entry in pair} for pair in findings.near]
-    told = "\n".join(findings.lines())
+    text = "\n".join(findings.lines())
     for words in ("train: 8 pictures: a 4, b 4", "unreadable: 1", "exact duplicates: 1", "in different splits", "from 30 x 20 to 64 x 64"):
-        assert words in told
+        assert words in text
 
 
 def test_difference_hashes_of_an_image_and_of_a_smaller_one_are_close() -> None:

@@ -195,8 +195,8 @@ class TestPredictor:
             assert prediction.damage is not None
             assert prediction.mask is not None
             assert list(prediction.damage) == list(DAMAGES)
-            assert [kind for kind, found in prediction.damage.items() if found["probability"] > 0.5] == [kind]
-            assert [found["unit"] for found in prediction.damage.values()] == [DEGRADATIONS[kind].unit for kind in DAMAGES]
+            assert [kind for kind, actual in prediction.damage.items() if actual["probability"] > 0.5] == [kind]
+            assert [actual["unit"] for actual in prediction.damage.values()] == [DEGRADATIONS[kind].unit for kind in DAMAGES]
             assert prediction.mask.dtype == np.bool_
             np.testing.assert_array_equal(prediction.mask, (image == 0).all(axis=2))
         assert one.damage is not None
@@ -213,7 +213,7 @@ class TestPredictor:
             assert prediction.mask is not None
             assert prediction.mask.shape == prediction.restored.shape[:2]
             assert prediction.damage is not None
-            assert all(0 < found["probability"] < 1 and found["strength"] > 0 for found in prediction.damage.values())
+            assert all(0 < actual["probability"] < 1 and actual["strength"] > 0 for actual in prediction.damage.values())
 
     def test_without_a_damage_head_or_the_names_there_is_no_damage(self) -> None:
         (without,) = Predictor(network(), CLASSES, damages=DAMAGES).predict(picture())
@@ -340,11 +340,11 @@ class TestPredictFiles:
         for name, (content, _) in {**GOOD, **BAD}.items():
             (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
             (tmp_path / "in" / name).write_bytes(content)
-        told: list[tuple[int, int]] = []
-        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", progress=lambda *counts: told.append(counts))
+        text: list[tuple[int, int]] = []
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", progress=lambda *counts: text.append(counts))
         total = len(GOOD) + len(BAD)
         assert (summary.num_pictures, summary.num_failed) == (total, len(BAD))
-        assert told == [(done, total) for done in range(1, total + 1)]
+        assert text == [(done, total) for done in range(1, total + 1)]
         assert [Path(line["path"]).name for line in lines(tmp_path / "out")] == sorted([*GOOD, *BAD])
         for line in lines(tmp_path / "out"):
             name = Path(line["path"]).name
@@ -411,8 +411,8 @@ class TestPredictFiles:
         save_model(tmp_path / "model", network(config), ModelMetadata(config, CLASSES))
         predict_files([put(tmp_path / "a.png")], tmp_path / "out", tmp_path / "model", "cpu")
         (line,) = lines(tmp_path / "out")
-        said = (line["label"], line["confidence"], line["probabilities"])
-        assert (said == (None, None, None)) is (tasks == "restore")
+        printed = (line["label"], line["confidence"], line["probabilities"])
+        assert (printed == (None, None, None)) is (tasks == "restore")
         assert (line["restored"] is None) is (tasks == "classify")
         assert len(tree(tmp_path / "out")) == 2 + files
 
@@ -445,11 +445,11 @@ class TestPredictFiles:
         assert expected.damage is not None
         assert line["damage"] == {
             kind: {
-                "probability": pytest.approx(found["probability"], abs=1e-6),
-                "strength": pytest.approx(found["strength"], abs=1e-6),
-                "unit": found["unit"],
+                "probability": pytest.approx(actual["probability"], abs=1e-6),
+                "strength": pytest.approx(actual["strength"], abs=1e-6),
+                "unit": actual["unit"],
             }
-            for kind, found in expected.damage.items()
+            for kind, actual in expected.damage.items()
         }
 
     def test_a_picture_that_cannot_be_written_is_a_line(self, tmp_path: Path, model: Path) -> None:
@@ -475,11 +475,11 @@ class TestPredictFiles:
         with (tmp_path / "out" / "predictions.jsonl").open("a") as file:
             file.write('{"path": "cut o')  # by a kill
         put(tmp_path / "in" / "1.png")  # mended
-        told: list[str] = []
-        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, tell=told.append)
+        text: list[str] = []
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, log=text.append)
         assert (summary.num_pictures, summary.num_failed) == (6, 0)
         assert sorted(Path(line["path"]).name for line in lines(tmp_path / "out")) == [f"{number}.png" for number in range(6)]
-        assert sorted(Path(line.split(":")[0]).name for line in told) == ["1.png", "3.png", "4.png", "5.png"]
+        assert sorted(Path(line.split(":")[0]).name for line in text) == ["1.png", "3.png", "4.png", "5.png"]
         assert tree(tmp_path / "out") == ["contact-sheet.png", "predictions.jsonl", *(f"restored/{number}.png" for number in range(6))]
         assert predict_files([tmp_path / "in"], tmp_path / "new", model, "cpu", resume=True).num_pictures == 6  # nothing to go on with
         with pytest.raises(UserError, match="Expected to go on with the model of"):
@@ -490,11 +490,11 @@ class TestPredictFiles:
 
     def test_every_picture_has_a_line_of_words(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
-        source, told = put(tmp_path / "a.png", np.full((10, 20, 3), 255, np.uint8)), []
+        source, text = put(tmp_path / "a.png", np.full((10, 20, 3), 255, np.uint8)), []
         (tmp_path / "b.png").write_bytes(b"")
-        predict_files([source, tmp_path / "b.png"], tmp_path / "out", device="cpu", tell=told.append)
-        assert told[0] == f"{source}: gaussian noise 100, jpeg 100 -> restored/a.png"
-        assert told[1].startswith(f"{tmp_path / 'b.png'}: Expected a picture")
+        predict_files([source, tmp_path / "b.png"], tmp_path / "out", device="cpu", log=text.append)
+        assert text[0] == f"{source}: gaussian noise 100, jpeg 100 -> restored/a.png"
+        assert text[1].startswith(f"{tmp_path / 'b.png'}: Expected a picture")
 
     def test_outputs_that_are_not_finite_are_failures(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         class Sometimes(Bright):
@@ -603,7 +603,7 @@ class TestOutputFolder:
 class TestPlaces:
     @staticmethod
     def of(*paths: Path) -> list[str]:
-        return [str(place) for _, place in inputs(paths, [])]
+        return [str(position) for _, position in inputs(paths, [])]
 
     def test_one_folder_keeps_its_tree(self, tmp_path: Path) -> None:
         for name in ("a.png", "B.PNG", "c.jpg", "deep/er/a.png", "deep/a.webp"):
@@ -622,8 +622,8 @@ class TestPlaces:
 
     def test_files_of_one_name_are_numbered(self, tmp_path: Path) -> None:
         paths = [put(tmp_path / name) for name in ("a-2.png", "x/a.png", "y/a.png", "z/A.png", "a.jpg")]
-        places = self.of(*paths, paths[1], paths[1])
-        assert places == ["a-2.png", "a.png", "a-3.png", "A-4.png", "a.jpg.png", "a-5.png", "a-6.png"]
+        positions = self.of(*paths, paths[1], paths[1])
+        assert positions == ["a-2.png", "a.png", "a-3.png", "A-4.png", "a.jpg.png", "a-5.png", "a-6.png"]
 
     def test_no_two_names_in_a_folder_meet(self) -> None:
         stems = [f"a{first}{second}" for first in ("", ".png", ".jpg") for second in ("", ".jpg", ".PNG")]
@@ -653,10 +653,10 @@ class TestPlaces:
 class TestSheet:
     @staticmethod
     def cells(*shapes: tuple[int, int], name: str = "name.png") -> list[sheet.Cell]:
-        answers = Predictor(Bright().eval(), CLASSES).predict([picture(*shape) for shape in shapes])
+        predictions = Predictor(Bright().eval(), CLASSES).predict([picture(*shape) for shape in shapes])
         return [
-            sheet.build_cell(name, "cat 93 %", "", [picture(*shape), answer.restored])
-            for shape, answer in zip(shapes, answers, strict=True)
+            sheet.build_cell(name, "cat 93 %", "", [picture(*shape), prediction.restored])
+            for shape, prediction in zip(shapes, predictions, strict=True)
         ]
 
     @pytest.mark.parametrize("shape", [(1, 1), (32, 32), (95, 40), (96, 97), (192, 10), (1, 3000), (500, 333)])
@@ -688,17 +688,17 @@ class TestSheet:
         ],
     )
     def test_damage_in_short(self, probabilities: Any, strengths: Any, lost: int, short: str) -> None:
-        found = {
+        actual = {
             kind: EstimatedDamage(probability=probability, strength=strength, unit="")
             for kind, probability, strength in zip(DAMAGES, probabilities, strengths, strict=True)
         }
-        assert sheet.damage_words(found, lost / 200) == short
+        assert sheet.damage_words(actual, lost / 200) == short
         assert sheet.damage_words(None, lost / 200) == ""
 
     def test_damage_has_a_line_of_its_own(self) -> None:
         (plain,) = self.cells((96, 96))
-        told = plain._replace(damage="gaussian noise 0.05")
-        without, with_it = sheet.draw_sheet([plain], "1 picture"), sheet.draw_sheet([told], "1 picture")
+        text = plain._replace(damage="gaussian noise 0.05")
+        without, with_it = sheet.draw_sheet([plain], "1 picture"), sheet.draw_sheet([text], "1 picture")
         below = len(without) - sheet.MARGIN  # where the line without it would have left the margin
         assert (without[below:] == 255).all()
         assert (with_it[below : -sheet.MARGIN] < 200).any()

@@ -29,7 +29,7 @@ SVG_VOID = {"path", "use", "rect"}
 
 
 class Page(HTMLParser):
-    """What the tests ask of a page; feeding it fails where elements are not nested."""
+    """Parses a page for the tests; feeding it fails where elements are not nested."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -149,8 +149,8 @@ def test_the_sample_agrees_with_the_evaluation(joint: tuple[Page, Evaluation]) -
     assert len(page.all("figure")) == len(DATASET) + 6  # and the six curves
     assert page.text.count("✓ right") == columns["correct"].sum()
     assert page.text.count("✗ wrong") == (1 - columns["correct"]).sum()
-    for place in range(len(DATASET)):
-        assert f"no. {place} · {columns['input_psnr'][place]:.1f} dB → {columns['psnr'][place]:.1f} dB" in page.text
+    for position in range(len(DATASET)):
+        assert f"no. {position} · {columns['input_psnr'][position]:.1f} dB → {columns['psnr'][position]:.1f} dB" in page.text
     assert all(attributes["alt"] for attributes in page.all("img"))
     assert len(page.all("img")) == 3 * len(DATASET)
 
@@ -176,8 +176,14 @@ def test_curves_say_what_was_recorded_and_how_it_was_smoothed(joint: tuple[Page,
 def test_what_was_run_and_what_comes_next(joint: tuple[Page, Evaluation]) -> None:
     page, _ = joint
     num_parameters = sum(parameter.numel() for parameter in network()[0].parameters())
-    for said in (f"{num_parameters:,} parameters", "training.epochs 6", "3: disc, square, triangle", "--recipe base", "--track reference"):
-        assert said in page.text
+    for printed in (
+        f"{num_parameters:,} parameters",
+        "training.epochs 6",
+        "3: disc, square, triangle",
+        "--recipe base",
+        "--track reference",
+    ):
+        assert printed in page.text
     assert "a run & more" in page.text  # escaped in the source, and quoted for the shell
 
 

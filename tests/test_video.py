@@ -64,8 +64,8 @@ def lines(out: Path) -> list[dict[str, Any]]:
     ("name", "codec", "tolerance"), [("a.mp4", "mp4v", 12), ("a.avi", "FFV1", 2), ("b.AVI", "MJPG", 12), ("a.mkv", "FFV1", 2)]
 )
 def test_a_video_comes_back_with_its_rate_and_length(tmp_path: Path, name: str, codec: str, tolerance: int) -> None:
-    source, told = video(tmp_path / "in" / name, codec=codec), []
-    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", tell=told.append)
+    source, text = video(tmp_path / "in" / name, codec=codec), []
+    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", log=text.append)
     assert (summary.num_pictures, summary.num_failed) == (1, 0)
     *of_frames, of_video = lines(tmp_path / "out")
     assert [line["frame"] for line in of_frames] == list(range(30))
@@ -74,8 +74,8 @@ def test_a_video_comes_back_with_its_rate_and_length(tmp_path: Path, name: str, 
     assert of_video["fps"] == pytest.approx(29.97, abs=0.01)
     assert "without sound" in of_video["notes"]
     assert ("compressed with loss as MPEG-4" in of_video["notes"]) == name.endswith(".mp4")
-    assert len(told) == 1
-    assert told[0].startswith(f"{source}: 30 frames at 29.97 a second -> restored/{name} (compressed with")
+    assert len(text) == 1
+    assert text[0].startswith(f"{source}: 30 frames at 29.97 a second -> restored/{name} (compressed with")
     (given_rate, given), (rate, restored) = frames(source), frames(tmp_path / "out" / of_video["restored"])
     assert rate == pytest.approx(given_rate)
     assert len(restored) == len(given) == 30

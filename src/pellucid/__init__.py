@@ -1,4 +1,4 @@
-"""Pellucid: one network that restores a damaged image and says what is in it.
+"""Pellucid: one network that restores and classifies damaged images.
 
     import pellucid
 
@@ -6,7 +6,7 @@
     for prediction in predictor.predict(pictures):  # uint8 arrays (H, W, 3) of any sizes
         print(prediction.label, prediction.confidence, prediction.restored.shape)
 
-Names load when they are first used, so that importing the package costs nothing: no torch, no Lightning, no timm.
+Names are imported on first use, so that importing the package does not import torch, Lightning or timm.
 """
 
 from importlib import import_module

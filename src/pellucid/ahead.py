@@ -8,7 +8,7 @@ from threading import Condition
 from typing import TypeVar
 
 Reserve = Callable[[int], None]
-"""Called with the number of pixels before they are decoded; may block until there is room for them."""
+"""Called with the number of pixels before they are decoded; may block until there is memory for them."""
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")

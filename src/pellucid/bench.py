@@ -105,7 +105,7 @@ def run_benchmark(
     batch_sizes: Sequence[int] = (1, 64),
     sizes: Sequence[int] = (32, 256),
     seconds: float = 1.0,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     paths: dict[str, Path] | None = None,
 ) -> Benchmark:
     """Measure a model in several formats, exporting it if necessary; an exported model is measured alone.
@@ -116,7 +116,7 @@ def run_benchmark(
         batch_sizes: images of one batch.
         sizes: height and width of the images, in pixels.
         seconds: approximate duration of each measurement.
-        tell: called with a message at each step.
+        log: called with a message at each step.
         paths: existing exported models by format.
     """
     for name, numbers in (("batch sizes", batch_sizes), ("sizes", sizes)):
@@ -128,13 +128,13 @@ def run_benchmark(
     if not grid:
         raise UserError(f"Expected batches of at most {MAX_BATCH_PIXELS:,} pixels, found larger ones only; choose a smaller size or batch.")
     with tempfile.TemporaryDirectory() as folder:
-        sources = _sources(model, formats, Path(folder), dict(paths or {}), tell)
+        sources = _sources(model, formats, Path(folder), dict(paths or {}), log)
         workers = {name: Worker(name, source) for name, source in sources.items()}
         try:
             loaded = {name: worker.call("load") for name, worker in workers.items()}
             figures: list[Measurement] = []
             for side, size in grid:
-                tell(f"Measuring batches of {size} images of {side} x {side} pixels.")
+                log(f"Measuring batches of {size} images of {side} x {side} pixels.")
                 memory = {name: worker.call("prepare", size, side, seconds / ROUNDS) for name, worker in workers.items()}
                 turns = [{name: worker.call("time") for name, worker in workers.items()} for _ in range(ROUNDS)]
                 figures += [Measurement(name, size, side, size / min(turn[name] for turn in turns), memory[name]) for name in workers]
@@ -151,7 +151,7 @@ def _same(one: Measurement, other: Measurement) -> bool:
 
 
 def _sources(
-    model: str, formats: Sequence[str] | None, folder: Path, paths: dict[str, Path], tell: Callable[[str], None]
+    model: str, formats: Sequence[str] | None, folder: Path, paths: dict[str, Path], log: Callable[[str], None]
 ) -> dict[str, str | Path]:
     """The engines and their models."""
     if is_exported(model):
@@ -173,7 +173,7 @@ def _sources(
             from pellucid.export import export_model
 
             format, _, precision = name.partition("-")
-            tell(f"Exporting to {name}.")
+            log(f"Exporting to {name}.")
             out = folder / (f"{name}.onnx" if format == "onnx" else name)
             sources[name] = export_model(model, format, out, int8=precision == "int8").path
     return sources

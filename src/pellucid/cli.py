@@ -45,7 +45,7 @@ STOPPED = 130
 
 
 def demo(out: Path, resume: bool, device: str) -> None:
-    """Get CIFAR-10, train recipe `quick` (five minutes on two CPU cores), measure it and write a report."""
+    """Download CIFAR-10, train recipe `quick` (five minutes on two CPU cores), evaluate it and write a report."""
     from pellucid import data
     from pellucid.evaluation.classical import CLASSICAL
     from pellucid.evaluation.evaluate import evaluate
@@ -73,7 +73,7 @@ def demo(out: Path, resume: bool, device: str) -> None:
 
 
 def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> None:
-    """Train a network by a recipe; a flag or a YAML file changes any setting of it."""
+    """Train a network by a recipe, whose settings can be changed by flags or a YAML file."""
     if devices < 1:
         raise UserError(f"Expected devices of at least 1, found {devices}.")
     from pellucid.run import run
@@ -94,7 +94,7 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
 
 
 def report(run: Path, track: str | None, data: str | None, source: Path | None, limit: int | None, device: str) -> None:
-    """Measure a run on test images, and write its report: figures, pictures, and what users may trust."""
+    """Evaluate a run on test images, and write its report: figures, pictures and reliability."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     if not (run / "model").is_dir():
@@ -121,7 +121,7 @@ def compare(
     report_only: bool,
     device: str,
 ) -> None:
-    """Train and measure several arms with several seeds, and report with intervals which does better."""
+    """Train and evaluate several arms with several seeds, and report their differences with confidence intervals."""
     if vary and folds is not None:
         raise UserError("Expected --vary or --folds, found both; the folds are varied already.")
     seeds = (3 if folds is None else 1) if seeds is None else seeds
@@ -170,7 +170,7 @@ def evaluate(
     mirror: bool,
     device: str,
 ) -> None:
-    """Measure a model on a track of the protocol, on the test images of a data set."""
+    """Evaluate a model on a track of the protocol, on the test images of a data set."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     from pellucid.checkpoint import load_model
@@ -207,26 +207,26 @@ def predict(
     no_gate: bool,
     device: str,
 ) -> None:
-    """Restore pictures and videos and name what is in them."""
+    """Restore and classify pictures and videos."""
     import warnings
 
     from pellucid.inference import predict_files
     from pellucid.progress import ProgressBar
 
-    asked: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
+    options: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
     warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
     if int(os.environ.get("RANK", 0)):  # only the first of several processes prints
-        predict_files(paths, out, model, device, force, None, mirror, resume, **asked)
+        predict_files(paths, out, model, device, force, None, mirror, resume, **options)
         return
     with ProgressBar("pictures") as progress:
-        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print, **asked)
+        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print, **options)
     _print(str(summary))
     if summary.num_failed:
         sys.exit(1)
 
 
 def damage(paths: list[Path], suite: str, out: Path, save: Path | None, seed: int, draws: int, force: bool) -> None:
-    """Show what a suite of damage does to pictures: a grid of several draws for each."""
+    """Apply a damage suite to pictures, and draw a grid of several samples of each."""
     from pellucid.damage import damage_files
 
     _print(damage_files(paths, suite, out, seed, draws, force, save))
@@ -248,7 +248,7 @@ def app(
     mirror: bool,
     device: str,
 ) -> None:
-    """Serve a model: an API for programs and a page for people."""
+    """Serve a model: an HTTP API and a web page."""
     from importlib.util import find_spec
 
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "gradio") if find_spec(name) is None]
@@ -265,7 +265,7 @@ def app(
 
 
 def data(dataset: str, path: Path | None, source: Path | None) -> None:
-    """Get a data set, check it and keep it in $PELLUCID_HOME (~/.cache/pellucid); or inspect a folder or a table of pictures."""
+    """Download a data set to $PELLUCID_HOME (~/.cache/pellucid) and verify it; or inspect a folder or a table of pictures."""
     from pellucid import data
     from pellucid.data.inspect import inspect
 
@@ -310,7 +310,7 @@ def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata",
 
     evaluation = _measure(network, metadata, dataset, track, limit)
     device = next(network.parameters()).device
-    with ProgressBar("what users may trust") as progress:
+    with ProgressBar("reliability") as progress:
         trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
     strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
     figures = {"trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
@@ -380,7 +380,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Every command by name; `_command_parser` has their flags."""
 
-MIRROR = "average over each image and its mirror image: a little better, for twice the time"
+MIRROR = "test-time augmentation by horizontal flips: slightly better, for twice the time"
 
 RESUMABLE = dict.fromkeys(("demo", "train", "predict"), "the same command with --resume") | {"compare": "the same command"}
 """How to resume each command that can be stopped."""
@@ -392,7 +392,7 @@ SHORT: dict[str, tuple[type, str]] = {
     "epochs": (float, "passes over the training images: short for --training.epochs"),
     "batch_size": (int, "images of one step: short for --training.batch_size"),
     "seed": (int, "of the weights, the order, the crops and the damage: short for --training.seed"),
-    "max_minutes": (float, "end a training by then, its schedule included: short for --training.max_minutes"),
+    "max_minutes": (float, "time limit of the training, to which the schedule is shortened: short for --training.max_minutes"),
 }
 """Settings of the training with a short flag: type and help."""
 
@@ -461,7 +461,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Parse the command line: the name of the command, and the arguments of its function."""
     if arguments[:1] in (["train"], ["compare"]):  # short, as for evaluate; the parser would read it as a file of settings
         arguments = [re.sub(r"^--data(?=$|=)", "--data.dataset", argument) for argument in arguments]
-    parser = _Parser(prog="pellucid", description="Restore damaged images and say what is in them: one network, one pass.")
+    parser = _Parser(prog="pellucid", description="Restore and classify damaged images with one network.")
     parser.add_argument("--version", action="version", version=f"pellucid {version('pellucid')}")
     subcommands = parser.add_subcommands(required=True, metavar="COMMAND")
     for name in COMMANDS:
@@ -539,13 +539,13 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     match command:
         case "demo":
             add("--out", type=Path, default=Path("runs/demo"), help="folder of the run; must be new or empty")
-            add("--resume", action="store_true", help="go on with a demo that was stopped")
+            add("--resume", action="store_true", help="resume a stopped demo")
         case "train":
             recipe = _add_recipe(parser, arguments, list(SHORT))
             add("--out", type=Path, default=Path("runs") / recipe, help="folder of the run; must be new or empty unless resumed")
-            add("--resume", action="store_true", help="go on where a stopped run of the same recipe in this folder was")
-            add("--devices", type=int, default=1, help="how many devices to train on")
-            add("--restorer", type=Path, metavar="MODEL", help="trained restorer whose images the architecture 'sequential' reads")
+            add("--resume", action="store_true", help="resume a stopped run of the same recipe in this folder")
+            add("--devices", type=int, default=1, help="number of devices")
+            add("--restorer", type=Path, metavar="MODEL", help="trained restorer of the architecture 'sequential'")
         case "compare":
             add(
                 "question",
@@ -554,12 +554,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             )
             _add_recipe(parser, arguments, ["epochs", "batch_size"])
             add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; finished runs in it are kept")
-            add(
-                "--seeds",
-                type=int,
-                metavar="N",
-                help="how many times to train every arm, 3 by default; with --folds 1, and in each of them",
-            )
+            add("--seeds", type=int, metavar="N", help="number of trainings of each arm, 3 by default, 1 for each fold with --folds")
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
             add("--vary", nargs="+", metavar=("SETTING", "VALUE"), help="compare at each value of a setting: training.epochs 2 4 8")
@@ -567,10 +562,10 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
                 "--folds",
                 type=int,
                 metavar="N",
-                help="cross-validation of pictures of your own: leave each of so many parts out of the training in turn, and measure on it",
+                help="cross-validation on pictures of your own: train N times without one part of N, and evaluate on that part",
             )
-            add("--jobs", type=int, default=1, metavar="N", help="how many runs at a time, each with its share of the cores")
-            add("--report-only", action="store_true", help="train nothing; report what is there")
+            add("--jobs", type=int, default=1, metavar="N", help="number of concurrent runs, each with its share of the cores")
+            add("--report-only", action="store_true", help="report the finished runs, without training")
         case "evaluate":
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
             add("--track", choices=list(TRACKS), default="reference", help="the damage; see the protocol")
@@ -595,20 +590,20 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
                 help="folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'",
             )
             add("--force", action="store_true", help="write into a folder that has files in it")
-            add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
+            add("--resume", action="store_true", help="continue an interrupted call with this folder")
             add("--mirror", action="store_true", help=MIRROR)
-            add("--abstain-below", type=float, default=0.0, metavar="P", help="give no class where its probability is less, such as 0.7")
-            add("--second-look", action="store_true", help="an alarm where the restored picture is another class; for twice the time")
-            add("--uncertainty", action="store_true", help="write uncertainty/: the guessed error of each pixel, in grey")
-            add("--no-gate", action="store_true", help="restore pictures, too, in which no damage is found")
+            add("--abstain-below", type=float, default=0.0, metavar="P", help="minimum probability of a class to be reported, such as 0.7")
+            add("--second-look", action="store_true", help="alarm if the restored picture is classified differently; for twice the time")
+            add("--uncertainty", action="store_true", help="write uncertainty/: the estimated error of each pixel, in grey")
+            add("--no-gate", action="store_true", help="also restore pictures in which no damage is detected")
         case "damage":
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
             add("--suite", choices=list(SUITES), required=True, help="the damage")
             add("--out", type=Path, required=True, metavar="FILE", help="picture to write the grid to; must be new")
-            add("--save", type=Path, metavar="DIR", help="folder for the damaged versions at full size, a file each; must be new or empty")
-            add("--seed", type=int, default=0, metavar="N", help="of the draws")
+            add("--save", type=Path, metavar="DIR", help="folder for the damaged versions at full size; must be new or empty")
+            add("--seed", type=int, default=0, metavar="N", help="of the samples")
             add("--draws", type=int, default=5, metavar="N", help="damaged versions of each picture")
-            add("--force", action="store_true", help="replace a grid and files that are there already")
+            add("--force", action="store_true", help="replace an existing grid and existing files")
         case "app":
             _add_server(parser)
         case "data":
@@ -619,8 +614,8 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
             add("--format", choices=["onnx", "openvino"], required=True, help="one file for ONNX Runtime, or a folder for OpenVINO")
             add("--out", type=Path, required=True, metavar="PATH", help="file *.onnx or folder to write; must be new")
-            add("--int8", action="store_true", help="8-bit convolutions; refused where they cost more than 0.3 points or 0.2 dB")
-            add("--force", action="store_true", help="replace what is there, and accept what int8 costs")
+            add("--int8", action="store_true", help="8-bit convolutions; refused if they cost more than 0.3 points or 0.2 dB")
+            add("--force", action="store_true", help="replace an existing target, and accept any loss of int8")
             add("--data", metavar="DATA", help="name, folder or table of the images for int8; those of the training by default")
             add("--source", type=Path, help="path of the data set's files, instead of downloading them")
         case "bench":
@@ -649,12 +644,12 @@ def _add_server(parser: ArgumentParser) -> None:
         help=f"required in requests, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes",
     )
     add("--open-to-all", action="store_true", help="serve without a token on a public address")
-    add("--no-page", action="store_true", help="the API alone")
+    add("--no-page", action="store_true", help="only the API")
     add("--max-bytes", type=int, default=Limits.max_bytes, metavar="N", help="of a request")
     add("--max-pixels", type=int, default=Limits.max_pixels, metavar="N", help="of a picture")
     add("--max-pictures", type=int, default=Limits.max_pictures, metavar="N", help="of a request")
     add("--max-in-flight", type=int, default=Limits.max_in_flight, metavar="N", help="requests at a time, for each worker")
-    add("--timeout", type=float, default=Limits.timeout, metavar="SECONDS", help="to read a request, and again to answer it")
+    add("--timeout", type=float, default=Limits.timeout, metavar="SECONDS", help="for reading a request, and for the response")
     add("--mirror", action="store_true", help=MIRROR)
 
 

@@ -26,9 +26,9 @@ class Heartbeat:
     def beat(self, line: Callable[[], str]) -> None:
         """Print the line if the interval has passed."""
         if time.monotonic() - self.last >= self.interval:
-            self.say(line())
+            self.print(line())
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print the line at once."""
         if not self.console.is_terminal:
             self.last = time.monotonic()

@@ -74,13 +74,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     splits = recipe.data.splits()
     clean = splits.train
     _check(recipe, clean)
-    model = initialise(recipe, len(clean.classes))
-    if isinstance(model, Sequential):
-        _set_restorer(model, restorer)
-    if config.shuffle_guidance:
-        shuffle_guidance(model)
-    if config.start is not None and not (resume and (folder / STATE).exists()):
-        _load_weights(model, config.start, "the network of this recipe; leave training.start out, or start from a model like it")
+    model = _build_network(recipe, len(clean.classes), restorer, resumed=resume and (folder / STATE).exists())
     loader = TrainLoader(
         clean,
         recipe.pipeline,
@@ -101,14 +95,14 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
         trainer.load()
     network = trainer.fit()
     calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
+    duration = f"{trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes"
     metadata = ModelMetadata(
         model=recipe.model,
         classes=clean.classes,
         damages=recipe.pipeline.kinds,
         recipe=settings(recipe),
         training_data=f"{clean.counts} of {recipe.data.dataset}, damage '{recipe.damage}'",
-        trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, "
-        f"{describe_device(fabric.device)}, {precision}",
+        trained=f"{date.today().isoformat()}, {duration}, {describe_device(fabric.device)}, {precision}",
         commit=commit,
         image_size=min(clean.size),
         temperature=calibration.temperature,
@@ -141,11 +135,19 @@ def initialise(recipe: Recipe, num_classes: int, load: bool = True) -> nn.Module
         return build_model(recipe.model, num_classes, recipe.pipeline.kinds, load)
 
 
-def _set_restorer(model: Sequential, source: Path | None) -> None:
-    """Load the weights of a trained restorer into a `sequential` network."""
-    if source is None:
-        raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
-    _load_weights(model.restorer, source, "the restorer of this recipe; train it with --model.tasks restore and the settings of this run")
+def _build_network(recipe: Recipe, num_classes: int, restorer: Path | None, resumed: bool) -> nn.Module:
+    """The network at the start of the training: initialised, with the weights of its restorer or of `training.start`, if it has any."""
+    network, start = initialise(recipe, num_classes), recipe.training.start
+    if isinstance(network, Sequential):
+        if restorer is None:
+            raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
+        wanted = "the restorer of this recipe; train it with --model.tasks restore and the settings of this run"
+        _load_weights(network.restorer, restorer, wanted)
+    if recipe.training.shuffle_guidance:
+        shuffle_guidance(network)
+    if start is not None and not resumed:
+        _load_weights(network, start, "the network of this recipe; leave training.start out, or start from a model like it")
+    return network
 
 
 def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> None:

@@ -80,5 +80,5 @@ class _Unpickler(pickle.Unpickler):
             "dtype": lambda kind, align, copy: np.dtype(kind, align=bool(align), copy=bool(copy)),  # numpy 2.4 warns of integers here
         }
         if module.partition(".")[0] != "numpy" or name not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}")
         return allowed[name]

@@ -61,7 +61,7 @@ def widen(recipe: Recipe, macs: int) -> Recipe:
 
     affordable = bisect_left(range(round(MAX_STRETCH / STRETCH_STEP)), True, key=too_expensive) - 1
     if affordable < 0:
-        raise UserError(f"Expected room to widen the network, found that {macs:,} multiply-accumulates do not pay for widths {widths}.")
+        raise UserError(f"Expected room to widen the network, found that {macs:,} multiply-accumulates are too few for widths {widths}.")
     return stretched(affordable)
 
 

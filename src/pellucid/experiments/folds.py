@@ -129,8 +129,8 @@ class Folds:
         if metric in PSNRS and len(self.columns(arm, track, metric)):
             columns = {fold: self.columns(arm, track, metric, [fold]) for fold in self.results}
             return {fold: float(np.nanmean(column)) for fold, column in columns.items() if not np.isnan(column).all()}
-        found = {fold: list(by_seed(results, arm, track, metric).values()) for fold, results in self.results.items()}
-        return {fold: float(np.mean(values)) for fold, values in found.items() if values}
+        by_fold = {fold: list(by_seed(results, arm, track, metric).values()) for fold, results in self.results.items()}
+        return {fold: float(np.mean(values)) for fold, values in by_fold.items() if values}
 
     def estimate(self, arm: str, track: str, metric: str) -> Estimate | None:
         """A figure over the folds."""
@@ -147,15 +147,15 @@ class Folds:
         """Area under the ROC curve of the second of two classes, over the folds: networks of two folds need not agree on a threshold."""
         if len(self.classes) != 2:
             return None
-        found = []
+        areas = []
         for fold in self.results:
             columns = {name: self.columns(arm, track, name, [fold]) for name in ("label", "predicted", "confidence")}
             if all(map(len, columns.values())):
                 known = (columns["label"] >= 0) & np.isfinite(columns["predicted"])
                 label, predicted, confidence = (columns[name][known] for name in ("label", "predicted", "confidence"))
                 area = auroc(np.where(predicted == 1, confidence, 1 - confidence), label == 1)
-                found += [] if area is None else [area]
-        return over_folds(found) if found else None
+                areas += [] if area is None else [area]
+        return over_folds(areas) if areas else None
 
     def columns(self, arm: str, track: str, name: str, folds: Sequence[int] | None = None) -> Column:
         """A column of `Result.per_image` for all pictures, fold after fold, the mean over seeds and levels; empty where none has it.
@@ -210,7 +210,7 @@ class Folds:
             if len(values):
                 yield name, len(values), float(values.mean()), wilson(float(values.sum()), len(values))
 
-    def commonest(self, track: str) -> tuple[str, float] | None:
+    def most_frequent(self, track: str) -> tuple[str, float] | None:
         """The class that most pictures have, and their share: the accuracy of naming every picture so."""
         label = next((column for arm in self.arms if len(column := self.columns(arm, track, "label"))), np.empty(0))
         label = label[label >= 0].astype(int)

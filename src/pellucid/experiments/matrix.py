@@ -159,7 +159,7 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, con
                     progress.finish(job.arm, job.seed)
                 if job in retried:
                     retried.remove(job)
-                heartbeat.say(f"{job.arm}, seed {job.seed}: {progress.state(job.arm, job.seed)}")
+                heartbeat.print(f"{job.arm}, seed {job.seed}: {progress.state(job.arm, job.seed)}")
             if not running and not broken and not any(_ready(job) for job in waiting):
                 for job in waiting:
                     _record_failure(job, RuntimeError(f"it builds on the run in {job.restorer}, which is not finished"), pool)
@@ -263,7 +263,7 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
 
 
 def _per_image(evaluation: Evaluation, images: Dataset) -> dict[str, NDArray[np.float32]]:
-    """The columns that are kept, see `Result`: for figures that are compared and, of pictures of one's own, what was said of each."""
+    """The stored columns, see `Result`: of compared figures and, for the user's own pictures, of the predictions."""
     kept = [figure.column for figure in FIGURES.values() if figure.paired]
     own = isinstance(images.images, Photos)
     levels = evaluation.per_image.values()

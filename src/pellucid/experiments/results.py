@@ -96,7 +96,7 @@ class Results:
 
     question: as text; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
     such as `model.tasks: both -> classify`, the seed left out; runs: by arm, then by seed, the finished ones; logs: the same, the records
-    of each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; pairs: arm and baseline, what is
+    of each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were requested; pairs: arm and baseline, what is
     compared; provenance: command, commit, device, date; failures: by arm and seed, why a run failed.
     """
 

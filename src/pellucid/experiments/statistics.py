@@ -1,7 +1,7 @@
 """Means, paired differences and confidence intervals, over seeds and over images.
 
-The interval over seeds says how a mean would vary if all networks were trained again; that over images, how it would vary on other images
-with the same networks. A claim about a method needs the first.
+The interval over seeds estimates how a mean would vary if all networks were trained again; that over images, how it would vary on other
+images with the same networks. A claim about a method requires the first.
 """
 
 from collections.abc import Mapping, Sequence

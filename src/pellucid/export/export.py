@@ -51,7 +51,7 @@ def export_model(
     force: bool = False,
     data: str | None = None,
     data_source: Path | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Written:
     """Export a model, verified before it is written; raises `UserError` on any failure, and then leaves `out` unchanged.
 
@@ -61,7 +61,7 @@ def export_model(
         out: a file `*.onnx`, or a folder for OpenVINO.
         int8: quantise the convolutions to 8 bits, calibrated on degraded training images; refused if it costs more than 0.3 points or 0.2
         dB. force: replace an existing target, and accept any loss of int8. data: name, folder or table of the images for int8; the data
-        that the model was trained on by default. data_source: its files. tell: called with a message at each step.
+        that the model was trained on by default. data_source: its files. log: called with a message at each step.
     """
     _check(format, out, force)
     for module in ("onnx", "onnxscript", "onnxruntime"):
@@ -87,20 +87,20 @@ def export_model(
     )
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder, "float32.onnx")
-        tell("Tracing the network.")
+        log("Tracing the network.")
         write_graph(core, graph)
         _write_metadata(graph, about)
         difference = verify(_opened(graph, format, about), reference)
         cost = None
         if splits is not None:
-            tell(f"Calibrating on training images of {splits.train.name}.")
+            log(f"Calibrating on training images of {splits.train.name}.")
             quantised = graph.with_name("int8.onnx")
             about = replace(about, precision="int8")
             quantise(graph, quantised, splits.train, TRACKS[track], core.size_multiple)
             graph = quantised
             _write_metadata(graph, about)
             cost = measure_cost(_opened(graph, format, about), reference, splits.measured, TRACKS[track])
-            tell(str(cost))
+            log(str(cost))
             if not (cost.acceptable or force):
                 raise UserError(
                     f"Expected int8 to cost at most {MAX_POINTS} points and {MAX_DB} dB, found that {cost} Export float32, or "

@@ -64,7 +64,7 @@ def predict_files(
     progress: Callable[[int, int], None] | None = None,
     mirror: bool = False,
     resume: bool = False,
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     *,
     abstain_below: float = 0.0,
     second_look: bool = False,
@@ -93,7 +93,7 @@ def predict_files(
         progress: called after each picture with the number done and the total, in every process.
         mirror: average over each picture and its mirror image, for twice the time.
         resume: continue an interrupted call with the same folder; failed pictures are tried again.
-        tell: called with the prediction for each picture, as a line of text.
+        log: called with the prediction for each picture, as a line of text.
         abstain_below: minimum confidence for a label; lines of pictures without one have `abstained`.
         second_look: also classify the restored picture; lines have `restored_label`, and `alarm` if it differs.
         uncertainty: write maps of the estimated error of each pixel into `uncertainty/`; 10 % of the range and more is white.
@@ -137,8 +137,8 @@ def predict_files(
                 for name in counts:
                     counts[name] += bool(line.get(name))
                 chooser.add(line)
-                if tell is not None:
-                    tell(line_text(line))
+                if log is not None:
+                    log(line_text(line))
                 if progress is not None:
                     progress(done, total)
         num_done, num_failed, num_labelled, *sums = processes.sums(done - num_kept, num_failed, labelled, *counts.values())

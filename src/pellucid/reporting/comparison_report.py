@@ -22,8 +22,8 @@ COMPARISON = "comparison.json"
 
 INTERVALS_NOTE = (
     "The interval over seeds is Student’s t: how the mean would vary if all networks were trained again. Differences are paired by seed. "
-    "The interval over images resamples the measured images and keeps the trained networks; it says nothing of other seeds. Each interval "
-    "stands for itself: none is widened for the number of comparisons."
+    "The interval over images resamples the measured images and keeps the trained networks; it does not cover other seeds. No "
+    "interval is corrected for the number of comparisons."
 )
 SAME_IMAGES_NOTE = "Runs of one seed saw the same images, crops and damage."
 OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same images and crops: some arms draw them otherwise."

@@ -40,7 +40,7 @@ def write_folds_report(out: Path, folds: Folds) -> Path:
 
 
 def folds_report(folds: Folds) -> Report:
-    """What there is to be said of a cross-validation; one that is half done gives half of it."""
+    """The report of a cross-validation, whose runs may be unfinished."""
     results = next(iter(folds.results.values()))
     name = Path(results.base["data"]["dataset"]).name
     first, *others = summary(folds)
@@ -55,31 +55,31 @@ def folds_report(folds: Folds) -> Report:
 
 
 def summary(folds: Folds) -> list[str]:
-    """What came of it, a sentence for each arm and pair of arms on the first track."""
+    """The results on the first track, a sentence for each arm and pair of arms."""
     track, lines = folds.tracks[0], []
-    commonest = folds.commonest(track)
+    most_frequent = folds.most_frequent(track)
     for arm in folds.arms:
-        parts = []
-        if found := folds.over_pictures(arm, track, "accuracy"):
-            baseline = f"; “{commonest[0]}” for all would be {100 * commonest[1]:.1f} %" if commonest else ""
-            parts.append(f"names {found[0]:.1f} % of the pictures right (95 % over pictures {_range(found[1], '.1f')}{baseline})")
-        if found := folds.over_pictures(arm, track, "psnr"):
-            before = folds.estimate(arm, track, "input_psnr")
-            given = f" from {before.mean:.2f}" if before else ""
-            parts.append(
-                f"restores {'them' if parts else 'the pictures'}{given} to {found[0]:.2f} dB (95 % over pictures {_range(found[1], '.2f')})"
-            )
-        if parts:
-            lines.append(f"{arm} {' and '.join(parts)}.")
+        clauses = []
+        if accuracy := folds.over_pictures(arm, track, "accuracy"):
+            baseline = f"; “{most_frequent[0]}” for all would be {100 * most_frequent[1]:.1f} %" if most_frequent else ""
+            clauses.append(f"names {accuracy[0]:.1f} % of the pictures right (95 % over pictures {_range(accuracy[1], '.1f')}{baseline})")
+        if psnr := folds.over_pictures(arm, track, "psnr"):
+            before = folds.over_pictures(arm, track, "input_psnr")
+            gain = f" from {before[0]:.2f}" if before else ""
+            pictures = "them" if clauses else "the pictures"
+            clauses.append(f"restores {pictures}{gain} to {psnr[0]:.2f} dB (95 % over pictures {_range(psnr[1], '.2f')})")
+        if clauses:
+            lines.append(f"{arm} {' and '.join(clauses)}.")
     for arm, baseline in folds.pairs:
-        told = []
+        clauses = []
         for metric in TASKS.values():
-            if found := folds.difference(arm, baseline, track, metric):
-                word = "a gain" if found.sign > 0 else "a loss" if found.sign < 0 else "no difference is shown"
-                figure = f"{found.mean:+.2f} {FIGURES[metric].difference}"
-                told.append(f"{figure} (95 % over folds {_range(found.interval, '+.2f')}: {word})" if found.interval else figure)
-        if told:
-            lines.append(f"{arm} against {baseline}: {', '.join(told)}.")
+            if difference := folds.difference(arm, baseline, track, metric):
+                conclusion = {1: "a gain", -1: "a loss", 0: "no difference is shown"}[difference.sign]
+                figure = f"{difference.mean:+.2f} {FIGURES[metric].difference}"
+                interval = difference.interval
+                clauses.append(f"{figure} (95 % over folds {_range(interval, '+.2f')}: {conclusion})" if interval else figure)
+        if clauses:
+            lines.append(f"{arm} against {baseline}: {', '.join(clauses)}.")
     return lines or ["No fold is finished yet."]
 
 
@@ -88,18 +88,20 @@ def _of_track(folds: Folds, track: str) -> Iterator[Block]:
     if not rows:
         yield Text("No fold is finished yet.")
         return
-    given = folds.columns(folds.arms[0], track, "input_psnr")
-    undamaged = int(np.isnan(given).sum())
+    input_psnr = folds.columns(folds.arms[0], track, "input_psnr")
+    num_undamaged = int(np.isnan(input_psnr).sum())
     num_pictures = max(len(folds.columns(arm, track, column)) for arm in folds.arms for column in ("correct", "psnr"))
     yield Table(
         f"Track “{track}”, {num_pictures:,} pictures, each measured by networks that were not trained on it",
         ["figure", "of", "over pictures", "95 %", "over folds", "95 %", "the folds"],
         rows,
     )
-    if undamaged:
-        yield Text(f"PSNR is that of the {len(given) - undamaged:,} damaged pictures; {undamaged:,} were left undamaged by the draw.")
-    if commonest := folds.commonest(track):
-        yield Text(f"“{commonest[0]}” for every picture would be {100 * commonest[1]:.1f} % right.")
+    if num_undamaged:
+        yield Text(
+            f"PSNR is that of the {len(input_psnr) - num_undamaged:,} damaged pictures; {num_undamaged:,} were left undamaged by the draw."
+        )
+    if most_frequent := folds.most_frequent(track):
+        yield Text(f"“{most_frequent[0]}” for every picture would be {100 * most_frequent[1]:.1f} % right.")
     if differences := list(_differences(folds, track)):
         head = ["difference", "of", "over folds", "95 %", "95 % over pictures"]
         yield Table(f"Track “{track}”: differences, paired by fold and by picture; bold: the interval leaves 0 out", head, differences)
@@ -112,24 +114,24 @@ def _figures(folds: Folds, track: str) -> Iterator[list[str]]:
     for metric in ("input_psnr", *METRICS):
         figure = FIGURES[metric]
         for arm in folds.arms[: 1 if metric == "input_psnr" else None]:  # the damaged pictures are the same for all
-            if found := folds.estimate(arm, track, metric):
+            if estimate := folds.estimate(arm, track, metric):
                 over = folds.over_pictures(arm, track, metric)
                 pooled = [format(over[0], figure.spec), _range(over[1], figure.spec)] if over else [NOTHING, NOTHING]
                 name = "damaged pictures" if metric == "input_psnr" else arm
-                yield [figure.heading, name, *pooled, *_spread(found, figure.spec), _values(found, figure.spec)]
+                yield [figure.heading, name, *pooled, *_spread(estimate, figure.spec), _values(estimate, figure.spec)]
     for arm in folds.arms:
-        if found := folds.auroc(arm, track):
-            yield [f"AUROC of “{folds.classes[1]}”", arm, NOTHING, NOTHING, *_spread(found, ".3f"), _values(found, ".3f")]
+        if estimate := folds.auroc(arm, track):
+            yield [f"AUROC of “{folds.classes[1]}”", arm, NOTHING, NOTHING, *_spread(estimate, ".3f"), _values(estimate, ".3f")]
 
 
 def _differences(folds: Folds, track: str) -> Iterator[list[str]]:
     for arm, baseline in folds.pairs:
         for metric in (name for name, figure in FIGURES.items() if figure.compared):
-            if found := folds.difference(arm, baseline, track, metric):
+            if estimate := folds.difference(arm, baseline, track, metric):
                 spec, over = f"+{FIGURES[metric].spec}", folds.difference_over_pictures(arm, baseline, track, metric)
-                mean, interval = _spread(found, spec)
-                told = Strong(interval) if found.sign else interval
-                yield [f"{arm} − {baseline}", FIGURES[metric].heading, mean, told, _range(over, spec) if over else NOTHING]
+                mean, interval = _spread(estimate, spec)
+                marked = Strong(interval) if estimate.sign else interval
+                yield [f"{arm} − {baseline}", FIGURES[metric].heading, mean, marked, _range(over, spec) if over else NOTHING]
 
 
 def _classes(folds: Folds, track: str) -> Iterator[list[str]]:
@@ -138,12 +140,12 @@ def _classes(folds: Folds, track: str) -> Iterator[list[str]]:
             yield [name, arm, f"{number:,}", f"{100 * share:.1f}", _range((100 * low, 100 * high), ".1f")]
 
 
-def _spread(found: Estimate, spec: str) -> list[str]:
-    return [format(found.mean, spec), _range(found.interval, spec) if found.interval else NOTHING]
+def _spread(estimate: Estimate, spec: str) -> list[str]:
+    return [format(estimate.mean, spec), _range(estimate.interval, spec) if estimate.interval else NOTHING]
 
 
-def _values(found: Estimate, spec: str) -> str:
-    return " ".join(format(value, spec) for value in found.values)
+def _values(estimate: Estimate, spec: str) -> str:
+    return " ".join(format(value, spec) for value in estimate.values)
 
 
 def _range(interval: Interval, spec: str) -> str:
@@ -160,10 +162,10 @@ def _provenance(folds: Folds) -> dict[str, str]:
 
 
 def folds_json(folds: Folds) -> dict[str, Any]:
-    """Everything that was found, in plain values.
+    """All results, in plain values.
 
     command, commit, device, date; folds; seeds; arms: by arm, then by track and metric, pictures (mean and ci95 over pictures, null where
-    not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the same of the difference; classes: by arm and track; commonest:
+    not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the same of the difference; classes: by arm and track; most_frequent:
     by track, the class that most pictures have, and the share of these; missing: runs, in words.
     """
     results = next(iter(folds.results.values()))
@@ -176,7 +178,7 @@ def folds_json(folds: Folds) -> dict[str, Any]:
             f"{arm}-{baseline}": {track: _paired_json(folds, arm, baseline, track) for track in folds.tracks}
             for arm, baseline in folds.pairs
         },
-        "commonest": {track: folds.commonest(track) for track in folds.tracks},
+        "most_frequent": {track: folds.most_frequent(track) for track in folds.tracks},
         "missing": folds.missing,
     }
 
@@ -184,10 +186,10 @@ def folds_json(folds: Folds) -> dict[str, Any]:
 def _track_json(folds: Folds, arm: str, track: str) -> dict[str, Any]:
     figures: dict[str, Any] = {}
     for metric in ("input_psnr", *METRICS):
-        if found := folds.estimate(arm, track, metric):
+        if estimate := folds.estimate(arm, track, metric):
             over = folds.over_pictures(arm, track, metric)
             pictures = None if over is None else {"mean": over[0], "ci95": list(over[1])}
-            figures[metric] = {"pictures": pictures, "folds": _estimate_json(found)}
+            figures[metric] = {"pictures": pictures, "folds": _estimate_json(estimate)}
     if area := folds.auroc(arm, track):
         figures["auroc"] = {"pictures": None, "folds": _estimate_json(area)}
     classes = [
@@ -198,13 +200,13 @@ def _track_json(folds: Folds, arm: str, track: str) -> dict[str, Any]:
 
 
 def _paired_json(folds: Folds, arm: str, baseline: str, track: str) -> dict[str, Any]:
-    found = {}
+    metrics = {}
     for metric in (name for name, figure in FIGURES.items() if figure.compared):
         if difference := folds.difference(arm, baseline, track, metric):
             over = folds.difference_over_pictures(arm, baseline, track, metric)
-            found[metric] = {"folds": _estimate_json(difference), "ci95_over_pictures": over and list(over)}
-    return found
+            metrics[metric] = {"folds": _estimate_json(difference), "ci95_over_pictures": over and list(over)}
+    return metrics
 
 
-def _estimate_json(found: Estimate) -> dict[str, Any]:
-    return {"mean": found.mean, "ci95": found.interval and list(found.interval), "values": list(found.values)}
+def _estimate_json(estimate: Estimate) -> dict[str, Any]:
+    return {"mean": estimate.mean, "ci95": estimate.interval and list(estimate.interval), "values": list(estimate.values)}

@@ -17,9 +17,9 @@ from pellucid.reporting.render import html
 
 NOTES = {
     "damaged image": "left as it is",
-    "non-local means": "no training; told the true noise",
-    "inpainting": "no training; told the true mask",
-    "inpainting, then means": "no training; told both",
+    "non-local means": "no training; given the true noise",
+    "inpainting": "no training; given the true mask",
+    "inpainting, then means": "no training; given both",
 }
 """Notes on the rows of `evaluation.classical.CLASSICAL`."""
 

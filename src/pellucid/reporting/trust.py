@@ -37,7 +37,7 @@ def trust_section(trust: Trust) -> Section:
         content += [Subheading("Where the restored picture may be wrong"), Text(_uncertainty(uncertainty))]
     if alarm := figures.get("alarm"):
         content += [Subheading("The alarm"), Text(_alarm(alarm))]
-    return Section("What users may trust", content)
+    return Section("Reliability", content)
 
 
 def strengths_section(strengths: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section | None:

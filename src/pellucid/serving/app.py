@@ -18,7 +18,7 @@ from pellucid.serving.guard import Guard
 from pellucid.serving.refusal import CODES, Refusal
 from pellucid.serving.service import Service
 
-ABOUT = "One network that restores a damaged image and says what is in it."
+ABOUT = "Restores and classifies damaged images."
 BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
@@ -65,7 +65,7 @@ def add_routes(app: FastAPI, service: Service) -> None:
         restored: Annotated[bool, Query(description="the restored picture, as PNG in base64")] = False,
         mask: Annotated[bool, Query(description="the mask of lost pixels, as PNG in base64")] = False,
     ) -> Response:
-        """Restore pictures and name what is in them. One picture that can't be used refuses the whole request."""
+        """Restore and classify pictures. One invalid picture refuses the whole request."""
         with service.admit() as admission:
             contents = await read_contents(request, service.limits)
             content = await service.predict_contents(contents, admission, restored, mask)

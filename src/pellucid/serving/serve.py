@@ -18,7 +18,7 @@ BACKLOG = 2048
 """Maximum number of connections that wait to be accepted."""
 
 
-def serve(settings: ServerSettings, tell: Callable[[str], None] = print) -> None:
+def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
     """Serve until SIGINT or SIGTERM; accepted requests are completed. Raises `UserError` if the port or the model is not available."""
     with listen(settings) as listening:
         address = f"http://{_in_url(settings.host)}:{listening.getsockname()[1]}"
@@ -26,13 +26,13 @@ def serve(settings: ServerSettings, tell: Callable[[str], None] = print) -> None
         ready = f"Serving {settings.model}: {page}{address}/docs (the API). Ctrl-C ends it."
         if settings.workers == 1:
             application = build(settings)
-            tell(ready)
+            log(ready)
             uvicorn.Server(config(settings, application)).run([listening])
         else:
             from pellucid.checkpoint import load_model
 
             load_model(settings.model, "cpu")  # report errors once, not in each worker
-            tell(ready)
+            log(ready)
             with TemporaryDirectory(prefix="pellucid-") as folder:
                 os.environ[METRICS_FOLDER] = folder
                 Multiprocess(config(settings, partial(build, settings), factory=True), [listening]).run()
