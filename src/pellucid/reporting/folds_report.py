@@ -165,8 +165,8 @@ def folds_json(folds: Folds) -> dict[str, Any]:
     """All results, in plain values.
 
     command, commit, device, date; folds; seeds; arms: by arm, then by track and metric, pictures (mean and ci95 over pictures, null where
-    not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the same of the difference; classes: by arm and track; most_frequent:
-    by track, the class that most pictures have, and the share of these; missing: runs, in words.
+    not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the same of the difference; classes: by arm and track;
+    most_frequent: by track, the class that most pictures have, and their share; missing: unfinished runs, as text.
     """
     results = next(iter(folds.results.values()))
     return {
