@@ -176,9 +176,9 @@ def test_what_can_not_be_cross_validated_is_refused(own: Recipe, tiny: Recipe, t
         with pytest.raises(UserError, match=words):
             in_folds(build_comparison("reference", recipe), folds)
 
-    refused(own, 1, "at least 2 folds, estimate 1")
-    refused(tiny, 5, "pictures of your own only, estimate it with shapes")
-    refused(replace(own, data=replace(own.data, validation=4)), 3, "measure the test parts, estimate data.validation 4")
+    refused(own, 1, "at least 2 folds, found 1")
+    refused(tiny, 5, "pictures of your own only, found it with shapes")
+    refused(replace(own, data=replace(own.data, validation=4)), 3, "measure the test parts, found data.validation 4")
     for split in ("train", "test"):
         classes(tmp_path / "split" / split, num=3)
     refused(replace(own, data=DataConfig(str(tmp_path / "split"), size=16)), 3, "without splits of their own")
@@ -192,7 +192,7 @@ def test_the_command_line_refuses_folds_of_settings_and_nothing_to_report(
 ) -> None:
     call = ["compare", "reference", "--data", own.data.dataset, "--data.size", "16", "--out", str(tmp_path / "none")]
     for more, words in (
-        (["--folds", "3", "--vary", "training.epochs", "1"], "--vary or --folds, estimate both"),
+        (["--folds", "3", "--vary", "training.epochs", "1"], "--vary or --folds, found both"),
         (["--folds", "3", "--report-only"], "finished runs to report"),
         (["--folds", "1"], "at least 2 folds"),
     ):
