@@ -82,8 +82,8 @@ def cross_validate(comparison: Comparison, folds: int, seeds: Sequence[int], out
     by_fold = in_folds(comparison, folds)
     plans = {fold: plan(varied, seeds, out / f"fold-{fold}") for fold, varied in by_fold.items()}
     try:
-        for jobs in plans.values():
-            run_jobs(jobs, device=device, workers=workers)
+        every = [replace(job, arm=f"{job.arm} of fold {fold}") for fold, jobs in plans.items() for job in jobs]
+        run_jobs(every, device=device, workers=workers)  # in one go, so that no process waits for the end of a fold
     finally:
         found = Folds({fold: gather(by_fold[fold], seeds, jobs, device, timed=False) for fold, jobs in plans.items()})
         if found.arms:
