@@ -59,8 +59,8 @@ TRIALS: dict[str, dict[str, Any]] = {
         "model.encoder.widths": (48, 96, 216),
         "model.decoder.detail_width": 24,
     },
-    "joint, lambda 2.5, last stage of 216, 24 channels of detail": {
-        "objective.weight": 2.5,
+    "joint, lambda 4, rate 0.17, last stage of 216, 24 channels of detail": {
+        **rates(0.17),
         "model.encoder.widths": (48, 96, 216),
         "model.decoder.detail_width": 24,
     },

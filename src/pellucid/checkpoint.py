@@ -162,6 +162,8 @@ def model_card(metadata: ModelMetadata) -> str:
     network = _untrained(metadata)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     measured = sorted({f"{each['split']} images of {each['dataset']}" for each in metadata.figures.values() if "split" in each})
+    raw = _are_raw(metadata)
+    outputs = "the network's own outputs, without temperature and gate" if raw else "outputs as `predict` gives them"
     rows = "\n".join(_row(*row, columns) for track, figures in metadata.figures.items() for row in _parts(track, figures))
     return f"""---
 license: apache-2.0
@@ -176,11 +178,13 @@ One network that restores a damaged image and says what is in it, in one pass.
 - **Classes**: {", ".join(metadata.classes)}
 - **Training data**: {metadata.training_data or "not stated"}, {metadata.image_size} pixels a side
 - **Trained**: {metadata.trained or "not stated"}
+- **Confidence**: {_confidence(metadata)}
+- **Gate**: {"undamaged pictures are returned as they are" if metadata.gate else "none, every picture is restored"}
 - **Source**: Pellucid {version("pellucid")}, commit {metadata.commit or "not stated"}
 
 ## Figures
 
-{f"Measured on {', '.join(measured)}." if measured else "No evaluation says which images."}
+{f"Measured on {', '.join(measured)}, {outputs}." if measured else "No evaluation says which images."}
 
 | track | images | {" | ".join(figure.heading for figure in columns.values())} |
 | --- | --- |{" --- |" * len(columns)}
@@ -189,7 +193,7 @@ One network that restores a damaged image and says what is in it, in one pass.
 {" ".join(f"{figure.heading}: {figure.meaning}" for figure in columns.values() if figure.explained)}
 
 Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images.
-The damage of each track is fixed: `pellucid evaluate MODEL --track NAME` measures the same figures again.
+The damage of each track is fixed: `pellucid evaluate MODEL --track NAME{" --raw" if raw else ""}` measures the same figures again.
 
 ## Limits
 
@@ -202,6 +206,20 @@ its classes; what it paints where pixels are lost is a guess. Don't take a resto
 {json.dumps(metadata.recipe, indent=1)}
 ```
 """
+
+
+def _confidence(metadata: ModelMetadata) -> str:
+    if metadata.tasks == "restore":
+        return "none, the model does not classify"
+    if "temperature" in metadata.fitted:
+        return f"calibrated, temperature {metadata.temperature:.3f} ({metadata.fitted})"
+    return "the network's own, not calibrated: no labelled images were held out of the training to fit a temperature on"
+
+
+def _are_raw(metadata: ModelMetadata) -> bool:
+    """Whether figures are of the network's own outputs where predictions differ from these; older figures are."""
+    differ = metadata.gate is not None or metadata.temperature != 1
+    return differ and any(figures.get("raw", True) for figures in metadata.figures.values())
 
 
 def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -47,6 +47,7 @@ STOPPED = 130
 def demo(out: Path, resume: bool, device: str) -> None:
     """Download CIFAR-10, train recipe `quick` (five minutes on two CPU cores), evaluate it and write a report."""
     from pellucid import data
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.evaluation.classical import CLASSICAL
     from pellucid.evaluation.evaluate import evaluate
     from pellucid.reporting import write_report
@@ -55,10 +56,10 @@ def demo(out: Path, resume: bool, device: str) -> None:
 
     network, metadata = run(RECIPES["quick"], out, resume=resume, device=device)
     test = data.load("cifar10").test
-    evaluation = _measure(network, metadata, test, "reference")
+    evaluation = _measure(as_predicted(network, metadata), metadata, test, "reference")
     best_untrained = "inpainting, then means"
     references = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
-    others = {"references": {name: other.to_json() for name, other in references.items()}}
+    others = {"raw": False, "references": {name: other.to_json() for name, other in references.items()}}
     write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
     report = write_report(out, network, metadata, test, evaluation, references)
     _print_evaluation(evaluation)
@@ -90,6 +91,8 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
         _write_report(out, network, metadata, splits.validation, track, REPORTED)
     elif len(splits.test):
         _write_report(out, network, metadata, splits.test, track, REPORTED)
+    if metadata.tasks != "restore" and "temperature" not in metadata.fitted:
+        _print("Confidence is not calibrated: that needs images that were not trained on, such as --data.validation 200 holds out.")
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track {track}")
 
 
@@ -168,12 +171,14 @@ def evaluate(
     source: Path | None,
     limit: int | None,
     mirror: bool,
+    raw: bool,
     device: str,
 ) -> None:
-    """Evaluate a model on a track of the protocol, on the test images of a data set."""
+    """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     from pellucid.checkpoint import load_model
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.models.mirrored import Mirrored
 
     for file in (json, csv):  # an unwritable path should be reported before the evaluation
@@ -186,10 +191,14 @@ def evaluate(
     test.require_classes(metadata.classes)
     if mirror:
         network = Mirrored(network)
-    evaluation = _measure(network, metadata, test, track, limit)
+    evaluation = _measure(network if raw else as_predicted(network, metadata), metadata, test, track, limit)
     _print_evaluation(evaluation)
+    if note := _outputs(metadata, raw):
+        _print(note)
     if json is not None:
-        write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, metadata))
+        calibration = {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate)}
+        told = {"raw": raw, **calibration, "mirror": mirror}
+        write_json(json, evaluation.to_json() | told | _origin(network, metadata))
     if csv is not None:
         _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 
@@ -283,11 +292,13 @@ def data(dataset: str, path: Path | None, source: Path | None) -> None:
     _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
 
 
-def export(model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None) -> None:
-    """Write a model for ONNX Runtime or OpenVINO, verified against torch; pellucid predict runs it without torch."""
+def export(
+    model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None, runtime: Path | None
+) -> None:
+    """Write a model for ONNX Runtime or OpenVINO, verified against torch, or as a page that computes in the browser."""
     from pellucid.export import export_model
 
-    _print(str(export_model(model, format, out, int8, force, data, source, lambda message: print(message, file=sys.stderr))))
+    _print(str(export_model(model, format, out, int8, force, data, source, runtime, lambda message: print(message, file=sys.stderr))))
 
 
 def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
@@ -303,17 +314,18 @@ def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: 
 
 def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None) -> None:
     """Evaluate a run, print the figures, and write them and the report into its folder."""
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.evaluation.strengths import measure_strengths
     from pellucid.evaluation.trust import measure_trust
     from pellucid.progress import ProgressBar
     from pellucid.reporting import write_report
 
-    evaluation = _measure(network, metadata, dataset, track, limit)
+    evaluation = _measure(as_predicted(network, metadata), metadata, dataset, track, limit)
     device = next(network.parameters()).device
     with ProgressBar("reliability") as progress:
         trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
     strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
-    figures = {"trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
+    figures = {"raw": False, "trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
     write_json(folder / "evaluation.json", evaluation.to_json() | figures)
     report = write_report(folder, network, metadata, dataset, evaluation, trust=trust, strengths=strengths)
     _print_evaluation(evaluation)
@@ -329,6 +341,14 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
     with ProgressBar(f"track {track}") as progress:
         damages, trained, on = metadata.damages, metadata.trained_kinds, TRACKS[track]
         return evaluate(network, dataset, on, limit=limit, device=device, progress=progress, damages=damages, trained=trained)
+
+
+def _outputs(metadata: "ModelMetadata", raw: bool) -> str:
+    """Which outputs were measured, as a note below the figures; empty for a model whose predictions are the network's own outputs."""
+    parts = [f"temperature {metadata.temperature:.3g}"] * (metadata.temperature != 1) + ["gate"] * (metadata.gate is not None)
+    if raw or not parts:
+        return f"Outputs: the network's own, without {' and '.join(parts)}, which predict applies." if parts else ""
+    return f"Outputs: as predict gives them, with {' and '.join(parts)}; --raw measures the network's own."
 
 
 def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
@@ -421,7 +441,7 @@ USAGE = {
     "damage": "damage PATHS... --suite NAME --out FILE [--seed N] [options]",
     "app": "app [MODEL] [--host HOST] [--port PORT] [--workers N --no-page] [options]",
     "data": "data {NAME [--source PATH] | inspect PATH}",
-    "export": "export MODEL --format {onnx,openvino} --out PATH [--int8] [options]",
+    "export": "export MODEL --format {onnx,openvino,web} --out PATH [--int8] [options]",
     "bench": "bench MODEL [--formats NAMES] [--batch-sizes N ...] [--sizes N ...] [options]",
 }
 """The usage line of each command; jsonargparse's own would list all settings of a recipe before every error."""
@@ -575,6 +595,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--source", type=Path, help="path of the data set's files, instead of downloading them")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
             add("--mirror", action="store_true", help=MIRROR)
+            add("--raw", action="store_true", help="measure the network's own outputs, without the temperature and the gate of predict")
         case "report":
             add("run", type=Path, help="folder of a finished run, in which report.html, report.md and evaluation.json are written")
             add("--track", choices=list(TRACKS), help="the damage; by default that of the training, or 'reference'")
@@ -612,12 +633,14 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
         case "export":
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
-            add("--format", choices=["onnx", "openvino"], required=True, help="one file for ONNX Runtime, or a folder for OpenVINO")
+            formats = ["onnx", "openvino", "web"]
+            add("--format", choices=formats, required=True, help="a file for ONNX Runtime, a folder for OpenVINO, or one with a page")
             add("--out", type=Path, required=True, metavar="PATH", help="file *.onnx or folder to write; must be new")
             add("--int8", action="store_true", help="8-bit convolutions; refused if they cost more than 0.3 points or 0.2 dB")
             add("--force", action="store_true", help="replace an existing target, and accept any loss of int8")
             add("--data", metavar="DATA", help="name, folder or table of the images for int8; those of the training by default")
             add("--source", type=Path, help="path of the data set's files, instead of downloading them")
+            add("--runtime", type=Path, metavar="FILE", help="for web: npm's archive of onnxruntime-web, where there is no network")
         case "bench":
             add("model", help="folder of a model or of a run, an exported model, name on the Hugging Face hub, or 'bundled'")
             add("--formats", nargs="+", metavar="NAME", choices=BENCHED, help=f"of {', '.join(BENCHED)}; those installed by default")

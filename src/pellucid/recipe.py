@@ -133,6 +133,7 @@ RECIPES = {
     # One model for clean, noisy, blurred, compressed, low-resolution and occluded pictures. Suite `everyday` has so few images with blur
     # but without noise that networks learned deblurring late or not at all.
     "everyday": Recipe(
+        data=DataConfig(validation=1000),  # for the temperature, which only images that were not trained on can give
         damage="general",
         model=_compact(64, 128, 256, depths=(1, 2, 1), **JOINT_DESIGN),
         objective=replace(JOINT_OBJECTIVE, weight=3.0, max_psnr=40.0),

@@ -87,6 +87,12 @@ def _folders(folder: Path) -> list[Path]:
 def _of_table(table: Path) -> Iterator[Entry]:
     for number, row in _rows(table):
         values = {name: str(row[name]).strip() for name in TABLE_COLUMNS if row.get(name) not in (None, "")}
+        if None in row:
+            raise UserError(
+                f"Expected as many cells as columns in line {number} of {table}, found more; put quotes around cells with commas."
+            )
+        if odd := [name for name in values if not isinstance(row[name], str | int)]:
+            raise UserError(f"Expected text as '{odd[0]}' in line {number} of {table}, found {values[odd[0]]}; correct it.")
         if "path" not in values:
             raise UserError(f"Expected a path in line {number} of {table}, found none; its columns are {', '.join(TABLE_COLUMNS)}.")
         split = values.get("split")
@@ -101,7 +107,7 @@ def _of_table(table: Path) -> Iterator[Entry]:
         )
 
 
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _rows(table: Path) -> Iterator[tuple[int, dict[str | None, Any]]]:
     """The rows of a table and their line numbers."""
     try:
         text = table.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
@@ -110,8 +116,15 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield from ((reader.line_num, row) for row in reader)
             return
         if table.suffix.lower() in (".jsonl", ".ndjson"):
-            yield from ((number, dict(json.loads(line))) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+            yield from ((number, _object(line, number)) for number, line in enumerate(text.splitlines(), 1) if line.strip())
             return
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"Expected a table of pictures in {table}, found one that can't be read ({error}); write it as UTF-8.") from error
     raise UserError(f"Expected a folder, or a table that ends in .csv or .jsonl, found {table}; convert it.")
+
+
+def _object(line: str, number: int) -> dict[str | None, Any]:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise TypeError(f'line {number} is no object such as {{"path": "a.png"}}')
+    return row

@@ -12,14 +12,16 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
-from torch import Tensor
+from torch import Tensor, nn
 
 from pellucid.batch import Degrade, Output, from_pixels
+from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset, Splits
 from pellucid.device import inference_autocast
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import Columns, psnr_of
 from pellucid.models.gate import Gate, change_of
+from pellucid.models.predicting import Predicting
 from pellucid.seeding import generator
 
 MAX_IMAGES = 1000
@@ -45,6 +47,11 @@ class Calibration:
     temperature: float = 1.0
     gate: Gate | None = None
     fitted: str = ""
+
+
+def as_predicted(network: nn.Module, metadata: ModelMetadata) -> Predicting:
+    """A network in evaluation mode with the outputs that `predict` has by default, to be measured."""
+    return Predicting(network, metadata.temperature, metadata.gate, metadata.image_size)
 
 
 def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degrade, device: torch.device | str = "cpu") -> Calibration:

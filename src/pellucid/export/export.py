@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.checkpoint import ModelMetadata, load_model
+from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.export.graph import core_of, write_graph
 from pellucid.export.quantise import MAX_DB, MAX_POINTS, QuantisationCost, measure_cost, quantise
 from pellucid.export.verify import OutputDifference, verify
+from pellucid.export.web import is_page, page_engine, runtime_archive, write_page
 from pellucid.files import atomic_write
 from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, ExportedMetadata, require
 from pellucid.inference.onnx_backend import KEY, OnnxBackend
@@ -24,7 +26,7 @@ from pellucid.recipe import measured_data
 if TYPE_CHECKING:
     from pellucid.data import Splits
 
-FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO"}
+FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO", "web": "a folder, a page that computes in browsers"}
 """Export formats."""
 
 
@@ -51,6 +53,7 @@ def export_model(
     force: bool = False,
     data: str | None = None,
     data_source: Path | None = None,
+    runtime: Path | None = None,
     log: Callable[[str], None] = lambda _: None,
 ) -> Written:
     """Export a model, verified before it is written; raises `UserError` on any failure, and then leaves `out` unchanged.
@@ -58,16 +61,19 @@ def export_model(
     Args:
         source: as `load_model` takes it.
         format: a key of `FORMATS`.
-        out: a file `*.onnx`, or a folder for OpenVINO.
+        out: a file `*.onnx`, or a folder for OpenVINO or the page.
         int8: quantise the convolutions to 8 bits, calibrated on degraded training images; refused if it costs more than 0.3 points or 0.2
         dB. force: replace an existing target, and accept any loss of int8. data: name, folder or table of the images for int8; the data
-        that the model was trained on by default. data_source: its files. log: called with a message at each step.
+        that the model was trained on by default. data_source: its files.
+        runtime: for the page, npm's archive of ONNX Runtime Web or its folder, instead of fetching it by npm.
+        log: called with a message at each step.
     """
     _check(format, out, force)
     for module in ("onnx", "onnxscript", "onnxruntime"):
         require(module, "onnx", "to export")
     if format == "openvino":
         require("openvino", "openvino", "to export to OpenVINO")
+    archive = runtime_archive(runtime) if format == "web" else None
     network, metadata = load_model(source, "cpu")
     core = core_of(network, str(source or "bundled"))
     reference = TorchBackend(core, "cpu", exact=True)
@@ -83,6 +89,7 @@ def export_model(
         tasks=metadata.tasks,
         temperature=metadata.temperature,
         gate=metadata.gate,
+        units=tuple(DEGRADATIONS[kind].unit for kind in metadata.damages),
         made=f"Pellucid {version('pellucid')}, model of commit {metadata.commit or 'not stated'}",
     )
     with tempfile.TemporaryDirectory() as folder:
@@ -108,10 +115,13 @@ def export_model(
                 )
             about = replace(about, cost=cost.to_json())
             _write_metadata(graph, about)
-        backend = _opened(graph, format, about)
+        stated = _opened(graph, format, about).stated
+        if archive is not None:
+            write_page(graph, about, archive, graph.with_suffix(""))
+            stated = page_engine(about)
         _write(graph if format == "onnx" else graph.with_suffix(""), out, force)
-    size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.iterdir()))
-    return Written(out, size, difference, cost, backend.stated)
+    size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.rglob("*")) if path.is_file())
+    return Written(out, size, difference, cost, stated)
 
 
 def _check(format: str, out: Path, force: bool) -> None:
@@ -120,14 +130,14 @@ def _check(format: str, out: Path, force: bool) -> None:
         raise UserError(f"Expected a format among {', '.join(FORMATS)}, found '{format}'; choose one of these.")
     if format == "onnx" and out.suffix.lower() != ONNX:
         raise UserError(f"Expected the name of a file *{ONNX} to write, found {out}; add the ending.")
-    if format == "openvino" and out.suffix.lower() in (ONNX, ".xml"):
-        raise UserError(f"Expected the name of a folder for OpenVINO's files, found {out}; leave the ending out.")
+    if format != "onnx" and out.suffix.lower() in (ONNX, ".xml", ".html"):
+        raise UserError(f"Expected the name of a folder for {format}'s files, found {out}; leave the ending out.")
     empty = out.is_dir() and not any(out.iterdir())
-    if out.exists() and not force and not (empty and format == "openvino"):
+    if out.exists() and not force and not (empty and format != "onnx"):
         raise UserError(f"Expected a new {'file' if format == 'onnx' else 'folder'} to write, found {out}; choose another, or --force it.")
     if format == "onnx" and out.is_dir():
         raise UserError(f"Expected a file to write, found the folder {out}; add a name.")
-    if format == "openvino" and out.exists() and not empty and not (out / MODEL_XML).is_file():
+    if format != "onnx" and out.exists() and not empty and not (is_page(out) if format == "web" else (out / MODEL_XML).is_file()):
         raise UserError(f"Expected a new folder, or one with an exported model to replace, found {out} with other files; choose another.")
 
 
@@ -149,7 +159,7 @@ def _write_metadata(graph: Path, about: ExportedMetadata) -> None:
 
 def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend | OpenvinoBackend":
     """Open the model as the predictor does; for OpenVINO, from a folder beside the ONNX file."""
-    if format == "onnx":
+    if format != "openvino":
         return OnnxBackend(graph)
     import openvino
 

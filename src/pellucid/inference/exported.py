@@ -28,7 +28,8 @@ class ExportedMetadata:
 
     size_multiple: height and width of the input are multiples of it; reach, max_pixels, multiple: see `Backend`; precision: `float32` or
     `int8`; cost: what int8 cost in accuracy (points) and PSNR (dB), and on which images; tasks, temperature, gate: see `ModelMetadata`;
-    input: description of the input; made: version of Pellucid and commit of the model.
+    input: description of the input; made: version of Pellucid and commit of the model; units: of the strengths of the kinds of
+    damage, for readers without Pellucid.
     """
 
     classes: tuple[str, ...]
@@ -45,6 +46,7 @@ class ExportedMetadata:
     gate: Gate | None = None
     input: str = "RGB in [0, 1], (B, 3, H, W), float32; H and W multiples of size_multiple, the last row and column repeated"
     made: str = ""
+    units: tuple[str, ...] = ()
     format: int = EXPORT_FORMAT
 
     def to_json(self) -> str:
@@ -68,7 +70,7 @@ class ExportedMetadata:
                 )
             known = {field.name for field in fields(cls)}
             values: dict[str, Any] = {
-                name: tuple(value) if name in ("classes", "damages") else value for name, value in content.items() if name in known
+                name: tuple(value) if name in ("classes", "damages", "units") else value for name, value in content.items() if name in known
             }
             values["gate"] = Gate(**gate) if (gate := values.get("gate")) else None
             return cls(**values)

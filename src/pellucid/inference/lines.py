@@ -1,6 +1,7 @@
 """Lines of `predictions.jsonl`: the predictions for pictures, frames and videos, as JSON and as text."""
 
 import errno
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,9 @@ from pellucid.inference.stream import Failure, Predicted
 from pellucid.pictures import Picture
 
 RESTORED, MASKS, UNCERTAINTY = "restored", "masks", "uncertainty"
+
+COUNTED = {"left": "found undamaged and left", "abstained": "without a sure class", "alarm": "with an alarm"}
+"""Fields of a line that are counted over the frames of a video, and the text of the count."""
 
 NOT_FINITE = "Expected finite outputs of the model, found others; its training may have diverged: train it again."
 
@@ -82,7 +86,7 @@ def line_text(line: Line) -> str:
     if "error" in line:
         return f"{line['path']}: {line['error']['message']}"
     if "frames" in line:
-        parts = [f"{line['frames']:,} frames at {line['fps']:g} a second"]
+        parts = [f"{line['frames']:,} frames at {line['fps']:g} a second", *count_texts(line["counts"])]
     else:
         parts = [*filter(None, (class_text(line), damage_text(line)))]
         if line.get("alarm"):
@@ -90,6 +94,11 @@ def line_text(line: Line) -> str:
     results = [", ".join(parts)] if parts else []
     notes = f" ({'; '.join(line['notes'])})" if line["notes"] else ""
     return f"{line['path']}: " + " -> ".join(results + ([line["restored"]] if line["restored"] else [])) + notes
+
+
+def count_texts(counts: Mapping[str, int]) -> list[str]:
+    """The counts of the fields in `COUNTED` as text, without those that are 0."""
+    return [f"{counts[name]:,} {what}" for name, what in COUNTED.items() if counts[name]]
 
 
 def class_text(line: Line) -> str:
@@ -110,4 +119,4 @@ def sheet_cell(line: Line, out: Path) -> sheet.Cell:
     """The cell of a picture on the contact sheet."""
     caption = class_text(line) + (f", restored: {line['restored_label']}" if line.get("alarm") else "")
     paths = [Path(line["path"])] + ([out / line["restored"]] if line["restored"] else [])
-    return sheet.build_cell(Path(line["path"]).name, caption, damage_text(line), [pictures.read(path) for path in paths])
+    return sheet.build_cell(Path(line["path"]).name, caption, damage_text(line), map(pictures.read, paths))

@@ -7,7 +7,7 @@ from pellucid.pictures import Pixels
 
 Floats = NDArray[np.float32]
 
-STRIP_ROWS = 512
+STRIP_ROWS = 128
 """Rows of a large picture that are processed at a time; a multiple of the blocks of `change_of`."""
 
 

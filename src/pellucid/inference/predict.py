@@ -78,8 +78,8 @@ def predict_files(
     version of its `schema`, path, label, confidence, probabilities, restored and mask (files relative to `out`), notes, model and mirror,
     damage (by kind: probability, strength and its unit) and lost (the part of the picture whose pixels are lost), null where the model has
     no such task, or path and error (code and message). A video has a line for each frame, with its number, and then one with frames, fps,
-    restored and notes. A file that can't be read, is too large for the memory, or gets an output that is not finite is an error and stops
-    nothing; a full disk stops all.
+    counts, restored and notes. A file that can't be read, is too large for the memory, or gets an output that is not finite is an error
+    and stops nothing; a full disk stops all.
 
     Processes that `torchrun` starts share the work, each picture once; they write their lines to `predictions-RANK.jsonl`, which the first
     one merges in the end. `out` must be the same folder for all.
@@ -96,7 +96,8 @@ def predict_files(
         log: called with the prediction for each picture, as a line of text.
         abstain_below: minimum confidence for a label; lines of pictures without one have `abstained`.
         second_look: also classify the restored picture; lines have `restored_label`, and `alarm` if it differs.
-        uncertainty: write maps of the estimated error of each pixel into `uncertainty/`; 10 % of the range and more is white.
+        uncertainty: write maps of the estimated error of each pixel, or videos of them, into `uncertainty/`; 10 % of the range and more
+            is white.
         gate: leave undamaged pictures unchanged, if the model has a gate; their lines have `left`.
     """
     options = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty_maps": uncertainty, "no_gate": not gate}
@@ -129,11 +130,11 @@ def predict_files(
         with journal.part(out, processes.rank, processes.num).open("a", encoding="utf-8", buffering=1) as file:
             for line in _predicted(waiting, predictor, out, uncertainty):
                 file.write(json.dumps(line | options_in_lines) + "\n")
+                labelled |= line.get("confidence") is not None
                 if not journal.ends(line):
                     continue
                 done += 1
                 num_failed += "error" in line
-                labelled |= line.get("confidence") is not None
                 for name in counts:
                     counts[name] += bool(line.get(name))
                 chooser.add(line)
@@ -161,7 +162,7 @@ def _predicted(waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predict
     for is_video, group in groupby(waiting, key=lambda each: each[0].suffix.lower() in VIDEOS):
         if is_video:
             for path, target in group:
-                yield from restore_video(path, target, predictor, out)
+                yield from restore_video(path, target, predictor, out, uncertainty)
         else:
             yield from stream(group, predictor, partial(save, out=out, uncertainty=uncertainty))
 

@@ -6,7 +6,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,17 +17,12 @@ from pellucid.inference.prediction import BROKEN, EstimatedDamage, Prediction
 from pellucid.inference.source import DEFAULT_IMAGE_SIZE, open_backend
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.models.gate import Gate, change_of, undamaged
+from pellucid.models.overview import has_own_size, scale_down
 from pellucid.pictures import Pixels
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-MAX_SIZE_RATIO = 2
-"""Pictures up to this multiple of the size of the training images are classified at their own size, larger ones scaled down to it."""
-
-MAX_ASPECT = 4
-"""Aspect ratio above which a picture is scaled by its longer side."""
 
 
 class Predictor:
@@ -162,8 +156,8 @@ class Predictor:
     def _predict(self, pixels: Pixels) -> list[Prediction]:
         """Pictures of one size (B, H, W, 3) -> a prediction for each."""
         num_pictures, height, width, _ = pixels.shape
-        near = max(height, width) <= MAX_SIZE_RATIO * self.image_size
-        output = self._forward(to_floats(pixels if near else self._scaled_down(pixels)))
+        near = has_own_size(height, width, self.image_size)
+        output = self._forward(to_floats(pixels if near else scale_down(pixels, self.image_size)))
         finite = output.finite()
         restored = None if output.restored is None else np.empty_like(pixels)
         mask = None if output.mask is None else np.empty(pixels.shape[:3], np.bool_)
@@ -187,7 +181,7 @@ class Predictor:
         left = np.zeros(num_pictures, np.bool_) if restored is None else self._leave(pixels, restored, mask, output, near)
         second: list[str | None] = [None] * num_pictures
         if self.second_look and restored is not None and output.logits is not None:
-            logits = self._forward(to_floats(restored if near else self._scaled_down(restored))).logits
+            logits = self._forward(to_floats(restored if near else scale_down(restored, self.image_size))).logits
             second = [None] * num_pictures if logits is None else list(self._classes(logits)[0])
         nothing = [None] * num_pictures
         predictions = [
@@ -215,7 +209,8 @@ class Predictor:
         rows = range(0, pixels.shape[1], STRIP_ROWS)
         changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
         left = undamaged(self.gate, output.presence, np.max(changes, axis=0), near)
-        restored[left] = pixels[left]
+        for index in np.flatnonzero(left):  # one by one, without another copy of all
+            restored[index] = pixels[index]
         if mask is not None:
             mask[left] = False
         return left
@@ -224,13 +219,6 @@ class Predictor:
         """(B, 3, H, W) in [0, 1], of any size -> `Outputs`."""
         height, width = images.shape[2:]
         return self.backend(pad_to_size(images, max(height, SMALLEST), max(width, SMALLEST))).crop(height, width)
-
-    def _scaled_down(self, pixels: Pixels) -> Pixels:
-        """Pictures (B, H, W, 3) with the shorter side of the training images; the longer one at most `MAX_ASPECT` times that."""
-        height, width = pixels.shape[1:3]
-        scale = min(self.image_size / min(height, width), MAX_ASPECT * self.image_size / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        return np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pixels])
 
     def _classes(self, logits: Floats) -> tuple[list[str], list[float], list[dict[str, float]]]:
         """(B, num_classes) -> label, confidence and probabilities of each picture."""

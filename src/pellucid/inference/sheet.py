@@ -1,7 +1,8 @@
 """The contact sheet: pictures beside their restored versions, with the predictions, on one page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -30,7 +31,7 @@ class Cell(NamedTuple):
     images: tuple[Image.Image, ...]
 
 
-def build_cell(name: str, caption: str, damaged: str, images: Sequence[NDArray[np.uint8]]) -> Cell:
+def build_cell(name: str, caption: str, damaged: str, images: Iterable[NDArray[np.uint8]]) -> Cell:
     """The cell of the picture `name`, (H, W, 3) uint8, and of its restored version, if there is one."""
     return Cell(name, caption, damaged, tuple(Image.fromarray(fit(image, SIDE)) for image in images))
 
@@ -94,9 +95,7 @@ def shorten(text: str, width: float, face: ImageFont.FreeTypeFont | ImageFont.Im
 @cache
 def font(weight: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     """DejaVu Sans from matplotlib, which has more than the Latin letters; Pillow's font without matplotlib."""
-    try:
-        import matplotlib  # only for its font files
-    except ModuleNotFoundError:
-        return ImageFont.load_default(size)
+    package = find_spec("matplotlib")  # not imported: only its font files are used
     name = f"DejaVuSans-{weight}.ttf" if weight else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
+    path = Path(package.origin or "").parent / "mpl-data" / "fonts" / "ttf" / name if package else Path()
+    return ImageFont.truetype(path, size) if path.is_file() else ImageFont.load_default(size)

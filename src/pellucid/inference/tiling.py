@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pellucid.inference.backend import Outputs
-from pellucid.inference.pixels import Floats, to_floats
+from pellucid.inference.pixels import STRIP_ROWS, Floats, to_floats
 from pellucid.pictures import Pixels
 
 UNBOUNDED = 64
@@ -76,25 +76,33 @@ def build_tiling(reach: int | None, multiple: int, max_pixels: int) -> Tiling:
 
 
 def forward_in_tiles(pixels: Pixels, forward: Callable[[Floats], Outputs], tiling: Tiling) -> Iterator[Outputs]:
-    """Pictures of one size (B, H, W, 3) -> restored images and masks in strips of rows, from top to bottom.
+    """Pictures of one size (B, H, W, 3) -> restored images and masks in strips of at most `ROWS` rows, from top to bottom.
 
     The strips equal the output of `forward` for the whole pictures; other outputs are omitted. Memory: the maps of one tile, and rows of
-    the height of a tile.
+    the height of a tile in float32.
     """
     height, width = pixels.shape[1:3]
     rows, columns = tiling.spans(height), tiling.spans(width)
-    strip: Floats | None = None
+    sums: Floats | None = None  # of the tiles that cover these rows, times their weights
     for row, following in zip(rows, [*(row.start for row in rows[1:]), height], strict=True):
-        parts: tuple[bool, bool] = (False, False)
+        names: list[str] = []
         for column in columns:
             output = forward(to_floats(pixels[:, row.start : row.stop, column.start : column.stop]))
-            parts = output.restored is not None, output.mask is not None
-            maps = np.concatenate([each for each in (output.restored, output.mask) if each is not None], 1)
-            if strip is None:
-                strip = np.zeros((*maps.shape[:2], 0, width), np.float32)
-            if missing := row.stop - row.start - strip.shape[2]:
-                strip = np.concatenate([strip, np.zeros((*strip.shape[:2], missing, width), np.float32)], 2)
-            strip[..., column.start : column.stop] += maps * (row.weights[:, None] * column.weights)
-        assert strip is not None
-        done, strip = strip[:, :, : following - row.start], strip[:, :, following - row.start :].copy()
-        yield Outputs(restored=done[:, :3] if parts[0] else None, mask=done[:, -1:] if parts[1] else None)
+            maps = {name: each for name in ("restored", "mask") if (each := getattr(output, name)) is not None}
+            names = list(maps)
+            if sums is None:
+                num_channels = sum(each.shape[1] for each in maps.values())
+                sums = np.zeros((len(pixels), num_channels, row.stop - row.start, width), np.float32)
+            place = sums[:, :, : row.stop - row.start, column.start : column.stop]
+            weights, channel = row.weights[:, None] * column.weights, 0
+            for each in maps.values():
+                place[:, channel : channel + each.shape[1]] += each * weights
+                channel += each.shape[1]
+        assert sums is not None
+        done, kept = following - row.start, row.stop - following
+        for top in range(0, done, STRIP_ROWS):
+            strip = sums[:, :, top : min(top + STRIP_ROWS, done)].copy()
+            parts = {"restored": strip[:, :3], "mask": strip[:, -1:]}
+            yield Outputs(**{name: parts[name] for name in names})
+        sums[:, :, :kept] = sums[:, :, done : done + kept]
+        sums[:, :, kept:] = 0

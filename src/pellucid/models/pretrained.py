@@ -3,7 +3,6 @@
 import pickle
 from pathlib import Path
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -11,6 +10,7 @@ from torch import Tensor
 
 from pellucid.errors import UserError
 from pellucid.hub_access import hub_reachable
+from pellucid.models.lean_timm import timm
 
 WRAPPERS = ("state_dict", "model", "model_state")
 """Keys under which training scripts put the weights in their checkpoints."""
@@ -63,6 +63,10 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         content = content[wrapper] if isinstance(content, dict) and isinstance(content.get(wrapper), dict) else content
     if not isinstance(content, dict) or not content or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise UserError(f"Expected a state dict in {path}, a name and a tensor for each weight, found something else; save it anew.")
+    if broken := [each for each, tensor in content.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
+        raise UserError(
+            f"Expected finite weights in {path}, found others in {len(broken)} tensors, such as {broken[0]}; copy the file again."
+        )
     return _without_counters({str(each).removeprefix("module."): tensor for each, tensor in content.items()})
 
 

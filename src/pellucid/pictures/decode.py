@@ -105,11 +105,13 @@ def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
 
 def _shallow(image: Image.Image) -> tuple[Pixels, Pixels | None, bool]:
     """Colours (H, W, 3) and alpha (H, W) of 8 bits, upright, and whether the colours are grey."""
-    with suppress(Exception):
-        image = ImageOps.exif_transpose(image)
+    if _orientation(image) != 1:  # exif_transpose would copy the picture in any case
+        with suppress(Exception):
+            image = ImageOps.exif_transpose(image)
     grey = image.mode in ("1", "L", "LA", "La")
     if not image.has_transparency_data:
-        colours = np.array(image.convert("L" if grey else "RGB"))
+        mode = "L" if grey else "RGB"
+        colours = np.array(image if image.mode == mode else image.convert(mode))
         return (np.repeat(colours[:, :, None], 3, axis=2) if grey else colours), None, grey
     both = np.array(image.convert("RGBA"))
     return both[:, :, :3].copy(), both[:, :, 3].copy(), grey

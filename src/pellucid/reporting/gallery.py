@@ -62,7 +62,6 @@ def collect_examples(
     indices: Iterable[int],
     device: torch.device,
     levels: Sequence[Level] | None = None,
-    temperature: float = 1.0,
 ) -> list[Example]:
     """Predict the pictures at `indices` with a track's damage, at `levels`, by default in turn; one at a time, since they may be large."""
     shown = []
@@ -84,7 +83,7 @@ def collect_examples(
                 psnr=None if restored is None else psnr_of(restored, batch.clean).item(),
                 label=None if label == UNLABELLED else dataset.classes[label],
                 predicted=None if predicted is None else classes[predicted],
-                confidence=None if logits is None else (logits / temperature).softmax(dim=1).max().item(),
+                confidence=None if logits is None else logits.softmax(dim=1).max().item(),
                 correct=None if predicted is None or label == UNLABELLED else predicted == label,
             )
         )

@@ -11,6 +11,7 @@ from torch import nn
 from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
+from pellucid.evaluation.calibration import as_predicted
 from pellucid.evaluation.evaluate import Evaluation
 from pellucid.evaluation.trust_figures import Trust
 from pellucid.metrics import MAX_PSNR
@@ -44,11 +45,12 @@ def write_report(
 ) -> Path:
     """Write `report.html` and `report.md` into the folder of a run, replacing older ones, and return the path of the first.
 
-    network, metadata: as returned by `run` or `load_model`; dataset: of the evaluation; references: evaluations of other
-    methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: see
+    network, metadata: as returned by `run` or `load_model`; dataset: of the evaluation, which is one of `as_predicted`; references:
+    evaluations of other methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: see
     `evaluation.trust`; strengths: figures by kind of damage and its strength, see `Trust.by_strength`.
     """
     name = folder.resolve().name
+    network = as_predicted(network, metadata)
     records = read_log(folder / LOG)
     sections = [
         figures(metadata, dataset, evaluation, references or {}),
@@ -72,9 +74,7 @@ def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evalu
     num_images = evaluation.num_images
     indices = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
     device = next(network.parameters()).device
-    shown = collect_examples(
-        network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device, temperature=metadata.temperature
-    )
+    shown = collect_examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device)
     side = max(dataset.size)
     known = [example.correct for example in shown if example.correct is not None]
     sentences = [
@@ -106,7 +106,7 @@ def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, eva
     content: list[Block] = [Text("By the gain in PSNR, over all measured pictures that are damaged.")]
     for heading, chosen in (("Gained most", ordered[: -NUM_EXTREMES - 1 : -1]), ("Gained least, or lost", ordered[:NUM_EXTREMES])):
         levels, indices = zip(*chosen, strict=True)
-        shown = collect_examples(network, metadata.classes, dataset, track, indices, device, levels, metadata.temperature)
+        shown = collect_examples(network, metadata.classes, dataset, track, indices, device, levels)
         content += [Subheading(heading), Html(gallery(shown))]
     return Section("Restored best and worst", content)
 

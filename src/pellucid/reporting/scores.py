@@ -84,6 +84,8 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     part = "all" if num_images == len(dataset) else "the first"
     broken = evaluation.metrics["broken"]
     content: list[Block] = [Text(f"Measured on {part} {evaluation.images}, track “{evaluation.track}”: {_damage(evaluation.track)}.")]
+    if applied := [*["temperature"] * (metadata.temperature != 1), *["gate"] * (metadata.gate is not None)]:
+        content.append(Text(f"Outputs are those that predict gives, with {' and '.join(applied)}."))
     if broken:
         content.append(Text(f"{broken:,} outputs are not finite: they count as named wrong, and in no other figure."))
     content.append(_table("This network and its baselines", columns, compared, "figures lead"))
