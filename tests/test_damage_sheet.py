@@ -94,3 +94,20 @@ def test_what_it_refuses(picture: Path, tmp_path: Path, change: dict[str, object
     with pytest.raises(UserError, match=sentence):
         damage_files(paths, **settings)
     assert not (tmp_path / "grid.png").exists()
+
+
+def test_damaged_versions_are_kept_at_full_size(tmp_path: Path) -> None:
+    grey = np.random.default_rng(1).integers(0, 255, (CELL_SIDE + 40, CELL_SIDE + 90, 1), dtype=np.uint8).repeat(3, axis=2)
+    pictures.write(tmp_path / "scan.png", grey)
+    settings = {"suite": "medical", "draws": 3, "save": tmp_path / "damaged"}
+    told = damage_files([tmp_path / "scan.png"], out=tmp_path / "grid.png", **settings)
+    assert told.endswith(f"grid.png, and at the 3 files in {tmp_path / 'damaged'}.")
+    files = sorted((tmp_path / "damaged").iterdir())
+    assert [file.name for file in files] == ["1-scan-1.png", "1-scan-2.png", "1-scan-3.png"]
+    kept = [pictures.read(file) for file in files]
+    assert {picture.shape for picture in kept} == {grey.shape}
+    assert len({picture.tobytes() for picture in [grey, *kept]}) > 1
+    assert all((np.ptp(picture, axis=2) == 0).all() for picture in kept)  # grey stays grey
+    with pytest.raises(UserError, match=r"Expected a new or empty folder for the damaged pictures, found .*damaged; choose another name"):
+        damage_files([tmp_path / "scan.png"], out=tmp_path / "other.png", **settings)
+    damage_files([tmp_path / "scan.png"], out=tmp_path / "other.png", force=True, **settings)

@@ -307,3 +307,18 @@ def test_the_damage_of_half_precision_is_measured_in_full() -> None:
     output = Output(presence=torch.ones(1, 1).bfloat16(), strength=torch.full((1, 1), 0.15).bfloat16())
     error = compute(output, batch, ("noise",))["strength_error"]
     assert error == pytest.approx(torch.tensor(0.15).bfloat16().item() / 0.1 - 1, abs=1e-5)
+
+
+def test_undamaged_images_are_kept_apart_from_the_damaged_ones() -> None:
+    """The 100 dB of the undamaged input would make any restorer look harmful."""
+    clean = some_images(4)
+    degraded = torch.cat([clean[:1], noisy(clean[1:], 0.1)])
+    batch = Batch(
+        clean, degraded, torch.zeros(4, dtype=torch.long), Damage({"noise": torch.tensor([NAN, 0.1, 0.1, 0.1])}, clean[:, :1] < 0)
+    )
+    metrics = Metrics()
+    metrics.update(Output(restored=noisy(clean, 0.05)), batch)
+    kinds, whole = metrics.compute_by_kind(), metrics.compute()
+    assert {kind: scores["num_images"] for kind, scores in kinds.items()} == {"clean": 1, "damaged": 3, "noise": 3}
+    assert kinds["damaged"]["psnr"] > kinds["damaged"]["input_psnr"]  # type: ignore[operator]
+    assert whole["psnr"] < whole["input_psnr"]  # type: ignore[operator]

@@ -136,6 +136,13 @@ def test_the_figures_are_those_of_the_evaluation(joint: tuple[Page, Evaluation])
     )
 
 
+def test_the_restoration_of_undamaged_pictures_is_kept_out_of_the_summary(tmp_path: Path) -> None:
+    page, evaluation = report(tmp_path, track="medical")
+    assert set(evaluation.kinds) >= {"clean", "damaged"}
+    scores = evaluation.kinds["damaged"]
+    assert f"the {scores['num_images']} of them that are damaged from {scores['input_psnr']:.1f} to {scores['psnr']:.1f} dB." in page.text
+
+
 def test_the_sample_agrees_with_the_evaluation(joint: tuple[Page, Evaluation]) -> None:
     page, evaluation = joint
     columns = evaluation.per_image["reference"]

@@ -115,24 +115,35 @@ def compare(
     question: str,
     recipe: Recipe,
     out: Path | None,
-    seeds: int,
+    seeds: int | None,
     arms: list[str] | None,
     tracks: list[str] | None,
     vary: list[str] | None,
+    folds: int | None,
     jobs: int,
     report_only: bool,
     device: str,
 ) -> None:
     """Train and evaluate several arms with several seeds, and report their differences with confidence intervals."""
+    if vary and folds is not None:
+        raise UserError("Expected --vary or --folds, found both; the folds are varied already.")
+    seeds = (3 if folds is None else 1) if seeds is None else seeds
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number < 1:
             raise UserError(f"Expected {name} of at least 1, found {number}.")
     out = out or Path("runs") / "compare" / question
+    if folds is not None and tracks is None:
+        tracks = [own_track(settings(recipe)["damage"], recipe.data.splits().train.damaged is not None)]
     comparison = build_comparison(question, recipe).only(arms, tracks)
     from pellucid import compare as comparing  # only now, because it takes a while
 
     workers = 0 if report_only else jobs
-    if vary:
+    if folds is not None:
+        of_folds = comparing.cross_validate(comparison, folds, range(seeds), out, device=device, workers=workers)
+        by_value = {f"fold {fold}": results for fold, results in of_folds.results.items()}
+        _print("\n".join(comparing.summary_of_folds(of_folds)))
+        _print(f"The report: {out / comparing.REPORT}")
+    elif vary:
         setting, *values = vary
         by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
         _print(f"The curve: {out / comparing.CURVE}.png")
@@ -223,11 +234,11 @@ def predict(
         sys.exit(1)
 
 
-def damage(paths: list[Path], suite: str, out: Path, seed: int, draws: int, force: bool) -> None:
+def damage(paths: list[Path], suite: str, out: Path, save: Path | None, seed: int, draws: int, force: bool) -> None:
     """Apply a damage suite to pictures, and draw a grid of several samples of each."""
     from pellucid.damage import damage_files
 
-    _print(damage_files(paths, suite, out, seed, draws, force))
+    _print(damage_files(paths, suite, out, seed, draws, force, save))
 
 
 def app(
@@ -563,10 +574,16 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             )
             _add_recipe(parser, arguments, ["epochs", "batch_size"])
             add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; finished runs in it are kept")
-            add("--seeds", type=int, default=3, metavar="N", help="number of trainings of each arm; at least 2 for intervals")
+            add("--seeds", type=int, metavar="N", help="number of trainings of each arm, 3 by default, 1 for each fold with --folds")
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
             add("--vary", nargs="+", metavar=("SETTING", "VALUE"), help="compare at each value of a setting: training.epochs 2 4 8")
+            add(
+                "--folds",
+                type=int,
+                metavar="N",
+                help="cross-validation on pictures of your own: train N times without one part of N, and evaluate on that part",
+            )
             add("--jobs", type=int, default=1, metavar="N", help="number of concurrent runs, each with its share of the cores")
             add("--report-only", action="store_true", help="report the finished runs, without training")
         case "evaluate":
@@ -604,9 +621,10 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
             add("--suite", choices=list(SUITES), required=True, help="the damage")
             add("--out", type=Path, required=True, metavar="FILE", help="picture to write the grid to; must be new")
+            add("--save", type=Path, metavar="DIR", help="folder for the damaged versions at full size; must be new or empty")
             add("--seed", type=int, default=0, metavar="N", help="of the samples")
             add("--draws", type=int, default=5, metavar="N", help="damaged versions of each picture")
-            add("--force", action="store_true", help="replace an existing grid")
+            add("--force", action="store_true", help="replace an existing grid and existing files")
         case "app":
             _add_server(parser)
         case "data":

@@ -10,6 +10,7 @@ from pellucid.errors import UserError
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import Comparison, at_values
 from pellucid.experiments.cost import seconds_per_image
+from pellucid.experiments.folds import Folds, in_folds
 from pellucid.experiments.matrix import Job, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.results import Result, Results
 from pellucid.experiments.verdict import verdict
@@ -18,10 +19,12 @@ from pellucid.recipe import settings
 from pellucid.reporting.comparison_curve import CURVE, write_curve
 from pellucid.reporting.comparison_examples import contrasts
 from pellucid.reporting.comparison_report import write_comparison_report
+from pellucid.reporting.folds_report import summary as summary_of_folds
+from pellucid.reporting.folds_report import write_folds_report
 from pellucid.reporting.render import REPORT
 from pellucid.run import initialise
 
-__all__ = ["CURVE", "REPORT", "compare", "compare_at_values", "gather", "summary"]
+__all__ = ["CURVE", "REPORT", "compare", "compare_at_values", "cross_validate", "gather", "summary", "summary_of_folds"]
 
 
 def compare(
@@ -72,13 +75,32 @@ def compare_at_values(
     return by_value
 
 
+def cross_validate(comparison: Comparison, folds: int, seeds: Sequence[int], out: Path, *, device: str = "auto", workers: int = 1) -> Folds:
+    """Train and evaluate every arm once for each part of the pictures, each in a folder `fold-K` of `out`, and write the report there.
+
+    Resumes an earlier call. Raises `UserError` for data other than the user's own pictures without splits, see `in_folds`.
+    """
+    by_fold = in_folds(comparison, folds)
+    plans = {fold: plan(varied, seeds, out / f"fold-{fold}") for fold, varied in by_fold.items()}
+    try:
+        every = [replace(job, arm=f"{job.arm} of fold {fold}") for fold, jobs in plans.items() for job in jobs]
+        run_jobs(every, device=device, workers=workers)  # in one go, so that no process waits for the end of a fold
+    finally:
+        results = Folds({fold: gather(by_fold[fold], seeds, jobs, device, timed=False) for fold, jobs in plans.items()})
+        if results.arms:
+            write_folds_report(out, results)
+    if not results.arms:
+        raise UserError(f"Expected finished runs to report in {out}, found none; train some first, or name their folder by --out.")
+    return results
+
+
 def summary(results: Results) -> str:
     """The conclusion of a comparison, for the terminal."""
     return verdict(analyse(results))
 
 
-def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], device: str = "auto") -> Results:
-    """The results of the finished runs."""
+def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], device: str = "auto", timed: bool = True) -> Results:
+    """The results of the finished runs; timed: with the time of a forward pass of each arm, measured now."""
     runs: dict[str, dict[int, Result]] = {arm: {} for arm in comparison.arms}
     for job in jobs:
         if result := finished(job):
@@ -90,7 +112,7 @@ def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], de
         planned=(tuple(comparison.arms), tuple(seeds)),
         pairs=comparison.pairs,
         tracks=comparison.tracks,
-        runs=_timed(runs, jobs, device),
+        runs=_timed(runs, jobs, device) if timed else runs,
         logs={arm: {seed: result.course for seed, result in by_seed.items()} for arm, by_seed in runs.items()},
         provenance=provenance(["pellucid", *sys.argv[1:]], choose_device(device)),
         failures={(job.arm, job.seed): reason for job in jobs if (reason := failure_reason(job))},

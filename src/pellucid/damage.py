@@ -23,11 +23,14 @@ LINE_HEIGHT, NUM_CAPTION_LINES = 18, 4
 """Height of a line of a caption in pixels, and the number of lines."""
 
 
-def damage_files(paths: Sequence[Path], suite: str, out: Path, seed: int = 0, draws: int = 5, force: bool = False) -> str:
+def damage_files(
+    paths: Sequence[Path], suite: str, out: Path, seed: int = 0, draws: int = 5, force: bool = False, save: Path | None = None
+) -> str:
     """Draw the grid of `draws` damaged versions of each picture, the original before them, into the file `out`; returns a sentence.
 
-    The damage of a picture depends on the suite, the seed, its index and the number of the draw. Raises `UserError` for what is no
-    picture, an unknown suite, and a file that is there already unless `force`.
+    The damage of a picture depends on the suite, the seed, its index, the number of the draw and its size. save: folder for the damaged
+    versions at full size, `INDEX-NAME-DRAW.png`, counted from 1; none by default. Raises `UserError` for what is no picture, an unknown
+    suite, and a file or a folder with files that is there already unless `force`.
     """
     if suite not in SUITES:
         raise UserError(f"Expected a damage suite among {', '.join(SUITES)}, found '{suite}'; choose one of these.")
@@ -37,17 +40,27 @@ def damage_files(paths: Sequence[Path], suite: str, out: Path, seed: int = 0, dr
         raise UserError(f"Expected a picture's name to write the grid to, such as grid.png, found {out}; choose one.")
     if out.exists() and not (force and out.is_file()):
         raise UserError(f"Expected a new file for the grid, found {out}; choose another name, or --force this one.")
+    if save is not None and save.exists() and not (save.is_dir() and (force or not any(save.iterdir()))):
+        raise UserError(f"Expected a new or empty folder for the damaged pictures, found {save}; choose another name, or --force.")
     rows = []
     for index, path in enumerate(pictures.find(paths)):
-        picture = shrink(pictures.read(path), CELL_SIDE)
-        clean = from_pixels(picture[None])
+        whole = pictures.read(path)
+        picture = shrink(whole, CELL_SIDE)
         cells = [(picture, path.name)]
         for draw in range(draws):
-            damaged, record = SUITES[suite](clean, generator("damage sheet", suite, seed, index, draw))
-            cells.append((to_pixels(damaged)[0], damage_caption(record)))
+            damaged, record = _damaged(picture, suite, seed, index, draw)
+            cells.append((damaged, damage_caption(record)))
+            if save is not None:
+                pictures.write(save / f"{index + 1}-{path.stem}-{draw + 1}.png", _damaged(whole, suite, seed, index, draw)[0])
         rows.append(cells)
     pictures.write(out, grid(rows, f"suite {suite}, seed {seed}"))
-    return f"Suite '{suite}' on {len(rows)} picture{'s' * (len(rows) > 1)}: look at {out}."
+    saved = "" if save is None else f", and at the {len(rows) * draws} files in {save}"
+    return f"Suite '{suite}' on {len(rows)} picture{'s' * (len(rows) > 1)}: look at {out}{saved}."
+
+
+def _damaged(picture: NDArray[np.uint8], suite: str, seed: int, index: int, draw: int) -> tuple[NDArray[np.uint8], Damage]:
+    damaged, record = SUITES[suite](from_pixels(picture[None]), generator("damage sheet", suite, seed, index, draw))
+    return to_pixels(damaged)[0], record
 
 
 def damage_caption(record: Damage) -> str:

@@ -62,12 +62,17 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int]
     return sorted((one, other) for one, other in candidates if _similar(fingerprints[one], fingerprints[other]))
 
 
-def groups_of_duplicates(fingerprints: Sequence[Fingerprint]) -> NDArray[np.int64]:
-    """(N,) the number of the group of each picture: its exact and near duplicates, and theirs."""
+def groups_of_duplicates(fingerprints: Sequence[Fingerprint], names: Sequence[str | None] = ()) -> NDArray[np.int64]:
+    """(N,) the number of the group of each picture: its exact and near duplicates, and theirs.
+
+    names: of groups that are known, `None` for pictures without one; pictures of one name are in one group, too.
+    """
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
     pairs = [(same[0], other) for same in exact_duplicates(fingerprints) for other in same[1:]] + near_duplicates(fingerprints)
+    first_of: dict[str, int] = {}
+    pairs += [(first_of.setdefault(name, index), index) for index, name in enumerate(names) if name is not None]
     rows, columns = np.array(pairs, np.int64).reshape(-1, 2).T
     _, groups = connected_components(
         coo_array((np.ones(len(pairs)), (rows, columns)), (len(fingerprints), len(fingerprints))), directed=False

@@ -19,21 +19,23 @@ CLEAN, DAMAGED = "clean", "damaged"
 UNLABELLED_FOLDER = "unlabelled"
 """The folder of pictures without a label beside the folders of the classes."""
 
-TABLE_COLUMNS = ("path", "label", "split", "damaged")
-"""Columns of a table: file, class, split, file of the damaged version; all but the first are optional."""
+TABLE_COLUMNS = ("path", "label", "split", "damaged", "group")
+"""Columns of a table: file, class, split, file of the damaged version, group such as a patient; all but the first are optional."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One picture; `None` for unknown values.
 
-    path: its file; label: the name of its class; split: `train`, `validation` or `test`; damaged: the file of its damaged version.
+    path: its file; label: the name of its class; split: `train`, `validation` or `test`; damaged: the file of its damaged version; group:
+    pictures of one group, such as those of one patient, are kept in one part.
     """
 
     path: Path
     label: str | None = None
     split: str | None = None
     damaged: Path | None = None
+    group: str | None = None
 
 
 def list_entries(source: Path) -> list[Entry]:
@@ -101,6 +103,7 @@ def _of_table(table: Path) -> Iterator[Entry]:
             values.get("label"),
             SPLITS[split.lower()] if split else None,
             table.parent / values["damaged"] if "damaged" in values else None,
+            values.get("group"),
         )
 
 

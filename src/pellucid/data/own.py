@@ -22,8 +22,9 @@ def load_own(source: Path, size: int | None = None, min_area: float = 1.0, folds
     """The pictures of `list_entries` in splits: their own or, without any, a test set of one part in `folds`, stratified by class.
 
     size: height and width of the images, `SIZE` by default; min_area: see `Photos`; fold: index of the test part. A picture's
-    part depends on the files and classes alone, not on names, and duplicates, exact or near, are in one part. Pictures that can't be read
-    are skipped and listed in `Splits.skipped`. Without a test set but with a validation set, that one is measured.
+    part depends on the files, classes and groups alone, not on names; duplicates, exact or near, and the pictures of one group are in one
+    part. Pictures that can't be read are skipped and listed in `Splits.skipped`. Without a test set but with a validation set, that one is
+    measured. Raises `UserError` for a fold other than 0 where the pictures have splits of their own.
     """
     if not 0 <= fold < folds:
         raise UserError(f"Expected a fold from 0 to {folds - 1}, found {fold}; folds are counted from 0.")
@@ -33,7 +34,9 @@ def load_own(source: Path, size: int | None = None, min_area: float = 1.0, folds
     whole = Dataset(photos, labels, classes, source.name, damaged=damaged)
     split_of = np.array([entry.split or "train" for entry in entries])
     if set(split_of) == {"train"}:
-        split_of[_fold_of(labels, fingerprints, folds) == fold] = "test"
+        split_of[_fold_of(labels, fingerprints, [entry.group for entry in entries], folds) == fold] = "test"
+    elif fold:
+        raise UserError(f"Expected pictures without splits of their own for fold {fold}, found some in {source}; leave data.fold out.")
     parts = {name: replace(whole.subset(np.flatnonzero(split_of == name)), split=name) for name in ("train", "validation", "test")}
     train, validation, test = parts.values()
     if not len(train) or not len(test) + len(validation):
@@ -76,9 +79,9 @@ def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:
         )
 
 
-def _fold_of(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], folds: int) -> NDArray[np.int64]:
-    """(N,) the part of each picture: groups of duplicates, by class and then by the hashes of their files, are assigned in turn."""
-    group_of = groups_of_duplicates(fingerprints)
+def _fold_of(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], names: Sequence[str | None], folds: int) -> NDArray[np.int64]:
+    """(N,) the part of each picture: duplicates and named groups, by class and then by the hashes of their files, are assigned in turn."""
+    group_of = groups_of_duplicates(fingerprints, names)
     members = [np.flatnonzero(group_of == group).tolist() for group in np.unique(group_of)]
     ordered = sorted(members, key=lambda group: min((labels[index], fingerprints[index].digest) for index in group))
     fold_of = np.empty(len(labels), np.int64)

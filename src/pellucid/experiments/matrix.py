@@ -19,15 +19,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from rich import get_console
 from rich.console import Console
 from rich.live import Live
 
+from pellucid.data import Dataset, Photos
 from pellucid.device import choose_device
 from pellucid.errors import DivergenceError, UserError
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.evaluate import evaluate
+from pellucid.evaluation.evaluate import Evaluation, evaluate
 from pellucid.experiments.comparison import Comparison
 from pellucid.experiments.cost import count_macs
 from pellucid.experiments.matrix_progress import MatrixProgress
@@ -253,17 +256,23 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
         if older
         else provenance(["pellucid", *sys.argv[1:]], chosen)
         | {"trained": metadata.trained, "trained_commit": metadata.commit, "runs_at_a_time": workers},
-        per_image=(older.per_image if older else {})
-        | {
-            track: {
-                name: torch.cat([columns[name] for columns in evaluation.per_image.values()]).numpy()
-                for name in (figure.column for figure in FIGURES.values() if figure.paired)
-                if all(name in columns for columns in evaluation.per_image.values())
-            }
-            for track, evaluation in evaluations.items()
-        },
+        per_image=(older.per_image if older else {}) | {track: _per_image(evaluation, images) for track, evaluation in evaluations.items()},
         course=older.course if older else _course(records),
+        classes=list(images.classes),
     ).save(job.folder)
+
+
+def _per_image(evaluation: Evaluation, images: Dataset) -> dict[str, NDArray[np.float32]]:
+    """The stored columns, see `Result`: of compared figures and, for the user's own pictures, of the predictions."""
+    kept = [figure.column for figure in FIGURES.values() if figure.paired]
+    own = isinstance(images.images, Photos)
+    levels = evaluation.per_image.values()
+    columns = {
+        name: torch.cat([columns[name] for columns in levels]).numpy()
+        for name in [*kept, *(("predicted", "confidence", "input_psnr") if own else ())]
+        if all(name in columns for columns in levels)
+    }
+    return columns | ({"label": np.tile(images.labels, len(levels)).astype(np.float32)} if own else {})
 
 
 def _course(records: list[dict[str, Any]], points: int = 50) -> list[dict[str, Any]]:

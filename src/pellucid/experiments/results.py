@@ -39,7 +39,8 @@ class Result:
 
     settings: of its recipe, see `pellucid.recipe.settings`; metrics: by track, see `Evaluation.to_json`; per_image: by track, then by
     column of a figure that is `paired`, (levels * images,) float32, NaN where a figure has no meaning, and without the columns of a task
-    the arm lacks; provenance: command, commit, device, date of the measuring; course: records of the training's `log.jsonl`.
+    the arm lacks; of pictures of one's own also `label`, `predicted`, `confidence` and `input_psnr`; provenance: command, commit, device,
+    date of the measuring; course: records of the training's `log.jsonl`; classes: their names.
     """
 
     arm: str
@@ -49,12 +50,13 @@ class Result:
     metrics: dict[str, dict[str, Any]]
     provenance: dict[str, Any]
     course: list[dict[str, Any]] = field(default_factory=list, repr=False)
+    classes: list[str] = field(default_factory=list)
     per_image: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict, repr=False, compare=False)
 
     def save(self, folder: Path) -> None:
         """Write both files; `result.json` last, since it marks the run as finished."""
         columns = {
-            f"{track}/{name}": column.astype(np.uint8 if name == "correct" and not np.isnan(column).any() else np.float16)
+            f"{track}/{name}": column.astype(_dtype(name, column))
             for track, by_name in self.per_image.items()
             for name, column in by_name.items()
         }
@@ -79,6 +81,13 @@ class Result:
                 f"Expected the figures of a finished run in {folder}, found files that can't be read ({type(error).__name__}); remove "
                 f"{RESULT} there, and it is measured again."
             ) from error
+
+
+def _dtype(name: str, column: NDArray[np.float32]) -> type[np.generic]:
+    """The smallest that keeps what is needed; of confidences that is their order."""
+    if name == "confidence":
+        return np.float32
+    return np.uint8 if name == "correct" and not np.isnan(column).any() else np.float16
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,9 +10,22 @@ Results are float32, with the restored image clamped to [0, 1].
     [20.0, 20.0]
 """
 
-from pellucid.metrics.accumulator import PER_IMAGE, Metrics, Scores
+from pellucid.metrics.accumulator import DAMAGED, PER_IMAGE, Metrics, Scores
 from pellucid.metrics.figures import FIGURES, NUM_BINS, TASKS, Columns, Figure
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.metrics.ssim import ssim_of
 
-__all__ = ["FIGURES", "MAX_PSNR", "NUM_BINS", "PER_IMAGE", "TASKS", "Columns", "Figure", "Metrics", "Scores", "psnr_of", "ssim_of"]
+__all__ = [
+    "DAMAGED",
+    "FIGURES",
+    "MAX_PSNR",
+    "NUM_BINS",
+    "PER_IMAGE",
+    "TASKS",
+    "Columns",
+    "Figure",
+    "Metrics",
+    "Scores",
+    "psnr_of",
+    "ssim_of",
+]

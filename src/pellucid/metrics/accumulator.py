@@ -30,6 +30,9 @@ The strengths of the batch are those of the kinds of damage that the model disti
 
 Scores = dict[str, float | None]
 
+DAMAGED = "damaged"
+"""The name of all damaged images among the kinds of damage."""
+
 
 class Metrics:
     """Metrics over any number of batches.
@@ -91,12 +94,18 @@ class Metrics:
         return _scores(self.per_image(), self._num_images)
 
     def compute_by_kind(self) -> dict[str, Scores]:
-        """The metrics of the images with each kind of damage, and of the `clean` ones; empty where every image has every kind."""
+        """The metrics of the images with each kind of damage; empty where every image has every kind.
+
+        If some images are undamaged, also those of the `clean` and of all `damaged` ones: the PSNR of undamaged images, 100 dB, dominates
+        the mean over all.
+        """
         columns = self.per_image()
         groups = {kind: torch.cat(parts) for kind, parts in self._kinds.items()}
         if all(group.all() for group in groups.values()):
             return {}
-        groups = {"clean": ~torch.stack(list(groups.values())).any(dim=0), **groups}
+        clean = ~torch.stack(list(groups.values())).any(dim=0)
+        if clean.any():
+            groups = {"clean": clean, DAMAGED: ~clean, **groups}
         return {
             kind: _scores({name: column[group] for name, column in columns.items()}, int(group.sum()))
             for kind, group in groups.items()

@@ -11,7 +11,7 @@ from pellucid.degradations import Mixture
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import Evaluation
 from pellucid.labels import UNLABELLED
-from pellucid.metrics import FIGURES, MAX_PSNR, Scores
+from pellucid.metrics import DAMAGED, FIGURES, MAX_PSNR, Scores
 from pellucid.reporting.blocks import Block, Section, Table, Terms, Text
 from pellucid.reporting.render import html
 
@@ -26,14 +26,18 @@ NOTES = {
 
 def result(evaluation: Evaluation, references: Mapping[str, Evaluation] | None = None) -> Markup:
     """The summary sentence, and a warning if a method without training restores better."""
-    accuracy, psnr, before = (evaluation.metrics[name] for name in ("accuracy", "psnr", "input_psnr"))
+    accuracy = evaluation.metrics["accuracy"]
+    of_damaged = evaluation.kinds.get(DAMAGED)  # the PSNR of undamaged pictures would dominate the mean
+    psnr, before = ((of_damaged or evaluation.metrics)[name] for name in ("psnr", "input_psnr"))
     damaged = before is not None and before < MAX_PSNR
-    pictures = f"{'damaged' if damaged else 'undamaged'} {evaluation.split} pictures"
+    pictures = f"{'all' if of_damaged else 'damaged' if damaged else 'undamaged'} {evaluation.split} pictures"
     clauses = []
     if accuracy is not None:
         share = html('<strong class="naming">{share} %</strong>', share=f"{accuracy:.1f}")
         clauses.append(html("names the class of {share} of {pictures}", share=share, pictures=pictures))
         pictures = "them"
+    if of_damaged:
+        pictures = f"the {of_damaged['num_images']:,} of {pictures} that are damaged"
     if psnr is not None:
         after = html('<strong class="restoring">{psnr} dB</strong>', psnr=f"{psnr:.1f}")
         if before is None or not damaged:
