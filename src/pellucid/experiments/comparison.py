@@ -83,7 +83,7 @@ def _conditioned(name: str, **decoder: Any) -> dict[str, Arm]:
     conditioned, control = change("model.decoder", **decoder), f"{name}-shuffled"
     return {
         name: Arm(chain(arms.design, conditioned), ("joint", control)),
-        control: Arm(chain(arms.design, conditioned, change("training", shuffle_damage_conditioned=True)), ("joint",)),
+        control: Arm(chain(arms.design, conditioned, change("training", shuffle_guidance=True)), ("joint",)),
     }
 
 
@@ -161,9 +161,7 @@ EVERYDAY: dict[str, Arm] = {
     "joint": _everyday(arms.design, baselines=SINGLE),
     "joint-without-damage-head": _everyday(arms.design, change("model", damage_head=False), baselines=("joint",)),
     "joint-damage-to-decoder": _everyday(_damage_conditioned, baselines=(*SINGLE, "joint", "joint-damage-to-decoder-shuffled")),
-    "joint-damage-to-decoder-shuffled": _everyday(
-        _damage_conditioned, change("training", shuffle_damage_conditioned=True), baselines=("joint",)
-    ),
+    "joint-damage-to-decoder-shuffled": _everyday(_damage_conditioned, change("training", shuffle_guidance=True), baselines=("joint",)),
 }
 """Under mixed damage: does estimating the damage help?"""
 
