@@ -1,9 +1,10 @@
-"""Requests per second of the API, 32 clients with PNGs of 32 pixels, beside a FastAPI handler that calls the predictor for each request.
+"""Requests per second of the API with 32 clients and PNGs of 32 pixels, against a FastAPI handler that calls the predictor for each
+request.
 
     python benchmarks/api.py --seconds 60
 
-Both serve the same model in a process of their own on the same cores as the clients, in turns, with uvicorn, uvloop and httptools. Every
-answer is compared with what `Predictor.predict` says of its picture. Writes `results/api.json`.
+Both serve the same model in a separate process on the same cores as the clients, in turns, with uvicorn, uvloop and httptools. Every
+response is compared with `Predictor.predict`. Writes `results/api.json`.
 """
 
 import argparse
@@ -25,17 +26,17 @@ import uvloop
 
 from pellucid import Predictor
 from pellucid.files import atomic_write
-from pellucid.inference.lines import describe
+from pellucid.inference.lines import prediction_fields
 from pellucid.pictures import Picture, decode_picture, encode_png
 from pellucid.provenance import provenance
 
 NUM_PICTURES, SIDE = 256, 32
 TOLERANCE = 0.02
-"""Of a probability: bfloat16 rounds otherwise in batches of another size."""
+"""Tolerance of probabilities: bfloat16 rounding differs with the batch size."""
 
 
 def bare_app(model: str) -> Any:
-    """What one writes first: decode, predict, answer, for each request."""
+    """The baseline: decode, predict and respond for each request."""
     from fastapi import FastAPI, Request
 
     app, predictor = FastAPI(), Predictor.load(model, "cpu")
@@ -46,7 +47,7 @@ def bare_app(model: str) -> Any:
 
         def work() -> dict[str, Any]:
             [prediction] = predictor.predict([decode_picture(BytesIO(content), "picture").pixels])
-            return {"predictions": [describe(prediction)]}
+            return {"predictions": [prediction_fields(prediction)]}
 
         return await asyncio.to_thread(work)
 
@@ -54,7 +55,7 @@ def bare_app(model: str) -> Any:
 
 
 def batched_app(model: str) -> Any:
-    """What `pellucid app --no-page` serves."""
+    """The application of `pellucid app --no-page`."""
     from pellucid.serving.settings import ServerSettings
     from pellucid.serving.worker import build
 
@@ -65,50 +66,50 @@ SERVERS = {"batched": batched_app, "bare": bare_app}
 
 
 def serve(kind: str, model: str, listening: socket.socket) -> None:
-    """A server, until it is ended."""
+    """Run a server until it is terminated."""
     config = uvicorn.Config(SERVERS[kind](model), log_level="warning", access_log=False, loop="uvloop", http="httptools")
     uvicorn.Server(config).run([listening])
 
 
 class Connection(asyncio.Protocol):
-    """A client that keeps its connection; of bare sockets, since a client's time is taken from the server's cores."""
+    """A client with a persistent connection; uses sockets directly, since its time is taken from the server's cores."""
 
     def connection_made(self, transport: Any) -> None:
-        """Ready to ask."""
+        """The connection is open."""
         self.transport, self.parser = transport, httptools.HttpResponseParser(self)
 
     def data_received(self, data: bytes) -> None:
-        """A part of an answer."""
+        """Receive a part of a response."""
         self.parser.feed_data(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        """An answer that never comes is an error."""
-        if not self.answer.done():
-            self.answer.set_exception(error or ConnectionError("closed"))
+        """A missing response is an error."""
+        if not self.response.done():
+            self.response.set_exception(error or ConnectionError("closed"))
 
     def on_body(self, body: bytes) -> None:
         """httptools: a part of the body."""
         self.body += body
 
     def on_message_complete(self) -> None:
-        """httptools: the whole answer."""
-        self.answer.set_result((self.parser.get_status_code(), self.body))
+        """httptools: the response is complete."""
+        self.response.set_result((self.parser.get_status_code(), self.body))
 
-    async def ask(self, content: bytes) -> tuple[int, bytes]:
+    async def predict(self, content: bytes) -> tuple[int, bytes]:
         """Status and body for a PNG."""
-        self.body, self.answer = b"", asyncio.get_running_loop().create_future()
+        self.body, self.response = b"", asyncio.get_running_loop().create_future()
         head = f"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\nContent-Length: {len(content)}\r\n\r\n"
         self.parser = httptools.HttpResponseParser(self)
         self.transport.write(head.encode() + content)
-        return await self.answer
+        return await self.response
 
 
 async def load(
     port: int, contents: list[bytes], num_clients: int, seconds: float
 ) -> tuple[list[float], list[tuple[int, int, bytes]], float]:
-    """Seconds of each request, answers as (picture, status, body), and the time it took."""
+    """Seconds of each request, responses as (picture, status, body), and the total time."""
     latencies: list[float] = []
-    answers: list[tuple[int, int, bytes]] = []
+    predictions: list[tuple[int, int, bytes]] = []
     end = time.perf_counter() + seconds
 
     async def client(number: int) -> None:
@@ -117,42 +118,44 @@ async def load(
         while time.perf_counter() < end:
             index = (index + num_clients + 1) % len(contents)
             start = time.perf_counter()
-            status, body = await connection.ask(contents[index])
+            status, body = await connection.predict(contents[index])
             latencies.append(time.perf_counter() - start)
-            answers.append((index, status, body))
+            predictions.append((index, status, body))
         connection.transport.close()
 
     start = time.perf_counter()
     await asyncio.gather(*(client(number) for number in range(num_clients)))
-    return latencies, answers, time.perf_counter() - start
+    return latencies, predictions, time.perf_counter() - start
 
 
 def wrong(answers: list[tuple[int, int, bytes]], expected: list[dict[str, float]]) -> int:
-    """Answers that are not what the predictor says of their picture."""
+    """Number of responses that differ from the predictor."""
     number = 0
     for index, status, body in answers:
-        told = json.loads(body)["predictions"][0]["probabilities"] if status == 200 else {}
-        number += not told or any(abs(told[name] - probability) > TOLERANCE for name, probability in expected[index].items())
+        probabilities = json.loads(body)["predictions"][0]["probabilities"] if status == 200 else {}
+        number += not probabilities or any(
+            abs(probabilities[name] - probability) > TOLERANCE for name, probability in expected[index].items()
+        )
     return number
 
 
 def measure(kind: str, arguments: argparse.Namespace, contents: list[bytes], expected: list[dict[str, float]]) -> dict[str, Any]:
-    """The figures of a server in a fresh process."""
+    """Measure a server in a new process."""
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listening:
         process = multiprocessing.get_context("spawn").Process(target=serve, args=(kind, arguments.model, listening), daemon=True)
         process.start()
         port = listening.getsockname()[1]
         uvloop.run(load(port, contents, arguments.clients, 2))  # waits for the model, and warms up
-        latencies, answers, seconds = uvloop.run(load(port, contents, arguments.clients, arguments.seconds))
+        latencies, predictions, seconds = uvloop.run(load(port, contents, arguments.clients, arguments.seconds))
         process.terminate()
         process.join()
     cuts = statistics.quantiles(latencies, n=100)
     return {
-        "requests": len(answers),
-        "per_second": round(len(answers) / seconds, 1),
+        "requests": len(predictions),
+        "per_second": round(len(predictions) / seconds, 1),
         "median_ms": round(1000 * cuts[49], 1),
         "p99_ms": round(1000 * cuts[98], 1),
-        "wrong": wrong(answers, expected),
+        "wrong": wrong(predictions, expected),
     }
 
 
@@ -177,8 +180,8 @@ def main() -> None:
     rounds = [{kind: measure(kind, arguments, contents, expected) for kind in SERVERS} for _ in range(arguments.rounds)]
     ratio = statistics.mean(each["batched"]["per_second"] / each["bare"]["per_second"] for each in rounds)
     figures = {"clients": arguments.clients, "seconds": arguments.seconds, "side": SIDE, "ratio": round(ratio, 2), "rounds": rounds}
-    with atomic_write(arguments.out) as aside:
-        aside.write_text(json.dumps(figures | provenance(["python", *sys.argv], predictor.device), indent=1) + "\n")
+    with atomic_write(arguments.out) as temporary:
+        temporary.write_text(json.dumps(figures | provenance(["python", *sys.argv], predictor.device), indent=1) + "\n")
     print(json.dumps(figures, indent=1))
     if any(each[kind]["wrong"] for each in rounds for kind in SERVERS):
         sys.exit("Expected every answer to be right, found wrong ones.")

@@ -2,7 +2,7 @@
 
     python benchmarks/backends.py
 
-Writes `results/backends.json`. Nothing else may run meanwhile. int8 is calibrated on CIFAR-10, which has to be there.
+Writes `results/backends.json`. Requires an otherwise idle machine. int8 is calibrated on CIFAR-10, which must be available.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 
 from rich import print as show
 
-from pellucid.bench import measure
+from pellucid.bench import run_benchmark
 from pellucid.export import export_model, quantise
 from pellucid.files import atomic_write
 
@@ -41,10 +41,10 @@ def main() -> None:
             exports[name] = {"bytes": written.size, "difference": written.difference.by_output} | (
                 {} if written.cost is None else {"cost": written.cost.to_json()}
             )
-        results = measure(arguments.model, ["torch", *FORMATS], (1, 64), (32, 256), 1.0, show, paths)
+        results = run_benchmark(arguments.model, ["torch", *FORMATS], (1, 64), (32, 256), 1.0, show, paths)
     show(results.table(), results.notes)
-    with atomic_write(arguments.out) as aside:
-        aside.write_text(json.dumps(results.to_json(["python", *sys.argv]) | {"exports": exports}, indent=1) + "\n")
+    with atomic_write(arguments.out) as temporary:
+        temporary.write_text(json.dumps(results.to_json(["python", *sys.argv]) | {"exports": exports}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

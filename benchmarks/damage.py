@@ -1,13 +1,13 @@
-r"""Images a second of the degradations on one core, beside those of albumentations 2.0.8 for the same operations.
+r"""Images per second of the degradations on one core, against albumentations 2.0.8 for the same operations.
 
     pip install --target /tmp/albumentations --no-deps albumentations==2.0.8 albucore==0.0.24 stringzilla simsimd \
         pydantic pydantic-core annotated-types typing-inspection   # 2.0.8 is its last release under the MIT licence
     PYTHONPATH=/tmp/albumentations python benchmarks/damage.py
 
-Each library gets images as it works on them: ours batches of float32, albumentations one image after the other, once as uint8, a quarter of
-our memory, and once as float32 where it takes that. The strengths come from the same range; albumentations draws its own, the same in every
-turn, and 32 at least, so that none is lucky. Both take turns, and the fastest turn of each counts, in time of the core. Nothing else may
-run meanwhile. Where the two do not do the same to an image, a note says so. Results go to `results/damage-speed.json`.
+Each library gets its native input: ours batches of float32, albumentations single images, as uint8 with a quarter of the memory, and as
+float32 if supported. The strengths are from the same range; albumentations samples its own, the same in every turn, at least 32. Both take
+turns, and the fastest turn of each counts, in CPU time. Requires an otherwise idle machine. Notes state where the two operations differ.
+Results go to `results/damage-speed.json`.
 """
 
 import argparse
@@ -39,10 +39,10 @@ from pellucid.training.memory import keep_memory
 RESULTS = Path(__file__).parents[1] / "results" / "damage-speed.json"
 
 BATCH = {32: 128, 224: 8}
-"""Images of a batch, by their side in pixels."""
+"""Batch size by side of the images in pixels."""
 
 DRAWS = 32
-"""Images at least of a turn of albumentations, so that no turn is lucky in the strengths that it draws."""
+"""Minimum number of images of a turn of albumentations, to average over its random strengths."""
 
 
 class Pair(NamedTuple):
@@ -153,7 +153,7 @@ def main() -> None:
 
 
 def measure(pair: Pair, side: int, turns: int) -> dict[str, Any]:
-    """Images a second of both, and ours over albumentations'."""
+    """Images per second of both, and their ratio."""
     pixels = photographs(BATCH[side], side)
     images = torch.tensor(pixels).permute(0, 3, 1, 2).contiguous().float() / 255
     strengths = torch.linspace(pair.low, pair.high, len(images))
@@ -187,14 +187,14 @@ def measure(pair: Pair, side: int, turns: int) -> dict[str, Any]:
 
 
 def timed(work: Callable[[], None]) -> float:
-    """Seconds of one core that a call takes, waiting for other programs not counted."""
+    """CPU time of a call in seconds."""
     started = time.process_time()
     work()
     return time.process_time() - started
 
 
 def photographs(num: int, side: int) -> np.ndarray:
-    """Smooth pictures (num, side, side, 3), uint8: what codecs take for photographs, unlike noise."""
+    """Smooth pictures (num, side, side, 3), uint8, which compress like photographs, unlike noise."""
     random = np.random.default_rng(0)
     coarse = random.integers(0, 255, (num, 8, 8, 3), dtype=np.uint8)
     return np.stack([cv2.resize(picture, (side, side), interpolation=cv2.INTER_CUBIC) for picture in coarse])

@@ -1,9 +1,9 @@
-"""How fast photographs are fed to a training step, beside the speed of the step itself.
+"""Speed of loading photographs, against the speed of a training step.
 
     python benchmarks/photo_loading.py
 
-Draws JPEG files of 400 x 534 pixels and measures, in turns: the first epoch of reading, with the decoding; a later one, out of what was
-kept; training steps on images in memory; and training steps fed from the photographs. Nothing else may run meanwhile. Results go to
+Draws JPEG files of 400 x 534 pixels and measures, in turns: the first epoch of reading, with decoding; a later one, from the cache;
+training steps on images in memory; and training steps on loaded photographs. Requires an otherwise idle machine. Results go to
 `results/photo-loading.json`.
 """
 
@@ -81,7 +81,7 @@ def dataset_of(images: Photos | np.ndarray) -> Dataset:
 
 
 def loader_of(images: Photos | np.ndarray) -> TrainLoader:
-    """As recipe `photo` trains, but without damage, whose cost is the same for both."""
+    """A training step of recipe `photo` without damage, whose cost is the same for both."""
     return TrainLoader(dataset_of(images), SUITES["none"], batch_size=BATCH_SIZE, seed=0, flip="random")
 
 

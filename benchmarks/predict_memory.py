@@ -1,4 +1,4 @@
-"""The peak memory and the time of `predict` on one large photograph, in a process of its own.
+"""Peak memory and time of `predict` on one large photograph.
 
     python benchmarks/predict_memory.py --megapixels 24
 

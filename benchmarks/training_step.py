@@ -1,10 +1,9 @@
-"""How near a training step comes to the machine's own limit: the rate of a large float32 matrix product, measured between the steps.
+"""Efficiency of a training step relative to the rate of a large float32 matrix product, measured between the steps.
 
     python benchmarks/training_step.py --recipes quick base
 
-The share is arithmetic of the network over time of the whole step, data and optimiser included, over that rate: medians of one run, because
-machines are noisy. Nothing else may run meanwhile. Results go to `results/training-step.json`.
-"""
+The efficiency is the arithmetic of the network over the time of the whole step, including data and optimiser, relative to that rate:
+medians of one run. Requires an otherwise idle machine. Results go to `results/training-step.json`."""
 
 import argparse
 import json
@@ -34,10 +33,10 @@ from pellucid.training.loop import Trainer
 RESULTS = Path(__file__).parents[1] / "results" / "training-step.json"
 
 SIDE = 2048
-"""Of the square matrices whose product is the limit."""
+"""Size of the square matrices of the product."""
 
 WARM_UP = 3
-"""Steps that are not counted."""
+"""Number of warm-up steps."""
 
 Times = dict[str, list[float]]
 
@@ -70,7 +69,7 @@ def main() -> None:
 
 
 def measure(recipe: Recipe, num_steps: int) -> dict[str, Any]:
-    """The figures of one recipe over a short training of it."""
+    """Measure one recipe in a short training."""
     size = recipe.training.batch_size
     limit = (num_steps + WARM_UP) * size
     training = replace(recipe.training, epochs=1, max_minutes=0, save_minutes=1e6)
@@ -100,7 +99,7 @@ def measure(recipe: Recipe, num_steps: int) -> dict[str, Any]:
 
 @contextmanager
 def timers() -> Iterator[Times]:
-    """Within it, trainings write how long the stages of their steps take, in seconds, a matrix product between any two steps among them."""
+    """Context manager: record the duration of the stages of training steps in seconds, and of a matrix product between steps."""
     times: Times = defaultdict(list)
     square = torch.rand(SIDE, SIDE)
     epoch, train_step, average = TrainLoader.epoch, Trainer._train_step, Trainer._update_average
@@ -150,7 +149,7 @@ def timers() -> Iterator[Times]:
 
 
 def timed(function: Callable[..., Any], into: list[float]) -> Callable[..., Any]:
-    """The same function, which notes how long each call takes."""
+    """Wrap a function to record the duration of each call."""
 
     def call(*arguments: Any, **settings: Any) -> Any:
         started = time.perf_counter()

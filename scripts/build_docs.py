@@ -1,9 +1,9 @@
-"""Gather the pages of the documentation site from the repository: README by section, docs/, results/, cards, the API reference.
+"""Collects the pages of the documentation site from the repository: README by section, docs/, results/, model card, API reference.
 
     python scripts/build_docs.py && zensical build --strict
 
-A page is written once, where readers of the repository find it; here its links are turned to the pages of the site. A new file in docs/
-or results/ and a new section of the README become pages without a change here; `NAV` only puts the known ones in order.
+Each page has one source in the repository; its links are converted to pages of the site. New files in docs/ or results/ and new sections of
+the README become pages without changes here; `NAV` only orders the known ones.
 """
 
 import os
@@ -17,10 +17,10 @@ ROOT = Path(__file__).parents[1]
 PAGES = ROOT / "build" / "pages"
 
 HOME = ("", "Start", "Your own pictures", "Python")
-"""The sections of the README on the first page; the one without a name is its beginning."""
+"""Sections of the README on the first page; the empty name is its beginning."""
 
-SECTIONS = {"What is inside": "inside.md", "Licence": "inside.md", "Does learning both together pay?": "compare.md"}
-"""The pages of other sections, where their names would not do."""
+SECTIONS = {"What is inside": "inside.md", "Licence": "inside.md", "Does joint learning help?": "compare.md"}
+"""Pages of other sections whose names differ from the heading."""
 
 SINGLE = {
     "README.zh-CN.md": "zh-CN.md",
@@ -28,7 +28,7 @@ SINGLE = {
     "src/pellucid/bundled/README.md": "bundled-model.md",
     "results/README.md": "results/index.md",
 }
-"""Files of the repository that are a page each, beside those of docs/ and results/."""
+"""Further files of the repository that become pages."""
 
 API = {
     "pellucid": "The public front",
@@ -51,7 +51,7 @@ API = {
     "pellucid.serving": "The server",
     "pellucid.errors": "Errors",
 }
-"""The modules of the API reference. Of a package, what its `__all__` names is shown."""
+"""Modules of the API reference; packages show the names in `__all__`."""
 
 PARTS = {
     "pellucid.evaluation": ("pellucid.evaluation.evaluate",),
@@ -59,7 +59,7 @@ PARTS = {
     "pellucid.experiments": ("pellucid.experiments.comparison", "pellucid.experiments.statistics"),
     "pellucid.serving": ("pellucid.serving.settings", "pellucid.serving.serve", "pellucid.serving.app", "pellucid.serving.service"),
 }
-"""Modules that are shown on the page of their package."""
+"""Further modules on the page of their package."""
 
 NAV = """\
 nav:
@@ -119,9 +119,9 @@ def readme_pages(text: str) -> tuple[dict[str, str], dict[str, str]]:
 
 def collect(root: Path) -> dict[str, str]:
     """Path of each Markdown file in the repository, but for the README -> path of its page."""
-    found = {path.relative_to(root).as_posix() for folder in ("docs", "results") for path in (root / folder).rglob("*.md")}
+    paths = {path.relative_to(root).as_posix() for folder in ("docs", "results") for path in (root / folder).rglob("*.md")}
     return {
-        **{path: path.removeprefix("docs/") for path in sorted(found)},
+        **{path: path.removeprefix("docs/") for path in sorted(paths)},
         **{path: page for path, page in SINGLE.items() if (root / path).exists()},
     }
 

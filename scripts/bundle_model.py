@@ -1,6 +1,7 @@
-"""Make a trained run the bundled model: halve its weights, measure what was stored, and write the card.
+"""Makes a trained run the bundled model: converts its weights to float16, evaluates the predictions of the stored model, writes its card.
 
 python scripts/bundle_model.py runs/base
+python scripts/bundle_model.py bundled    # measure the bundled model again
 """
 
 import argparse
@@ -18,7 +19,7 @@ from pellucid import data
 from pellucid.checkpoint import ModelMetadata, load_model, save_model
 from pellucid.degradations import SUITES, Mixture
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.calibration import calibrate
+from pellucid.evaluation.calibration import as_predicted, calibrate
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.provenance import provenance
 from pellucid.recipe import DataConfig, completed
@@ -29,11 +30,11 @@ TRACKS_OF_CARD = ("clean", "reference", "noise", "occlusion", "lowres", "jpeg", 
 
 
 def main() -> None:
-    """Bundle the run that the command line names."""
+    """Bundle a run."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("run", type=Path, help="folder of a finished run")
+    parser.add_argument("run", help="folder of a finished run, or 'bundled'")
     run = parser.parse_args().run
-    result = provenance(["python", "scripts/bundle_model.py", str(run)], torch.device("cpu"))  # before the files are others
+    result = provenance(["python", "scripts/bundle_model.py", run], torch.device("cpu"))  # before the files are others
     test = data.load("cifar10").test
     network, metadata = load_model(run, "cpu")
     with tempfile.TemporaryDirectory() as folder:
@@ -43,9 +44,9 @@ def main() -> None:
     metadata = fitted(network, metadata)
     evaluations = []
     for name in TRACKS_OF_CARD:
-        evaluations.append(evaluate(network, test, TRACKS[name], damages=metadata.damages))
+        evaluations.append(evaluate(as_predicted(network, metadata), test, TRACKS[name], damages=metadata.damages))
         Console().print(evaluations[-1].table())
-    metadata = replace(metadata, figures={evaluation.track: evaluation.to_json() for evaluation in evaluations})
+    metadata = replace(metadata, figures={evaluation.track: evaluation.to_json() | {"raw": False} for evaluation in evaluations})
     shutil.rmtree(BUNDLED, ignore_errors=True)
     save_model(BUNDLED, network, metadata, torch.float16)
     result |= {"trained": metadata.trained, "trained_at_commit": metadata.commit, "seeds": [metadata.recipe["training"]["seed"]]}
@@ -54,7 +55,7 @@ def main() -> None:
 
 
 def fitted(network: nn.Module, metadata: ModelMetadata) -> ModelMetadata:
-    """The metadata with temperature and gate; of runs from before these were fitted at the end of the training, they are fitted now."""
+    """The metadata with temperature and gate, fitted now for older runs without them."""
     if metadata.fitted:
         return metadata
     recipe = completed(metadata.recipe)

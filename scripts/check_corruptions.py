@@ -1,9 +1,9 @@
-"""Compares the fifteen corruptions with the program that CIFAR-10-C and ImageNet-C were made with.
+"""Compares the fifteen corruptions with the original program of CIFAR-10-C and ImageNet-C.
 
     python scripts/check_corruptions.py --photographs FOLDER
 
 `results/corruptions.json` holds the original's quartiles of PSNR: on the first 300 test images of CIFAR-10, and on 16 photographs (of all
-files in the folder, sorted, every 70th; the shorter side scaled to 256 pixels, the centre of 224 x 224 cut out). This script measures ours
+files in the folder, sorted, every 70th; the shorter side scaled to 256 pixels, centre crop of 224 x 224). This script measures ours
 on the same images and writes `results/corruptions.md`.
 """
 
@@ -33,7 +33,7 @@ The original writes 8 bits and cuts the rest off; so is ours here. Frost differs
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, required=True, metavar="FOLDER")
     options = parser.parse_args()
@@ -55,12 +55,12 @@ def main() -> None:
 
 def quartiles(name: str, severity: int, pixels: NDArray[np.uint8], batch_size: int = 50) -> list[float]:
     """The lower quartile, the median and the upper quartile of the PSNR over images (N, H, W, 3)."""
-    random, found = generator("check corruptions", name, severity), []
+    random, values = generator("check corruptions", name, severity), []
     for start in range(0, len(pixels), batch_size):
         clean = from_pixels(pixels[start : start + batch_size])
         degraded = DEGRADATIONS[f"{name}_c"].function(clean, torch.full((len(clean),), float(severity)), random)
-        found.append(psnr_of((degraded * 255).floor() / 255, clean))
-    return [float(value) for value in np.quantile(torch.cat(found).numpy(), (0.25, 0.5, 0.75))]
+        values.append(psnr_of((degraded * 255).floor() / 255, clean))
+    return [float(value) for value in np.quantile(torch.cat(values).numpy(), (0.25, 0.5, 0.75))]
 
 
 def photographs(folder: Path) -> NDArray[np.uint8]:
@@ -70,7 +70,7 @@ def photographs(folder: Path) -> NDArray[np.uint8]:
 
 
 def centre(picture: Image.Image, scaled: int = 256, side: int = 224) -> NDArray[np.uint8]:
-    """The centre of a picture whose shorter side is scaled first."""
+    """Centre crop of a picture after scaling its shorter side."""
     shorter = min(picture.size)
     width, height = (int(scaled * length / shorter) for length in picture.size)
     left, top = (round((length - side) / 2) for length in (width, height))

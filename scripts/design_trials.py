@@ -1,6 +1,6 @@
 """Trials of the joint design: a few epochs each on 45,000 training images, measured on the other 5,000, track `reference`.
 
-What a comparison then runs with is chosen here, for the single tasks as for the joint network. Trials that are in the results are skipped.
+Selects the settings of comparisons, for the single tasks and for the joint network. Trials that are in the results are skipped.
 
     python scripts/design_trials.py --epochs 3 --jobs 2
 """
@@ -33,7 +33,7 @@ Measured on {devices}.
 
 
 def rates(learning_rate: float) -> dict[str, Any]:
-    """A learning rate, that of scales and biases in proportion; last layers keep theirs."""
+    """A learning rate, with that of scales and biases in proportion; output layers keep theirs."""
     return {"training.learning_rate": learning_rate, "training.fallback_learning_rate": round(learning_rate * 4 / 13, 4)}
 
 
@@ -54,12 +54,23 @@ TRIALS: dict[str, dict[str, Any]] = {
     "joint, lambda 4, the damage to the decoder": {"model.decoder.condition_on_damage": True},
     "joint, lambda 4, a block in the decoder": {"model.decoder.blocks": 1},
     "joint, lambda 4, 24 channels of detail": {"model.decoder.detail_width": 24},
+    "joint, lambda 4, last stage of 232": {"model.encoder.widths": (48, 96, 232)},
+    "joint, lambda 4, last stage of 216, 24 channels of detail": {
+        "model.encoder.widths": (48, 96, 216),
+        "model.decoder.detail_width": 24,
+    },
+    "joint, lambda 4, rate 0.17, last stage of 216, 24 channels of detail": {
+        **rates(0.17),
+        "model.encoder.widths": (48, 96, 216),
+        "model.decoder.detail_width": 24,
+    },
+    "restore, 24 channels of detail": {"arm": "restore", "model.decoder.detail_width": 24},
     "joint, lambda from 12 to 1.3": {"weights": (12.0, 1.3)},
     "joint, lambda from 1.3 to 12": {"weights": (1.3, 12.0)},
     "joint, lambda 4, a clean teacher": {"objective.distillation": 1.0},
     "joint, lambda 4, the last stage shared": {"model.decoder.last_stage": "shared"},
 }
-"""What each trial changes of recipe `base`; arm: of the comparison `reference`; weights: lambda at the start and at the end."""
+"""Changes of recipe `base` in each trial; arm: of the comparison `reference`; weights: lambda at the start and at the end."""
 
 
 def main() -> None:
@@ -80,7 +91,7 @@ def main() -> None:
 
 
 def run_trial(name: str, epochs: float) -> dict[str, Any]:
-    """Train a trial, and measure it."""
+    """Train and evaluate a trial."""
     import torch
 
     from pellucid.experiments.comparison import REFERENCE
@@ -106,7 +117,7 @@ def run_trial(name: str, epochs: float) -> dict[str, Any]:
 
 
 def _vary_weight(first: float, last: float) -> None:
-    """Have lambda go from one value to another over the training of this process, evenly in its logarithm."""
+    """Interpolate lambda between two values over the training of this process, linearly in its logarithm."""
     from pellucid.training import loop
 
     joint_loss = loop.joint_loss
@@ -124,7 +135,7 @@ def _read() -> list[dict[str, Any]]:
 
 def write_table(epochs: float) -> None:
     """The results of one length as a page, in the order of the trials."""
-    order = {name: place for place, name in enumerate(TRIALS)}
+    order = {name: position for position, name in enumerate(TRIALS)}
     trials = sorted((trial for trial in _read() if trial["epochs"] == epochs), key=lambda trial: order.get(trial["name"], len(order)))
     rows = [
         f"| {trial['name']} | {_cell(trial, 'accuracy')} | {_cell(trial, 'psnr')} | {_cell(trial, 'mask_psnr')} | {trial['mmacs']} "

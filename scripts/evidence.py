@@ -1,7 +1,7 @@
-"""The comparisons behind the project's claim, one after the other; what is finished is skipped, so that the same command goes on.
+"""Runs the comparisons of the project one after the other; finished ones are skipped, so that the same command resumes.
 
-Every comparison lies in `results/NAME/`: `comparison.json`, the report, and of every run its figures and those of each image, without
-the weights. From these `--report-only` rebuilds all reports without training.
+The results of each comparison are in `results/NAME/`: `comparison.json`, the report, and the figures and per-image values of each run,
+without the weights. From these, `--report-only` rebuilds all reports without training.
 
     make evidence                               # all of them, in their order
     python scripts/evidence.py --only reference-base-cpu --report-only
@@ -33,11 +33,11 @@ QUEUE: dict[str, tuple[str, ...]] = {
     "regime-base-cpu": (f"reference {BASE} --arms classify restore joint --seeds 2 --vary training.epochs 1 2 8",),
     "balancers-base-cpu": (f"balancers {BASE} --seeds 2",),
 }
-"""By name of the folder, the calls of `pellucid compare`."""
+"""Calls of `pellucid compare` by the name of the folder."""
 
 
 def main() -> None:
-    """Walk the queue; a comparison that fails ends it, with its exit status."""
+    """Run the comparisons; a failed one ends the script with its exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", choices=list(QUEUE), help="these comparisons alone")
     parser.add_argument("--jobs", type=int, default=2, help="runs at a time")

@@ -1,4 +1,4 @@
-"""Write `examples/`: the first test picture of every CIFAR-10 class as track `reference` damages it.
+"""Write `examples/`: the first test picture of every CIFAR-10 class with the damage of track `reference`.
 
 python scripts/make_examples.py
 """
@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from pellucid import data
-from pellucid.batch import from_pixels, to_pixels
+from pellucid.batch import to_pixels
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.tracks import damage
+from pellucid.evaluation.evaluate import load_batch
 from pellucid.pictures import write
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -21,8 +21,7 @@ def main() -> None:
     test, track = data.load("cifar10").test, TRACKS["reference"]
     for label, name in enumerate(test.classes):
         index = int(np.flatnonzero(test.labels == label)[0])
-        degraded, _ = damage(track, track.levels[0], from_pixels(test.read([index])), [index])
-        write(EXAMPLES / f"{name}.png", to_pixels(degraded)[0])
+        write(EXAMPLES / f"{name}.png", to_pixels(load_batch(test, track, track.levels[0], [index]).degraded)[0])
 
 
 if __name__ == "__main__":

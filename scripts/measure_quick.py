@@ -1,6 +1,6 @@
 """Recipe `quick` with several seeds, each trained for its five minutes, and measured on the test images of track `reference`.
 
-Nothing else may run meanwhile: the clock decides how many steps a run gets. Runs that are finished are kept.
+Requires an otherwise idle machine, since the time limit determines the number of steps. Finished runs are kept.
 
     python scripts/measure_quick.py --seeds 3
 """
@@ -30,7 +30,7 @@ METRICS = ("accuracy", "psnr", "mask_psnr", "ssim", "ece")
 
 
 def main() -> None:
-    """Train, measure, and write `results/quick.json`, or the file that is named."""
+    """Train, evaluate, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--out", type=Path, default=Path("runs"), help="folder for the runs")

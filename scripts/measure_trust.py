@@ -1,4 +1,4 @@
-"""Measure what users may trust in the bundled model, and write results/trust.json.
+"""Measures the reliability of the bundled model, and writes results/trust.json.
 
 python scripts/measure_trust.py --limit 2000
 """
@@ -26,19 +26,19 @@ RESULT = Path(__file__).parents[1] / "results" / "trust.json"
 
 
 def main() -> None:
-    """Measure on the first test images of track `everyday`, with the model's own temperature and with one fitted on training images."""
+    """Evaluate on the first test images of track `everyday`, with the model's temperature and with one fitted on training images."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", default="bundled")
     parser.add_argument("--limit", type=int, default=2000, help="test images")
-    asked = parser.parse_args()
-    network, metadata = load_model(asked.model, "cpu")
+    requested = parser.parse_args()
+    network, metadata = load_model(requested.model, "cpu")
     metadata = fitted(network, metadata)
     splits = data.load("cifar10")
-    trust = measure_trust(network, metadata, splits.test, TRACKS["everyday"], limit=asked.limit)
+    trust = measure_trust(network, metadata, splits.test, TRACKS["everyday"], limit=requested.limit)
     train, seen = hold_out(splits.train, 1000)  # images that this model has trained on
     by_heart = calibrate(network, replace(splits, train=train, validation=seen), SUITES["everyday"]).temperature
-    columns = trust.columns | {"confidence": _confidence(network, splits.test, asked.limit, by_heart)}
-    result = provenance(["python", *sys.argv], torch.device("cpu")) | {"model": asked.model, "trained": metadata.trained}
+    columns = trust.columns | {"confidence": _confidence(network, splits.test, requested.limit, by_heart)}
+    result = provenance(["python", *sys.argv], torch.device("cpu")) | {"model": requested.model, "trained": metadata.trained}
     result |= {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate), "fitted": metadata.fitted}
     result |= {"trust": trust.to_json()}
     result |= {"temperature_on_trained_images": replace(trust, temperature=by_heart, columns=columns).confidence()}

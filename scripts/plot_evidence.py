@@ -1,4 +1,4 @@
-"""The plots of `docs/does-joint-help.md`, out of the comparisons in `results/`; those that are not there yet are left out.
+"""Draws the plots of `docs/does-joint-help.md` from the comparisons in `results/`; missing ones are omitted.
 
 python scripts/plot_evidence.py
 """
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 RESULTS, DOCS = ROOT / "results", ROOT / "docs"
 
 TASKS = {"accuracy": ("classify", "accuracy, %"), "psnr": ("restore", "PSNR, dB")}
-"""What each task is judged by, its single-task arm, and the name of the axis."""
+"""Main metric of each task, its single-task arm, and the label of the axis."""
 
 ARMS = ("classify", "restore", "sequential", "paper-listing", "joint-plain", "joint", "joint-equal")
 """Of the reference comparison, in the order of the plots."""
@@ -32,11 +32,11 @@ SETTINGS = {
     "low-label-base-cpu": "5,000 labels",
     "everyday-base-cpu": "mixed damage",
 }
-"""Comparisons in which joint networks meet single-task ones."""
+"""Comparisons of joint with single-task networks."""
 
 
 def main() -> None:
-    """Draw what there is."""
+    """Draw all available plots."""
     matplotlib.rcParams.update({"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "pellucid"})
     comparisons = {name: json.loads(path.read_text()) for name in SETTINGS if (path := RESULTS / name / "comparison.json").exists()}
     if reference := comparisons.get("reference-base-cpu"):
@@ -51,9 +51,9 @@ def figures(comparison: dict[str, Any]) -> None:
     """Accuracy and PSNR of every arm: seeds, mean, 95 % interval."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
     for axes, (metric, (_, label)) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
-        rows = [(arm, found) for arm in ARMS if (found := comparison["arms"].get(arm, {}).get("reference", {}).get(metric))]
-        for place, (_, found) in enumerate(rows):
-            _dot(axes, place, found, PLAIN)
+        rows = [(arm, estimate) for arm in ARMS if (estimate := comparison["arms"].get(arm, {}).get("reference", {}).get(metric))]
+        for position, (_, estimate) in enumerate(rows):
+            _dot(axes, position, estimate, PLAIN)
         axes.set_yticks(range(len(rows)), [arm for arm, _ in rows])
         axes.invert_yaxis()
         axes.set_xlabel(label)
@@ -69,10 +69,10 @@ def differences(comparisons: dict[str, dict[str, Any]]) -> None:
         for name, comparison in comparisons.items():
             for arm in ("joint", "joint-equal"):
                 tracks = comparison["paired"].get(f"{arm}-{baseline}", {})
-                found = next((scores[metric] for scores in tracks.values() if metric in scores), None)
-                if found:
-                    low, high = found["ci95"] or (found["mean"], found["mean"])
-                    _dot(axes, len(names), found, GOOD if low > 0 else BAD if high < 0 else PLAIN)
+                estimate = next((scores[metric] for scores in tracks.values() if metric in scores), None)
+                if estimate:
+                    low, high = estimate["ci95"] or (estimate["mean"], estimate["mean"])
+                    _dot(axes, len(names), estimate, GOOD if low > 0 else BAD if high < 0 else PLAIN)
                     names.append(f"{arm}, {SETTINGS[name]}")
         axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(names)), names)
@@ -83,19 +83,19 @@ def differences(comparisons: dict[str, dict[str, Any]]) -> None:
 
 
 def costs(comparison: dict[str, Any]) -> None:
-    """What each arm costs to predict against what it achieves; the two single-task networks together beside them."""
+    """Cost of inference against accuracy and PSNR of each arm, and of the two single-task networks together."""
     figure = Figure(figsize=(9, 3.2), layout="constrained")
-    macs = {arm: found["cost"]["macs"] / 1e6 for arm, found in comparison["arms"].items()}
+    macs = {arm: estimate["cost"]["macs"] / 1e6 for arm, estimate in comparison["arms"].items()}
     both = macs.get("classify", 0) + macs.get("restore", 0)
     for axes, (metric, (baseline, label)) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
         for arm in ARMS:
-            found = comparison["arms"].get(arm, {}).get("reference", {}).get(metric)
-            if found:
-                place = both if arm == baseline else macs[arm]
-                axes.plot(place, found["mean"], "o", color=PLAIN if arm == baseline else GOOD)
+            estimate = comparison["arms"].get(arm, {}).get("reference", {}).get(metric)
+            if estimate:
+                position = both if arm == baseline else macs[arm]
+                axes.plot(position, estimate["mean"], "o", color=PLAIN if arm == baseline else GOOD)
                 name = "two networks" if arm == baseline else arm
-                side = {"xytext": (-6, 4), "ha": "right"} if place > 0.8 * both else {"xytext": (6, 4)}
-                axes.annotate(name, (place, found["mean"]), textcoords="offset points", fontsize=8, **side)
+                side = {"xytext": (-6, 4), "ha": "right"} if position > 0.8 * both else {"xytext": (6, 4)}
+                axes.annotate(name, (position, estimate["mean"]), textcoords="offset points", fontsize=8, **side)
         axes.margins(0.18)
         axes.set_xlabel("million multiply-accumulates")
         axes.set_ylabel(label)

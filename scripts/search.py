@@ -1,7 +1,7 @@
-"""Search for the recipe that gains most from a fixed amount of arithmetic, on validation images.
+"""Searches for the best recipe at a fixed amount of arithmetic, on validation images.
 
-Every trial trains on 45,000 images for as many steps as its budget pays for, and is measured on the other 5,000. Trials that are in the
-results are skipped, so the same command goes on after a stop.
+Every trial trains on 45,000 images for the number of steps of its budget, and is evaluated on the other 5,000. Trials that are in the
+results are skipped, so that the same command resumes.
 
     python scripts/search.py --tflop 30 --jobs 2
 """
@@ -59,6 +59,8 @@ TRIALS: dict[str, dict[str, Any]] = {
     "quick, no label smoothing": {"recipe": "quick", "objective.label_smoothing": 0.0},
     "quick, widths 24, 64, 192": {"recipe": "quick", "model.encoder.widths": (24, 64, 192)},
     "quick, no crop": {"recipe": "quick", "training.crop": 0},
+    "quick, lambda 1": {"recipe": "quick", "objective.weight": 1.0},
+    "quick, lambda 0.7": {"recipe": "quick", "objective.weight": 0.7},
     "quick, warm-up 0.3": {"recipe": "quick", "training.warmup": 0.3},
     "quick, widths 32, 96, 192, batch 256": {
         "recipe": "quick",
@@ -84,7 +86,7 @@ TRIALS: dict[str, dict[str, Any]] = {
     "crop 4": {"training.crop": 4},
     "cosine": {"training.schedule": "cosine"},
 }
-"""What each trial changes of recipe `base`, or of the one that it names."""
+"""Changes of recipe `base`, or of the named one, in each trial."""
 
 
 def main() -> None:
@@ -112,7 +114,7 @@ def main() -> None:
 def write_table() -> None:
     """The results as a page: for each budget a table, the trials in their order, each against recipe `base` of the same seed."""
     trials = [json.loads(line) for line in RESULTS.read_text().splitlines()]
-    order = {name: place for place, name in enumerate(TRIALS)}
+    order = {name: position for position, name in enumerate(TRIALS)}
     lines = ["# Search under a fixed amount of arithmetic", "", HEAD]
     for tflop, seed in sorted({(trial["tflop"], trial["seed"]) for trial in trials}):
         rows = sorted(
@@ -134,20 +136,20 @@ def write_table() -> None:
 
 
 def run_trial(name: str, changes: Mapping[str, Any], tflop: float, seed: int) -> dict[str, Any]:
-    """Train a trial within its budget, and measure it."""
+    """Train a trial within its budget, and evaluate it."""
     import torch
 
     from pellucid.experiments.cost import TRAINING_FLOP_PER_MAC, macs_of
     from pellucid.provenance import provenance
     from pellucid.recipe import RECIPES, changed
-    from pellucid.training.loop import SMALL
+    from pellucid.training.loop import SMALL_SCALE
 
     settings = {"data.validation": VALIDATION, "training.seed": seed, "training.max_minutes": 0.0, **changes}
     recipe = RECIPES[settings.pop("recipe", "base")]
     recipe = changed(recipe, settings)
     macs = macs_of(recipe)
     small = recipe.training.small_images
-    epochs = tflop * 1e12 / (TRAINING_FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL**2))
+    epochs = tflop * 1e12 / (TRAINING_FLOP_PER_MAC * macs * TRAINED_ON * (1 - small + small * SMALL_SCALE**2))
     metrics, seconds = train_and_measure(replace(recipe, training=replace(recipe.training, epochs=epochs)))
     return {
         "name": name,

@@ -1,8 +1,8 @@
 """Keep README.zh-CN.md in step with README.md: same headings, blocks of code, figures, code and links, section by section.
 
-    python scripts/sync_readme.py    # copies the blocks of code, keeps their translated comments, and says what else differs
+    python scripts/sync_readme.py    # copies the blocks of code, keeps their translated comments, and lists other differences
 
-A comment behind a command, and a description in the tree, may be translated; a new or changed line comes over in English.
+A comment behind a command, and a description in the tree, may be translated; new and changed lines are copied in English.
 """
 
 import re
@@ -46,8 +46,8 @@ def things(prose: str) -> dict[str, Counter[str]]:
 
 
 def differences(english: str, chinese: str) -> list[str]:
-    """What the Chinese README lacks or has beyond the English one, a sentence each."""
-    found = []
+    """Differences between the two READMEs, a sentence each."""
+    messages = []
     ours, theirs = sections(english), sections(chinese)
     marks = [[heading.split()[0] for heading, _ in each] for each in (ours, theirs)]
     if marks[0] != marks[1]:
@@ -57,18 +57,20 @@ def differences(english: str, chinese: str) -> list[str]:
         mine, its = things(prose), things(translated)
         for kind in mine:
             lacking, surplus = mine[kind] - its[kind], its[kind] - mine[kind]
-            found += [f"'{title}' lacks the {kind} {each!r} of '{heading}': copy it." for each in lacking.elements()]
-            found += [f"'{title}' has the {kind} {each!r}, which '{heading}' has not: remove it." for each in surplus.elements()]
+            messages += [f"'{title}' lacks the {kind} {each!r} of '{heading}': copy it." for each in lacking.elements()]
+            messages += [f"'{title}' has the {kind} {each!r}, which '{heading}' has not: remove it." for each in surplus.elements()]
     blocks, copies = FENCE.findall(english), FENCE.findall(chinese)
     if [language for language, _ in blocks] != [language for language, _ in copies]:
-        found.append(f"README.md has {len(blocks)} blocks of code, README.zh-CN.md {len(copies)}, or of other languages: copy what is new.")
-        return found
+        messages.append(
+            f"README.md has {len(blocks)} blocks of code, README.zh-CN.md {len(copies)}, or of other languages: copy what is new."
+        )
+        return messages
     for (language, block), (_, copy) in zip(blocks, copies, strict=True):
         lines, others = (commands(each, language) for each in (block, copy))
         if lines != others:
             line = next((line for line in lines if line not in others), None) or "the order of the lines"
-            found.append(f"A block of code differs at {line!r}: run python scripts/sync_readme.py, and translate its comment.")
-    return found
+            messages.append(f"A block of code differs at {line!r}: run python scripts/sync_readme.py, and translate its comment.")
+    return messages
 
 
 def sync(english: str, chinese: str) -> str:

@@ -1,4 +1,4 @@
-"""The balancers: each does what its paper says, in numbers worked out by hand or by another implementation."""
+"""The balancers: each follows its paper, checked against numbers computed by hand or by another implementation."""
 
 import math
 import os
@@ -100,12 +100,12 @@ def test_a_last_stage_that_is_read_is_not_shared(tiny: Recipe) -> None:
 def test_fixed_is_equation_1() -> None:
     toy = Toy()
     losses = toy.losses(weight=0.3)
-    found = gradients_of(toy, build_balancer(ObjectiveConfig(weight=0.3), 1), losses)
+    actual = gradients_of(toy, build_balancer(ObjectiveConfig(weight=0.3), 1), losses)
     toy.zero_grad()
     again = toy.losses(weight=0.3)
     (again.classification + 0.3 * again.restoration).backward()
     for name, parameter in toy.named_parameters():
-        assert torch.equal(found[name], parameter.grad), name
+        assert torch.equal(actual[name], parameter.grad), name
 
 
 @pytest.mark.parametrize("optimizer", ["muon", "adamw", "adam"])
@@ -157,11 +157,11 @@ def test_gradnorm_reaches_the_asked_ratio() -> None:
     losses = toy.losses()
     classification, restoration = shared_norm(toy, losses.classification), shared_norm(toy, losses.restoration)
     assert abs(restoration / classification - 0.7) > 0.5
-    found = gradients_of(toy, balancer, losses)
+    actual = gradients_of(toy, balancer, losses)
     assert balancer.weight.item() * restoration / classification == pytest.approx(0.7, rel=1e-5)
     again = toy.losses()
     (expected,) = torch.autograd.grad(again.classification + balancer.weight * again.restoration, [toy.shared.weight])
-    torch.testing.assert_close(found["shared.weight"], expected)
+    torch.testing.assert_close(actual["shared.weight"], expected)
 
 
 def test_gradnorm_smooths_what_it_measures_every_so_often() -> None:
@@ -185,7 +185,7 @@ def test_aggregation_is_torchjd_s_own_where_there_is_one_feature_tensor(name: st
     aggregation, autojac = pytest.importorskip("torchjd.aggregation"), pytest.importorskip("torchjd.autojac")
     toy = Toy()
     balancer = build_balancer(ObjectiveConfig(weight=0.5, balance=f"torchjd:{name}"), 1)
-    found = gradients_of(toy, balancer, toy.losses())
+    actual = gradients_of(toy, balancer, toy.losses())
 
     toy.zero_grad(set_to_none=True)
     torch.manual_seed(1)
@@ -195,7 +195,7 @@ def test_aggregation_is_torchjd_s_own_where_there_is_one_feature_tensor(name: st
     autojac.mtl_backward(losses, features=features, parallel_chunk_size=1)
     autojac.jac_to_grad(toy.shared.parameters(), aggregator=getattr(aggregation, name)())
     for parameter_name, parameter in toy.named_parameters():
-        torch.testing.assert_close(found[parameter_name], parameter.grad, msg=parameter_name)
+        torch.testing.assert_close(actual[parameter_name], parameter.grad, msg=parameter_name)
 
 
 def test_an_aggregate_of_conflicting_gradients_is_not_their_sum() -> None:
@@ -229,13 +229,13 @@ def test_damage_and_distillation_are_added_as_they_are(balance: str) -> None:
     without = gradients_of(toy, balancer, toy.losses())
     losses = toy.losses()
     damage, distillation = 3 * toy.shared.weight.square().sum(), 2 * toy.shared.bias.sum()
-    found = gradients_of(toy, balancer, replace(losses, damage=damage, distillation=distillation), 1)
-    torch.testing.assert_close(found["shared.weight"], without["shared.weight"] + 6 * toy.shared.weight.detach())
-    torch.testing.assert_close(found["shared.bias"], without["shared.bias"] + 2)
+    actual = gradients_of(toy, balancer, replace(losses, damage=damage, distillation=distillation), 1)
+    torch.testing.assert_close(actual["shared.weight"], without["shared.weight"] + 6 * toy.shared.weight.detach())
+    torch.testing.assert_close(actual["shared.bias"], without["shared.bias"] + 2)
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "message"),
     [
         ({"balance": "nope"}, "torchjd:NAME"),
         ({"balance": "torchjd:"}, "torchjd:NAME"),
@@ -244,25 +244,26 @@ def test_damage_and_distillation_are_added_as_they_are(balance: str) -> None:
         ({"balance": "uncertainty", "weight": 0.0}, "above 0"),
     ],
 )
-def test_settings_without_a_meaning_are_refused(settings: dict, said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_settings_without_a_meaning_are_refused(settings: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         ObjectiveConfig(**settings)
 
 
 @pytest.mark.parametrize(
-    ("name", "said"), [("Nope", "name of an aggregator"), ("CAGrad", "settings of its own"), ("GradVac", "keeps nothing"), ("Mean", None)]
+    ("name", "message"),
+    [("Nope", "name of an aggregator"), ("CAGrad", "settings of its own"), ("GradVac", "keeps nothing"), ("Mean", None)],
 )
-def test_aggregators_that_cannot_serve_are_refused(name: str, said: str | None) -> None:
+def test_aggregators_that_cannot_serve_are_refused(name: str, message: str | None) -> None:
     pytest.importorskip("torchjd")
     config = ObjectiveConfig(balance=f"torchjd:{name}")
-    if said:
-        with pytest.raises(UserError, match=said):
+    if message:
+        with pytest.raises(UserError, match=message):
             build_balancer(config, 1)
     else:
         build_balancer(config, 1)
 
 
-def test_what_an_aggregator_needs_is_said(monkeypatch) -> None:
+def test_the_requirements_of_an_aggregator_are_reported(monkeypatch) -> None:
     aggregation = pytest.importorskip("torchjd.aggregation")
 
     class Needy(aggregation.Aggregator):

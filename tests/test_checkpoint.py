@@ -1,4 +1,4 @@
-"""Saved models: they say what they are, load as they were, and refuse what they are not."""
+"""Saved models: their metadata is complete, they load as they were, and damaged ones are refused."""
 
 import json
 import os

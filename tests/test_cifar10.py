@@ -52,9 +52,9 @@ def python_batch(images: Array, labels: Array) -> bytes:
 
 
 def sheet(images: Array) -> bytes:
-    with tempfile.TemporaryDirectory() as place:
-        pictures.write(Path(place, "sheet.png"), images.reshape(len(images), -1, 3))
-        return Path(place, "sheet.png").read_bytes()
+    with tempfile.TemporaryDirectory() as folder:
+        pictures.write(Path(folder, "sheet.png"), images.reshape(len(images), -1, 3))
+        return Path(folder, "sheet.png").read_bytes()
 
 
 def contents(archive: str, images: Array, labels: Array) -> dict[str, bytes]:
@@ -200,13 +200,13 @@ def test_half_an_archive_is_refused(world: World, form: str, share: float) -> No
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("number", range(8))
 def test_a_damaged_or_missing_file_is_named(world: World, form: str, number: int) -> None:
-    found = contents(form, world.images, world.labels)
+    actual = contents(form, world.images, world.labels)
     names = cifar10_forms.FORMS[form][1]
     name = names[number % len(names)]
-    unpack(world.place / "damaged" / FORMS[form], found | {name: found[name][:1000][:-1]})
+    unpack(world.place / "damaged" / FORMS[form], actual | {name: actual[name][:1000][:-1]})
     refuses(f"found a damaged {name}", world.place / "damaged")
-    del found[name]
-    unpack(world.place / "missing" / FORMS[form], found)
+    del actual[name]
+    unpack(world.place / "missing" / FORMS[form], actual)
     refuses("found (files that lack |no form of it)", world.place / "missing")
     world.nothing_is_left()
 
@@ -226,9 +226,9 @@ class Attack:
 @pytest.mark.parametrize("call", [(os.mkdir, "attacked"), (eval, "__import__('os').mkdir('attacked')"), (np.loadtxt, "attacked")])
 def test_a_batch_calls_nothing_but_arrays(world: World, call: tuple[object, ...], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(world.place)
-    found = contents("cifar-10-python.tar.gz", world.images, world.labels)
-    source = unpack(world.place / "source", found | {"data_batch_3": pickle.dumps({"data": Attack(*call), "labels": []})})
-    refuses("found a damaged data_batch_3 .it asks for", source)
+    actual = contents("cifar-10-python.tar.gz", world.images, world.labels)
+    source = unpack(world.place / "source", actual | {"data_batch_3": pickle.dumps({"data": Attack(*call), "labels": []})})
+    refuses("found a damaged data_batch_3 .it refers to", source)
     assert not Path("attacked").exists()
 
 
@@ -276,9 +276,9 @@ def test_several_at_once_do_not_disturb_one_another(world: World) -> None:
 
 
 def test_a_download_is_read_while_it_arrives(world: World) -> None:
-    found = dict(fetch.from_url(world.archive().as_uri(), FILES))
-    assert set(found) == set(BATCHES)
-    assert found == {name: content for name, content in contents("cifar-10-python.tar.gz", world.images, world.labels).items() if content}
+    actual = dict(fetch.from_url(world.archive().as_uri(), FILES))
+    assert set(actual) == set(BATCHES)
+    assert actual == {name: content for name, content in contents("cifar-10-python.tar.gz", world.images, world.labels).items() if content}
 
 
 def test_half_a_download_and_none_are_told_apart(world: World) -> None:

@@ -74,10 +74,10 @@ def test_a_table_keeps_all_its_digits_however_narrow_the_terminal(
 ) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert call("evaluate", trained, "--limit", 20) == 0
-    said = capsys.readouterr().out
-    assert "…" not in said
-    assert f"ECE: {FIGURES['ece'].meaning}" in said
-    assert f"mask PSNR: {FIGURES['mask_psnr'].meaning}" in said
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    assert f"ECE: {FIGURES['ece'].meaning}" in printed
+    assert f"mask PSNR: {FIGURES['mask_psnr'].meaning}" in printed
 
 
 def test_short_flags_are_the_settings_of_the_training() -> None:
@@ -108,10 +108,10 @@ def test_nothing_is_abbreviated_and_what_was_meant_is_asked(arguments: list[str]
 def test_the_example_of_every_command_parses(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert parse(shlex.split(EXAMPLES[command]))[0] == command
     assert call(command, "--help") == 0
-    said = " ".join(capsys.readouterr().out.split())
-    assert f"example: pellucid {EXAMPLES[command]}" in said
+    printed = " ".join(capsys.readouterr().out.split())
+    assert f"example: pellucid {EXAMPLES[command]}" in printed
     for internal in ("typing", "Literal[", "<class"):
-        assert internal not in said
+        assert internal not in printed
 
 
 def test_a_run_is_not_overwritten_and_can_be_resumed(tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -174,12 +174,12 @@ def test_a_mistake_is_a_sentence_and_status_2(
     (tmp_path / "nope").write_text("damage: {steps: [{name: nope, low: 0.1}]}")
     (tmp_path / "strong").write_text("damage: {steps: [{name: gaussian_noise, low: 7}]}")
     names = ("new", "empty", "broken", "unknown", "number", "nothing", "nope", "strong")
-    places = {name: tmp_path / name for name in names} | {"run": trained}
+    paths = {name: tmp_path / name for name in names} | {"run": trained}
     capsys.readouterr()
-    assert call(*(argument.format(**places) for argument in arguments)) == 2
-    said = capsys.readouterr().err
-    assert words in said
-    assert "Traceback" not in said
+    assert call(*(argument.format(**paths) for argument in arguments)) == 2
+    printed = capsys.readouterr().err
+    assert words in printed
+    assert "Traceback" not in printed
 
 
 @pytest.mark.parametrize("command", COMMANDS)

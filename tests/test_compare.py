@@ -21,15 +21,15 @@ from pellucid.errors import DivergenceError, UserError
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
-from pellucid.experiments.matrix import RUNS, failure, finished, plan, run_jobs
+from pellucid.experiments.matrix import RUNS, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.matrix_progress import MatrixProgress
-from pellucid.experiments.results import PER_IMAGE, RESULT, Result
+from pellucid.experiments.results import PER_IMAGE_FILE, RESULT, Result
 from pellucid.files import locked
 from pellucid.loader import num_batches
 from pellucid.models import EncoderConfig, ModelConfig
 from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, differences, settings
 from pellucid.reporting.comparison_report import comparison_json, comparison_report
-from pellucid.reporting.render import markdown
+from pellucid.reporting.render import render_markdown
 from pellucid.run import initialise, run
 from pellucid.run_folder import LOG, RECIPE, STATE
 from pellucid.training.log import read_log
@@ -250,18 +250,18 @@ def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_a
     with monkeypatch.context() as patched:
         patched.setattr("pellucid.experiments.matrix.run", failing)
         run_jobs(jobs, device="cpu")
-    found = {job.arm: (bool(finished(job)), failure(job)) for job in jobs}
-    assert found["classify"] == (True, None)
-    assert found["restore"] == (False, "Expected finite gradients in step 3 of 6, found others.")
-    assert "builds on the run in" in found["sequential"][1]
+    actual = {job.arm: (bool(finished(job)), failure_reason(job)) for job in jobs}
+    assert actual["classify"] == (True, None)
+    assert actual["restore"] == (False, "Expected finite gradients in step 3 of 6, found others.")
+    assert "builds on the run in" in actual["sequential"][1]
     results = gather(comparison, [0], jobs, "cpu")
-    assert "restore failed with seed 0: Expected finite gradients in step 3 of 6, found others." in markdown(
+    assert "restore failed with seed 0: Expected finite gradients in step 3 of 6, found others." in render_markdown(
         comparison_report(analyse(results))
     )
-    assert {"arm": "restore", "seed": 0, "reason": found["restore"][1]} in comparison_json(analyse(results))["missing"]
+    assert {"arm": "restore", "seed": 0, "reason": actual["restore"][1]} in comparison_json(analyse(results))["missing"]
 
     run_jobs(jobs, device="cpu")
-    assert all(finished(job) and failure(job) is None for job in jobs)
+    assert all(finished(job) and failure_reason(job) is None for job in jobs)
     restore, sequential = (finished(job) for job in jobs if job.arm in ("restore", "sequential"))
     own = read_log(next(job.folder for job in jobs if job.arm == "sequential") / LOG)[-1]["seconds"]
     assert sequential.cost.training_seconds == pytest.approx(own + restore.cost.training_seconds)
@@ -283,7 +283,7 @@ def test_a_process_that_is_killed_fails_its_run_alone(tiny: Recipe, tmp_path: Pa
     pools = iter([BrokenPool(1)])
     monkeypatch.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", lambda *_, **__: next(pools, None) or in_threads(1))
     run_jobs(jobs, device="cpu")
-    assert "its process was killed" in failure(jobs[0])
+    assert "its process was killed" in failure_reason(jobs[0])
     assert [bool(finished(job)) for job in jobs] == [False, True]
     pools = iter([BrokenPool(2)])  # two at a time: who is to blame shows when each runs alone
     jobs = plan(comparison, [1], tmp_path)
@@ -359,7 +359,7 @@ def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> N
     older = tmp_path / "again" / RESULT  # what was called otherwise once
     older.write_text(older.read_text().replace('"mask_', '"hole_'))
     assert Result.load(tmp_path / "again") == result
-    assert (tmp_path / "again" / PER_IMAGE).stat().st_size < 20_000
+    assert (tmp_path / "again" / PER_IMAGE_FILE).stat().st_size < 20_000
     assert json.loads((job.folder / RECIPE).read_text()) == result.settings
     assert differences(result.settings, settings(job.recipe)) == []
 
@@ -391,5 +391,5 @@ def test_progress_knows_the_time_left(tmp_path: Path) -> None:
 
 def test_times_are_measured_for_every_network() -> None:
     networks = {str(width): initialise(changed(RECIPES["quick"], {"model.encoder.widths": (width,) * 3}), 10).eval() for width in (8, 64)}
-    seconds = seconds_per_image(networks, rounds=3)
+    seconds = seconds_per_image(networks, 32, rounds=3)
     assert 0 < seconds["8"] < seconds["64"]

@@ -48,10 +48,10 @@ def fabricated(
     """
     tracks = tracks or {"reference": ()}
     runs: dict[str, dict[int, Result]] = {arm: {} for arm in arms}
-    for place, (arm, (accuracy, psnr)) in enumerate(arms.items()):
+    for position, (arm, (accuracy, psnr)) in enumerate(arms.items()):
         for seed in range(seeds):
             if (arm, seed) not in absent:
-                shift = 10 * NOISE[seed] + spread * NOISE[(seed * (place + 2) + place) % 5]
+                shift = 10 * NOISE[seed] + spread * NOISE[(seed * (position + 2) + position) % 5]
                 runs[arm][seed] = _run(
                     arm, seed, accuracy and accuracy + shift, psnr and psnr + shift / 10, tracks, joint=bool(accuracy and psnr)
                 )
@@ -130,7 +130,7 @@ def comparison_json(results: Results) -> dict[str, Any]:
 
 
 def markdown(results: Results) -> str:
-    return render.markdown(comparison_report(analyse(results)))
+    return render.render_markdown(comparison_report(analyse(results)))
 
 
 BOTH_GAIN: Arms = {"classify": (90.0, None), "restore": (None, 28.0), "joint": (91.0, 28.5), "joint-equal": (92.0, 28.0)}
@@ -138,62 +138,62 @@ BOTH_GAIN: Arms = {"classify": (90.0, None), "restore": (None, 28.0), "joint": (
 
 def test_figures_are_means_over_seeds_with_students_interval() -> None:
     results = fabricated(BOTH_GAIN)
-    found = comparison_json(results)
-    accuracy = found["arms"]["joint"]["reference"]["accuracy"]
+    actual = comparison_json(results)
+    accuracy = actual["arms"]["joint"]["reference"]["accuracy"]
     values = [results.runs["joint"][seed].metrics["reference"]["accuracy"] for seed in range(5)]
     assert accuracy["values"] == values
     assert accuracy["mean"] == pytest.approx(np.mean(values))
     assert accuracy["ci95"] == pytest.approx(scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values)))
-    assert found["arms"]["classify"]["reference"].keys() == {"accuracy", "ece"}
-    assert found["arms"]["restore"]["reference"].keys() == {"psnr", "ssim", "mask_psnr"}
-    assert found["arms"]["joint"]["cost"] == {
+    assert actual["arms"]["classify"]["reference"].keys() == {"accuracy", "ece"}
+    assert actual["arms"]["restore"]["reference"].keys() == {"psnr", "ssim", "mask_psnr"}
+    assert actual["arms"]["joint"]["cost"] == {
         "parameters": 1_000_000,
         "macs": 40_000_000,
         "training_seconds": 102.0,
         "seconds_per_image": None,
     }
-    assert found["seeds"] == [0, 1, 2, 3, 4]
-    assert (found["question"], found["commit"], found["date"]) == ("Does <it> help?", "abc1234567", "2026-01-02")
+    assert actual["seeds"] == [0, 1, 2, 3, 4]
+    assert (actual["question"], actual["commit"], actual["date"]) == ("Does <it> help?", "abc1234567", "2026-01-02")
 
 
 def test_differences_are_the_arms_minus_their_single_task_arms_seed_by_seed() -> None:
     results = fabricated(BOTH_GAIN)
-    found = comparison_json(results)["paired"]
-    assert found.keys() == {"joint-classify", "joint-equal-classify", "joint-restore", "joint-equal-restore"}
-    assert found["joint-classify"]["reference"].keys() == {"accuracy"}
-    assert found["joint-restore"]["reference"].keys() == {"psnr", "mask_psnr", "ssim"}
-    accuracy = found["joint-classify"]["reference"]["accuracy"]
+    actual = comparison_json(results)["paired"]
+    assert actual.keys() == {"joint-classify", "joint-equal-classify", "joint-restore", "joint-equal-restore"}
+    assert actual["joint-classify"]["reference"].keys() == {"accuracy"}
+    assert actual["joint-restore"]["reference"].keys() == {"psnr", "mask_psnr", "ssim"}
+    accuracy = actual["joint-classify"]["reference"]["accuracy"]
     one, other = ([results.runs[arm][seed].metrics["reference"]["accuracy"] for seed in range(5)] for arm in ("joint", "classify"))
     assert accuracy["values"] == pytest.approx([a - b for a, b in zip(one, other, strict=True)])
     assert accuracy["mean"] == pytest.approx(1.0)
     assert accuracy["ci95"] == pytest.approx(scipy.stats.ttest_rel(one, other).confidence_interval(0.95))
     assert accuracy["ci95"][0] > 0.9  # unpaired, the seeds would drown it
     assert scipy.stats.ttest_ind(one, other).pvalue > 0.2
-    psnr = found["joint-restore"]["reference"]["psnr"]
+    psnr = actual["joint-restore"]["reference"]["psnr"]
     assert psnr["bootstrap95"] == pytest.approx([0.5, 0.5], abs=1e-4)  # every image gains as much
-    assert found["joint-restore"]["reference"]["ssim"]["bootstrap95"] is None
+    assert actual["joint-restore"]["reference"]["ssim"]["bootstrap95"] is None
 
 
 def test_arms_are_compared_with_the_baselines_that_they_name() -> None:
     arms = {**BOTH_GAIN, "joint-told": (92.0, 28.5), "joint-told-shuffled": (91.0, 28.5)}
     pairs = (("joint", "classify"), ("joint", "restore"), ("joint-told", "joint"), ("joint-told", "joint-told-shuffled"))
     results = fabricated(arms, pairs=pairs)
-    found = comparison_json(results)
-    assert found["paired"].keys() == {f"{arm}-{baseline}" for arm, baseline in pairs}
-    control = found["paired"]["joint-told-joint-told-shuffled"]["reference"]
+    actual = comparison_json(results)
+    assert actual["paired"].keys() == {f"{arm}-{baseline}" for arm, baseline in pairs}
+    control = actual["paired"]["joint-told-joint-told-shuffled"]["reference"]
     assert control["accuracy"]["mean"] == pytest.approx(1.0)
     assert control["accuracy"]["ci95"][0] > 0
     assert control["accuracy"]["bootstrap95"] is not None
-    main, told = found["verdict"].split("; ")
+    main, text = actual["verdict"].split("; ")
     assert main.startswith("with joint, yes")
-    assert told.startswith("joint-told against joint: classification gains, no difference is shown in restoration (+1.00 points")
-    assert ", against joint-told-shuffled: classification gains" in told
+    assert text.startswith("joint-told against joint: classification gains, no difference is shown in restoration (+1.00 points")
+    assert ", against joint-told-shuffled: classification gains" in text
     assert "| joint-told − joint-told-shuffled | accuracy % | 5 |" in markdown(results)
 
 
 def test_the_bootstrap_is_in_the_units_of_its_figure_and_around_it() -> None:
-    found = comparison_json(fabricated({"classify": (80.0, None), "restore": (None, 28.0), "joint": (90.0, 28.0)}, spread=0))
-    low, high = found["paired"]["joint-classify"]["reference"]["accuracy"]["bootstrap95"]
+    actual = comparison_json(fabricated({"classify": (80.0, None), "restore": (None, 28.0), "joint": (90.0, 28.0)}, spread=0))
+    low, high = actual["paired"]["joint-classify"]["reference"]["accuracy"]["bootstrap95"]
     assert 2 < low < 10 < high < 20  # a tenth of 60 images, and not a fraction of 1
 
 
@@ -225,8 +225,8 @@ def test_the_verdict_names_every_joint_arm_and_the_main_one_first() -> None:
 def test_one_seed_can_not_tell() -> None:
     results = fabricated(BOTH_GAIN, seeds=1)
     assert verdict(analyse(results)).startswith("with joint, not known: one seed can't tell a gain from luck (+1.0")
-    found = comparison_json(results)
-    assert found["arms"]["joint"]["reference"]["accuracy"]["ci95"] is None
+    actual = comparison_json(results)
+    assert actual["arms"]["joint"]["reference"]["accuracy"]["ci95"] is None
     assert "±" not in markdown(results).replace("seeds ±", "")
     assert "one seed can’t tell how seeds vary" in markdown(results)
 
@@ -240,9 +240,9 @@ def test_the_verdict_waits_for_a_single_task_arm_that_is_not_done() -> None:
 
 def test_without_single_task_arms_all_are_compared_with_the_first() -> None:
     results = fabricated({"joint": (91.0, 28.5), "plain": (90.0, 28.5), "wide": (92.0, 29.0)})
-    found = comparison_json(results)
-    assert found["paired"].keys() == {"plain-joint", "wide-joint"}
-    plain, wide = found["verdict"].split("; ")
+    actual = comparison_json(results)
+    assert actual["paired"].keys() == {"plain-joint", "wide-joint"}
+    plain, wide = actual["verdict"].split("; ")
     assert plain.startswith("plain against joint: classification loses, no difference is shown in restoration (-1.00 points")
     assert wide.startswith("wide against joint: both tasks gain (+1.00 points")
 
@@ -250,12 +250,12 @@ def test_without_single_task_arms_all_are_compared_with_the_first() -> None:
 def test_a_half_finished_matrix_is_reported_as_far_as_it_goes(tmp_path: Path) -> None:
     absent = [("joint-equal", seed) for seed in range(5)] + [("joint", 1), ("classify", 2)]
     results = fabricated(BOTH_GAIN, absent=absent)
-    found = comparison_json(results)
-    assert {(run["arm"], run["seed"]) for run in found["missing"]} == set(absent)
-    assert "joint-equal" not in found["arms"]
-    assert len(found["paired"]["joint-classify"]["reference"]["accuracy"]["values"]) == 3
-    assert len(found["paired"]["joint-restore"]["reference"]["psnr"]["values"]) == 4
-    assert "with joint-equal, not known yet: no seed is finished in both arms" in found["verdict"]
+    actual = comparison_json(results)
+    assert {(run["arm"], run["seed"]) for run in actual["missing"]} == set(absent)
+    assert "joint-equal" not in actual["arms"]
+    assert len(actual["paired"]["joint-classify"]["reference"]["accuracy"]["values"]) == 3
+    assert len(actual["paired"]["joint-restore"]["reference"]["psnr"]["values"]) == 4
+    assert "with joint-equal, not known yet: no seed is finished in both arms" in actual["verdict"]
     assert "joint-equal is not finished with seeds 0, 1, 2, 3, 4." in markdown(results)
     assert "joint is not finished with seed 1." in write_report(tmp_path, results).read_text()
 
@@ -333,9 +333,9 @@ def test_courses_are_means_over_seeds_at_the_same_part_of_the_training() -> None
         1: [{"step": step, "progress": step / 5, "psnr": 2.0 * step} for step in range(6)],
         2: [{"step": 0, "psnr": math.nan}],
     }
-    found = course(logs, "psnr")
-    assert found is not None
-    done, values = found
+    actual = course(logs, "psnr")
+    assert actual is not None
+    done, values = actual
     assert values == pytest.approx(10 * done)
     assert course(logs, "accuracy") is None
 
@@ -398,7 +398,7 @@ class Page(HTMLParser):
 
 def test_the_three_files_agree_and_the_page_needs_nothing_else(tmp_path: Path) -> None:
     results = fabricated(BOTH_GAIN, tracks={"reference": (), "clean": ()})
-    pictures = [(name, np.full((32, 32, 3), 40 * place, np.uint8)) for place, name in enumerate(("damaged", "joint <b>", "restore"))]
+    pictures = [(name, np.full((32, 32, 3), 40 * position, np.uint8)) for position, name in enumerate(("damaged", "joint <b>", "restore"))]
     path = write_report(tmp_path, results, [Contrast("no. 7: joint gains 3 dB", pictures)])
     assert {file.name for file in tmp_path.iterdir()} == {"comparison.json", "report.md", "report.html"}
     assert json.loads((tmp_path / "comparison.json").read_text()) == comparison_json(results)

@@ -24,7 +24,7 @@ def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("setting", "values", "said"),
+    ("setting", "values", "message"),
     [
         ("training.length", ["2"], "training.length"),
         ("epochs", ["2"], "such as training.epochs"),
@@ -34,18 +34,18 @@ def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
         ("training.epochs", ["2", "2"], "once"),
     ],
 )
-def test_what_recipes_do_not_have_is_refused(setting: str, values: list[str], said: str) -> None:
-    with pytest.raises(UserError, match=said):
+def test_what_recipes_do_not_have_is_refused(setting: str, values: list[str], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         at_values(build_comparison("reference", RECIPES["base"]), setting, values)
 
 
 def test_the_curve_has_the_paired_differences(tmp_path: Path) -> None:
-    found = {
+    actual = {
         "2": fabricated({"classify": (80.0, None), "restore": (None, 28.0), "joint": (79.0, 27.9)}),
         "8": fabricated({"classify": (85.0, None), "restore": (None, 29.0), "joint": (86.5, 29.2)}),
         "16": fabricated({"classify": (87.0, None), "restore": (None, 29.5)}),  # not finished yet
     }
-    picture = write_curve(tmp_path, "training.epochs", found)
+    picture = write_curve(tmp_path, "training.epochs", actual)
     paired = json.loads((tmp_path / "curve.json").read_text())["paired"]
     assert paired["joint-classify"]["2"]["mean"] == pytest.approx(-1.0, abs=0.1)
     assert paired["joint-classify"]["8"]["mean"] == pytest.approx(1.5, abs=0.1)

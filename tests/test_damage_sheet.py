@@ -7,10 +7,11 @@ import pytest
 
 from pellucid import pictures
 from pellucid.cli import main
-from pellucid.damage import SIDE, damage_files, describe, fitted
+from pellucid.damage import CELL_SIDE, damage_caption, damage_files
 from pellucid.degradations import SUITES, Pipeline, Step
 from pellucid.errors import UserError
 from pellucid.inference.sheet import GAP, MARGIN
+from pellucid.pictures.display import shrink
 from pellucid.seeding import generator
 
 
@@ -26,13 +27,13 @@ def test_the_original_comes_first_and_damage_after_it(picture: Path, tmp_path: P
     sentence = damage_files([picture, picture], "reference", out, draws=3)
     assert sentence == f"Suite 'reference' on 2 pictures: look at {out}."
     page = pictures.read(out)
-    assert page.shape[1] == 2 * MARGIN + 4 * SIDE + 3 * GAP
-    factor = SIDE // 30
+    assert page.shape[1] == 2 * MARGIN + 4 * CELL_SIDE + 3 * GAP
+    factor = CELL_SIDE // 30
     original = pictures.read(picture).repeat(factor, axis=0).repeat(factor, axis=1)
     rows = np.lib.stride_tricks.sliding_window_view(page[:, MARGIN], original.shape[0], axis=0).transpose(0, 2, 1)
     (first, second) = np.flatnonzero((rows == original[:, 0]).all(axis=(1, 2)))
     assert first < second
-    lefts = range(MARGIN, MARGIN + 4 * (SIDE + GAP), SIDE + GAP)
+    lefts = range(MARGIN, MARGIN + 4 * (CELL_SIDE + GAP), CELL_SIDE + GAP)
     cells = [page[first : first + original.shape[0], left : left + original.shape[1]] for left in lefts]
     assert np.array_equal(cells[0], original)
     assert len({cell.tobytes() for cell in cells}) == 4
@@ -54,13 +55,13 @@ def test_captions_name_kind_strength_and_lost_pixels() -> None:
     images = torch.zeros(1, 3, 40, 40)
     steps = (Step("low_dose", 420), Step("motion_blur", 0.1, relative=True), Step("snow_c", 2.5), Step("occlusion", 20))
     _, record = Pipeline(steps)(images, generator("captions"))
-    assert describe(record) == "low dose 420, motion blur 4 pixels, snow severity 2.5, occlusion 20 pixels, 25 % lost"
-    assert describe(SUITES["none"](images, generator("captions"))[1]) == "no damage"
+    assert damage_caption(record) == "low dose 420, motion blur 4 pixels, snow severity 2.5, occlusion 20 pixels, 25 % lost"
+    assert damage_caption(SUITES["none"](images, generator("captions"))[1]) == "no damage"
 
 
 def test_large_pictures_are_shrunk_to_a_cell() -> None:
-    assert fitted(np.zeros((1000, 30, 3), np.uint8)).shape == (SIDE, 8, 3)
-    assert fitted(np.zeros((20, SIDE, 3), np.uint8)).shape == (20, SIDE, 3)
+    assert shrink(np.zeros((1000, 30, 3), np.uint8), CELL_SIDE).shape == (CELL_SIDE, 8, 3)
+    assert shrink(np.zeros((20, CELL_SIDE, 3), np.uint8), CELL_SIDE).shape == (20, CELL_SIDE, 3)
 
 
 def test_the_command(picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -123,9 +123,9 @@ def test_ten_per_cent_of_equal_classes_are_ten_per_cent_of_each() -> None:
     images = Dataset(np.zeros((1000, 1, 1, 3), np.uint8), labels, tuple("abcdefghij"))
     few = data.keep_labels(images, 100)
     assert np.bincount(few.labels[few.labels != -1]).tolist() == [10] * 10
-    places = np.flatnonzero(few.labels != -1)
-    assert 400 < places.mean() < 600  # from all over
-    assert hashlib.sha256(places.tobytes()).hexdigest()[:12] == "e2f0aa17ea1d"  # the protocol's, for every run and machine
+    positions = np.flatnonzero(few.labels != -1)
+    assert 400 < positions.mean() < 600  # from all over
+    assert hashlib.sha256(positions.tobytes()).hexdigest()[:12] == "e2f0aa17ea1d"  # the protocol's, for every run and machine
 
 
 @pytest.mark.parametrize("num_labels", [-1, 0, 4])
@@ -154,9 +154,9 @@ def test_images_without_a_label_can_be_left_out() -> None:
     every, _ = training(labels=8)
     labelled, _ = training(labels=8, unlabelled=False)
     assert len(every) == 40
-    places = np.flatnonzero(every.labels != -1)
-    assert labelled.images[:, 0, 0, 0].tolist() == places.tolist()
-    assert labelled.labels.tolist() == every.labels[places].tolist()
+    positions = np.flatnonzero(every.labels != -1)
+    assert labelled.images[:, 0, 0, 0].tolist() == positions.tolist()
+    assert labelled.labels.tolist() == every.labels[positions].tolist()
 
 
 @pytest.mark.parametrize(("unlabelled", "labels"), [(True, 0), (False, 0), (True, 40)])

@@ -1,4 +1,4 @@
-"""Every row of the table keeps the contract, and every family does what its source says."""
+"""Every row of the table keeps the contract, and every family follows its source."""
 
 import subprocess
 import sys
@@ -140,13 +140,13 @@ def test_hole_is_one_whole_square(height: int, width: int, side: float) -> None:
 
 
 def test_hole_lies_anywhere_with_equal_probability() -> None:
-    num, places = 20_000, 25
+    num, positions = 20_000, 25
     mask = square_mask(torch.zeros(num, 3, 32, 32), torch.full((num,), 8.0), generator("damage"))[:, 0]
     row, column = mask.any(dim=2).int().argmax(dim=1), mask.any(dim=1).int().argmax(dim=1)
     for start in (row, column):
-        counts = start.bincount(minlength=places)
-        assert len(counts) == places
-        chi_square = (counts - num / places).square().sum() / (num / places)
+        counts = start.bincount(minlength=positions)
+        assert len(counts) == positions
+        chi_square = (counts - num / positions).square().sum() / (num / positions)
         assert chi_square < 51.2  # 24 degrees of freedom, exceeded with probability 0.001
     assert abs(torch.corrcoef(torch.stack((row, column)).float())[0, 1]) < 0.03
 

@@ -1,4 +1,4 @@
-"""The damage of the domains has the physics and the shapes that it says."""
+"""Damage of the domains: its physics, and the shapes that it documents."""
 
 import math
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from pellucid.degradations import DEGRADATIONS, SUITES, Pipeline, Step
-from pellucid.degradations.convolution import LARGE, convolve, pad
+from pellucid.degradations.convolution import FOURIER_SIDE, convolve, pad_border
 from pellucid.degradations.exposure import READ_NOISE
 from pellucid.degradations.noise import OPACITY
 from pellucid.degradations.wear import scratch_mask, tear_mask
@@ -76,7 +76,7 @@ def test_no_strength_no_damage(name: str) -> None:
 
 
 @pytest.mark.parametrize("border", ["reflect", "replicate"])
-@pytest.mark.parametrize(("side", "shape"), [(3, (9, 14)), (LARGE - 2, (30, 9)), (LARGE, (30, 9)), (41, (8, 50))])
+@pytest.mark.parametrize(("side", "shape"), [(3, (9, 14)), (FOURIER_SIDE - 2, (30, 9)), (FOURIER_SIDE, (30, 9)), (41, (8, 50))])
 def test_convolution_is_opencvs(border: str, side: int, shape: tuple[int, int]) -> None:
     random = generator("kernel")
     images, kernels = torch.rand((2, 3, *shape), generator=random), torch.rand((2, side, side), generator=random) / side**2
@@ -84,7 +84,7 @@ def test_convolution_is_opencvs(border: str, side: int, shape: tuple[int, int]) 
     borders = {"reflect": cv2.BORDER_REFLECT_101, "replicate": cv2.BORDER_REPLICATE}
     for image, kernel, expected in zip(images, kernels, result, strict=True):
         wide = cv2.copyMakeBorder(image.permute(1, 2, 0).double().numpy(), *[side // 2] * 4, borders[border])
-        np.testing.assert_array_equal(pad(image[None], side // 2, border)[0].permute(1, 2, 0), wide.astype(np.float32))
+        np.testing.assert_array_equal(pad_border(image[None], side // 2, border)[0].permute(1, 2, 0), wide.astype(np.float32))
         reference = cv2.filter2D(wide, -1, kernel.double().numpy())[side // 2 : side // 2 + shape[0], side // 2 : side // 2 + shape[1]]
         np.testing.assert_allclose(expected.permute(1, 2, 0), reference, atol=1e-5)
 

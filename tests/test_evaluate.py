@@ -17,8 +17,8 @@ from pellucid.degradations import Pipeline, Step
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, Level, Track
 from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
-from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate, measure
-from pellucid.evaluation.tracks import damage
+from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate
+from pellucid.evaluation.tracks import apply_damage
 from pellucid.metrics import MAX_PSNR, psnr_of
 
 NUM = 11
@@ -33,7 +33,7 @@ def dataset() -> Dataset:
 
 
 def do_nothing(degraded: Tensor) -> Output:
-    """Restores nothing and always says the first class."""
+    """Restores nothing and always predicts the first class."""
     return Output(torch.tensor([[2.0, 0.0, 0.0]]).expand(len(degraded), 3), degraded)
 
 
@@ -55,33 +55,33 @@ def test_clean_images_are_untouched(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("track", [track for name, track in TRACKS.items() if name != "pairs"])
 def test_json(track: Track, dataset: Dataset) -> None:
-    found = json.loads(json.dumps(evaluate(do_nothing, dataset, track).to_json(), allow_nan=False))
-    assert {"track", "num_images", "accuracy", "psnr", "ssim", "ece", "input_psnr"} <= set(found)
-    assert found["track"] == track.name
-    assert found["num_images"] == NUM
-    assert isinstance(found["num_images"], int)
+    actual = json.loads(json.dumps(evaluate(do_nothing, dataset, track).to_json(), allow_nan=False))
+    assert {"track", "num_images", "accuracy", "psnr", "ssim", "ece", "input_psnr"} <= set(actual)
+    assert actual["track"] == track.name
+    assert actual["num_images"] == NUM
+    assert isinstance(actual["num_images"], int)
     destroyed = {"occlusion", "scratches", "tears"}
-    assert (found["mask_psnr"] is not None) == any(destroyed & set(level.pipeline.kinds) for level in track.levels)
+    assert (actual["mask_psnr"] is not None) == any(destroyed & set(level.pipeline.kinds) for level in track.levels)
     if len(track.levels) == 1:
-        assert "levels" not in found
+        assert "levels" not in actual
     else:
-        assert list(found["levels"]) == [level.name for level in track.levels]
+        assert list(actual["levels"]) == [level.name for level in track.levels]
         for name in ("accuracy", "psnr", "ssim", "input_psnr"):
-            assert found[name] == pytest.approx(np.mean([scores[name] for scores in found["levels"].values()]))
+            assert actual[name] == pytest.approx(np.mean([scores[name] for scores in actual["levels"].values()]))
 
 
 def test_seen_and_unseen_corruptions(dataset: Dataset) -> None:
     evaluation = evaluate(do_nothing, dataset, TRACKS["corruptions"], limit=4, trained=("gaussian_noise", "jpeg", "occlusion"))
-    found = evaluation.to_json()
-    assert found["seen"] == ["gaussian_noise", "jpeg_compression"]
-    assert len(found["groups"]) == 16
-    levels, groups = found["levels"], found["groups"]
+    actual = evaluation.to_json()
+    assert actual["seen"] == ["gaussian_noise", "jpeg_compression"]
+    assert len(actual["groups"]) == 16
+    levels, groups = actual["levels"], actual["groups"]
     snow = [levels[f"snow={severity}"]["psnr"] for severity in range(1, 6)]
     assert groups["snow"]["psnr"] == pytest.approx(np.mean(snow))
     unseen = [scores["psnr"] for name, scores in groups.items() if name not in ("gaussian_noise", "jpeg_compression", UNSEEN)]
     assert len(unseen) == 13
     assert groups[UNSEEN]["psnr"] == pytest.approx(np.mean(unseen))
-    assert found["psnr"] == pytest.approx(np.mean([scores["psnr"] for name, scores in groups.items() if name != UNSEEN]))
+    assert actual["psnr"] == pytest.approx(np.mean([scores["psnr"] for name, scores in groups.items() if name != UNSEEN]))
     assert list(evaluation.rows())[:2] == ["gaussian_noise (seen)", "shot_noise"]
     assert list(evaluation.rows())[-2:] == [UNSEEN, "mean"]
 
@@ -113,7 +113,7 @@ def test_outputs_that_are_no_numbers_are_counted_shown_and_named_wrong(dataset: 
     assert (broken.metrics["broken"], whole.metrics["broken"]) == (2, 0)
     assert broken.to_json()["broken"] == 2
     assert broken.metrics["accuracy"] == pytest.approx(whole.metrics["accuracy"] - 2 * 100 / NUM)
-    kept = [place for place in range(NUM) if place not in (0, 3)]
+    kept = [position for position in range(NUM) if position not in (0, 3)]
     assert broken.metrics["psnr"] == pytest.approx(whole.per_image["reference"]["psnr"][kept].mean().item())
     assert broken.metrics["ece"] is not None
     text = shown(broken)
@@ -164,7 +164,7 @@ def test_the_model_sees_the_tracks_damage(dataset: Dataset) -> None:
     evaluate(look, dataset, track, batch_size=4)
     clean = torch.tensor(dataset.images).permute(0, 3, 1, 2).float() / 255
     assert [len(part) for part in seen] == [4, 4, 3]
-    assert torch.equal(torch.cat(seen), damage(track, track.levels[0], clean, range(NUM))[0])
+    assert torch.equal(torch.cat(seen), apply_damage(track, track.levels[0], clean, range(NUM))[0])
 
 
 def test_read_only_memory_is_read(dataset: Dataset) -> None:
@@ -173,9 +173,9 @@ def test_read_only_memory_is_read(dataset: Dataset) -> None:
 
 
 def test_progress(dataset: Dataset) -> None:
-    told: list[tuple[int, int]] = []
-    evaluate(do_nothing, dataset, TRACKS["lowres"], batch_size=6, progress=lambda done, total: told.append((done, total)))
-    assert told == [(6, 22), (11, 22), (17, 22), (22, 22)]
+    text: list[tuple[int, int]] = []
+    evaluate(do_nothing, dataset, TRACKS["lowres"], batch_size=6, progress=lambda done, total: text.append((done, total)))
+    assert text == [(6, 22), (11, 22), (17, 22), (22, 22)]
 
 
 def test_a_network_in_training_mode_is_refused(dataset: Dataset) -> None:
@@ -211,10 +211,10 @@ DAMAGES = ("occlusion", "jpeg", "gaussian_noise")
 
 
 def detect(degraded: Tensor) -> Output:
-    """Always says: a square of side 10, no JPEG, noise of 0.1; and finds lost pixels by their value."""
-    said = torch.tensor([[9.0, -9.0, 9.0]]).expand(len(degraded), 3)
+    """Always predicts: a square of side 10, no JPEG, noise of 0.1; and detects lost pixels by their value."""
+    printed = torch.tensor([[9.0, -9.0, 9.0]]).expand(len(degraded), 3)
     strength = torch.tensor([[10.0, 50.0, 0.1]]).expand(len(degraded), 3)
-    return Output(presence=said, strength=strength, mask=(degraded == 0.5).all(dim=1, keepdim=True).float() - 0.5)
+    return Output(presence=printed, strength=strength, mask=(degraded == 0.5).all(dim=1, keepdim=True).float() - 0.5)
 
 
 def test_damage_is_measured_on_what_a_model_knows(dataset: Dataset) -> None:
@@ -234,7 +234,7 @@ def test_damage_is_averaged_over_the_levels_that_have_it(dataset: Dataset) -> No
     assert noise.metrics["strength_error"] == pytest.approx(np.mean([0.1 / sigma - 1 for sigma in (0.04, 0.06, 0.08, 0.09, 0.10)]))
     assert noise.metrics["mask_iou"] is None
     lowres = evaluate(detect, dataset, TRACKS["lowres"], damages=DAMAGES)
-    assert lowres.metrics["strength_error"] is None  # it knows nothing of low resolution
+    assert lowres.metrics["strength_error"] is None  # not trained on low resolution
 
 
 def test_a_model_without_a_damage_head_has_no_such_figures(dataset: Dataset) -> None:
@@ -255,7 +255,9 @@ def test_few_labels_are_measured_on_the_reference_bytes(dataset: Dataset) -> Non
 
 
 def test_classical_rows(dataset: Dataset) -> None:
-    psnr = {name: measure(restore, dataset, TRACKS["reference"]).metrics["psnr"] or 0 for name, restore in CLASSICAL.items()}
+    psnr = {
+        name: evaluate(restore, dataset, TRACKS["reference"], whole_batch=True).metrics["psnr"] or 0 for name, restore in CLASSICAL.items()
+    }
     assert psnr["damaged image"] + 0.2 < psnr["non-local means"]
     assert psnr["damaged image"] + 2 < psnr["inpainting"]
     assert psnr["inpainting"] + 1 < psnr["inpainting, then means"]

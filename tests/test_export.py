@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 import pellucid
-from pellucid.bench import measure
+from pellucid.bench import run_benchmark
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.cli import main
 from pellucid.data import DATASETS
@@ -176,9 +176,9 @@ def test_the_last_convolutions_before_the_image_stay_float32(made: dict[str, Pat
 
 
 def test_costs() -> None:
-    assert quantise.Cost(0.3, 0.2, "").acceptable
-    assert not quantise.Cost(0.31, 0.0, "").acceptable
-    assert not quantise.Cost(None, 0.21, "").acceptable
+    assert quantise.QuantisationCost(0.3, 0.2, "").acceptable
+    assert not quantise.QuantisationCost(0.31, 0.0, "").acceptable
+    assert not quantise.QuantisationCost(None, 0.21, "").acceptable
 
 
 def test_the_metadata_are_in_the_file(model: Path, made: dict[str, Path]) -> None:
@@ -230,7 +230,7 @@ def test_an_exported_model_runs_without_torch(made: dict[str, Path], tmp_path: P
 
 
 def mistake(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """What the command line says of a mistake."""
+    """The error message of the command line."""
     with pytest.raises(SystemExit) as exit:
         main([str(each) for each in arguments])
     assert exit.value.code == 2
@@ -313,7 +313,7 @@ def test_openvino_computes_in_float32(made: dict[str, Path]) -> None:
 
 
 def test_bench_gives_ratios_in_one_run(model: Path, made: dict[str, Path], tmp_path: Path) -> None:
-    results = measure(str(model), ["onnx", "torch"], [1, 2], [16], 0.05, paths={"onnx": made["onnx"]})
+    results = run_benchmark(str(model), ["onnx", "torch"], [1, 2], [16], 0.05, paths={"onnx": made["onnx"]})
     assert results.first == "torch"
     names = list(results.stated)
     assert {"torch", "onnx"} <= set(names)
@@ -327,12 +327,12 @@ def test_bench_gives_ratios_in_one_run(model: Path, made: dict[str, Path], tmp_p
 
 def test_bench_refuses_what_it_cannot_measure(made: dict[str, Path]) -> None:
     with pytest.raises(UserError, match="batch sizes of at least 1, found 0"):
-        measure("bundled", ["torch"], [0])
+        run_benchmark("bundled", ["torch"], [0])
     with pytest.raises(UserError, match="no formats for an exported model"):
-        measure(str(made["onnx"]), ["torch"])
+        run_benchmark(str(made["onnx"]), ["torch"])
     with pytest.raises(UserError, match="larger ones only"):
-        measure("bundled", ["torch"], [64], [4096])
+        run_benchmark("bundled", ["torch"], [64], [4096])
 
 
-def test_named_threads() -> None:
-    assert [exported.named_threads(number) for number in (1, 2)] == ["1 thread", "2 threads"]
+def test_the_number_of_threads_as_text() -> None:
+    assert [exported.threads_text(number) for number in (1, 2)] == ["1 thread", "2 threads"]

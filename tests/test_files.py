@@ -18,9 +18,9 @@ def test_a_file_appears_at_the_end_and_replaces_the_old_one(tmp_path: Path) -> N
     path = tmp_path / "new" / "folder" / "file.txt"
     for content in ("first", "second"):
         before = path.read_text() if path.exists() else None
-        with files.atomic_write(path) as aside:
-            assert aside.suffix == path.suffix
-            aside.write_text(content)
+        with files.atomic_write(path) as temporary:
+            assert temporary.suffix == path.suffix
+            temporary.write_text(content)
             assert (path.read_text() if path.exists() else None) == before
         assert path.read_text() == content
     assert list(path.parent.iterdir()) == [path]
@@ -29,8 +29,8 @@ def test_a_file_appears_at_the_end_and_replaces_the_old_one(tmp_path: Path) -> N
 def test_what_is_written_follows_the_umask(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
-        with files.atomic_write(tmp_path / "file") as aside:
-            aside.write_text("")
+        with files.atomic_write(tmp_path / "file") as temporary:
+            temporary.write_text("")
     finally:
         os.umask(before)
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
@@ -40,10 +40,10 @@ def test_what_is_written_follows_the_umask(tmp_path: Path) -> None:
 @pytest.mark.parametrize("is_folder", [False, True])
 def test_an_error_leaves_things_as_they_were(tmp_path: Path, error: type[BaseException], is_folder: bool) -> None:
     def write() -> None:
-        with files.atomic_write(path) as aside:
+        with files.atomic_write(path) as temporary:
             if is_folder:
-                aside.mkdir()
-            (aside / "part" if is_folder else aside).write_text("half")
+                temporary.mkdir()
+            (temporary / "part" if is_folder else temporary).write_text("half")
             raise error
 
     path = tmp_path / "kept"
@@ -56,9 +56,9 @@ def test_an_error_leaves_things_as_they_were(tmp_path: Path, error: type[BaseExc
 
 def test_a_folder_appears_whole_and_never_replaces_a_full_one(tmp_path: Path) -> None:
     def write(content: str) -> None:
-        with files.atomic_write(tmp_path / "model") as aside:
-            aside.mkdir()
-            (aside / "config.json").write_text(content)
+        with files.atomic_write(tmp_path / "model") as temporary:
+            temporary.mkdir()
+            (temporary / "config.json").write_text(content)
 
     write("old")
     with pytest.raises(UserError, match=r"Expected to write .*model, found"):
@@ -69,8 +69,8 @@ def test_a_folder_appears_whole_and_never_replaces_a_full_one(tmp_path: Path) ->
 
 def test_a_full_disk_is_a_sentence(tmp_path: Path) -> None:
     def write() -> None:
-        with files.atomic_write(tmp_path / "file") as aside:
-            aside.write_text("half")
+        with files.atomic_write(tmp_path / "file") as temporary:
+            temporary.write_text("half")
             raise OSError(28, "No space left on device")
 
     with pytest.raises(UserError, match=r"found that it can't be done \(No space left on device\)"):

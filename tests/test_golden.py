@@ -1,6 +1,6 @@
 """The loss curve of one tiny recipe, stored: a change that should change nothing shows here that it did.
 
-After a change that is meant to change it: `python tests/test_golden.py`, and say why in the commit.
+After a change that is meant to change it: `python tests/test_golden.py`, and give the reason in the commit.
 """
 
 import json

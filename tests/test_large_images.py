@@ -10,7 +10,7 @@ from torch.nn.functional import conv2d, interpolate
 
 from pellucid.degradations import resampling
 from pellucid.degradations.blur import gaussian_blur
-from pellucid.degradations.convolution import DENSE, DIRECT, MANY_PIXELS, _parts, convolve, pad
+from pellucid.degradations.convolution import DENSE, DIRECT, MANY_PIXELS, _parts, convolve, pad_border
 from pellucid.degradations.motion import magnify, zoom_blur
 from pellucid.degradations.resampling import bicubic, blocks, resample
 from pellucid.degradations.resolution import low_resolution
@@ -39,7 +39,7 @@ def lines(side: int) -> Tensor:
 def test_convolution_is_torchs(side: int, border: str, dtype: torch.dtype, tolerance: float) -> None:
     clean, kernels = images(3, dtype), lines(side).to(dtype)
     weight = kernels.repeat_interleave(3, dim=0).unsqueeze(1)
-    padded = pad(clean, side // 2, border).flatten(0, 1).unsqueeze(0)
+    padded = pad_border(clean, side // 2, border).flatten(0, 1).unsqueeze(0)
     expected = conv2d(padded, weight, groups=9).view(clean.shape)
     torch.testing.assert_close(convolve(clean, kernels, border), expected, rtol=0, atol=tolerance * side)
 

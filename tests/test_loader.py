@@ -21,7 +21,7 @@ from pellucid.run import run
 
 
 def numbered(num_images: int, size: int = 12) -> Dataset:
-    """Images that are told apart by any of their pixels: image i is i everywhere in red, and a ramp to the right in green."""
+    """Images that are distinguished by any of their pixels: image i is i everywhere in red, and a ramp to the right in green."""
     images = np.zeros((num_images, size, size, 3), np.uint8)
     images[..., 0] = np.arange(num_images)[:, None, None]
     images[..., 1] = np.arange(size) * 10
@@ -164,13 +164,13 @@ def test_every_batch_has_its_share_of_labels(share: float, num_labelled: int) ->
 @pytest.mark.parametrize("num_labels", [2, 6, 50])
 def test_either_kind_is_shown_evenly(num_labels: int) -> None:
     batches = [batch for epoch in range(6) for batch in partly(num_labels=num_labels).epoch(epoch)]
-    for found, number in zip(shown(batches), (num_labels, 60 - num_labels), strict=True):
-        assert len(found) == 6 * 7 * 4
-        passes, rest = divmod(len(found), number)
+    for actual, number in zip(shown(batches), (num_labels, 60 - num_labels), strict=True):
+        assert len(actual) == 6 * 7 * 4
+        passes, rest = divmod(len(actual), number)
         for start in range(0, passes * number, number):
-            assert len(set(found[start : start + number])) == number  # each once before any comes again, across batches and epochs
-        assert Counter(Counter(found).values())[passes + 1] == rest
-        orders = {tuple(found[start : start + number]) for start in range(0, passes * number, number)}
+            assert len(set(actual[start : start + number])) == number  # each once before any comes again, across batches and epochs
+        assert Counter(Counter(actual).values())[passes + 1] == rest
+        orders = {tuple(actual[start : start + number]) for start in range(0, passes * number, number)}
         assert len(orders) > 1 or passes < 2  # reshuffled
 
 

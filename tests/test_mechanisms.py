@@ -1,4 +1,4 @@
-"""What one task tells the other: who hears it, whose gradient goes where, and that the control tells of another image."""
+"""Mechanisms between the tasks: which features and gradients each receives, and the control with another image's features."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -80,10 +80,10 @@ def test_the_control_tells_a_single_image_nothing() -> None:
     network, images = network_of(DecoderConfig(condition_on_class=True)), torch.rand(1, 3, 32, 32)
     informed = network(images).restored
     shuffle_guidance(network)
-    told: list[Tensor] = []
-    network.decoder.register_forward_pre_hook(lambda _, inputs: told.extend(inputs[1]))
+    text: list[Tensor] = []
+    network.decoder.register_forward_pre_hook(lambda _, inputs: text.extend(inputs[1]))
     assert not torch.allclose(network(images).restored, informed, atol=1e-6)
-    assert not told[0].any()
+    assert not text[0].any()
 
 
 def test_a_control_is_trained_as_one_and_saved_as_a_plain_model(tiny: Recipe, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_a_control_is_trained_as_one_and_saved_as_a_plain_model(tiny: Recipe, tm
     again, _ = run(recipe, tmp_path / "run", resume=True, device="cpu")
     plain, _ = load_model(tmp_path / "run", "cpu")
     torch.testing.assert_close(first(images).restored, again(images).restored)
-    for index in range(4):  # a shipped model's answers depend on no neighbour
+    for index in range(4):  # predictions of an exported model depend on no other image of the batch
         torch.testing.assert_close(plain(images).restored[index], plain(images[index : index + 1]).restored[0], atol=1e-5, rtol=1e-5)
 
 

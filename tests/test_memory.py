@@ -1,4 +1,4 @@
-"""Freed memory is kept where glibc is asked to."""
+"""With glibc, freed memory is kept on request."""
 
 import ctypes
 from types import SimpleNamespace

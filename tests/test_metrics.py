@@ -256,7 +256,7 @@ def test_damage_by_hand() -> None:
 
 
 def test_kinds_go_by_their_names() -> None:
-    """A batch has its kinds in another order, one that the model doesn't know, and lacks one that it knows."""
+    """A batch has its kinds in another order, one that the model wasn't trained on, and lacks one that it was."""
     batch = damaged({"rain": [5.0, NAN], "blur": [2.0, NAN], "noise": [0.1, 0.2]})
     output = found([[9, 9, -9], [9, -9, 9]], [[0.1, 1, 99], [0.3, 99, 99]])
     columns = columns_of(output, batch, KINDS)
@@ -283,14 +283,14 @@ def test_a_strength_of_zero_has_no_relative_error() -> None:
 def test_mask_iou_by_hand() -> None:
     true = torch.zeros(5, 1, 12, 12, dtype=torch.bool)
     true[:3, :, 2:6, 2:6] = True
-    said = torch.full((5, 1, 12, 12), -3.0)
-    said[0, :, 2:6, 2:6] = 3  # the very mask
-    said[1, :, 4:8, 2:6] = 3  # half of it, and as much beside it
-    said[3, :, 0, 0] = 3  # a mask where there is none
+    printed = torch.full((5, 1, 12, 12), -3.0)
+    printed[0, :, 2:6, 2:6] = 3  # the very mask
+    printed[1, :, 4:8, 2:6] = 3  # half of it, and as much beside it
+    printed[3, :, 0, 0] = 3  # a mask where there is none
     batch = damaged({"noise": [0.1] * 5}, true)
-    columns = columns_of(Output(mask=said), batch, ())
+    columns = columns_of(Output(mask=printed), batch, ())
     assert columns["mask_iou"] == pytest.approx([1, 8 / 24, 0, 0, NAN], nan_ok=True)
-    assert compute(Output(mask=said), batch)["mask_iou"] == pytest.approx(1 / 3)
+    assert compute(Output(mask=printed), batch)["mask_iou"] == pytest.approx(1 / 3)
 
 
 def test_kinds_without_names_are_not_measured_and_wrong_names_are_refused() -> None:

@@ -287,9 +287,9 @@ def test_inspection_counts_and_finds_duplicates_across_splits(tmp_path: Path) ->
     assert [path.name for path in findings.unreadable] == ["bad.png"]
     assert [{entry.path.name for entry in group} for group in findings.exact] == [{"1.png", "copy.png"}]
     assert ({"2.png", "near.jpg"}) in [{entry.path.name for entry in pair} for pair in findings.near]
-    told = "\n".join(findings.lines())
+    text = "\n".join(findings.lines())
     for words in ("train: 8 pictures: a 4, b 4", "unreadable: 1", "exact duplicates: 1", "in different splits", "from 30 x 20 to 64 x 64"):
-        assert words in told
+        assert words in text
 
 
 def test_difference_hashes_of_an_image_and_of_a_smaller_one_are_close() -> None:
@@ -302,9 +302,9 @@ def test_difference_hashes_of_an_image_and_of_a_smaller_one_are_close() -> None:
 
 def test_photos_are_indexed_like_an_array(tmp_path: Path) -> None:
     paths = [write(tmp_path / f"{number}.png", number) for number in range(4)]
-    photos, looks, failures = prepare(paths, 8)
+    photos, fingerprints, failures = prepare(paths, 8)
     assert isinstance(photos, Photos)
     assert not failures
-    assert len({its.digest for its in looks}) == 4
+    assert len({its.digest for its in fingerprints}) == 4
     assert np.array_equal(photos[1:3], np.stack([photos[[1]][0], photos[[2]][0]]))
     assert np.array_equal(photos.take(np.array([3, 0]))[:], photos[[3, 0]])

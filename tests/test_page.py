@@ -22,8 +22,8 @@ WAIT = 120_000
 
 
 def test_examples_are_ten_pictures() -> None:
-    assert len(work.examples()) == len(work.EXAMPLES) == 10
-    assert {each.shape for each in work.examples()} == {(32, 32, 3)}
+    assert len(work.example_pictures()) == len(work.CLASSES) == 10
+    assert {each.shape for each in work.example_pictures()} == {(32, 32, 3)}
 
 
 @pytest.mark.parametrize("name", work.damage_choices())
@@ -38,20 +38,20 @@ def test_every_damage_can_be_added(name: str) -> None:
 
 
 def test_figures_are_those_of_the_protocol() -> None:
-    clean = work.examples()[0]
+    clean = work.example_pictures()[0]
     noisy = work.add_damage(Picture(clean), "gaussian noise", 0.5, 0).pixels
-    figures = work.measure(clean, noisy, clean)
+    figures = work.measure_picture(clean, noisy, clean)
     mse = ((clean.astype(float) - noisy) ** 2).mean() / 255**2
     assert figures.psnr[0] == pytest.approx(-10 * np.log10(mse), abs=1e-3)
     assert figures.ssim[1] == pytest.approx(1)
-    assert "equal" in work.figures_table(figures, "")
-    assert "too small" in work.figures_table(work.measure(clean[:5], noisy[:5], noisy[:5]), "")
+    assert "equal" in work.metrics_html(figures, "")
+    assert "too small" in work.metrics_html(work.measure_picture(clean[:5], noisy[:5], noisy[:5]), "")
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 900), (32, 32), (2000, 10), (1, 1601)])
 def test_what_is_shown_has_a_size_to_look_at(size: tuple[int, int]) -> None:
-    shown = work.fit(picture(*size))
-    assert max(shown.shape) <= work.SHOWN
+    shown = work.display(picture(*size))
+    assert max(shown.shape) <= work.MAX_DISPLAY_SIDE
     assert shown.dtype == np.uint8
 
 

@@ -178,8 +178,8 @@ SMALL = [encoded(NOISE.resize((9, 7)), form) for form in ("PNG", "JPEG", "WEBP",
 @settings(max_examples=300, deadline=None)
 def test_damaged_bytes_give_a_picture_or_a_sentence(content: bytes, changes: list[tuple[int, int]]) -> None:
     damaged = bytearray(content)
-    for place, value in changes:
-        damaged[place % len(damaged)] = value
+    for position, value in changes:
+        damaged[position % len(damaged)] = value
     try:
         image = decode(bytes(damaged), 10_000)
     except UserError as error:
@@ -211,8 +211,8 @@ def test_find_walks_folders_in_order_and_takes_files_at_their_word(tmp_path: Pat
     for name in ("b.PNG", "a.jpg", "notes.txt", ".hidden.png", "deep/er/c.webp", ".git/d.png", "scan.dat"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
-    found = list(pictures.find([tmp_path / "scan.dat", tmp_path]))
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == ["scan.dat", "a.jpg", "b.PNG", "deep/er/c.webp"]
+    actual = list(pictures.find([tmp_path / "scan.dat", tmp_path]))
+    assert [path.relative_to(tmp_path).as_posix() for path in actual] == ["scan.dat", "a.jpg", "b.PNG", "deep/er/c.webp"]
 
 
 def test_find_complains_before_any_work_is_done(tmp_path: Path) -> None:

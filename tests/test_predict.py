@@ -27,6 +27,7 @@ from pellucid.inference import EstimatedDamage, Predictor, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import LISTED, inputs, mask_target, restored_name
 from pellucid.models import EncoderConfig, ModelConfig, build_model
+from pellucid.pictures.display import fit
 
 CONFIG_OF_ALL = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)))
 CLASSES = ("cat", "dog", "ship")
@@ -194,8 +195,8 @@ class TestPredictor:
             assert prediction.damage is not None
             assert prediction.mask is not None
             assert list(prediction.damage) == list(DAMAGES)
-            assert [kind for kind, found in prediction.damage.items() if found["probability"] > 0.5] == [kind]
-            assert [found["unit"] for found in prediction.damage.values()] == [DEGRADATIONS[kind].unit for kind in DAMAGES]
+            assert [kind for kind, actual in prediction.damage.items() if actual["probability"] > 0.5] == [kind]
+            assert [actual["unit"] for actual in prediction.damage.values()] == [DEGRADATIONS[kind].unit for kind in DAMAGES]
             assert prediction.mask.dtype == np.bool_
             np.testing.assert_array_equal(prediction.mask, (image == 0).all(axis=2))
         assert one.damage is not None
@@ -212,7 +213,7 @@ class TestPredictor:
             assert prediction.mask is not None
             assert prediction.mask.shape == prediction.restored.shape[:2]
             assert prediction.damage is not None
-            assert all(0 < found["probability"] < 1 and found["strength"] > 0 for found in prediction.damage.values())
+            assert all(0 < actual["probability"] < 1 and actual["strength"] > 0 for actual in prediction.damage.values())
 
     def test_without_a_damage_head_or_the_names_there_is_no_damage(self) -> None:
         (without,) = Predictor(network(), CLASSES, damages=DAMAGES).predict(picture())
@@ -339,11 +340,11 @@ class TestPredictFiles:
         for name, (content, _) in {**GOOD, **BAD}.items():
             (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
             (tmp_path / "in" / name).write_bytes(content)
-        told: list[tuple[int, int]] = []
-        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", progress=lambda *counts: told.append(counts))
+        text: list[tuple[int, int]] = []
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", progress=lambda *counts: text.append(counts))
         total = len(GOOD) + len(BAD)
         assert (summary.num_pictures, summary.num_failed) == (total, len(BAD))
-        assert told == [(done, total) for done in range(1, total + 1)]
+        assert text == [(done, total) for done in range(1, total + 1)]
         assert [Path(line["path"]).name for line in lines(tmp_path / "out")] == sorted([*GOOD, *BAD])
         for line in lines(tmp_path / "out"):
             name = Path(line["path"]).name
@@ -410,8 +411,8 @@ class TestPredictFiles:
         save_model(tmp_path / "model", network(config), ModelMetadata(config, CLASSES))
         predict_files([put(tmp_path / "a.png")], tmp_path / "out", tmp_path / "model", "cpu")
         (line,) = lines(tmp_path / "out")
-        said = (line["label"], line["confidence"], line["probabilities"])
-        assert (said == (None, None, None)) is (tasks == "restore")
+        printed = (line["label"], line["confidence"], line["probabilities"])
+        assert (printed == (None, None, None)) is (tasks == "restore")
         assert (line["restored"] is None) is (tasks == "classify")
         assert len(tree(tmp_path / "out")) == 2 + files
 
@@ -444,11 +445,11 @@ class TestPredictFiles:
         assert expected.damage is not None
         assert line["damage"] == {
             kind: {
-                "probability": pytest.approx(found["probability"], abs=1e-6),
-                "strength": pytest.approx(found["strength"], abs=1e-6),
-                "unit": found["unit"],
+                "probability": pytest.approx(actual["probability"], abs=1e-6),
+                "strength": pytest.approx(actual["strength"], abs=1e-6),
+                "unit": actual["unit"],
             }
-            for kind, found in expected.damage.items()
+            for kind, actual in expected.damage.items()
         }
 
     def test_a_picture_that_cannot_be_written_is_a_line(self, tmp_path: Path, model: Path) -> None:
@@ -474,11 +475,11 @@ class TestPredictFiles:
         with (tmp_path / "out" / "predictions.jsonl").open("a") as file:
             file.write('{"path": "cut o')  # by a kill
         put(tmp_path / "in" / "1.png")  # mended
-        told: list[str] = []
-        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, tell=told.append)
+        text: list[str] = []
+        summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, log=text.append)
         assert (summary.num_pictures, summary.num_failed) == (6, 0)
         assert sorted(Path(line["path"]).name for line in lines(tmp_path / "out")) == [f"{number}.png" for number in range(6)]
-        assert sorted(Path(line.split(":")[0]).name for line in told) == ["1.png", "3.png", "4.png", "5.png"]
+        assert sorted(Path(line.split(":")[0]).name for line in text) == ["1.png", "3.png", "4.png", "5.png"]
         assert tree(tmp_path / "out") == ["contact-sheet.png", "predictions.jsonl", *(f"restored/{number}.png" for number in range(6))]
         assert predict_files([tmp_path / "in"], tmp_path / "new", model, "cpu", resume=True).num_pictures == 6  # nothing to go on with
         with pytest.raises(UserError, match="Expected to go on with the model of"):
@@ -489,11 +490,11 @@ class TestPredictFiles:
 
     def test_every_picture_has_a_line_of_words(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
-        source, told = put(tmp_path / "a.png", np.full((10, 20, 3), 255, np.uint8)), []
+        source, text = put(tmp_path / "a.png", np.full((10, 20, 3), 255, np.uint8)), []
         (tmp_path / "b.png").write_bytes(b"")
-        predict_files([source, tmp_path / "b.png"], tmp_path / "out", device="cpu", tell=told.append)
-        assert told[0] == f"{source}: gaussian noise 100, jpeg 100 -> restored/a.png"
-        assert told[1].startswith(f"{tmp_path / 'b.png'}: Expected a picture")
+        predict_files([source, tmp_path / "b.png"], tmp_path / "out", device="cpu", log=text.append)
+        assert text[0] == f"{source}: gaussian noise 100, jpeg 100 -> restored/a.png"
+        assert text[1].startswith(f"{tmp_path / 'b.png'}: Expected a picture")
 
     def test_outputs_that_are_not_finite_are_failures(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         class Sometimes(Bright):
@@ -602,7 +603,7 @@ class TestOutputFolder:
 class TestPlaces:
     @staticmethod
     def of(*paths: Path) -> list[str]:
-        return [str(place) for _, place in inputs(paths, [])]
+        return [str(position) for _, position in inputs(paths, [])]
 
     def test_one_folder_keeps_its_tree(self, tmp_path: Path) -> None:
         for name in ("a.png", "B.PNG", "c.jpg", "deep/er/a.png", "deep/a.webp"):
@@ -621,8 +622,8 @@ class TestPlaces:
 
     def test_files_of_one_name_are_numbered(self, tmp_path: Path) -> None:
         paths = [put(tmp_path / name) for name in ("a-2.png", "x/a.png", "y/a.png", "z/A.png", "a.jpg")]
-        places = self.of(*paths, paths[1], paths[1])
-        assert places == ["a-2.png", "a.png", "a-3.png", "A-4.png", "a.jpg.png", "a-5.png", "a-6.png"]
+        positions = self.of(*paths, paths[1], paths[1])
+        assert positions == ["a-2.png", "a.png", "a-3.png", "A-4.png", "a.jpg.png", "a-5.png", "a-6.png"]
 
     def test_no_two_names_in_a_folder_meet(self) -> None:
         stems = [f"a{first}{second}" for first in ("", ".png", ".jpg") for second in ("", ".jpg", ".PNG")]
@@ -630,7 +631,7 @@ class TestPlaces:
         targets = {PurePosixPath(restored_name(name)) for name in names}
         assert len(targets) == len(names)
         assert len({mask_target(target) for target in targets}) == len(names)
-        assert all(target.suffix.lower() in pictures.KEPT | pictures.VIDEOS.keys() for target in targets)
+        assert all(target.suffix.lower() in pictures.LOSSLESS | pictures.VIDEOS.keys() for target in targets)
 
     def test_no_file_is_lost_to_another(self, tmp_path: Path, model: Path) -> None:
         names = ["a.png", "a.jpg", "a.jpg.png", "a.jpg.png.png", "b.PNG", "c.tif", "c.tif.png"]
@@ -652,12 +653,15 @@ class TestPlaces:
 class TestSheet:
     @staticmethod
     def cells(*shapes: tuple[int, int], name: str = "name.png") -> list[sheet.Cell]:
-        answers = Predictor(Bright().eval(), CLASSES).predict([picture(*shape) for shape in shapes])
-        return [sheet.cell(name, "cat 93 %", "", [picture(*shape), answer.restored]) for shape, answer in zip(shapes, answers, strict=True)]
+        predictions = Predictor(Bright().eval(), CLASSES).predict([picture(*shape) for shape in shapes])
+        return [
+            sheet.build_cell(name, "cat 93 %", "", [picture(*shape), prediction.restored])
+            for shape, prediction in zip(shapes, predictions, strict=True)
+        ]
 
     @pytest.mark.parametrize("shape", [(1, 1), (32, 32), (95, 40), (96, 97), (192, 10), (1, 3000), (500, 333)])
     def test_pictures_are_readable_and_fit(self, shape: tuple[int, int]) -> None:
-        shown = np.asarray(sheet.fit(picture(*shape)))
+        shown = fit(picture(*shape), sheet.SIDE)
         assert 96 <= max(shown.shape[:2]) <= sheet.SIDE
         factor = shown.shape[0] // shape[0]
         if max(shape) <= sheet.SIDE:
@@ -666,7 +670,7 @@ class TestSheet:
     def test_both_pictures_are_on_the_page(self) -> None:
         ((_, caption, damage, (given, restored)),) = cells = self.cells((96, 96))
         assert damage == ""
-        page = sheet.draw(cells, "1 picture")
+        page = sheet.draw_sheet(cells, "1 picture")
         assert caption.endswith(" %")
         for image in (given, restored):
             wanted = np.asarray(image)
@@ -684,17 +688,17 @@ class TestSheet:
         ],
     )
     def test_damage_in_short(self, probabilities: Any, strengths: Any, lost: int, short: str) -> None:
-        found = {
+        actual = {
             kind: EstimatedDamage(probability=probability, strength=strength, unit="")
             for kind, probability, strength in zip(DAMAGES, probabilities, strengths, strict=True)
         }
-        assert sheet.damage(found, lost / 200) == short
-        assert sheet.damage(None, lost / 200) == ""
+        assert sheet.damage_words(actual, lost / 200) == short
+        assert sheet.damage_words(None, lost / 200) == ""
 
     def test_damage_has_a_line_of_its_own(self) -> None:
         (plain,) = self.cells((96, 96))
-        told = plain._replace(damage="gaussian noise 0.05")
-        without, with_it = sheet.draw([plain], "1 picture"), sheet.draw([told], "1 picture")
+        text = plain._replace(damage="gaussian noise 0.05")
+        without, with_it = sheet.draw_sheet([plain], "1 picture"), sheet.draw_sheet([text], "1 picture")
         below = len(without) - sheet.MARGIN  # where the line without it would have left the margin
         assert (without[below:] == 255).all()
         assert (with_it[below : -sheet.MARGIN] < 200).any()
@@ -702,7 +706,7 @@ class TestSheet:
     @pytest.mark.parametrize("number", [0, 1, 3, 4, 5, 24])
     def test_nothing_touches_the_edges(self, number: int) -> None:
         names = "W" * 255 + ".png"
-        page = sheet.draw(self.cells(*[(20, 32), (200, 100), (7, 90)] * 8, name=names)[:number], "W" * 300)
+        page = sheet.draw_sheet(self.cells(*[(20, 32), (200, 100), (7, 90)] * 8, name=names)[:number], "W" * 300)
         margin = sheet.MARGIN - 1
         assert (page[:margin] == 255).all()
         assert (page[-margin:] == 255).all()
@@ -712,7 +716,7 @@ class TestSheet:
 
     @pytest.mark.parametrize("name", ["two\nlines.png", "\udcff.png", "кот.png", "猫.png", "", "\x00"])
     def test_any_name_can_be_drawn(self, name: str) -> None:
-        assert sheet.draw(self.cells((8, 8), name=name), name).ndim == 3
+        assert sheet.draw_sheet(self.cells((8, 8), name=name), name).ndim == 3
 
     def test_long_names_lose_their_middle(self) -> None:
         face = sheet.font("", 15)
@@ -724,19 +728,19 @@ class TestSheet:
 
     def test_pictures_are_taken_from_all_over(self, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         shown: list[str] = []
-        draw = sheet.draw
+        draw = sheet.draw_sheet
 
         def watched(cells: list[sheet.Cell], heading: str) -> NDArray[np.uint8]:
             shown.extend(cell.name for cell in cells)
             return draw(cells, heading)
 
-        monkeypatch.setattr(sheet, "draw", watched)
+        monkeypatch.setattr(sheet, "draw_sheet", watched)
         for number in range(60):
             put(tmp_path / "in" / f"{number:02}.png", picture(4, 4))
         (tmp_path / "in" / "00.png").write_bytes(b"")
         predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu")
         numbers = [int(Path(name).stem) for name in shown]
-        assert len(numbers) == sheet.MOST
+        assert len(numbers) == sheet.MAX_CELLS
         assert numbers[0] == 1
         assert max(np.diff(numbers)) <= 3
         assert numbers[-1] >= 57

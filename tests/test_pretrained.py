@@ -1,4 +1,4 @@
-"""Encoders with pretrained weights: they compute what timm computes, train as they are told, and load without their file."""
+"""Encoders with pretrained weights: they compute what timm computes, are trained as set, and load without their file."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -17,7 +17,7 @@ def test_lines_come_now_and_then_and_never_on_a_terminal(terminal: bool, expecte
     for seconds, line in ((10, "too early"), (35, "first"), (50, "too early"), (64, "too early")):
         now[0] = 100.0 + seconds
         heartbeat.beat(lambda line=line: line)
-    heartbeat.say("last")
+    heartbeat.print("last")
     assert console.file.getvalue().splitlines() == expected
 
 

@@ -1,4 +1,4 @@
-"""The README says what is there: its tree is the disk's, its commands parse, its Python runs."""
+"""The README matches the repository: its tree is complete, its commands parse, its Python runs."""
 
 import re
 import shlex

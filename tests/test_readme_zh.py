@@ -1,4 +1,4 @@
-"""The Chinese README has the commands, figures, code and links of the English one; what differs is said so that it can be copied."""
+"""The Chinese README has the commands, figures, code and links of the English one; differences are listed in a form that can be copied."""
 
 import importlib.util
 import re
@@ -14,8 +14,8 @@ ENGLISH, CHINESE = (ROOT / "README.md").read_text(), (ROOT / "README.zh-CN.md").
 
 
 def test_it_is_in_step() -> None:
-    found = sync_readme.differences(ENGLISH, CHINESE)
-    assert not found, "\n".join(["README.zh-CN.md is not in step with README.md:", *found])
+    actual = sync_readme.differences(ENGLISH, CHINESE)
+    assert not actual, "\n".join(["README.zh-CN.md is not in step with README.md:", *actual])
 
 
 def test_each_leads_to_the_other() -> None:

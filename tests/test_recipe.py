@@ -100,7 +100,7 @@ def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they
     assert completed(older)["model"] == settings(changed(recipe, {"model.decoder.last_stage": "shared"}))["model"]
     assert completed(older)["training"] == settings(recipe)["training"] | {"shards": 1}
     assert completed(settings(recipe)) == settings(recipe)
-    del older["training"]["schedule"]  # there from the first day on: today's default says nothing of what was done then
+    del older["training"]["schedule"]  # an old run without it was not trained with today's default
     assert differences(completed(older), settings(recipe)) == [
         "model.decoder.last_stage: shared -> read",
         "training.schedule: None -> linear",

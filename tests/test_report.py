@@ -14,12 +14,12 @@ from pellucid.data import Dataset
 from pellucid.data.synthetic import shapes
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.classical import CLASSICAL
-from pellucid.evaluation.evaluate import Evaluation, evaluate, measure
+from pellucid.evaluation.evaluate import Evaluation, evaluate
 from pellucid.labels import UNLABELLED
 from pellucid.models import EncoderConfig, ModelConfig, build_model, upgraded
 from pellucid.reporting import write_report
 from pellucid.reporting.facts import duration
-from pellucid.reporting.gallery import MAX_SIDE, examples
+from pellucid.reporting.gallery import MAX_SIDE, collect_examples
 from pellucid.reporting.render import html
 from pellucid.run_folder import LOG
 from pellucid.seeding import seed_of
@@ -29,7 +29,7 @@ SVG_VOID = {"path", "use", "rect"}
 
 
 class Page(HTMLParser):
-    """What the tests ask of a page; feeding it fails where elements are not nested."""
+    """Parses a page for the tests; feeding it fails where elements are not nested."""
 
     def __init__(self, path: Path) -> None:
         super().__init__()
@@ -98,7 +98,7 @@ def report(folder: Path, arm: str = "joint", track: str = "reference", dataset: 
 def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Evaluation]:
     folder = tmp_path_factory.mktemp("a run & more")
     write_log(folder)
-    references = {"inpainting": measure(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4)}
+    references = {"inpainting": evaluate(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4, whole_batch=True)}
     return report(folder, references=references)
 
 
@@ -142,15 +142,15 @@ def test_the_sample_agrees_with_the_evaluation(joint: tuple[Page, Evaluation]) -
     assert len(page.all("figure")) == len(DATASET) + 6  # and the six curves
     assert page.text.count("✓ right") == columns["correct"].sum()
     assert page.text.count("✗ wrong") == (1 - columns["correct"]).sum()
-    for place in range(len(DATASET)):
-        assert f"no. {place} · {columns['input_psnr'][place]:.1f} dB → {columns['psnr'][place]:.1f} dB" in page.text
+    for position in range(len(DATASET)):
+        assert f"no. {position} · {columns['input_psnr'][position]:.1f} dB → {columns['psnr'][position]:.1f} dB" in page.text
     assert all(attributes["alt"] for attributes in page.all("img"))
     assert len(page.all("img")) == 3 * len(DATASET)
 
 
 def test_the_sample_follows_a_fixed_rule() -> None:
     model, metadata = network()
-    pictures = examples(model, metadata.classes, DATASET, TRACKS["noise"], range(7), torch.device("cpu"))
+    pictures = collect_examples(model, metadata.classes, DATASET, TRACKS["noise"], range(7), torch.device("cpu"))
     assert [picture.level for picture in pictures[:2]] == ["sigma=0.04", "sigma=0.06"]
     assert pictures[0].level == pictures[5].level
     np.testing.assert_array_equal(pictures[3].clean, DATASET.images[3])
@@ -169,8 +169,14 @@ def test_curves_say_what_was_recorded_and_how_it_was_smoothed(joint: tuple[Page,
 def test_what_was_run_and_what_comes_next(joint: tuple[Page, Evaluation]) -> None:
     page, _ = joint
     num_parameters = sum(parameter.numel() for parameter in network()[0].parameters())
-    for said in (f"{num_parameters:,} parameters", "training.epochs 6", "3: disc, square, triangle", "--recipe base", "--track reference"):
-        assert said in page.text
+    for printed in (
+        f"{num_parameters:,} parameters",
+        "training.epochs 6",
+        "3: disc, square, triangle",
+        "--recipe base",
+        "--track reference",
+    ):
+        assert printed in page.text
     assert "a run & more" in page.text  # escaped in the source, and quoted for the shell
 
 

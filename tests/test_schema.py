@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pellucid.inference import EstimatedDamage, Prediction
-from pellucid.inference.lines import describe, failure
+from pellucid.inference.lines import error_line, prediction_fields
 from pellucid.inference.schema import ERRORS, VERSION, error, schema
 
 ROOT = Path(__file__).parents[1]
@@ -32,7 +32,7 @@ def test_the_schema_is_one() -> None:
 
 @pytest.mark.parametrize("prediction", [WHOLE, Prediction(None, None, None, None), Prediction("cat", 1.0, {"cat": 1.0}, None)])
 def test_predictions_are_valid(prediction: Prediction) -> None:
-    line = describe(prediction)
+    line = prediction_fields(prediction)
     VALIDATOR.validate(line)
     VALIDATOR.validate(
         {"path": "x.png", **line, "restored": "restored/x.png", "mask": None, "notes": ["alpha"], "model": "m", "mirror": False}
@@ -42,7 +42,7 @@ def test_predictions_are_valid(prediction: Prediction) -> None:
 
 @pytest.mark.parametrize("code", ERRORS)
 def test_errors_are_valid(code: str) -> None:
-    VALIDATOR.validate(failure(Path("x.png"), code, "Expected a picture, found none; copy it again."))
+    VALIDATOR.validate(error_line(Path("x.png"), code, "Expected a picture, found none; copy it again."))
 
 
 def test_an_unknown_code_is_a_defect() -> None:
@@ -50,7 +50,7 @@ def test_an_unknown_code_is_a_defect() -> None:
         error("whatever", "A sentence.")
 
 
-LINE = describe(WHOLE)
+LINE = prediction_fields(WHOLE)
 
 
 @pytest.mark.parametrize(

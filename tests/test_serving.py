@@ -18,7 +18,7 @@ from PIL import Image
 from servers import Slow, decoded, encoded, picture, png, predictor, service, serving
 
 from pellucid.errors import UserError
-from pellucid.inference.lines import describe
+from pellucid.inference.lines import prediction_fields
 from pellucid.pictures import load, write
 from pellucid.pictures.picture import Picture
 from pellucid.serving.refusal import CODES
@@ -62,11 +62,11 @@ def test_a_prediction_is_a_line_of_predictions_jsonl(client: httpx2.Client) -> N
     ):
         assert response.status_code == 200, response.text
         [line] = response.json()["predictions"]
-        told = describe(expected)
-        assert line.keys() == {*told, "restored", "mask", "notes", "model", "mirror"}
-        assert line["label"] == told["label"]
-        assert line["probabilities"] == pytest.approx(told["probabilities"], abs=1e-4)
-        assert line["damage"].keys() == told["damage"].keys()
+        fields = prediction_fields(expected)
+        assert line.keys() == {*fields, "restored", "mask", "notes", "model", "mirror"}
+        assert line["label"] == fields["label"]
+        assert line["probabilities"] == pytest.approx(fields["probabilities"], abs=1e-4)
+        assert line["damage"].keys() == fields["damage"].keys()
         assert (line["restored"], line["mask"], line["notes"], line["model"], line["mirror"]) == (None, None, [], "small", False)
 
 
@@ -234,11 +234,11 @@ def test_addresses_and_parameters(client: httpx2.Client) -> None:
 
 
 def test_the_model_is_described(client: httpx2.Client) -> None:
-    told = client.get("/v1/model").json()
-    assert told["classes"] == list(servers.CLASSES)
-    assert told["damages"] == ["gaussian_noise", "occlusion"]
-    assert told["limits"]["max_pixels"] == SMALL["max_pixels"]
-    assert told["engine"].startswith("torch")
+    text = client.get("/v1/model").json()
+    assert text["classes"] == list(servers.CLASSES)
+    assert text["damages"] == ["gaussian_noise", "occlusion"]
+    assert text["limits"]["max_pixels"] == SMALL["max_pixels"]
+    assert text["engine"].startswith("torch")
 
 
 def test_the_documentation_is_whole_and_needs_no_other_host(client: httpx2.Client) -> None:
@@ -247,9 +247,9 @@ def test_the_documentation_is_whole_and_needs_no_other_host(client: httpx2.Clien
     assert predict["requestBody"]["content"].keys() == {"multipart/form-data", "application/json", "image/png"}
     assert predict["responses"].keys() >= {"200", "401", "413", "415", "422", "429", "503", "504"}
     example = predict["requestBody"]["content"]["application/json"]["example"]
-    answer = client.post("/v1/predict", json=example).json()  # the example works
+    prediction = client.post("/v1/predict", json=example).json()  # the example works
     documented = predict["responses"]["200"]["content"]["application/json"]["example"]
-    assert answer["predictions"][0].keys() == documented["predictions"][0].keys()
+    assert prediction["predictions"][0].keys() == documented["predictions"][0].keys()
     page = client.get("/docs").text
     assert "/v1/predict" in page
     assert "<script" not in page
@@ -327,8 +327,8 @@ def test_a_body_that_takes_too_long_is_refused() -> None:
         with socket.create_connection((client.base_url.host, client.base_url.port)) as stream:
             stream.sendall(b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100\r\n\r\nabc")
             stream.settimeout(5)
-            answer = stream.recv(4096)
-        assert answer.startswith(b"HTTP/1.1 408")
+            prediction = stream.recv(4096)
+        assert prediction.startswith(b"HTTP/1.1 408")
         assert client.get("/metrics").text.count("pellucid_in_flight 0.0") == 1
 
 
@@ -379,7 +379,7 @@ def test_nothing_of_a_request_reaches_the_file_system(client: httpx2.Client, mon
 
 
 @pytest.mark.parametrize(
-    ("settings", "told"),
+    ("settings", "message"),
     [
         ({"host": "0.0.0.0"}, "a token for 0.0.0.0"),
         ({"host": "::"}, "a token for ::"),
@@ -390,8 +390,8 @@ def test_nothing_of_a_request_reaches_the_file_system(client: httpx2.Client, mon
         ({"port": 70_000}, "port"),
     ],
 )  # fmt: skip
-def test_settings_are_checked(settings: dict[str, Any], told: str) -> None:
-    with pytest.raises(UserError, match=told):
+def test_settings_are_checked(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
         ServerSettings(**settings)
 
 

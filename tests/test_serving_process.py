@@ -45,10 +45,10 @@ def started(*arguments: object, **variables: str) -> Iterator[tuple[subprocess.P
     try:
         assert process.stdout is not None
         line = process.stdout.readline()
-        found = re.search(r"http://[\d.]+:\d+", line)
-        assert found, (line, process.stderr and process.stderr.read())
-        wait_until_healthy(found[0])
-        yield process, found[0]
+        actual = re.search(r"http://[\d.]+:\d+", line)
+        assert actual, (line, process.stderr and process.stderr.read())
+        wait_until_healthy(actual[0])
+        yield process, actual[0]
     finally:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)  # its workers, too, which hold the pipes
@@ -98,7 +98,7 @@ def test_the_token_comes_from_the_environment(model: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["--host", "0.0.0.0"], "Expected a token for 0.0.0.0"),
         (["--host", "no.such.host.invalid", "--open-to-all"], "can't be had"),
@@ -107,13 +107,13 @@ def test_the_token_comes_from_the_environment(model: Path) -> None:
         (["--max-bytes", "0"], "max_bytes"),
     ],
 )
-def test_mistakes_are_a_sentence(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_mistakes_are_a_sentence(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     from pellucid.cli import main
 
     with pytest.raises(SystemExit) as stopped:
         main(["app", "--port", "0", *arguments])
     assert stopped.value.code == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_a_port_in_use_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
@@ -141,14 +141,14 @@ def fuzzed(random: random.Random, seeds: list[bytes]) -> tuple[bytes, str]:
             case 1:
                 del content[random.randrange(len(content)) :]
             case 2:
-                place = random.randrange(len(content) + 1)
-                content[place:place] = random.randbytes(random.randrange(1, 9))
+                position = random.randrange(len(content) + 1)
+                content[position:position] = random.randbytes(random.randrange(1, 9))
             case 3:
-                place = random.randrange(len(content))
-                content[place : place + 4] = random.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\0\0\xff\xff"))
+                position = random.randrange(len(content))
+                content[position : position + 4] = random.choice((b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\0\0\0\0", b"\0\0\xff\xff"))
             case _:
-                start, place = sorted(random.randrange(len(content)) for _ in range(2))
-                content[place:place] = content[start:place][:200]
+                start, position = sorted(random.randrange(len(content)) for _ in range(2))
+                content[position:position] = content[start:position][:200]
         if not content:
             content = bytearray(b"\0")
     body = bytes(content)

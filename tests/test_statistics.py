@@ -19,16 +19,16 @@ def random() -> np.random.Generator:
 @pytest.mark.parametrize("num_seeds", [2, 3, 5, 30])
 def test_the_interval_over_seeds_is_students(num_seeds: int, random: np.random.Generator) -> None:
     values = random.normal(90, 2, num_seeds)
-    found = estimate(list(values))
-    assert found.mean == pytest.approx(values.mean())
-    assert found.interval == pytest.approx(scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95))
-    assert found.half_width == pytest.approx(scipy.stats.t.ppf(0.975, num_seeds - 1) * values.std(ddof=1) / num_seeds**0.5)
-    assert found.values == tuple(values)
+    actual = estimate(list(values))
+    assert actual.mean == pytest.approx(values.mean())
+    assert actual.interval == pytest.approx(scipy.stats.ttest_1samp(values, 0).confidence_interval(0.95))
+    assert actual.half_width == pytest.approx(scipy.stats.t.ppf(0.975, num_seeds - 1) * values.std(ddof=1) / num_seeds**0.5)
+    assert actual.values == tuple(values)
 
 
 def test_one_seed_has_a_mean_and_no_interval() -> None:
-    found = estimate([93.0])
-    assert (found.mean, found.interval, found.half_width, found.sign) == (93.0, None, None, 0)
+    actual = estimate([93.0])
+    assert (actual.mean, actual.interval, actual.half_width, actual.sign) == (93.0, None, None, 0)
 
 
 def test_no_seed_has_no_estimate() -> None:
@@ -40,21 +40,21 @@ def test_differences_are_paired_by_seed(random: np.random.Generator) -> None:
     """Seeds vary by 2, the arms differ by 0.1 with each: paired that is certain, unpaired it is lost."""
     other = dict(enumerate(random.normal(90, 2, SEEDS)))
     one = {seed: value + 0.1 + 0.01 * random.normal() for seed, value in other.items()}
-    found = paired(one, other)
+    actual = paired(one, other)
     reference = scipy.stats.ttest_rel(list(one.values()), list(other.values())).confidence_interval(0.95)
-    assert found is not None
-    assert found.interval == pytest.approx(reference)
-    assert found.sign == 1
+    assert actual is not None
+    assert actual.interval == pytest.approx(reference)
+    assert actual.sign == 1
     backwards = paired(other, one)
     assert backwards is not None
-    assert (backwards.mean, backwards.sign) == (pytest.approx(-found.mean), -1)
+    assert (backwards.mean, backwards.sign) == (pytest.approx(-actual.mean), -1)
     assert scipy.stats.ttest_ind(list(one.values()), list(other.values())).pvalue > 0.5
 
 
 def test_only_seeds_that_both_have_are_paired_whatever_their_order() -> None:
-    found = paired({0: 1.0, 2: 5.0, 3: 100.0}, {7: -100.0, 2: 2.0, 0: 0.0})
-    assert found is not None
-    assert found.values == (1.0, 3.0)
+    actual = paired({0: 1.0, 2: 5.0, 3: 100.0}, {7: -100.0, 2: 2.0, 0: 0.0})
+    assert actual is not None
+    assert actual.values == (1.0, 3.0)
     assert paired({0: 1.0}, {1: 1.0}) is None
 
 
@@ -94,7 +94,7 @@ def test_the_bootstrap_interval_is_scipys(num_images: int, random: np.random.Gen
     low, high = bootstrap(differences, "test")
     reference = scipy.stats.bootstrap((differences,), np.mean, method="percentile", n_resamples=4000, rng=random).confidence_interval
     error = differences.std() / num_images**0.5
-    assert [low, high] == pytest.approx(list(reference), abs=0.15 * error)  # 2,000 resamples know a percentile to 0.06 of it
+    assert [low, high] == pytest.approx(list(reference), abs=0.15 * error)  # 2,000 resamples give a percentile to 0.06 of it
     assert bootstrap(-differences, "test") == pytest.approx((-high, -low), abs=0.15 * error)
 
 

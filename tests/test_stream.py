@@ -138,14 +138,14 @@ def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path
     with pytest.raises(UserError, match="Expected a new or an empty folder"):
         predict_files([source], source, model, "cpu")
     monkeypatch.setenv("MASTER_PORT", second)
-    told: list[str] = []
-    summary = predict_files([source], out, model, "cpu", tell=told.append)
-    said, _ = other.communicate(timeout=120)
+    message: list[str] = []
+    summary = predict_files([source], out, model, "cpu", log=message.append)
+    printed, _ = other.communicate(timeout=120)
     assert other.returncode == 0
-    assert "Expected a new or an empty folder" in said
-    assert str(summary).splitlines()[0] in said  # below it stands the reason of the precision, which is another
+    assert "Expected a new or an empty folder" in printed
+    assert str(summary).splitlines()[0] in printed  # below it stands the reason of the precision, which is another
     assert (summary.num_pictures, summary.num_failed) == (21, 1)
-    assert len(told) == 11
+    assert len(message) == 11
     assert paths(out) == [f"{index:03}.png" for index in range(21)]  # each once, in order
     assert not list(out.glob("predictions-*"))
     assert len(list((out / "restored").iterdir())) == 20

@@ -1,5 +1,6 @@
 """Tiles give what one forward over the whole picture gives."""
 
+import tracemalloc
 from dataclasses import replace
 from typing import Any
 
@@ -10,13 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pellucid.batch import Output
+from pellucid.inference import Predictor
 from pellucid.inference import reach as reaching
 from pellucid.inference.backend import Outputs
-from pellucid.inference.pixels import from_pixels
+from pellucid.inference.pixels import Floats, to_floats
 from pellucid.inference.reach import measure_reach
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.inference.torch_backend import TorchBackend
 from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, build_model
+from pellucid.models.gate import Gate
 from pellucid.models.mirrored import Mirrored
 
 SMALL = EncoderConfig(widths=(8, 16), depths=(1, 1))
@@ -63,7 +66,7 @@ def test_tiles_match_the_untiled_result(name: str) -> None:
     net = TorchBackend(network(NETWORKS[name]))
     smallest = tiling_of(net, 1)
     pixels = picture(2 * smallest.side + 31, smallest.side + 45)
-    whole, tiled = net(from_pixels(pixels)), joined(list(forward_in_tiles(pixels, net, smallest)))
+    whole, tiled = net(to_floats(pixels)), joined(list(forward_in_tiles(pixels, net, smallest)))
     assert tiled.restored is not None
     assert whole.restored is not None
     assert tiled.restored.shape == whole.restored.shape
@@ -145,3 +148,33 @@ def test_memory_bounds_the_tile_but_for_the_reach() -> None:
     assert tiling_of(net, 1_000_000).side == 1000
     small = tiling_of(net, 100)
     assert small.side >= 4 * small.reach
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_a_large_picture_takes_little_more_memory_than_its_results(dtype: type) -> None:
+    """Beside the restored picture and its mask: the rows of one tile, and strips."""
+
+    class Tile:
+        stated, max_pixels, multiple = "a copy", 256**2, 8
+
+        def __call__(self, images: Floats) -> Outputs:
+            presence = np.full((len(images), 1), 9, np.float32)
+            return Outputs(None, images, presence, presence, images[:, :1])
+
+        def reach(self) -> int:
+            return 24
+
+    pixels = picture(2000, 3000, dtype)
+    predictor = Predictor(Tile(), (), damages=("jpeg",), image_size=32, gate=Gate(presence=0.0, change=1e-9))
+    predictor.tiling.spans(2000)
+    tracemalloc.start()
+    try:
+        [prediction] = predictor.predict(pixels[0])
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert prediction.restored is not None
+    assert prediction.mask is not None
+    np.testing.assert_array_equal(prediction.restored, pixels[0])
+    results = prediction.restored.nbytes + prediction.mask.nbytes
+    assert peak - results < 6 * 2000 * 3000

@@ -14,7 +14,7 @@ from torch import Tensor
 from pellucid.batch import Damage
 from pellucid.degradations import CORRUPTIONS, FILL, SUITES
 from pellucid.evaluation import PAIRS, TRACKS, Level, Track, own_track
-from pellucid.evaluation.tracks import damage, seen
+from pellucid.evaluation.tracks import apply_damage, seen_groups
 
 # The first 12 hexadecimal digits of the sha256 of the damaged images and their masks. A change of one of them is a change of the protocol:
 # no figure from before it may be compared with one from after it.
@@ -74,7 +74,7 @@ def digest(degraded: Tensor, record: Damage) -> str:
 
 @each_level
 def test_bytes(track: Track, level: Level) -> None:
-    assert digest(*damage(track, level, pictures(), range(6))) == GOLDEN[track.name, level.name]
+    assert digest(*apply_damage(track, level, pictures(), range(6))) == GOLDEN[track.name, level.name]
 
 
 def test_every_level_has_its_bytes() -> None:
@@ -85,11 +85,11 @@ def test_every_level_has_its_bytes() -> None:
 def test_damage_depends_on_the_index_alone(indices: list[int], cuts: set[int]) -> None:
     track = TRACKS["reference"]
     images = pictures()
-    expected, expected_record = damage(track, track.levels[0], images, range(6))
+    expected, expected_record = apply_damage(track, track.levels[0], images, range(6))
     edges = [0, *sorted(cut for cut in cuts if cut < len(indices)), len(indices)]
     for start, end in pairwise(edges):
         part = indices[start:end]
-        degraded, record = damage(track, track.levels[0], images[part], part)
+        degraded, record = apply_damage(track, track.levels[0], images[part], part)
         assert torch.equal(degraded, expected[part])
         assert torch.equal(record.mask, expected_record.mask[part])
         assert all(torch.equal(strength, expected_record.strengths[name][part]) for name, strength in record.strengths.items())
@@ -98,10 +98,10 @@ def test_damage_depends_on_the_index_alone(indices: list[int], cuts: set[int]) -
 @each_level
 def test_damage_does_not_depend_on_threads_or_on_global_state(track: Track, level: Level) -> None:
     torch.manual_seed(1)
-    once, _ = damage(track, level, pictures(2), range(2))
+    once, _ = apply_damage(track, level, pictures(2), range(2))
     torch.set_num_threads(2)
     torch.manual_seed(2)
-    again, _ = damage(track, level, pictures(2), range(2))
+    again, _ = apply_damage(track, level, pictures(2), range(2))
     assert torch.equal(once, again)
 
 
@@ -111,12 +111,12 @@ def test_every_name_and_the_seed_change_the_damage() -> None:
     renamed = Track("other", noise.levels)
     level = noise.levels[0]
     variants = [
-        damage(noise, level, image, [0])[0],
-        damage(noise, level, image, [1])[0],
-        damage(noise, level, image, [0], seed=1)[0],
-        damage(renamed, level, image, [0])[0],
-        damage(noise, Level("other", level.pipeline), image, [0])[0],
-        damage(reference, reference.levels[0], image, [0])[0],
+        apply_damage(noise, level, image, [0])[0],
+        apply_damage(noise, level, image, [1])[0],
+        apply_damage(noise, level, image, [0], seed=1)[0],
+        apply_damage(renamed, level, image, [0])[0],
+        apply_damage(noise, Level("other", level.pipeline), image, [0])[0],
+        apply_damage(reference, reference.levels[0], image, [0])[0],
     ]
     assert len({degraded.numpy().tobytes() for degraded in variants}) == len(variants)
 
@@ -125,7 +125,7 @@ def test_every_name_and_the_seed_change_the_damage() -> None:
 def test_result(track: Track, level: Level) -> None:
     clean = pictures(3, 20, 31)
     before = clean.clone()
-    degraded, record = damage(track, level, clean, [4, 0, 9])
+    degraded, record = apply_damage(track, level, clean, [4, 0, 9])
     assert degraded.dtype == torch.float32
     assert degraded.shape == clean.shape
     assert ((degraded >= 0) & (degraded <= 1)).all()
@@ -138,7 +138,7 @@ def test_result(track: Track, level: Level) -> None:
 def test_a_batch_must_have_an_index_for_every_image() -> None:
     track = TRACKS["clean"]
     with pytest.raises(ValueError, match="shorter"):
-        damage(track, track.levels[0], pictures(3), [0, 1])
+        apply_damage(track, track.levels[0], pictures(3), [0, 1])
 
 
 def test_the_corruptions_are_fifteen_groups_of_five_severities() -> None:
@@ -158,34 +158,34 @@ def test_the_corruptions_are_fifteen_groups_of_five_severities() -> None:
     ],
 )
 def test_what_a_training_has_seen(trained: tuple[str, ...], expected: tuple[str, ...]) -> None:
-    assert seen(TRACKS["corruptions"], trained) == expected
-    assert seen(TRACKS["noise"], trained) == ()
+    assert seen_groups(TRACKS["corruptions"], trained) == expected
+    assert seen_groups(TRACKS["noise"], trained) == ()
 
 
 def test_noise_levels() -> None:
     track = TRACKS["noise"]
-    deviations = [(damage(track, level, torch.full((8, 3, 32, 32), 0.5), range(8))[0] - 0.5).std().item() for level in track.levels]
+    deviations = [(apply_damage(track, level, torch.full((8, 3, 32, 32), 0.5), range(8))[0] - 0.5).std().item() for level in track.levels]
     assert deviations == pytest.approx([0.04, 0.06, 0.08, 0.09, 0.10], rel=0.02)
 
 
 def test_occlusion_levels() -> None:
     track, clean = TRACKS["occlusion"], torch.zeros(5, 3, 32, 32)
     for level, side in zip(track.levels, (4, 8, 12, 16), strict=True):
-        degraded, record = damage(track, level, clean, range(5))
+        degraded, record = apply_damage(track, level, clean, range(5))
         assert (record.mask.sum(dim=(1, 2, 3)) == side**2).all()
         assert torch.equal(degraded, record.mask.expand_as(clean) * FILL)
 
 
 def test_lowres_levels() -> None:
     track, clean = TRACKS["lowres"], pictures()
-    errors = [(damage(track, level, clean, range(6))[0] - clean).square().mean().item() for level in track.levels]
+    errors = [(apply_damage(track, level, clean, range(6))[0] - clean).square().mean().item() for level in track.levels]
     assert 0 < errors[0] < errors[1]
     assert [level.pipeline.steps[0].low for level in track.levels] == [2, 4]
 
 
 def test_reference_level() -> None:
     track, clean = TRACKS["reference"], torch.full((16, 3, 32, 32), 0.3)
-    degraded, record = damage(track, track.levels[0], clean, range(16))
+    degraded, record = apply_damage(track, track.levels[0], clean, range(16))
     mask = record.mask.expand_as(degraded)
     assert (record.mask.sum(dim=(1, 2, 3)) == 64).all()
     assert (degraded[mask] == FILL).all()

@@ -132,7 +132,7 @@ def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=1e-5)
     wider = changed(replace(tiny, training=frozen), {"model.encoder.widths": (8, 24)})
-    with pytest.raises(UserError, match="same anatomy"):
+    with pytest.raises(UserError, match="same architecture"):
         run(wider, tmp_path / "third", device="cpu")
 
 
@@ -323,11 +323,11 @@ def test_the_cosine_and_the_ratio_of_two_gradients_by_hand() -> None:
     one, other = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
     shared = {"encoder.network.conv1.weight": one, "encoder.network.layer1.0.conv1.weight": other}
     first, second = one @ torch.tensor([3.0, 0.0]) + other.sum(), one @ torch.tensor([3.0, 3.0]) - 2 * other.sum()
-    found = compare_gradients(first, second, shared, torch.Tensor.backward)
-    assert found.cosine == pytest.approx({"encoder.network.stem": 0.5**0.5, "encoder.network.layer1": -1, "all": 7 / (10 * 22) ** 0.5})
-    assert found.ratio == pytest.approx({"encoder.network.stem": 2**0.5, "encoder.network.layer1": 2, "all": 2.2**0.5})
+    actual = compare_gradients(first, second, shared, torch.Tensor.backward)
+    assert actual.cosine == pytest.approx({"encoder.network.stem": 0.5**0.5, "encoder.network.layer1": -1, "all": 7 / (10 * 22) ** 0.5})
+    assert actual.ratio == pytest.approx({"encoder.network.stem": 2**0.5, "encoder.network.layer1": 2, "all": 2.2**0.5})
     assert one.grad is None
-    assert compare_gradients(0 * first, second, shared, torch.Tensor.backward).cosine == dict.fromkeys(found.cosine, 0)
+    assert compare_gradients(0 * first, second, shared, torch.Tensor.backward).cosine == dict.fromkeys(actual.cosine, 0)
     (first + second).backward()
 
 

@@ -1,4 +1,4 @@
-"""What users may trust: temperature, gate, abstention, second look, guessed errors, and their measures."""
+"""Reliability: temperature, gate, abstention, second look, estimated errors, and their measures."""
 
 import json
 from collections.abc import Sequence
@@ -22,11 +22,13 @@ from pellucid.data.synthetic import shapes
 from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.calibration import CEILING, MAX_LOSS, Columns, calibrate, fit_gate, fit_temperature
+from pellucid.evaluation.calibration import CEILING, MAX_LOSS, calibrate, fit_gate, fit_temperature
 from pellucid.evaluation.ranking import NUM_CUTS, rank_correlation, risk_coverage, sparsification, sparsification_error
 from pellucid.evaluation.trust import measure_trust
 from pellucid.inference import Predictor, predict_files
-from pellucid.inference.maps import ROWS, WHITE, drawn, uncertainty_map
+from pellucid.inference.maps import WHITE, draw_map, uncertainty_map
+from pellucid.inference.pixels import STRIP_ROWS
+from pellucid.metrics import Columns
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.models.gate import BLOCK, Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
@@ -113,13 +115,13 @@ class TestGate:
         assert fit_gate(columns([0.0, 1.0], CEILING, CEILING), columns([9.0, 9.0], 20.0, 30.0)) is None
 
     def test_it_is_fitted_to_a_network_that_knows_what_is_damaged(self) -> None:
-        class Knows(nn.Module):
+        class NoiseDetector(nn.Module):
             def forward(self, images: Tensor) -> Output:
                 noisy = images.diff(dim=3).abs().mean(dim=(1, 2, 3)) > 0.05  # drawn shapes are flat
                 return Output(restored=images.mean(dim=1, keepdim=True).expand_as(images), presence=noisy.float()[:, None])
 
         splits = Splits(shapes(300).train, shapes(300).train)
-        calibration = calibrate(Knows().eval(), splits, lambda images, random: SUITES["reference"](images, random))
+        calibration = calibrate(NoiseDetector().eval(), splits, lambda images, random: SUITES["reference"](images, random))
         assert calibration.gate is not None
         assert "gate on 300 given images" in calibration.fitted
         assert calibration.temperature == 1
@@ -194,11 +196,11 @@ class TestUncertainty:
 
     def test_strips_are_seamless(self) -> None:
         random = np.random.default_rng(0)
-        picture, restored = random.integers(0, 256, (2, ROWS + 37, 12, 3), dtype=np.uint8)
+        picture, restored = random.integers(0, 256, (2, STRIP_ROWS + 37, 12, 3), dtype=np.uint8)
         before, after = (np.asarray(each / 255, np.float32) for each in (picture, restored))
         whole = uncertainty(before, after)
         np.testing.assert_allclose(uncertainty_map(picture, restored), whole, atol=1e-6)
-        assert drawn(np.array([[0, WHITE / 2, 3]], np.float32))[0, :, 0].tolist() == [0, 128, 255]
+        assert draw_map(np.array([[0, WHITE / 2, 3]], np.float32))[0, :, 0].tolist() == [0, 128, 255]
 
 
 class TestRanking:
@@ -281,17 +283,17 @@ def model(tmp_path: Path) -> Path:
 def test_predict_says_all_of_it(tmp_path: Path, model: Path) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (20, 24, 3), dtype=np.uint8)
     pictures.write(tmp_path / "in" / "a.png", picture)
-    told: list[str] = []
+    text: list[str] = []
     options: dict[str, Any] = {"abstain_below": 0.99, "second_look": True, "uncertainty": True}
     out = tmp_path / "out"
-    summary = predict_files([tmp_path / "in"], out, model, "cpu", tell=told.append, **options)
+    summary = predict_files([tmp_path / "in"], out, model, "cpu", log=text.append, **options)
     [line] = [json.loads(each) for each in (out / "predictions.jsonl").read_text().splitlines()]
     assert (line["label"], line["abstained"], line["left"], line["alarm"]) == (None, True, True, False)
     assert line["abstain_below"] == 0.99
     assert pictures.read(out / line["uncertainty"]).shape == picture.shape
     np.testing.assert_array_equal(pictures.read(out / line["restored"]), picture)
-    assert "not sure (" in told[0]
-    assert "found undamaged and left" in told[0]
+    assert "not sure (" in text[0]
+    assert "found undamaged and left" in text[0]
     assert "1 found undamaged and left, 1 without a sure class" in str(summary)
     with pytest.raises(UserError, match="Expected to go on with the model of"):
         predict_files([tmp_path / "in"], out, model, "cpu", resume=True)
@@ -321,7 +323,7 @@ def test_training_ends_with_a_report_and_report_makes_another(tiny: Recipe, tmp_
     assert (figures["split"], figures["trust"]["num_images"]) == ("test", 30)
     assert set(figures["trust"]["strengths"]) == {"gaussian_noise", "occlusion"}
     page = (run / "report.html").read_text()
-    for heading in ("What users may trust", "Which classes are confused", "Against the strength", "Restored best and worst", "The alarm"):
+    for heading in ("Reliability", "Which classes are confused", "Against the strength", "Restored best and worst", "The alarm"):
         assert heading in page
         assert heading in (run / "report.md").read_text()
     assert "The report:" in capsys.readouterr().out

@@ -64,8 +64,8 @@ def lines(out: Path) -> list[dict[str, Any]]:
     ("name", "codec", "tolerance"), [("a.mp4", "mp4v", 12), ("a.avi", "FFV1", 2), ("b.AVI", "MJPG", 12), ("a.mkv", "FFV1", 2)]
 )
 def test_a_video_comes_back_with_its_rate_and_length(tmp_path: Path, name: str, codec: str, tolerance: int) -> None:
-    source, told = video(tmp_path / "in" / name, codec=codec), []
-    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", tell=told.append)
+    source, text = video(tmp_path / "in" / name, codec=codec), []
+    summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", log=text.append)
     assert (summary.num_pictures, summary.num_failed) == (1, 0)
     *of_frames, of_video = lines(tmp_path / "out")
     assert [line["frame"] for line in of_frames] == list(range(30))
@@ -74,8 +74,8 @@ def test_a_video_comes_back_with_its_rate_and_length(tmp_path: Path, name: str, 
     assert of_video["fps"] == pytest.approx(29.97, abs=0.01)
     assert "without sound" in of_video["notes"]
     assert ("compressed with loss as MPEG-4" in of_video["notes"]) == name.endswith(".mp4")
-    assert len(told) == 1
-    assert told[0].startswith(f"{source}: 30 frames at 29.97 a second -> restored/{name} (compressed with")
+    assert len(text) == 1
+    assert text[0].startswith(f"{source}: 30 frames at 29.97 a second -> restored/{name} (compressed with")
     (given_rate, given), (rate, restored) = frames(source), frames(tmp_path / "out" / of_video["restored"])
     assert rate == pytest.approx(given_rate)
     assert len(restored) == len(given) == 30
@@ -133,3 +133,43 @@ def test_a_stopped_video_begins_anew(tmp_path: Path) -> None:
     summary = predict_files([tmp_path / "in"], tmp_path / "out", device="cpu", resume=True)
     assert (summary.num_pictures, summary.num_failed) == (2, 0)
     assert [line.get("frame") for line in lines(tmp_path / "out")] == [*range(5), None, *range(7), None]
+
+
+class Divided(Bright):
+    """Unsure of the first frames, which turn bright once they are restored; leaves nothing."""
+
+    def forward(self, images: Tensor) -> Output:
+        brightness = images.mean(dim=(1, 2, 3))
+        return Output(torch.stack([0.4 - brightness, brightness - 0.4, torch.full_like(brightness, -9)], 1) * 20, images + self.offset)
+
+
+def test_what_pictures_can_be_asked_for_can_be_asked_of_videos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*_: Any, abstain_below: float, second_look: bool, **__: Any) -> Predictor:
+        return Predictor(Divided().eval(), CLASSES, batch_size=4, abstain_below=abstain_below, second_look=second_look)
+
+    monkeypatch.setattr(Predictor, "load", load)
+    path, text = tmp_path / "a.avi", []
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*"FFV1"), 10, (64, 48))
+    for level in (20, 20, 90, 90, 90, 250, 250):  # sure and dark, dark until it is restored, sure and bright
+        writer.write(np.full((48, 64, 3), level, np.uint8))
+    writer.release()
+    asked = {"abstain_below": 0.9, "second_look": True, "uncertainty": True}
+    summary = predict_files([path], tmp_path / "out", device="cpu", log=text.append, **asked)
+    *of_frames, of_video = lines(tmp_path / "out")
+    assert [line["alarm"] for line in of_frames] == [False, False, True, True, True, False, False]
+    assert [line.get("abstained", False) for line in of_frames] == [False, False, True, True, True, False, False]
+    assert of_frames[2]["label"] is None
+    assert of_video["counts"] == {"left": 0, "abstained": 3, "alarm": 3}
+    assert "7 frames at 10 a second, 3 without a sure class, 3 with an alarm -> restored/a.avi" in text[0]
+    assert "the model knows 3 classes" in str(summary)
+    rate, uncertain = frames(tmp_path / "out" / of_video["uncertainty"])
+    assert (rate, len(uncertain)) == (10, 7)
+    # the change alone is uncertain: a fifth of 0.1, of which a tenth of the range is white, and less where white cuts it off
+    assert [round(float(frame.mean())) for frame in uncertain] == pytest.approx([51] * 5 + [10] * 2, abs=2)
+
+
+def test_without_restored_frames_there_is_no_uncertainty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Namer().eval(), CLASSES))
+    predict_files([video(tmp_path / "a.mp4", 5)], tmp_path / "out", device="cpu", uncertainty=True)
+    assert lines(tmp_path / "out")[-1]["uncertainty"] is None
+    assert not (tmp_path / "out" / "uncertainty").exists()

@@ -1,4 +1,4 @@
-"""Pellucid: one network that restores a damaged image and says what is in it.
+"""Pellucid: one network that restores and classifies damaged images.
 
     import pellucid
 
@@ -6,10 +6,11 @@
     for prediction in predictor.predict(pictures):  # uint8 arrays (H, W, 3) of any sizes
         print(prediction.label, prediction.confidence, prediction.restored.shape)
 
-Names load when they are first used, so that importing the package costs nothing: no torch, no Lightning, no timm.
+Names are imported on first use, so that importing the package does not import torch, Lightning or timm.
 """
 
 from importlib import import_module
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from pellucid.evaluation.evaluate import evaluate
     from pellucid.hub import from_pretrained, push_to_hub, save_pretrained
     from pellucid.inference import Prediction, Predictor
-    from pellucid.inference.predictor import load
     from pellucid.recipe import RECIPES, Recipe
     from pellucid.run import run as train
 
     __version__: str
+    load = Predictor.load
 
 __all__ = [
     "DEGRADATIONS",
@@ -46,7 +47,7 @@ __all__ = [
     "train",
 ]
 
-# name -> module of the package, and what it is called there
+# public name -> module, name in the module
 _HOMES = {
     "Batch":        ("batch", "Batch"),
     "DEGRADATIONS": ("degradations", "DEGRADATIONS"),
@@ -58,12 +59,12 @@ _HOMES = {
     "SUITES":       ("degradations", "SUITES"),
     "TRACKS":       ("evaluation", "TRACKS"),
     "evaluate":     ("evaluation.evaluate", "evaluate"),
-    "load":         ("inference.predictor", "load"),
+    "load":         ("inference", "Predictor.load"),
     "from_pretrained": ("hub", "from_pretrained"),
     "load_model":   ("checkpoint", "load_model"),
     "push_to_hub":  ("hub", "push_to_hub"),
     "save_pretrained": ("hub", "save_pretrained"),
-    "train":        ("run", "run"),  # not `run`: importing the module of that name would take its place here
+    "train":        ("run", "run"),  # not `run`: importing the module of that name would overwrite it
 }  # fmt: skip
 
 
@@ -73,7 +74,7 @@ def __getattr__(name: str) -> Any:
         value: Any = import_module("importlib.metadata").version("pellucid")
     elif name in _HOMES:
         module, original = _HOMES[name]
-        value = getattr(import_module(f"pellucid.{module}"), original)
+        value = attrgetter(original)(import_module(f"pellucid.{module}"))
     else:
         raise AttributeError(f"module 'pellucid' has no attribute '{name}'")
     globals()[name] = value
@@ -81,5 +82,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """The public names, whether they are loaded or not."""
+    """The public names, loaded or not."""
     return __all__

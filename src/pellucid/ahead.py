@@ -8,7 +8,7 @@ from threading import Condition
 from typing import TypeVar
 
 Reserve = Callable[[int], None]
-"""Is told the number of pixels before they are decoded, and may wait until there is room for them."""
+"""Called with the number of pixels before they are decoded; may block until there is memory for them."""
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
@@ -17,12 +17,12 @@ Read = TypeVar("Read")
 def read_ahead(
     items: Iterable[Item], read: Callable[[Item, Reserve], Read], num_threads: int, max_items: int, max_pixels: int = 0
 ) -> Generator[Read, None, None]:
-    """`read(item, reserve)` of each item, in their order; at most `max_items` are begun before they are asked for.
+    """Yield `read(item, reserve)` of each item, in order; at most `max_items` are read ahead.
 
-    `read` calls `reserve` with the number of pixels before it decodes them, and waits there until those that are decoded and not yet
-    asked for are few enough; the next one that is due never waits. A `read` of which all results are small need not call it.
+    `read` calls `reserve` with the number of pixels before it decodes them, which blocks while more than `max_pixels` are decoded but not
+    yet consumed; the next item in order never blocks. A `read` with small results need not call it.
     """
-    room = _Room(max_pixels)
+    budget = _PixelBudget(max_pixels)
     reading: deque[Future[Read]] = deque()
     pool = ThreadPoolExecutor(num_threads)
     first = 0
@@ -31,23 +31,23 @@ def read_ahead(
         nonlocal first
         result = reading.popleft().result()
         first += 1
-        room.pass_on(first)
+        budget.release(first)
         return result
 
     try:
         for number, item in enumerate(items):
-            reading.append(pool.submit(read, item, partial(room.reserve, number)))
+            reading.append(pool.submit(read, item, partial(budget.reserve, number)))
             if len(reading) == max_items:
                 yield take()
         while reading:
             yield take()
     finally:
-        room.close()
+        budget.close()
         pool.shutdown(cancel_futures=True)
 
 
-class _Room:
-    """Room for the pixels of numbered pictures that are used in their order."""
+class _PixelBudget:
+    """Bounds the pixels of numbered pictures that are decoded but not yet consumed."""
 
     def __init__(self, max_pixels: int) -> None:
         self.max_pixels = max_pixels
@@ -62,8 +62,8 @@ class _Room:
                 raise CancelledError
             self.pixels[number] = pixels
 
-    def pass_on(self, first: int) -> None:
-        """Pictures before number `first` are used."""
+    def release(self, first: int) -> None:
+        """Release the pixels of the picture before number `first`."""
         with self.changed:
             self.first = first
             self.pixels.pop(first - 1, None)

@@ -4,6 +4,7 @@ Images are float tensors in [0, 1] of shape (B, 3, H, W), RGB, everywhere betwee
 stage packages (data, degradations, models, objectives, metrics) do not import one another; these types are their interface.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -25,6 +26,10 @@ class Damage:
 
     strengths: dict[str, Tensor]
     mask: Tensor
+
+
+Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
+"""Clean images (B, 3, H, W) and a generator on their device -> degraded images and the damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +79,7 @@ class Output(NamedTuple):
     mask: Tensor | None = None
 
     def float(self) -> "Output":
-        """The same in float32."""
+        """The same output in float32."""
         return Output(*(None if each is None else each.float() for each in self))
 
 

@@ -1,7 +1,7 @@
-"""The work behind `pellucid bench`: images per second and memory of one model in several engines, as ratios in one run.
+"""`pellucid bench`: images per second and memory of one model in several engines, as ratios in one run.
 
-Each engine has a process of its own, so that its memory is its own; they take turns for every figure, so that whatever else the machine
-does falls on all of them alike.
+Each engine runs in its own process, to measure its memory; they take turns for every figure, so that other load affects all of them
+equally.
 """
 
 import platform
@@ -15,30 +15,30 @@ from typing import TYPE_CHECKING, Any
 from pellucid.bench_worker import TORCH, Worker
 from pellucid.errors import UserError
 from pellucid.inference.backend import num_threads
-from pellucid.inference.exported import named_threads
+from pellucid.inference.exported import threads_text
 from pellucid.inference.source import is_exported
 
 if TYPE_CHECKING:
     from rich.table import Table
 
 NATIVE = "torch-bfloat16"
-"""Torch in the precision that `predict` takes, where that is not float32."""
+"""Torch in the precision of `predict`, if that is not float32."""
 
 ENGINES = {"onnx": "onnxruntime", "openvino": "openvino"}
 """The package that each format needs."""
 
 ROUNDS = 5
-"""Times that the engines take turns for a figure; the best of each counts."""
+"""Number of turns for each figure; the best counts."""
 
 MAX_BATCH_PIXELS = 64 * 256 * 256
-"""Pixels of a batch beyond which a combination of batch size and size is left out."""
+"""Maximum number of pixels of a batch; combinations with more are omitted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
+class Measurement:
     """Speed and memory of an engine for one batch size and size of images.
 
-    rate: images per second; memory: bytes that the process took at most, above those with the model loaded.
+    rate: images per second; memory: peak memory in bytes, beyond that with the loaded model.
     """
 
     name: str
@@ -49,21 +49,21 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
-    """All figures of a run; stated: what each engine says of its threads and precision; loaded: bytes of each process before any batch."""
+class Benchmark:
+    """All measurements of a run; stated: description of each engine; loaded: memory of each process with the loaded model, in bytes."""
 
     model: str
-    figures: tuple[Figure, ...]
+    figures: tuple[Measurement, ...]
     stated: dict[str, str]
     loaded: dict[str, int]
 
     @property
     def first(self) -> str:
-        """The engine that the ratios are to: torch, or else the first one."""
+        """The baseline of the ratios: torch, or else the first engine."""
         return next(iter(self.stated))
 
-    def ratio(self, figure: Figure) -> float:
-        """How many times as fast as the first engine."""
+    def ratio(self, figure: Measurement) -> float:
+        """The speed relative to the first engine."""
         return figure.rate / next(each.rate for each in self.figures if _same(each, figure) and each.name == self.first)
 
     def table(self) -> "Table":
@@ -81,12 +81,12 @@ class Results:
 
     @property
     def notes(self) -> str:
-        """What the rows are, a line each."""
+        """Notes on the rows, a line each."""
         lines = [f"{name}: {stated}; {self.loaded[name] / 1e6:,.0f} MB with the model loaded" for name, stated in self.stated.items()]
         return "\n".join([*lines, f"Best of {ROUNDS} turns each; memory: what a batch takes beside the loaded model, at most."])
 
     def to_json(self, arguments: Sequence[str]) -> dict[str, Any]:
-        """The figures, and where they come from."""
+        """The figures and their provenance."""
         from pellucid.provenance import stamp
 
         rows = [
@@ -95,29 +95,29 @@ class Results:
             for each in self.figures
         ]  # fmt: skip
         about = {"model": self.model, "ratio_to": self.first, "engines": self.stated, "loaded": self.loaded}
-        device = f"CPU, {platform.machine()}, {named_threads(num_threads())}"
+        device = f"CPU, {platform.machine()}, {threads_text(num_threads())}"
         return stamp(arguments, device) | about | {"figures": rows}
 
 
-def measure(
+def run_benchmark(
     model: str,
     formats: Sequence[str] | None = None,
     batch_sizes: Sequence[int] = (1, 64),
     sizes: Sequence[int] = (32, 256),
     seconds: float = 1.0,
-    tell: Callable[[str], None] = lambda _: None,
+    log: Callable[[str], None] = lambda _: None,
     paths: dict[str, Path] | None = None,
-) -> Results:
-    """Measure a model; exported on the way, unless it is an exported one, which is measured alone, or `paths` has it by its format.
+) -> Benchmark:
+    """Measure a model in several formats, exporting it if necessary; an exported model is measured alone.
 
     Args:
-        model: as `Predictor.load` takes it.
+        model: as for `Predictor.load`.
         formats: `torch`, `onnx`, `openvino`, and the latter two with `-int8`; those in float32 whose packages are installed by default.
         batch_sizes: images of one batch.
         sizes: height and width of the images, in pixels.
-        seconds: about how long each figure is measured.
-        tell: is told what is being done.
-        paths: exported models by their formats.
+        seconds: approximate duration of each measurement.
+        log: called with a message at each step.
+        paths: existing exported models by format.
     """
     for name, numbers in (("batch sizes", batch_sizes), ("sizes", sizes)):
         if min(numbers) < 1:
@@ -128,17 +128,17 @@ def measure(
     if not grid:
         raise UserError(f"Expected batches of at most {MAX_BATCH_PIXELS:,} pixels, found larger ones only; choose a smaller size or batch.")
     with tempfile.TemporaryDirectory() as folder:
-        sources = _sources(model, formats, Path(folder), dict(paths or {}), tell)
+        sources = _sources(model, formats, Path(folder), dict(paths or {}), log)
         workers = {name: Worker(name, source) for name, source in sources.items()}
         try:
-            loaded = {name: worker.ask("load") for name, worker in workers.items()}
-            figures: list[Figure] = []
+            loaded = {name: worker.call("load") for name, worker in workers.items()}
+            figures: list[Measurement] = []
             for side, size in grid:
-                tell(f"Measuring batches of {size} images of {side} x {side} pixels.")
-                memory = {name: worker.ask("prepare", size, side, seconds / ROUNDS) for name, worker in workers.items()}
-                turns = [{name: worker.ask("time") for name, worker in workers.items()} for _ in range(ROUNDS)]
-                figures += [Figure(name, size, side, size / min(turn[name] for turn in turns), memory[name]) for name in workers]
-            return Results(
+                log(f"Measuring batches of {size} images of {side} x {side} pixels.")
+                memory = {name: worker.call("prepare", size, side, seconds / ROUNDS) for name, worker in workers.items()}
+                turns = [{name: worker.call("time") for name, worker in workers.items()} for _ in range(ROUNDS)]
+                figures += [Measurement(name, size, side, size / min(turn[name] for turn in turns), memory[name]) for name in workers]
+            return Benchmark(
                 model, tuple(figures), {name: each[0] for name, each in loaded.items()}, {name: each[1] for name, each in loaded.items()}
             )
         finally:
@@ -146,14 +146,14 @@ def measure(
                 worker.stop()
 
 
-def _same(one: Figure, other: Figure) -> bool:
+def _same(one: Measurement, other: Measurement) -> bool:
     return (one.batch_size, one.side) == (other.batch_size, other.side)
 
 
 def _sources(
-    model: str, formats: Sequence[str] | None, folder: Path, paths: dict[str, Path], tell: Callable[[str], None]
+    model: str, formats: Sequence[str] | None, folder: Path, paths: dict[str, Path], log: Callable[[str], None]
 ) -> dict[str, str | Path]:
-    """Each engine and what it opens."""
+    """The engines and their models."""
     if is_exported(model):
         if formats:
             raise UserError(f"Expected no formats for an exported model, found {', '.join(formats)}; bench the model that it was made of.")
@@ -173,14 +173,14 @@ def _sources(
             from pellucid.export import export_model
 
             format, _, precision = name.partition("-")
-            tell(f"Exporting to {name}.")
+            log(f"Exporting to {name}.")
             out = folder / (f"{name}.onnx" if format == "onnx" else name)
             sources[name] = export_model(model, format, out, int8=precision == "int8").path
     return sources
 
 
 def _native() -> bool:
-    """Whether torch would compute in another precision than float32 here."""
+    """Whether torch uses another precision than float32 on this CPU."""
     from pellucid.device import choose_device, choose_precision
 
     return choose_precision(choose_device("cpu")).name != "32-true"

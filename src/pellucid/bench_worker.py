@@ -1,4 +1,4 @@
-"""A process that measures one engine, for `pellucid bench`."""
+"""Worker process of `pellucid bench`, which measures one engine."""
 
 import gc
 import multiprocessing
@@ -15,7 +15,7 @@ from pellucid.inference.backend import Backend
 from pellucid.inference.source import open_backend
 
 TORCH = "torch"
-"""Eager torch in float32, which others are compared with."""
+"""Eager torch in float32, the baseline."""
 
 
 class Worker:
@@ -28,16 +28,16 @@ class Worker:
         self._process.start()
         other.close()
 
-    def ask(self, *question: Any) -> Any:
-        """What the process answers; its `UserError` is raised here."""
-        self._connection.send(question)
+    def call(self, *request: Any) -> Any:
+        """Send a request and return the result; a `UserError` of the process is raised here."""
+        self._connection.send(request)
         try:
-            answer = self._connection.recv()
+            result = self._connection.recv()
         except (EOFError, ConnectionResetError):
             raise UserError("Expected memory for the batches, found that a process was ended; choose smaller ones.") from None
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     def stop(self) -> None:
         """End the process."""
@@ -48,22 +48,22 @@ class Worker:
 
 
 def _work(connection: Connection, name: str, source: str | Path) -> None:
-    """The loop of a process: `load`, then for each setting `prepare` and several times `time`."""
+    """The loop of a worker: `load`, then for each setting `prepare` and several times `time`."""
     backend: Backend | None = None
     images, repeats = np.zeros((1, 3, 8, 8), np.float32), 1
     while True:
         try:
-            question, *values = connection.recv()
+            request, *values = connection.recv()
         except (EOFError, KeyboardInterrupt):
             return
         try:
-            if question == "load":
+            if request == "load":
                 backend = _open(name, source)
                 backend(images)
                 connection.send((backend.stated, _memory(peak=False)))
                 continue
             assert backend is not None
-            if question == "prepare":
+            if request == "prepare":
                 size, side, budget = values
                 images = np.random.default_rng(0).random((size, 3, side, side), np.float32)
                 gc.collect()
@@ -75,12 +75,12 @@ def _work(connection: Connection, name: str, source: str | Path) -> None:
             else:
                 connection.send(_seconds(backend, images, repeats))
         except (UserError, MemoryError) as error:
-            told = (
+            message = (
                 error
                 if isinstance(error, UserError)
                 else UserError("Expected memory for the batches, found too little; choose smaller ones.")
             )
-            connection.send(told)
+            connection.send(message)
 
 
 def _open(name: str, source: str | Path) -> Backend:
@@ -101,7 +101,7 @@ def _seconds(backend: Backend, images: Any, repeats: int) -> float:
 
 
 def _memory(peak: bool) -> int:
-    """Bytes of this process in memory: now or, since `_reset_peak`, at most; elsewhere than on Linux, since its start."""
+    """Resident memory of this process in bytes: current, or the peak since `_reset_peak`; on other systems than Linux since its start."""
     status = Path("/proc/self/status")
     if status.is_file():
         line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM" if peak else "VmRSS"))

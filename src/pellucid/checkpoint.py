@@ -49,7 +49,7 @@ class ModelMetadata:
     distinguishes; recipe: all settings of its training; training_data: description of the training images; trained: date, device and
     duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`; image_size: shorter
     side of the training images in pixels, 32 for models that were saved before it was recorded; temperature, gate, fitted: see
-    `evaluation.calibration.Calibration`; 1, none and nothing for models that were saved before there were any.
+    `evaluation.calibration.Calibration`; 1, `None` and empty for models saved before they were recorded.
     """
 
     model: ModelConfig
@@ -76,7 +76,7 @@ class ModelMetadata:
 
     @property
     def trained_kinds(self) -> tuple[str, ...]:
-        """The kinds of damage that its training images had, as far as the recipe names some that there still are."""
+        """The kinds of damage of its training images, as far as the recipe names degradations that still exist."""
         damage = self.recipe.get("damage", {})
         suites = [damage] if isinstance(damage, str) else damage.get("weights", {})
         steps = [] if isinstance(damage, str) else damage.get("steps", ())
@@ -138,7 +138,7 @@ def _untrained(metadata: ModelMetadata) -> nn.Module:
 
 
 def find_model(source: str | Path | None) -> Path:
-    """The local folder of what `load_model` takes, downloaded if necessary; raises `UserError` if there is none."""
+    """The local folder of a model given as for `load_model`, downloaded if necessary; raises `UserError` if there is none."""
     if source in (None, "bundled"):
         return Path(str(files("pellucid"))) / "bundled"
     folder = Path(source)
@@ -146,20 +146,24 @@ def find_model(source: str | Path | None) -> Path:
         return folder / "model"
     if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
         if not (folder / CONFIG).is_file():
-            found = "no such folder" if not folder.exists() else f"no {CONFIG} in it"
-            raise UserError(f"Expected the folder of a saved model or of a run, found {source} ({found}); train one with 'pellucid train'.")
+            reason = "no such folder" if not folder.exists() else f"no {CONFIG} in it"
+            raise UserError(
+                f"Expected the folder of a saved model or of a run, found {source} ({reason}); train one with 'pellucid train'."
+            )
         return folder
     return download(str(source), (WEIGHTS, CONFIG))
 
 
 def model_card(metadata: ModelMetadata) -> str:
     """The model card, in Markdown with the hub's metadata."""
-    from pellucid.metrics import FIGURES  # only now: a model that is loaded needs none of it
+    from pellucid.metrics import FIGURES  # only now: loading a model does not need it
 
     columns = {name: figure for name, figure in FIGURES.items() if figure.card}
     network = _untrained(metadata)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     measured = sorted({f"{each['split']} images of {each['dataset']}" for each in metadata.figures.values() if "split" in each})
+    raw = _are_raw(metadata)
+    outputs = "the network's own outputs, without temperature and gate" if raw else "outputs as `predict` gives them"
     rows = "\n".join(_row(*row, columns) for track, figures in metadata.figures.items() for row in _parts(track, figures))
     return f"""---
 license: apache-2.0
@@ -174,11 +178,13 @@ One network that restores a damaged image and says what is in it, in one pass.
 - **Classes**: {", ".join(metadata.classes)}
 - **Training data**: {metadata.training_data or "not stated"}, {metadata.image_size} pixels a side
 - **Trained**: {metadata.trained or "not stated"}
+- **Confidence**: {_confidence(metadata)}
+- **Gate**: {"undamaged pictures are returned as they are" if metadata.gate else "none, every picture is restored"}
 - **Source**: Pellucid {version("pellucid")}, commit {metadata.commit or "not stated"}
 
 ## Figures
 
-{f"Measured on {', '.join(measured)}." if measured else "No evaluation says which images."}
+{f"Measured on {', '.join(measured)}, {outputs}." if measured else "No evaluation says which images."}
 
 | track | images | {" | ".join(figure.heading for figure in columns.values())} |
 | --- | --- |{" --- |" * len(columns)}
@@ -187,7 +193,7 @@ One network that restores a damaged image and says what is in it, in one pass.
 {" ".join(f"{figure.heading}: {figure.meaning}" for figure in columns.values() if figure.explained)}
 
 Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images.
-The damage of each track is fixed: `pellucid evaluate MODEL --track NAME` measures the same figures again.
+The damage of each track is fixed: `pellucid evaluate MODEL --track NAME{" --raw" if raw else ""}` measures the same figures again.
 
 ## Limits
 
@@ -200,6 +206,20 @@ its classes; what it paints where pixels are lost is a guess. Don't take a resto
 {json.dumps(metadata.recipe, indent=1)}
 ```
 """
+
+
+def _confidence(metadata: ModelMetadata) -> str:
+    if metadata.tasks == "restore":
+        return "none, the model does not classify"
+    if "temperature" in metadata.fitted:
+        return f"calibrated, temperature {metadata.temperature:.3f} ({metadata.fitted})"
+    return "the network's own, not calibrated: no labelled images were held out of the training to fit a temperature on"
+
+
+def _are_raw(metadata: ModelMetadata) -> bool:
+    """Whether figures are of the network's own outputs where predictions differ from these; older figures are."""
+    differ = metadata.gate is not None or metadata.temperature != 1
+    return differ and any(figures.get("raw", True) for figures in metadata.figures.values())
 
 
 def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

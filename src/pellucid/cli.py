@@ -1,4 +1,4 @@
-"""The command line: one typed function a command, its docstring the help. Torch is imported when a command runs, not before."""
+"""The command line: one typed function for each command, whose docstring is its help. Torch is imported only when a command runs."""
 
 import argparse
 import difflib
@@ -8,7 +8,8 @@ import re
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +20,7 @@ from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS, own_track
 from pellucid.experiments.comparison import QUESTIONS, build_comparison
+from pellucid.files import atomic_write, folder, write_json
 from pellucid.recipe import RECIPES, Recipe, measured_data, settings
 from pellucid.settings import NAMES
 
@@ -33,33 +35,34 @@ if TYPE_CHECKING:
 DEFAULT_RECIPE, INSPECT = "quick", "inspect"
 
 BENCHED = ["torch", "onnx", "openvino", "onnx-int8", "openvino-int8"]
-"""What `bench` can compare."""
+"""Engines that `bench` compares."""
 
 REPORTED = 1000
-"""Images that the report at the end of a training is made on; `pellucid report` measures all."""
+"""Maximum number of images in the report at the end of a training; `pellucid report` evaluates all."""
 
 STOPPED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
 
 def demo(out: Path, resume: bool, device: str) -> None:
-    """Get CIFAR-10, train recipe `quick` (five minutes on two CPU cores), measure it and write a report."""
+    """Download CIFAR-10, train recipe `quick` (five minutes on two CPU cores), evaluate it and write a report."""
     from pellucid import data
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.evaluation.classical import CLASSICAL
-    from pellucid.evaluation.evaluate import measure
+    from pellucid.evaluation.evaluate import evaluate
     from pellucid.reporting import write_report
     from pellucid.reporting.scores import shortfall
     from pellucid.run import run
 
     network, metadata = run(RECIPES["quick"], out, resume=resume, device=device)
     test = data.load("cifar10").test
-    evaluation = _measure(network, metadata, test, "reference")
+    evaluation = _measure(as_predicted(network, metadata), metadata, test, "reference")
     best_untrained = "inpainting, then means"
-    references = {best_untrained: measure(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000)}
-    others = {"references": {name: other.to_json() for name, other in references.items()}}
-    _write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
+    references = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
+    others = {"raw": False, "references": {name: other.to_json() for name, other in references.items()}}
+    write_json(out / "evaluation.json", evaluation.to_json() | others | _origin(network, metadata))
     report = write_report(out, network, metadata, test, evaluation, references)
-    _show(evaluation)
+    _print_evaluation(evaluation)
     if warning := shortfall(evaluation, references):
         _print(warning)
     _print(
@@ -71,7 +74,7 @@ def demo(out: Path, resume: bool, device: str) -> None:
 
 
 def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> None:
-    """Train a network by a recipe; a flag or a YAML file changes any setting of it."""
+    """Train a network by a recipe, whose settings can be changed by flags or a YAML file."""
     if devices < 1:
         raise UserError(f"Expected devices of at least 1, found {devices}.")
     from pellucid.run import run
@@ -82,17 +85,19 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
         print(f"pellucid: left out {num:,} pictures ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if not first:
-        return  # one of several processes speaks for all
+        return  # only the first of several processes prints
     track = own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
     if splits.validation is not None:
         _write_report(out, network, metadata, splits.validation, track, REPORTED)
     elif len(splits.test):
         _write_report(out, network, metadata, splits.test, track, REPORTED)
+    if metadata.tasks != "restore" and "temperature" not in metadata.fitted:
+        _print("Confidence is not calibrated: that needs images that were not trained on, such as --data.validation 200 holds out.")
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track {track}")
 
 
 def report(run: Path, track: str | None, data: str | None, source: Path | None, limit: int | None, device: str) -> None:
-    """Measure a run on test images, and write its report: figures, pictures, and what users may trust."""
+    """Evaluate a run on test images, and write its report: figures, pictures and reliability."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     if not (run / "model").is_dir():
@@ -118,7 +123,7 @@ def compare(
     report_only: bool,
     device: str,
 ) -> None:
-    """Train and measure several arms with several seeds, and report with intervals which does better."""
+    """Train and evaluate several arms with several seeds, and report their differences with confidence intervals."""
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number < 1:
             raise UserError(f"Expected {name} of at least 1, found {number}.")
@@ -155,16 +160,17 @@ def evaluate(
     source: Path | None,
     limit: int | None,
     mirror: bool,
+    raw: bool,
     device: str,
 ) -> None:
-    """Measure a model on a track of the protocol, on the test images of a data set."""
+    """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     from pellucid.checkpoint import load_model
-    from pellucid.files import folder
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.models.mirrored import Mirrored
 
-    for file in (json, csv):  # a place that can't be written should be known before the measuring
+    for file in (json, csv):  # an unwritable path should be reported before the evaluation
         if file is not None:
             folder(file.parent)
             if file.is_dir():
@@ -174,10 +180,14 @@ def evaluate(
     test.require_classes(metadata.classes)
     if mirror:
         network = Mirrored(network)
-    evaluation = _measure(network, metadata, test, track, limit)
-    _show(evaluation)
+    evaluation = _measure(network if raw else as_predicted(network, metadata), metadata, test, track, limit)
+    _print_evaluation(evaluation)
+    if note := _outputs(metadata, raw):
+        _print(note)
     if json is not None:
-        _write_json(json, evaluation.to_json() | {"mirror": mirror} | _origin(network, metadata))
+        calibration = {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate)}
+        told = {"raw": raw, **calibration, "mirror": mirror}
+        write_json(json, evaluation.to_json() | told | _origin(network, metadata))
     if csv is not None:
         _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 
@@ -195,26 +205,26 @@ def predict(
     no_gate: bool,
     device: str,
 ) -> None:
-    """Restore pictures and videos and name what is in them."""
+    """Restore and classify pictures and videos."""
     import warnings
 
     from pellucid.inference import predict_files
     from pellucid.progress import ProgressBar
 
-    asked: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
+    options: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
     warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
-    if int(os.environ.get("RANK", 0)):  # one of several processes speaks for all
-        predict_files(paths, out, model, device, force, None, mirror, resume, **asked)
+    if int(os.environ.get("RANK", 0)):  # only the first of several processes prints
+        predict_files(paths, out, model, device, force, None, mirror, resume, **options)
         return
     with ProgressBar("pictures") as progress:
-        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print, **asked)
+        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print, **options)
     _print(str(summary))
     if summary.num_failed:
         sys.exit(1)
 
 
 def damage(paths: list[Path], suite: str, out: Path, seed: int, draws: int, force: bool) -> None:
-    """Show what a suite of damage does to pictures: a grid of several draws for each."""
+    """Apply a damage suite to pictures, and draw a grid of several samples of each."""
     from pellucid.damage import damage_files
 
     _print(damage_files(paths, suite, out, seed, draws, force))
@@ -236,7 +246,7 @@ def app(
     mirror: bool,
     device: str,
 ) -> None:
-    """Serve a model: an API for programs and a page for people."""
+    """Serve a model: an HTTP API and a web page."""
     from importlib.util import find_spec
 
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "gradio") if find_spec(name) is None]
@@ -249,14 +259,11 @@ def app(
     settings = ServerSettings(model, host, port, workers, token, open_to_all, not no_page, device, mirror, limits)
     from pellucid.serving.serve import serve
 
-    def tell(line: str) -> None:
-        print(line, flush=True)  # whoever waits for it behind a pipe would wait until the end
-
-    serve(settings, tell)
+    serve(settings, partial(print, flush=True))  # a reader behind a pipe would otherwise wait until the end
 
 
 def data(dataset: str, path: Path | None, source: Path | None) -> None:
-    """Get a data set, check it and keep it in $PELLUCID_HOME (~/.cache/pellucid); or inspect a folder or a table of pictures."""
+    """Download a data set to $PELLUCID_HOME (~/.cache/pellucid) and verify it; or inspect a folder or a table of pictures."""
     from pellucid import data
     from pellucid.data.inspect import inspect
 
@@ -274,40 +281,43 @@ def data(dataset: str, path: Path | None, source: Path | None) -> None:
     _print(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
 
 
-def export(model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None) -> None:
-    """Write a model for ONNX Runtime or OpenVINO, verified against torch; pellucid predict runs it without torch."""
+def export(
+    model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None, runtime: Path | None
+) -> None:
+    """Write a model for ONNX Runtime or OpenVINO, verified against torch, or as a page that computes in the browser."""
     from pellucid.export import export_model
 
-    _print(str(export_model(model, format, out, int8, force, data, source, lambda told: print(told, file=sys.stderr))))
+    _print(str(export_model(model, format, out, int8, force, data, source, runtime, lambda message: print(message, file=sys.stderr))))
 
 
 def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
     """Measure images per second and memory of a model in torch, ONNX Runtime and OpenVINO, as ratios in one run."""
-    from pellucid.bench import measure
+    from pellucid.bench import run_benchmark
 
-    results = measure(model, formats, batch_sizes, sizes, seconds, lambda told: print(told, file=sys.stderr))
+    results = run_benchmark(model, formats, batch_sizes, sizes, seconds, lambda message: print(message, file=sys.stderr))
     _print(results.table())
     _print(results.notes)
     if json is not None:
-        _write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
+        write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
 
 
 def _write_report(folder: Path, network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None) -> None:
-    """Measure a run, show the figures, and write them and the report into its folder."""
+    """Evaluate a run, print the figures, and write them and the report into its folder."""
+    from pellucid.evaluation.calibration import as_predicted
     from pellucid.evaluation.strengths import measure_strengths
     from pellucid.evaluation.trust import measure_trust
     from pellucid.progress import ProgressBar
     from pellucid.reporting import write_report
 
-    evaluation = _measure(network, metadata, dataset, track, limit)
+    evaluation = _measure(as_predicted(network, metadata), metadata, dataset, track, limit)
     device = next(network.parameters()).device
-    with ProgressBar("what users may trust") as progress:
+    with ProgressBar("reliability") as progress:
         trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
     strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
-    figures = {"trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
-    _write_json(folder / "evaluation.json", evaluation.to_json() | figures)
+    figures = {"raw": False, "trust": trust.to_json() | {"strengths": strengths}} | _origin(network, metadata)
+    write_json(folder / "evaluation.json", evaluation.to_json() | figures)
     report = write_report(folder, network, metadata, dataset, evaluation, trust=trust, strengths=strengths)
-    _show(evaluation)
+    _print_evaluation(evaluation)
     _print(f"The report: {report}")
 
 
@@ -322,8 +332,16 @@ def _measure(network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset"
         return evaluate(network, dataset, on, limit=limit, device=device, progress=progress, damages=damages, trained=trained)
 
 
+def _outputs(metadata: "ModelMetadata", raw: bool) -> str:
+    """Which outputs were measured, as a note below the figures; empty for a model whose predictions are the network's own outputs."""
+    parts = [f"temperature {metadata.temperature:.3g}"] * (metadata.temperature != 1) + ["gate"] * (metadata.gate is not None)
+    if raw or not parts:
+        return f"Outputs: the network's own, without {' and '.join(parts)}, which predict applies." if parts else ""
+    return f"Outputs: as predict gives them, with {' and '.join(parts)}; --raw measures the network's own."
+
+
 def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
-    """What is written beside the figures of a network: how they were measured, and how it was trained."""
+    """The provenance of figures: how they were measured, and how the network was trained."""
     from pellucid.provenance import provenance
 
     training = {"trained": metadata.trained, "commit": metadata.commit, "recipe": metadata.recipe}
@@ -334,37 +352,26 @@ def _origin(network: "nn.Module", metadata: "ModelMetadata") -> dict[str, Any]:
 def _write_csv(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     import csv
 
-    from pellucid.files import atomic_write
-
-    with atomic_write(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+    with atomic_write(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, fieldnames=list(rows[0]))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def _write_json(path: Path, value: dict[str, Any]) -> None:
-    import json
-
-    from pellucid.files import atomic_write
-
-    with atomic_write(path) as aside:
-        aside.write_text(json.dumps(value, indent=1) + "\n")
-
-
-def _show(evaluation: "Evaluation") -> None:
+def _print_evaluation(evaluation: "Evaluation") -> None:
     _print(evaluation.table())
     _print(evaluation.notes)
 
 
-def _print(shown: "RenderableType") -> None:
+def _print(content: "RenderableType") -> None:
     from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Table
 
     console = Console(soft_wrap=True, markup=False, highlight=False)
-    if isinstance(shown, Table):  # figures without their last digits would be worse than lines that are too long
-        console.width = max(console.width, Measurement.get(console, console.options.update(max_width=1_000), shown).maximum)
-    console.print(shown)
+    if isinstance(content, Table):  # wrapped lines are better than truncated figures
+        console.width = max(console.width, Measurement.get(console, console.options.update(max_width=1_000), content).maximum)
+    console.print(content)
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -382,19 +389,19 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Every command by name; `_command_parser` has their flags."""
 
-MIRROR = "average over each image and its mirror image: a little better, for twice the time"
+MIRROR = "test-time augmentation by horizontal flips: slightly better, for twice the time"
 
 RESUMABLE = dict.fromkeys(("demo", "train", "predict"), "the same command with --resume") | {"compare": "the same command"}
-"""How commands that can be stopped go on."""
+"""How to resume each command that can be stopped."""
 
 KINDS = {kind.__name__: words for kind, words in NAMES.items()}
-"""What the parser's types are called, as in the sentences of `Settings`."""
+"""Names of the parser's types in error messages, as in those of `Settings`."""
 
 SHORT: dict[str, tuple[type, str]] = {
     "epochs": (float, "passes over the training images: short for --training.epochs"),
     "batch_size": (int, "images of one step: short for --training.batch_size"),
     "seed": (int, "of the weights, the order, the crops and the damage: short for --training.seed"),
-    "max_minutes": (float, "end a training by then, its schedule included: short for --training.max_minutes"),
+    "max_minutes": (float, "time limit of the training, to which the schedule is shortened: short for --training.max_minutes"),
 }
 """Settings of the training with a short flag: type and help."""
 
@@ -411,7 +418,7 @@ EXAMPLES = {
     "export": "export runs/mine --format onnx --out mine.onnx",
     "bench": "bench runs/mine --formats torch onnx --batch-sizes 1 64",
 }
-"""A call of each that works, once there is what it names."""
+"""An example call of each command."""
 
 USAGE = {
     "demo": "demo [options]",
@@ -423,10 +430,10 @@ USAGE = {
     "damage": "damage PATHS... --suite NAME --out FILE [--seed N] [options]",
     "app": "app [MODEL] [--host HOST] [--port PORT] [--workers N --no-page] [options]",
     "data": "data {NAME [--source PATH] | inspect PATH}",
-    "export": "export MODEL --format {onnx,openvino} --out PATH [--int8] [options]",
+    "export": "export MODEL --format {onnx,openvino,web} --out PATH [--int8] [options]",
     "bench": "bench MODEL [--formats NAMES] [--batch-sizes N ...] [--sizes N ...] [options]",
 }
-"""How each is called, in short; jsonargparse would list all forty settings of a recipe before every error."""
+"""The usage line of each command; jsonargparse's own would list all settings of a recipe before every error."""
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -460,10 +467,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
-    """The command that the arguments name, and what it is called with."""
-    if arguments[:1] in (["train"], ["compare"]):  # short, as for evaluate; the parser would take it for a file of settings
+    """Parse the command line: the name of the command, and the arguments of its function."""
+    if arguments[:1] in (["train"], ["compare"]):  # short, as for evaluate; the parser would read it as a file of settings
         arguments = [re.sub(r"^--data(?=$|=)", "--data.dataset", argument) for argument in arguments]
-    parser = _Parser(prog="pellucid", description="Restore damaged images and say what is in them: one network, one pass.")
+    parser = _Parser(prog="pellucid", description="Restore and classify damaged images with one network.")
     parser.add_argument("--version", action="version", version=f"pellucid {version('pellucid')}")
     subcommands = parser.add_subcommands(required=True, metavar="COMMAND")
     for name in COMMANDS:
@@ -480,9 +487,9 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise
     except (TypeError, ValueError) as error:  # jsonargparse lists what each type of a setting says
         lines = [line.strip().removeprefix("- ") for line in str(error).splitlines()]
-        told = [line for line in lines if line.startswith("Expected ") and "<class" not in line]
+        sentences = [line for line in lines if line.startswith("Expected ") and "<class" not in line]
         raise UserError(
-            told[0] if told else f"Expected settings that make a recipe, found others: {' '.join(str(error).split())}"
+            sentences[0] if sentences else f"Expected settings that make a recipe, found others: {' '.join(str(error).split())}"
         ) from error
     if "recipe" in values:
         values.pop("config")
@@ -497,7 +504,7 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
 
 
 class _Help(DefaultHelpFormatter):
-    """Help that leaves out types which metavars or defaults show already."""
+    """Help formatter that omits types which metavars or defaults already show."""
 
     def _get_help_string(self, action: argparse.Action) -> str:
         text = str(super()._get_help_string(action))
@@ -507,13 +514,13 @@ class _Help(DefaultHelpFormatter):
 
 
 class _Parser(ArgumentParser):
-    """No abbreviations; a mistake is one sentence that names what was perhaps meant."""
+    """Argument parser without abbreviations, whose errors are one sentence with the closest match."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_Help, **settings)
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        """Print the sentence and exit with status 2."""
+        """Print the error as one sentence and exit with status 2."""
         parser = getattr(ex, "subcommand_parser", None) or self
         flags = [option for action in parser._actions for option in action.option_strings]
         message = re.sub(r"a (?:typing\.)?Literal\[(.*?)\]", lambda found: f"one of {found[1].replace(chr(39), '')}", message)
@@ -526,7 +533,7 @@ class _Parser(ArgumentParser):
                 message += f"; did you mean {close[0]}?"
         parser.print_usage(sys.stderr)
         program = parser.prog.replace(" [options]", "")
-        print(f"pellucid: {' '.join(message.split())} ({program} --help shows what there is)", file=sys.stderr)
+        print(f"pellucid: {' '.join(message.split())} ({program} --help lists all options)", file=sys.stderr)
         sys.exit(2)
 
 
@@ -534,44 +541,49 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     """The parser of one command; its flags are the parameters of the command's function."""
     parser = _Parser(description=_summary(command), usage=f"pellucid {USAGE[command]}", epilog=f"example: pellucid {EXAMPLES[command]}")
     if command not in arguments:
-        return parser  # named in the overview, and never parsed: its flags would only cost time
+        return parser  # only its name is needed, for the overview
     from pellucid.data import DATASETS
 
     add = parser.add_argument
     match command:
         case "demo":
             add("--out", type=Path, default=Path("runs/demo"), help="folder of the run; must be new or empty")
-            add("--resume", action="store_true", help="go on with a demo that was stopped")
+            add("--resume", action="store_true", help="resume a stopped demo")
         case "train":
             recipe = _add_recipe(parser, arguments, list(SHORT))
             add("--out", type=Path, default=Path("runs") / recipe, help="folder of the run; must be new or empty unless resumed")
-            add("--resume", action="store_true", help="go on where a stopped run of the same recipe in this folder was")
-            add("--devices", type=int, default=1, help="how many devices to train on")
-            add("--restorer", type=Path, metavar="MODEL", help="trained restorer whose images the architecture 'sequential' reads")
+            add("--resume", action="store_true", help="resume a stopped run of the same recipe in this folder")
+            add("--devices", type=int, default=1, help="number of devices")
+            add("--restorer", type=Path, metavar="MODEL", help="trained restorer of the architecture 'sequential'")
         case "compare":
-            add("question", choices=list(QUESTIONS), help="what to ask: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()))
+            add(
+                "question",
+                choices=list(QUESTIONS),
+                help="what is compared: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()),
+            )
             _add_recipe(parser, arguments, ["epochs", "batch_size"])
             add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; finished runs in it are kept")
-            add("--seeds", type=int, default=3, metavar="N", help="how many times to train every arm; 2 at least for intervals")
+            add("--seeds", type=int, default=3, metavar="N", help="number of trainings of each arm; at least 2 for intervals")
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
             add("--vary", nargs="+", metavar=("SETTING", "VALUE"), help="compare at each value of a setting: training.epochs 2 4 8")
-            add("--jobs", type=int, default=1, metavar="N", help="how many runs at a time, each with its share of the cores")
-            add("--report-only", action="store_true", help="train nothing; report what is there")
+            add("--jobs", type=int, default=1, metavar="N", help="number of concurrent runs, each with its share of the cores")
+            add("--report-only", action="store_true", help="report the finished runs, without training")
         case "evaluate":
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
             add("--track", choices=list(TRACKS), default="reference", help="the damage; see the protocol")
-            add("--json", type=Path, metavar="FILE", help="file to write the figures to, with where they come from")
+            add("--json", type=Path, metavar="FILE", help="JSON file to write the figures to, with their provenance")
             add("--csv", type=Path, metavar="FILE", help="file to write the table to, a row for each level of the damage")
             add("--data", metavar="DATA", help="name, folder or table of the images; the data that the model was trained on by default")
-            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
             add("--mirror", action="store_true", help=MIRROR)
+            add("--raw", action="store_true", help="measure the network's own outputs, without the temperature and the gate of predict")
         case "report":
             add("run", type=Path, help="folder of a finished run, in which report.html, report.md and evaluation.json are written")
             add("--track", choices=list(TRACKS), help="the damage; by default that of the training, or 'reference'")
             add("--data", metavar="DATA", help="name, folder or table of the images; the data that the model was trained on by default")
-            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
         case "predict":
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture and video files, and folders of them")
@@ -582,80 +594,82 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
                 help="folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'",
             )
             add("--force", action="store_true", help="write into a folder that has files in it")
-            add("--resume", action="store_true", help="keep what a stopped call with this folder has done, and do the rest")
+            add("--resume", action="store_true", help="continue an interrupted call with this folder")
             add("--mirror", action="store_true", help=MIRROR)
-            add("--abstain-below", type=float, default=0.0, metavar="P", help="give no class where its probability is less, such as 0.7")
-            add("--second-look", action="store_true", help="an alarm where the restored picture is another class; for twice the time")
-            add("--uncertainty", action="store_true", help="write uncertainty/: the guessed error of each pixel, in grey")
-            add("--no-gate", action="store_true", help="restore pictures, too, in which no damage is found")
+            add("--abstain-below", type=float, default=0.0, metavar="P", help="minimum probability of a class to be reported, such as 0.7")
+            add("--second-look", action="store_true", help="alarm if the restored picture is classified differently; for twice the time")
+            add("--uncertainty", action="store_true", help="write uncertainty/: the estimated error of each pixel, in grey")
+            add("--no-gate", action="store_true", help="also restore pictures in which no damage is detected")
         case "damage":
             add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
             add("--suite", choices=list(SUITES), required=True, help="the damage")
             add("--out", type=Path, required=True, metavar="FILE", help="picture to write the grid to; must be new")
-            add("--seed", type=int, default=0, metavar="N", help="of the draws")
+            add("--seed", type=int, default=0, metavar="N", help="of the samples")
             add("--draws", type=int, default=5, metavar="N", help="damaged versions of each picture")
-            add("--force", action="store_true", help="replace a grid that is there already")
+            add("--force", action="store_true", help="replace an existing grid")
         case "app":
             _add_server(parser)
         case "data":
-            add("dataset", choices=[*DATASETS, INSPECT], help="what to get: 'shapes' is drawn, the rest is downloaded; or 'inspect'")
+            add("dataset", choices=[*DATASETS, INSPECT], help="data set: 'shapes' is synthetic, the others are downloaded; or 'inspect'")
             add("path", nargs="?", type=Path, help="with 'inspect': a folder of pictures, or a table of them")
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
         case "export":
             add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
-            add("--format", choices=["onnx", "openvino"], required=True, help="one file for ONNX Runtime, or a folder for OpenVINO")
+            formats = ["onnx", "openvino", "web"]
+            add("--format", choices=formats, required=True, help="a file for ONNX Runtime, a folder for OpenVINO, or one with a page")
             add("--out", type=Path, required=True, metavar="PATH", help="file *.onnx or folder to write; must be new")
-            add("--int8", action="store_true", help="8-bit convolutions; refused where they cost more than 0.3 points or 0.2 dB")
-            add("--force", action="store_true", help="replace what is there, and accept what int8 costs")
+            add("--int8", action="store_true", help="8-bit convolutions; refused if they cost more than 0.3 points or 0.2 dB")
+            add("--force", action="store_true", help="replace an existing target, and accept any loss of int8")
             add("--data", metavar="DATA", help="name, folder or table of the images for int8; those of the training by default")
-            add("--source", type=Path, help="where the data set's files lie, if they are not to be downloaded")
+            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
+            add("--runtime", type=Path, metavar="FILE", help="for web: npm's archive of onnxruntime-web, where there is no network")
         case "bench":
             add("model", help="folder of a model or of a run, an exported model, name on the Hugging Face hub, or 'bundled'")
             add("--formats", nargs="+", metavar="NAME", choices=BENCHED, help=f"of {', '.join(BENCHED)}; those installed by default")
             add("--batch-sizes", type=int, nargs="+", metavar="N", default=[1, 64], help="images of one batch")
             add("--sizes", type=int, nargs="+", metavar="N", default=[32, 256], help="sides of the images in pixels")
             add("--seconds", type=float, default=1.0, metavar="N", help="time for each figure")
-            add("--json", type=Path, metavar="FILE", help="file to write the figures to, with where they come from")
+            add("--json", type=Path, metavar="FILE", help="JSON file to write the figures to, with their provenance")
     if command not in ("damage", "data", "export", "bench"):
         add("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
 
 
 def _add_server(parser: ArgumentParser) -> None:
-    """Give a parser the settings of a server as flags."""
+    """Add the settings of the server as flags."""
     from pellucid.serving.settings import TOKEN, Limits, ServerSettings
 
     add = parser.add_argument
     add("model", nargs="?", default="bundled", help="folder of a model or of a run, name on the Hugging Face hub, or 'bundled'")
-    add("--host", default=ServerSettings.host, help="address to listen to; others than this machine's own need a token")
-    add("--port", type=int, default=ServerSettings.port, help="0 for a free one")
+    add("--host", default=ServerSettings.host, help="address to listen on; a public one needs a token")
+    add("--port", type=int, default=ServerSettings.port, help="0 for any free port")
     add("--workers", type=int, default=1, metavar="N", help="processes, each with the model; several need --no-page")
     add(
         "--token",
-        help=f"what requests must carry, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes",
+        help=f"required in requests, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes",
     )
-    add("--open-to-all", action="store_true", help="serve without a token on an address that others reach")
-    add("--no-page", action="store_true", help="the API alone")
+    add("--open-to-all", action="store_true", help="serve without a token on a public address")
+    add("--no-page", action="store_true", help="only the API")
     add("--max-bytes", type=int, default=Limits.max_bytes, metavar="N", help="of a request")
     add("--max-pixels", type=int, default=Limits.max_pixels, metavar="N", help="of a picture")
     add("--max-pictures", type=int, default=Limits.max_pictures, metavar="N", help="of a request")
     add("--max-in-flight", type=int, default=Limits.max_in_flight, metavar="N", help="requests at a time, for each worker")
-    add("--timeout", type=float, default=Limits.timeout, metavar="SECONDS", help="to read a request, and again to answer it")
+    add("--timeout", type=float, default=Limits.timeout, metavar="SECONDS", help="for reading a request, and for the response")
     add("--mirror", action="store_true", help=MIRROR)
 
 
 def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequence[str]) -> str:
-    """Give a parser the settings of a recipe as flags, some of them with a short one; returns the name of the one that they start from.
+    """Add the settings of a recipe as flags, some of them with a short form; returns the name of the recipe with the default values.
 
-    Without `max_minutes` among the short ones, the clock of the recipe is left out: what counts steps can't go by it.
+    Without `max_minutes` among the short forms, the recipe's time limit is removed: a comparison counts steps.
     """
     name = _named_recipe(arguments)
     recipe = RECIPES[name]
     parser.add_argument("--recipe", choices=list(RECIPES), default=name, help="settings to start from")
     parser.add_argument("--config", action="config", help="YAML file of settings, as --print_config shows them; flags go over it")
     for setting in short:
-        kind, told = SHORT[setting]
-        parser.add_argument(f"--{setting.replace('_', '-')}", type=kind, metavar="N", help=told)
+        kind, message = SHORT[setting]
+        parser.add_argument(f"--{setting.replace('_', '-')}", type=kind, metavar="N", help=message)
     if "max_minutes" not in short:
         recipe = replace(recipe, training=replace(recipe.training, max_minutes=0.0))
     parser.add_class_arguments(Recipe)
@@ -664,7 +678,7 @@ def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequenc
 
 
 def _named_recipe(arguments: Sequence[str]) -> str:
-    """The recipe that --recipe or the file of --config names; it has to be known before the parser is built, being its defaults."""
+    """The name of the recipe in --recipe or in the file of --config; needed before the parser is built, since it sets the defaults."""
     import yaml
 
     known = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
@@ -672,7 +686,7 @@ def _named_recipe(arguments: Sequence[str]) -> str:
     known.add_argument("--config", action="append", default=[])
     named, _ = known.parse_known_args(arguments)
     for file in [] if named.recipe else named.config:
-        with suppress(OSError, UnicodeError, yaml.YAMLError):  # a file that can't be read is for the parser proper to complain of
+        with suppress(OSError, UnicodeError, yaml.YAMLError):  # the parser proper reports a file that can't be read
             content = yaml.safe_load(Path(file).read_text())
             named.recipe = content.get("recipe") if isinstance(content, dict) else None
     return named.recipe if named.recipe in RECIPES else DEFAULT_RECIPE

@@ -10,14 +10,15 @@ from pellucid.errors import UserError
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import Comparison, at_values
 from pellucid.experiments.cost import seconds_per_image
-from pellucid.experiments.matrix import Job, failure, finished, plan, run_jobs
+from pellucid.experiments.matrix import Job, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.results import Result, Results
 from pellucid.experiments.verdict import verdict
 from pellucid.provenance import provenance
 from pellucid.recipe import settings
 from pellucid.reporting.comparison_curve import CURVE, write_curve
 from pellucid.reporting.comparison_examples import contrasts
-from pellucid.reporting.comparison_report import REPORT, write_comparison_report
+from pellucid.reporting.comparison_report import write_comparison_report
+from pellucid.reporting.render import REPORT
 from pellucid.run import initialise
 
 __all__ = ["CURVE", "REPORT", "compare", "compare_at_values", "gather", "summary"]
@@ -31,10 +32,10 @@ def compare(
     device: str = "auto",
     workers: int = 1,
 ) -> Results:
-    """Train and measure every arm with every seed in `out`, go on where an earlier call stopped, and write the report there.
+    """Train and evaluate every arm with every seed in `out`, resuming an earlier call, and write the report there.
 
-    workers: runs at a time. The report is written when all is done, and also when the jobs are stopped, of what is there by then. Raises
-    `UserError` for runs that were begun with other recipes.
+    workers: runs at a time. The report is also written when the jobs are stopped, of the finished runs. Raises `UserError` for runs that
+    were started with other recipes.
     """
     jobs = plan(comparison, seeds, out)
     try:
@@ -58,26 +59,26 @@ def compare_at_values(
     device: str = "auto",
     workers: int = 1,
 ) -> dict[str, Results]:
-    """Compare at each value of a setting, in a folder `SETTING-VALUE` of its own, and draw the curve; returns the results by value."""
+    """Compare at each value of a setting, each in a folder `SETTING-VALUE`, and draw the curve; returns the results by value."""
     if not values:
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
-    found = {}
+    by_value = {}
     comparisons = at_values(comparison, setting, values)
     for value, varied in comparisons.items():
-        plan(varied, seeds, out / f"{setting}-{value}")  # what is wrong with any of them shows before the first one is trained
+        plan(varied, seeds, out / f"{setting}-{value}")  # report errors before the first training
     for value, varied in comparisons.items():
-        found[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers)
-        write_curve(out, setting, found)
-    return found
+        by_value[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers)
+        write_curve(out, setting, by_value)
+    return by_value
 
 
 def summary(results: Results) -> str:
-    """What came of a comparison, in a few lines for the terminal."""
+    """The conclusion of a comparison, for the terminal."""
     return verdict(analyse(results))
 
 
 def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], device: str = "auto") -> Results:
-    """What the finished runs found."""
+    """The results of the finished runs."""
     runs: dict[str, dict[int, Result]] = {arm: {} for arm in comparison.arms}
     for job in jobs:
         if result := finished(job):
@@ -92,12 +93,12 @@ def gather(comparison: Comparison, seeds: Sequence[int], jobs: Sequence[Job], de
         runs=_timed(runs, jobs, device),
         logs={arm: {seed: result.course for seed, result in by_seed.items()} for arm, by_seed in runs.items()},
         provenance=provenance(["pellucid", *sys.argv[1:]], choose_device(device)),
-        failures={(job.arm, job.seed): reason for job in jobs if (reason := failure(job))},
+        failures={(job.arm, job.seed): reason for job in jobs if (reason := failure_reason(job))},
     )
 
 
 def _timed(runs: Mapping[str, Mapping[int, Result]], jobs: Sequence[Job], device: str) -> dict[str, dict[int, Result]]:
-    """The same results with the time of a forward, measured here and now for all arms in turns."""
+    """Add the time of a forward pass to the results, measured now for all arms in turns."""
     recipes = {job.arm: job.recipe for job in jobs if runs[job.arm]}
     if not recipes:
         return {arm: {} for arm in runs}

@@ -1,4 +1,4 @@
-"""The work behind `pellucid damage`: a suite's damage on the user's own pictures, as a grid."""
+"""`pellucid damage`: applies a suite to pictures, and draws them as a grid."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,14 +12,15 @@ from pellucid.batch import Damage, from_pixels, to_pixels
 from pellucid.degradations import CORRUPTIONS, DEGRADATIONS, SUITES
 from pellucid.errors import UserError
 from pellucid.inference.sheet import EDGE, GAP, INK, MARGIN, PALE, font, shorten
+from pellucid.pictures.display import fit, shrink
 from pellucid.seeding import generator
 
-SIDE = 256
-"""Pixels of the square that each picture is fitted into. Larger ones are shrunk before they are damaged, so that the grid shows the very
-pixels of the damage; lengths relative to the side come out as they would at full size."""
+CELL_SIDE = 256
+"""Side of a cell in pixels. Larger pictures are shrunk before they are degraded, so that the grid shows the pixels of the damage; lengths
+relative to the side have the same effect as at full size."""
 
-LINE, LINES = 18, 4
-"""Height of a line of a caption in pixels, and how many of them there are."""
+LINE_HEIGHT, NUM_CAPTION_LINES = 18, 4
+"""Height of a line of a caption in pixels, and the number of lines."""
 
 
 def damage_files(paths: Sequence[Path], suite: str, out: Path, seed: int = 0, draws: int = 5, force: bool = False) -> str:
@@ -38,35 +39,26 @@ def damage_files(paths: Sequence[Path], suite: str, out: Path, seed: int = 0, dr
         raise UserError(f"Expected a new file for the grid, found {out}; choose another name, or --force this one.")
     rows = []
     for index, path in enumerate(pictures.find(paths)):
-        picture = fitted(pictures.read(path))
+        picture = shrink(pictures.read(path), CELL_SIDE)
         clean = from_pixels(picture[None])
         cells = [(picture, path.name)]
         for draw in range(draws):
             damaged, record = SUITES[suite](clean, generator("damage sheet", suite, seed, index, draw))
-            cells.append((to_pixels(damaged)[0], describe(record)))
+            cells.append((to_pixels(damaged)[0], damage_caption(record)))
         rows.append(cells)
     pictures.write(out, grid(rows, f"suite {suite}, seed {seed}"))
     return f"Suite '{suite}' on {len(rows)} picture{'s' * (len(rows) > 1)}: look at {out}."
 
 
-def fitted(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A picture (H, W, 3), shrunk to `SIDE` pixels if it is larger."""
-    height, width = picture.shape[:2]
-    if max(height, width) <= SIDE:
-        return picture
-    size = tuple(max(1, round(length * SIDE / max(height, width))) for length in (width, height))
-    return np.asarray(Image.fromarray(picture).resize(size, Image.Resampling.LANCZOS, reducing_gap=3))
-
-
-def describe(record: Damage) -> str:
-    """What was drawn for the first image of a batch: `rician noise 0.083, motion blur 4.3 pixels, 6 % lost`."""
+def damage_caption(record: Damage) -> str:
+    """The damage of the first image of a batch, as text: `rician noise 0.083, motion blur 4.3 pixels, 6 % lost`."""
     parts = [_step(kind, float(strength[0])) for kind, strength in record.strengths.items() if not strength[0].isnan()]
     share = round(100 * float(record.mask[0].float().mean()))
     return ", ".join([*parts, *([f"{share} % lost"] if share else [])]) or "no damage"
 
 
 def _step(kind: str, strength: float) -> str:
-    """One step in words, its strength to two digits."""
+    """One step as text, its strength with two digits."""
     number = f"{float(f'{strength:.2g}'):g}"
     if kind.removesuffix("_c") in CORRUPTIONS and kind.endswith("_c"):
         return f"{kind.removesuffix('_c').replace('_', ' ')} severity {number}"
@@ -76,30 +68,24 @@ def _step(kind: str, strength: float) -> str:
 def grid(rows: Sequence[Sequence[tuple[NDArray[np.uint8], str]]], heading: str) -> NDArray[np.uint8]:
     """A page (H, W, 3): a row for each picture, each cell with its caption below."""
     columns = max(map(len, rows))
-    heights = [round(cells[0][0].shape[0] * _factor(cells[0][0])) + GAP + LINES * LINE for cells in rows]
-    top = 2 * MARGIN + LINE
-    page = Image.new("RGB", (MARGIN + columns * (SIDE + GAP) + MARGIN - GAP, top + sum(heights) + MARGIN * len(rows)), "white")
+    heights = [fit(cells[0][0], CELL_SIDE).shape[0] + GAP + NUM_CAPTION_LINES * LINE_HEIGHT for cells in rows]
+    top = 2 * MARGIN + LINE_HEIGHT
+    page = Image.new("RGB", (MARGIN + columns * (CELL_SIDE + GAP) + MARGIN - GAP, top + sum(heights) + MARGIN * len(rows)), "white")
     pen = ImageDraw.Draw(page)
     pen.text((MARGIN, MARGIN), f"Pellucid: {heading}", INK, font("Bold", 18))
     for cells, height in zip(rows, heights, strict=True):
         for column, (picture, caption) in enumerate(cells):
-            left = MARGIN + column * (SIDE + GAP)
-            factor = _factor(picture)
-            image = Image.fromarray(picture).resize((picture.shape[1] * factor, picture.shape[0] * factor), Image.Resampling.NEAREST)
+            left = MARGIN + column * (CELL_SIDE + GAP)
+            image = Image.fromarray(fit(picture, CELL_SIDE))
             page.paste(image, (left, top))
             pen.rectangle((left - 1, top - 1, left + image.width, top + image.height), outline=EDGE)
             for line, text in enumerate(_wrapped(caption)):
-                pen.text((left, top + image.height + GAP + line * LINE), shorten(text, SIDE, font("", 12)), PALE, font("", 12))
+                pen.text((left, top + image.height + GAP + line * LINE_HEIGHT), shorten(text, CELL_SIDE, font("", 12)), PALE, font("", 12))
         top += height + MARGIN
     return np.asarray(page)
 
 
-def _factor(picture: NDArray[np.uint8]) -> int:
-    """By how much a small picture is enlarged, pixel for pixel."""
-    return int(SIDE // max(picture.shape[:2]))
-
-
 def _wrapped(caption: str) -> list[str]:
-    """A caption a line for each part that it lists, the last line with all that is left."""
+    """Split a caption into lines, one for each part; the last line has the rest."""
     parts = caption.split(", ")
-    return parts if len(parts) <= LINES else [*parts[: LINES - 1], ", ".join(parts[LINES - 1 :])]
+    return parts if len(parts) <= NUM_CAPTION_LINES else [*parts[: NUM_CAPTION_LINES - 1], ", ".join(parts[NUM_CAPTION_LINES - 1 :])]

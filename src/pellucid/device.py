@@ -25,10 +25,10 @@ class Precision:
     reason: str
 
     def __str__(self) -> str:
-        return f"{IN_WORDS[self.name]} ({self.reason})"
+        return f"{PRECISION_NAMES[self.name]} ({self.reason})"
 
 
-IN_WORDS = {"bf16-mixed": "bfloat16 autocast", "32-true": "float32"}
+PRECISION_NAMES = {"bf16-mixed": "bfloat16 autocast", "32-true": "float32"}
 """Fabric's names of precisions, and their descriptions."""
 
 
@@ -82,8 +82,8 @@ def inference_autocast(device: torch.device) -> AbstractContextManager[None]:
     return autocast
 
 
-def describe(device: torch.device) -> str:
-    """A description of a device, to accompany measurements."""
+def describe_device(device: torch.device) -> str:
+    """A description of a device, as stated with measurements."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type != "cpu":

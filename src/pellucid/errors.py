@@ -2,11 +2,11 @@
 
 
 class UserError(ValueError):
-    """What was expected, what was found, and what to do, in one sentence.
+    """A mistake of the user, as one sentence: what was expected, what was found, and what to do.
 
-    The command line prints the sentence and exits with status 2; every other exception is a defect of Pellucid and keeps its traceback.
+    The command line prints the sentence and exits with status 2; all other exceptions are bugs of Pellucid and keep their traceback.
     """
 
 
 class DivergenceError(UserError):
-    """A training whose loss, gradient or weights stopped being finite numbers."""
+    """A training with non-finite losses, gradients or weights."""

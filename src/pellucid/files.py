@@ -1,13 +1,12 @@
 """Directories, locks and atomic writes."""
 
+import json
 import os
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from pellucid.errors import UserError
 
@@ -27,7 +26,7 @@ def folder(path: Path) -> Path:
     except OSError as error:
         raise _unwritable(path, error) from error
     if not os.access(path, os.W_OK | os.X_OK):
-        raise UserError(f"Expected to write into {path}, found a folder without permission to; choose another place.")
+        raise UserError(f"Expected to write into {path}, found a folder without permission to write; choose another path.")
     return path
 
 
@@ -35,8 +34,10 @@ def folder(path: Path) -> Path:
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
     """Hold an exclusive lock on the folder `path`. The system releases it when a process dies.
 
-    wait: for another process that holds it; otherwise that is a `UserError`.
+    wait: wait while another process holds it; otherwise that is a `UserError`.
     """
+    from filelock import FileLock, Timeout  # only now, to keep the start of the command line fast
+
     lock = FileLock(folder(path) / LOCK, blocking=wait)
     try:
         lock.acquire()
@@ -71,7 +72,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
             sibling.unlink(missing_ok=True)
 
 
+def write_json(path: Path, value: object) -> None:
+    """Write a value as indented JSON, atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(json.dumps(value, indent=1) + "\n")
+
+
 def _unwritable(path: Path, error: OSError) -> UserError:
     return UserError(
-        f"Expected to write {path}, found that it can't be done ({error.strerror or error}); choose another place or make room."
+        f"Expected to write {path}, found that it can't be done ({error.strerror or error}); choose another path, or free some disk space."
     )

@@ -3,8 +3,8 @@
     import pellucid
 
     predictor = pellucid.from_pretrained("runs/mine")         # or owner/name on the hub, or nothing: the bundled model
-    pellucid.save_pretrained("runs/mine", "pets")             # a folder to hand on: weights, configuration, card
-    pellucid.push_to_hub("runs/mine", "owner/pets")           # the same on the hub, private unless told otherwise
+    pellucid.save_pretrained("runs/mine", "pets")             # a folder to share: weights, configuration, card
+    pellucid.push_to_hub("runs/mine", "owner/pets")           # the same on the hub, private by default
 
 A model to save is what `load_model` takes (a folder, that of a run, owner/name on the hub, `bundled`), or the pair that it returns.
 
@@ -41,7 +41,7 @@ NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.AS
 def from_pretrained(
     source: str | Path | None = None, device: "torch.device | str" = "auto", batch_size: int = 64, mirror: bool = False
 ) -> "Predictor":
-    """A predictor for a saved model: `Predictor.load` by the name that users of the hub know.
+    """A predictor for a saved model: `Predictor.load` under the name that is usual for models on the hub.
 
     Args:
         source: a folder, that of a run, `owner/name` on the hub, or `bundled`. From the hub comes the newest version; without a network
@@ -101,7 +101,7 @@ def push_to_hub(
         repo_id: `owner/name`.
         private: whether a new model is visible to its owner alone; an existing one stays as visible as it is.
         token: one with the right to write; without it that of `hf auth login` or of `$HF_TOKEN`.
-        message: what the hub's history says.
+        message: the commit message.
 
     Raises:
         UserError: the model is not whole, the hub can't be reached (within two seconds), or it refuses the token or the name.
@@ -136,7 +136,7 @@ def push_to_hub(
 
 
 def _use(repo_id: str) -> str:
-    """The section of a model card that says how to use the model."""
+    """The section of a model card on the use of the model."""
     return f"""## Use
 
 ```python

@@ -1,4 +1,4 @@
-"""Access to the Hugging Face hub: whether it can be reached, said within two seconds, and models downloaded from it or out of its cache."""
+"""Access to the Hugging Face hub: a check whether it can be reached, within two seconds, and downloads from it or its cache."""
 
 import socket
 import threading
@@ -10,20 +10,20 @@ from urllib.parse import urlsplit
 
 from pellucid.errors import UserError
 
-PATIENCE = 1.5
+CONNECT_TIMEOUT = 1.5
 """Seconds to wait for a connection. The hub's own client waits 10, for each of several requests."""
 
 
 def hub_reachable() -> bool:
-    """Whether the hub, or the proxy that leads to it, takes a connection within `PATIENCE` seconds; false in the hub's offline mode."""
+    """Whether the hub, or the proxy to it, accepts a connection within `CONNECT_TIMEOUT` seconds; false in the hub's offline mode."""
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
         return False
     reached = threading.Event()
-    # A thread, since looking up a name has no timeout of its own.
+    # A thread, since name resolution has no timeout.
     threading.Thread(target=_connect, args=(constants.ENDPOINT, reached), daemon=True).start()
-    return reached.wait(PATIENCE)
+    return reached.wait(CONNECT_TIMEOUT)
 
 
 def _connect(endpoint: str, reached: threading.Event) -> None:
@@ -35,7 +35,7 @@ def _connect(endpoint: str, reached: threading.Event) -> None:
         url = urlsplit(proxy if "//" in proxy else f"//{proxy}")
     try:
         port = url.port or (80 if url.scheme == "http" else 443)
-        with socket.create_connection((url.hostname or "", port), PATIENCE):
+        with socket.create_connection((url.hostname or "", port), CONNECT_TIMEOUT):
             reached.set()
     except (OSError, ValueError):  # ValueError: a proxy whose port is no number
         return
@@ -60,9 +60,9 @@ def download(name: str, files: Sequence[str]) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=list(files), etag_timeout=2, local_files_only=not online))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, transport_error(), OSError) as error:
-        found = (
+        reason = (
             f"the hub gave no such model ({type(error).__name__})" if online else "the hub can't be reached, nor is it in the hub's cache"
         )
         raise UserError(
-            f"Expected a folder or a model on the Hugging Face hub, found {name}: no such folder, and {found}; check the name."
+            f"Expected a folder or a model on the Hugging Face hub, found {name}: no such folder, and {reason}; check the name."
         ) from None

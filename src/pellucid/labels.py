@@ -1,4 +1,4 @@
-"""The label of images whose class is unknown; apart from `batch.py`, so that reading data needs no torch."""
+"""The label of images of unknown class; separate from `batch.py`, so that reading data does not import torch."""
 
 UNLABELLED = -1
-"""The label of an image whose class is not known; it trains and measures the restoration alone."""
+"""Label of an image of unknown class; such images count for the restoration only."""

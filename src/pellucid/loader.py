@@ -1,19 +1,17 @@
 """The training loader: clean images -> degraded batches, in an order that depends on the seed alone."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from pellucid.batch import Batch, Damage
+from pellucid.batch import Batch, Degrade
 from pellucid.data import Dataset, Photos
 from pellucid.labels import UNLABELLED
 from pellucid.readers import PhotoReader, ResidentReader
 from pellucid.seeding import generator
-
-Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
 
 
 def num_batches(num_images: int, batch_size: int, world_size: int = 1) -> int:

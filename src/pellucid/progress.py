@@ -12,10 +12,10 @@ INTERVAL = 30.0
 
 
 class Heartbeat:
-    """Prints a line now and then where no bar can move.
+    """Prints a plain line at intervals where a progress bar can not be shown.
 
     Args:
-        console: nothing is printed on a terminal.
+        console: nothing is printed if it is a terminal.
         interval: seconds between two lines.
     """
 
@@ -24,11 +24,11 @@ class Heartbeat:
         self.last = time.monotonic()
 
     def beat(self, line: Callable[[], str]) -> None:
-        """Print the line if it is time to."""
+        """Print the line if the interval has passed."""
         if time.monotonic() - self.last >= self.interval:
-            self.say(line())
+            self.print(line())
 
-    def say(self, line: str) -> None:
+    def print(self, line: str) -> None:
         """Print the line at once."""
         if not self.console.is_terminal:
             self.last = time.monotonic()
@@ -36,10 +36,10 @@ class Heartbeat:
 
 
 class ProgressBar:
-    """A bar for so many images or pictures; call it with how many are done and how many there are.
+    """A progress bar over images or pictures; call it with the number done and the total.
 
     Args:
-        what: the work, in words.
+        what: description of the task.
     """
 
     def __init__(self, what: str) -> None:

@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 
 def provenance(arguments: Sequence[str], device: "torch.device") -> dict[str, Any]:
-    """What stands beside every figure that is written to a file.
+    """Command, commit, device and date, which are stored with every figure that is written to a file.
 
-    arguments: the command that measured it, word by word; device: what it was measured on.
+    arguments: the arguments of the command; device: the device of the measurement.
     """
     import torch
 
-    from pellucid.device import choose_precision, describe
+    from pellucid.device import choose_precision, describe_device
 
-    return stamp(arguments, f"{describe(device)}, {choose_precision(device)}, torch {torch.__version__}")
+    return stamp(arguments, f"{describe_device(device)}, {choose_precision(device)}, torch {torch.__version__}")
 
 
 def stamp(arguments: Sequence[str], device: str) -> dict[str, Any]:
-    """The same with the device in words, without torch."""
+    """The same from a description of the device, without torch."""
     return {"command": shlex.join(arguments), "commit": source_commit(), "device": device, "date": date.today().isoformat()}
 
 
 def source_commit() -> str:
-    """The commit of this source, with `+` where files differ from it; the package's version where it is no checkout."""
+    """The commit of the source, with `+` if files differ from it; the version of the package outside a checkout."""
     here = Path(__file__).parent
     try:
         git = ["git", "-C", str(here)]

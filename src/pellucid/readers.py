@@ -1,4 +1,4 @@
-"""How clean images get to the training device: kept there as a whole, or cut out of photographs by threads that work ahead."""
+"""Readers of clean images for training: resident on the device, or crops of photographs, read ahead by threads."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ from pellucid.errors import UserError
 from pellucid.seeding import generator
 
 AHEAD = 3
-"""Batches that are read before they are needed."""
+"""Number of batches that are read ahead."""
 
 Chosen = Sequence[tuple[Tensor, torch.Generator]]
 """The indices (B,) of the images of each batch, on the CPU, and the generator of its random numbers, on the training device."""
@@ -33,11 +33,11 @@ class ResidentReader:
     def __init__(self, images: NDArray[np.uint8], crop: int, device: torch.device) -> None:
         pixels = torch.tensor(images).permute(0, 3, 1, 2)
         self.crop, self.device = crop, device
-        self.pixels = pad(pixels, crop).contiguous().to(device)
+        self.pixels = pad_reflect(pixels, crop).contiguous().to(device)
 
     def read(self, batches: Chosen, epoch: int) -> Iterator[Tensor]:
         """The images of each batch, (B, 3, H, W) uint8, each with its own random shift."""
-        del epoch  # the generators of the batches differ already
+        del epoch  # already part of the generators' seeds
         return (shift(self.pixels, indices.to(self.device), self.crop, random) for indices, random in batches)
 
 
@@ -57,7 +57,7 @@ class PhotoReader:
         self.crop, self.seed, self.device = crop, seed, device
 
     def read(self, batches: Chosen, epoch: int) -> Iterator[Tensor]:
-        """The images of each batch, (B, 3, H, W) uint8, or (B, 6, H, W) of pairs, the damaged version behind the clean one."""
+        """The images of each batch, (B, 3, H, W) uint8, or (B, 6, H, W) for pairs: clean, then damaged."""
         photos = self.sources[0]
         draws = torch.rand(len(photos), 4, generator=generator("train", self.seed, "photo crops", epoch), dtype=torch.float64).numpy()
 
@@ -70,11 +70,11 @@ class PhotoReader:
             return torch.from_numpy(np.concatenate(parts, axis=3)).permute(0, 3, 1, 2)
 
         for pixels, (_, random) in zip(read_ahead(batches, crops, min(AHEAD, os.cpu_count() or 1), AHEAD), batches, strict=True):
-            padded = pad(pixels.to(self.device), self.crop)
+            padded = pad_reflect(pixels.to(self.device), self.crop)
             yield shift(padded, torch.arange(len(padded), device=self.device), self.crop, random)
 
 
-def pad(pixels: Tensor, crop: int) -> Tensor:
+def pad_reflect(pixels: Tensor, crop: int) -> Tensor:
     """Reflect padding on all sides: (N, C, H, W) uint8 -> (N, C, H + 2 * crop, W + 2 * crop)."""
     height, width = pixels.shape[2:]
     if crop >= min(height, width):

@@ -1,4 +1,4 @@
-"""A recipe: all settings of a run as one value. Needs no torch, so that the command line starts at once.
+"""A recipe: all settings of a run as one value. Does not import torch, so that the command line starts quickly.
 
 >>> from pellucid.recipe import RECIPES, changed, differences, settings
 >>> quick = RECIPES["quick"]
@@ -25,21 +25,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DataConfig(Settings):
-    """Which clean images are trained on.
+    """The clean training images.
 
     Args:
-        dataset: a name out of `pellucid.data.DATASETS`, a folder of pictures, or a table of them; see `docs/data.md`.
-        source: where the files of a data set with a name lie, if they are not to be downloaded.
-        size: height and width to which pictures of one's own are brought, 128 by default.
-        min_area: the smallest share of a picture of one's own that random crops keep in training; 1 for the largest centred square.
-        folds: parts into which pictures of one's own without a test set are dealt.
-        fold: which of these parts is the test set, from 0.
-        validation: training images to hold out and to report on, the last ones of every class; 0 trains on all.
-        limit: train on the first so many images only; 0 for all.
-        labels: how many training images keep their label, the same share of every class, chosen by a fixed seed that is the protocol's and
-            not the run's; 0 for all.
-        unlabelled: train on the images without a label, too.
-        labelled_share: part of every batch that has labels, where only some images have them.
+        dataset: a key of `pellucid.data.DATASETS`, or a folder or table of pictures; see `docs/data.md`.
+        source: path of the files of a built-in data set, instead of downloading them.
+        size: height and width of the images of a folder or table, default 128.
+        min_area: smallest fraction of the area of a picture in random resized crops; 1 for the largest centred square.
+        folds: number of parts into which pictures without a test set are split.
+        fold: index of the part that is the test set.
+        validation: number of training images to hold out for evaluation, the last ones of every class.
+        limit: maximum number of training images, the first ones; 0 for all.
+        labels: number of training images that keep their label, stratified by class, chosen by a fixed seed of the protocol; 0 for all.
+        unlabelled: also train on images without a label.
+        labelled_share: fraction of labelled images in every batch, if some images are unlabelled.
     """
 
     dataset: str = "cifar10"
@@ -55,8 +54,8 @@ class DataConfig(Settings):
     labelled_share: float = setting(0.5, above=0, most=1)
 
     def splits(self) -> "Splits":
-        """The images themselves."""
-        from pellucid import data  # needs numpy, which the command line does without
+        """Load the images."""
+        from pellucid import data  # imports numpy, which the command line does not need
 
         if self.dataset in data.DATASETS or not Path(self.dataset).exists():
             if others := [name for name in ("size", "min_area", "folds", "fold") if getattr(self, name) != getattr(DataConfig, name)]:
@@ -68,7 +67,7 @@ class DataConfig(Settings):
 
 
 def measured_data(recipe: dict[str, Any], dataset: str | None = None, source: Path | None = None) -> DataConfig:
-    """Where the test images of a run are, by its recipe as `settings` has it; or those of another data set, cut to the same size."""
+    """The data of the test images of a run, from its recipe as in `settings`; or of another data set, at the same size."""
     used = completed(recipe)["data"]
     own = used.get("dataset", DataConfig.dataset)
     kept = ("size", "min_area", "folds", "fold") if dataset in (None, own) else ("size",)
@@ -81,10 +80,10 @@ class Recipe:
 
     Args:
         data: the clean images.
-        damage: what is done to them: a name out of `pellucid.degradations.SUITES`, a pipeline of one's own, or a mixture of suites.
+        damage: the degradations: a key of `pellucid.degradations.SUITES`, a pipeline, or a mixture of suites.
         model: the network.
-        objective: what it is trained for.
-        training: how it is trained.
+        objective: the losses.
+        training: the training loop and the optimiser.
     """
 
     data: DataConfig = field(default_factory=DataConfig)
@@ -99,30 +98,31 @@ class Recipe:
 
     @property
     def pipeline(self) -> Pipeline | Mixture:
-        """The damage itself, its name looked up."""
+        """The pipeline or mixture of `damage`."""
         return SUITES[self.damage] if isinstance(self.damage, str) else self.damage
 
 
 def _compact(*widths: int, depths: tuple[int, ...] = (1, 1, 1), **settings: Any) -> ModelConfig:
-    """A narrow and shallow ResNet of three stages, on patches of 2 x 2 pixels: made for CPUs."""
+    """A narrow and shallow ResNet of three stages, on patches of 2 x 2 pixels, for CPUs."""
     return ModelConfig(encoder=EncoderConfig(patch=2, widths=widths, depths=depths), **settings)
 
 
 JOINT_OBJECTIVE = ObjectiveConfig(weight=4.0, restoration="psnr", label_smoothing=0.05)
-"""What is measured is what is trained for: in a pair of runs of 3 epochs, lost pixels came back 0.9 dB better than with L1."""
+"""The restoration loss is the evaluated metric, PSNR: in a pair of runs of 3 epochs, lost pixels were restored 0.9 dB better than with
+L1."""
 
 JOINT_DESIGN: dict[str, Any] = {"decoder": DecoderConfig(last_stage="read", detail_width=16), "damage_head": True}
-"""The restorer fills lost regions by what the last stage sees, which the class head alone trains; it has fine detail from the image
-itself. The damage head is for the user to know."""
+"""The decoder reads the last stage, which only the class head trains, and takes fine detail from the image. The damage head informs the
+user."""
 
 RATES: dict[str, Any] = {"learning_rate": 0.13, "fallback_learning_rate": 0.04, "head_learning_rate": 0.003}
-"""Each task alone learns best with fast scales and biases and slow last layers (`results/first-trials.md`, third round)."""
+"""Both tasks train best with high rates for scales and biases and low ones for output layers (`results/first-trials.md`, third round)."""
 
 RECIPES = {
-    # The best trial at 24 TFLOP, what two cores do in five minutes (`results/search.md`).
+    # Widths: the best trial at 24 TFLOP, about five minutes on two AVX2 cores. Weight: the best of three at 38 TFLOP (`results/search.md`).
     "quick": Recipe(
         model=_compact(24, 80, 160, **JOINT_DESIGN),
-        objective=replace(JOINT_OBJECTIVE, weight=1.5),
+        objective=replace(JOINT_OBJECTIVE, weight=1.0),
         training=TrainingConfig(epochs=6, batch_size=128, shards=2, max_minutes=5, **RATES),
     ),
     "base": Recipe(
@@ -130,15 +130,16 @@ RECIPES = {
         objective=JOINT_OBJECTIVE,
         training=TrainingConfig(epochs=12, batch_size=128, shards=2, **RATES),
     ),
-    # One model for clean, noisy, blurred, compressed, small and occluded pictures. In suite `everyday` so few are blurred and not noisy,
-    # too, that a network learned late, or not at all, to undo blur.
+    # One model for clean, noisy, blurred, compressed, low-resolution and occluded pictures. Suite `everyday` has so few images with blur
+    # but without noise that networks learned deblurring late or not at all.
     "everyday": Recipe(
+        data=DataConfig(validation=1000),  # for the temperature, which only images that were not trained on can give
         damage="general",
         model=_compact(64, 128, 256, depths=(1, 2, 1), **JOINT_DESIGN),
         objective=replace(JOINT_OBJECTIVE, weight=3.0, max_psnr=40.0),
         training=TrainingConfig(epochs=40, batch_size=128, crop=4, shards=2, **RATES),
     ),
-    # Photographs: an encoder that has seen a million of them is worth more than any training on a few thousand.
+    # Photographs: a pretrained encoder.
     "photo": Recipe(
         data=DataConfig(dataset="photos", size=160, min_area=0.35),
         damage="everyday",
@@ -155,7 +156,7 @@ RECIPES = {
         objective=JOINT_OBJECTIVE,
         training=TrainingConfig(epochs=60, batch_size=512, learning_rate=0.12, compile=True),
     ),
-    # Section 5 of the paper: Adam at 1e-4, lambda 0.1, crop and flip, ResNet-18. What it doesn't print is what its readers would take.
+    # Section 5 of the paper: Adam at 1e-4, lambda 0.1, crop and flip, ResNet-18. Values that it does not state are common defaults.
     "paper": Recipe(
         model=ModelConfig(architecture="paper-listing"),
         objective=ObjectiveConfig(weight=0.1, restoration="l1"),
@@ -181,7 +182,7 @@ def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
     """The recipe with other values of some settings, such as `{"model.encoder.patch": 2}`; raises `UserError` for unknown settings."""
 
     def change(section: Any, prefix: str) -> Any:
-        """Those settings of a section that lie under a prefix, all at once, since some are valid together only."""
+        """A section with the values under a prefix, changed together, since some are valid only together."""
         inner = {name.removeprefix(prefix).partition(".")[0] for name in values if name.startswith(prefix)}
         if unknown := [name for name in inner if not is_dataclass(section) or name not in {field.name for field in fields(section)}]:
             raise UserError(
@@ -198,7 +199,7 @@ def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 
 def settings(recipe: Recipe) -> dict[str, Any]:
-    """A recipe as plain values that JSON and YAML can hold; `--config` of the command line reads them back."""
+    """A recipe as plain values for JSON and YAML, as `--config` of the command line reads them."""
     plain: dict[str, Any] = _plain(asdict(recipe))
     return plain
 
@@ -229,17 +230,17 @@ BEFORE: dict[str, Any] = {
     "training.start": None,
     "training.shuffle_guidance": False,
 }
-"""Settings that recipes have not always had, and what was done before there was a choice. Whoever adds a setting adds it here."""
+"""Settings that older recipes lack, with the values equivalent to their behaviour. New settings must be added here."""
 
 RENAMED = {"training.average": "training.ema_horizon"}
-"""Settings that were called otherwise."""
+"""Renamed settings: old and new name."""
 
 WITHOUT_EFFECT = ("data.source", "training.save_minutes")
-"""Settings that change nothing of what a run computes."""
+"""Settings without effect on the result of a run."""
 
 
 def completed(older: dict[str, Any]) -> dict[str, Any]:
-    """Settings as they were written, by today's names, and what was done before some of today's existed; others stay missing."""
+    """Settings of an older recipe with renamed settings converted, and values for settings that it lacks."""
     filled: dict[str, Any] = deepcopy(older)
     if "model" in filled:
         filled["model"] = upgraded(filled["model"])
@@ -259,14 +260,14 @@ def completed(older: dict[str, Any]) -> dict[str, Any]:
 
 
 def as_started(recipe: Recipe, older: dict[str, Any]) -> Recipe:
-    """The recipe with what a run of it settled when it began, `older` its settings: the precision, where the recipe leaves it open."""
+    """The recipe with the precision of a started run, if it is `auto`; older: the settings of that run."""
     if recipe.training.precision != "auto":
         return recipe
     return replace(recipe, training=replace(recipe.training, precision=older["training"]["precision"]))
 
 
 def differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") -> list[str]:
-    """Which settings that change what a run computes differ, as `training.epochs: 6 -> 12`."""
+    """The settings that differ and affect the result of a run, as `training.epochs: 6 -> 12`."""
     lines = []
     for name in sorted(one.keys() | other.keys()):
         before, after = one.get(name), other.get(name)

@@ -3,7 +3,6 @@
 A folder holds `recipe.json`, `log.jsonl` and TensorBoard events during the training, `state.ckpt` for `--resume`, and then `model/`.
 """
 
-import json
 import logging
 import os
 from contextlib import nullcontext
@@ -17,10 +16,10 @@ from torch import nn
 from pellucid.batch import Batch
 from pellucid.checkpoint import ModelMetadata, load_model, save_model
 from pellucid.data import Dataset
-from pellucid.device import choose_device, describe, resolve_precision
+from pellucid.device import choose_device, describe_device, resolve_precision
 from pellucid.errors import UserError
 from pellucid.evaluation.calibration import calibrate
-from pellucid.files import atomic_write, locked
+from pellucid.files import locked, write_json
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
 from pellucid.models.sequential import Sequential
@@ -39,10 +38,10 @@ def run(
 ) -> tuple[nn.Module, ModelMetadata]:
     """Train a recipe in `folder` and return the averaged network in evaluation mode, and its metadata.
 
-    resume: go on where a former run of the same recipe in that folder stopped, or start if there is none; device: `auto`, `cpu`, `cuda` or
-    `mps`; devices: how many of them; restorer: the trained model (arm `restore`, the same anatomy) whose images a `sequential` one reads.
-    Raises `UserError` for a folder that is in use, and for a resumed run whose recipe was changed, and `DivergenceError`. A run that is
-    finished is loaded and not trained again.
+    resume: continue a stopped run of the same recipe in that folder, or start one; device: `auto`, `cpu`, `cuda` or `mps`; devices: their
+    number; restorer: trained model of tasks `restore` with the same encoder and decoder, for the architecture `sequential`. A finished run
+    is loaded and not trained again. Raises `UserError` if the folder is in use or the recipe of a resumed run differs, and
+    `DivergenceError`.
     """
     # Other processes of the same training share the folder of the first one.
     with nullcontext() if int(os.environ.get("LOCAL_RANK", 0)) else locked(folder):
@@ -54,7 +53,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     from lightning.fabric.loggers import TensorBoardLogger
 
     for name in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they tell the precision of every run
+        logging.getLogger(name).setLevel(logging.WARNING)  # they log the precision of every run
     chosen = choose_device(device)
     recipe = claim(folder, recipe, resume)
     if resume and (folder / MODEL).exists():
@@ -64,7 +63,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
         return network, metadata
     precision = resolve_precision(recipe.training.precision, chosen)
     recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
-    commit = source_commit()  # now: by the end of a long training the source may have moved on
+    commit = source_commit()  # now, since the source may change during a long training
     config = recipe.training
     fabric = Fabric(
         accelerator=device, devices=devices, precision=config.precision, loggers=TensorBoardLogger(folder, name="tensorboard", version="")
@@ -75,13 +74,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     splits = recipe.data.splits()
     clean = splits.train
     _check(recipe, clean)
-    model = initialise(recipe, len(clean.classes))
-    if isinstance(model, Sequential):
-        _set_restorer(model, restorer)
-    if config.shuffle_guidance:
-        shuffle_guidance(model)
-    if config.start is not None and not (resume and (folder / STATE).exists()):
-        _load_weights(model, config.start, "the network of this recipe; leave training.start out, or start from a model like it")
+    model = _build_network(recipe, len(clean.classes), restorer, resumed=resume and (folder / STATE).exists())
     loader = TrainLoader(
         clean,
         recipe.pipeline,
@@ -97,20 +90,19 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device), header={"precision": str(precision)})
     trainer = Trainer(fabric, model, loader, recipe.objective, config, log, folder / STATE)
     if fabric.is_global_zero:
-        with atomic_write(folder / RECIPE) as path:  # only now: a recipe that can't be built leaves nothing behind
-            path.write_text(json.dumps(settings(recipe), indent=1) + "\n")
+        write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
     if resume:
         trainer.load()
     network = trainer.fit()
     calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
+    duration = f"{trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes"
     metadata = ModelMetadata(
         model=recipe.model,
         classes=clean.classes,
         damages=recipe.pipeline.kinds,
         recipe=settings(recipe),
         training_data=f"{clean.counts} of {recipe.data.dataset}, damage '{recipe.damage}'",
-        trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {describe(fabric.device)}, "
-        f"{precision}",
+        trained=f"{date.today().isoformat()}, {duration}, {describe_device(fabric.device)}, {precision}",
         commit=commit,
         image_size=min(clean.size),
         temperature=calibration.temperature,
@@ -123,7 +115,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
 
 
 def _check(recipe: Recipe, clean: Dataset) -> None:
-    """Raise `UserError` for data that the recipe can't be trained on."""
+    """Raise `UserError` if the recipe can not be trained on the data."""
     if len(clean.classes) < 2 and recipe.model.tasks != "restore":
         raise UserError(
             f"Expected pictures of two classes at least, found {len(clean.classes)} in {clean.name}; put each class into a folder of its "
@@ -136,31 +128,39 @@ def _check(recipe: Recipe, clean: Dataset) -> None:
 def initialise(recipe: Recipe, num_classes: int, load: bool = True) -> nn.Module:
     """The untrained network of a recipe; its weights depend on the seed alone, but for those of a pretrained encoder.
 
-    load: read these; not where the weights don't matter.
+    load: read pretrained weights.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed_of("weights", recipe.training.seed))
         return build_model(recipe.model, num_classes, recipe.pipeline.kinds, load)
 
 
-def _set_restorer(model: Sequential, source: Path | None) -> None:
-    """Give a `sequential` network the weights of a trained restorer."""
-    if source is None:
-        raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
-    _load_weights(model.restorer, source, "the restorer of this recipe; train it with --model.tasks restore and the settings of this run")
+def _build_network(recipe: Recipe, num_classes: int, restorer: Path | None, resumed: bool) -> nn.Module:
+    """The network at the start of the training: initialised, with the weights of its restorer or of `training.start`, if it has any."""
+    network, start = initialise(recipe, num_classes), recipe.training.start
+    if isinstance(network, Sequential):
+        if restorer is None:
+            raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
+        wanted = "the restorer of this recipe; train it with --model.tasks restore and the settings of this run"
+        _load_weights(network.restorer, restorer, wanted)
+    if recipe.training.shuffle_guidance:
+        shuffle_guidance(network)
+    if start is not None and not resumed:
+        _load_weights(network, start, "the network of this recipe; leave training.start out, or start from a model like it")
+    return network
 
 
 def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> None:
-    """Give a network the weights of a trained model; wanted: what that is expected to be like, and what to do where it isn't."""
+    """Load the weights of a trained model into a network; wanted: description of the expected model, for the error."""
     trained, _ = load_model(source, "cpu")
     try:
         network.load_state_dict(trained.state_dict())
     except RuntimeError as error:
-        raise UserError(f"Expected a model in {source} with the same anatomy, classes and kinds of damage as {wanted}.") from error
+        raise UserError(f"Expected a model in {source} with the same architecture, classes and kinds of damage as {wanted}.") from error
 
 
 def _examples(clean: Dataset, recipe: Recipe, device: torch.device) -> Batch:
-    """Eight training images, damaged once and for all, to watch while the network learns."""
+    """Eight training images with fixed damage, logged during the training."""
     loader = TrainLoader(
         clean.subset(slice(8)), recipe.pipeline, batch_size=8, seed=seed_of("examples", recipe.training.seed), device=device
     )

@@ -1,4 +1,4 @@
-"""The files in the folder of a run, and the check that a recipe may go on there."""
+"""The files in the folder of a run, and the check that a recipe matches the run."""
 
 import json
 from pathlib import Path
@@ -11,7 +11,7 @@ RECIPE, STATE, LOG, MODEL = "recipe.json", "state.ckpt", "log.jsonl", "model"
 
 
 def claim(folder: Path, recipe: Recipe, resume: bool) -> Recipe:
-    """See that the folder is new or that of a run of this very recipe; returns the recipe as that run began."""
+    """Check that the folder is new, or holds a run of the same recipe to resume; returns the recipe with the precision of that run."""
     if resume and (folder / RECIPE).exists():
         try:
             older = completed(json.loads((folder / RECIPE).read_text()))

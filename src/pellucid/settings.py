@@ -25,15 +25,16 @@ NAMES = {bool: "true or false", int: "a whole number", float: "a number", str: "
 
 
 def setting(default: Any, *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf, most: float = math.inf) -> Any:
-    """A field of a `Settings` class with a range, that of every element where it is a tuple; above, below: exclusive; least, most: not."""
+    """A field of a `Settings` class with a range, which holds for each element of a tuple; above, below: exclusive bounds; least, most:
+    inclusive ones."""
     return field(default=default, metadata={"above": above, "least": least, "below": below, "most": most})
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Base of the classes that hold settings: a value of another type, out of its choices or its range, is a `UserError`.
+    """Base class of settings; raises `UserError` for a value of the wrong type, or outside its choices or range.
 
-    Where settings depend on one another, a class checks that in a `__post_init__` of its own, after this one.
+    Subclasses check settings that depend on one another in their own `__post_init__`, after this one.
     """
 
     def __post_init__(self) -> None:
@@ -43,7 +44,7 @@ class Settings:
 
 
 def check(declared: "Field[Any]", kind: Any, value: Any) -> None:
-    """Raise `UserError` where a value is not of a kind, a type hint, or not in the declared range."""
+    """Raise `UserError` for a value that does not match a type hint, `kind`, or is outside the declared range."""
     name, options = declared.name, get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     if value is None and type(None) in options:
         return
@@ -64,7 +65,7 @@ def check(declared: "Field[Any]", kind: Any, value: Any) -> None:
 
 
 def _is(value: Any, kind: type) -> bool:
-    """Whether a value has a type; whole numbers are numbers, and truth values neither."""
+    """Whether a value has a type; an int is also a float, a bool is neither."""
     return type(value) is kind or (kind is float and type(value) is int)
 
 
@@ -73,7 +74,7 @@ def _in_range(number: Any, above: float, least: float, below: float, most: float
 
 
 def _range(above: float, least: float, below: float, most: float) -> str:
-    """A range in words: `above 0`, `of at least 1`, `in [0, 1)`."""
+    """A range as text: `above 0`, `of at least 1`, `in [0, 1)`."""
     low, high = max(above, least), min(below, most)
     if math.isinf(high):
         return f"above {low:g}" if above > least else f"of at least {low:g}"

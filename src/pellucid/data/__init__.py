@@ -1,7 +1,7 @@
 """Data sets of clean, labelled images.
 
-Every data set loads as `Splits`, a training and a test `Dataset` of uint8 images of one size: those with a name by `load`, in memory or
-memory-mapped; a folder or a table of pictures by `load_own`, cut out of them as they are read.
+Every data set loads as `Splits`, a training and a test `Dataset` of uint8 images of one size: built-in ones by `load`, in memory or
+memory-mapped; a folder or a table of pictures by `load_own`, cropped and resized when they are read.
 
     >>> from pellucid import data
     >>> splits = data.load("shapes")
@@ -31,7 +31,7 @@ DATASETS: dict[str, Callable[[Path | None], Splits]] = {
 
 
 def load(name: str, source: Path | None = None) -> Splits:
-    """The data set of that name; `source` is the path of its files, for data sets with files that should not be downloaded."""
+    """The data set of that name; source: path of its files, instead of downloading them."""
     if name not in DATASETS:
         raise UserError(f"Expected a data set among {', '.join(DATASETS)}, or a folder of pictures, found {name!r}; choose one of these.")
     splits = DATASETS[name](source)

@@ -45,7 +45,7 @@ def load(source: Path | None = None) -> Splits:
         return cached
     files.folder(_cache())  # fail before minutes of download if the folder is not writable
     for name, array in (_from_source(source) if source else _from_remotes()).items():
-        with files.atomic_write(_cache() / f"{name}.npy") as aside, aside.open("wb") as stream:
+        with files.atomic_write(_cache() / f"{name}.npy") as temporary, temporary.open("wb") as stream:
             np.save(stream, array)
     stored = _cached()
     assert stored is not None

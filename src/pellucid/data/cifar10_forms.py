@@ -38,9 +38,9 @@ def assemble(source: Files) -> dict[str, Array]:
     if missing := [batch for batch in TRAIN + TEST if batch not in images or batch not in labels]:
         raise UnavailableError(f"files that lack {', '.join(missing)}")
     return {
-        f"{split}_{part}": np.concatenate([found[batch] for batch in batches])
+        f"{split}_{part}": np.concatenate([arrays[batch] for batch in batches])
         for split, batches in (("train", TRAIN), ("test", TEST))
-        for part, found in (("images", images), ("labels", labels))
+        for part, arrays in (("images", images), ("labels", labels))
     }
 
 
@@ -80,5 +80,5 @@ class _Unpickler(pickle.Unpickler):
             "dtype": lambda kind, align, copy: np.dtype(kind, align=bool(align), copy=bool(copy)),  # numpy 2.4 warns of integers here
         }
         if module.partition(".")[0] != "numpy" or name not in allowed:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}")
+            raise pickle.UnpicklingError(f"it refers to {module}.{name}")
         return allowed[name]

@@ -55,7 +55,7 @@ class Dataset:
         return height, width
 
     def require_classes(self, classes: Sequence[str]) -> None:
-        """Raise `UserError` if these, those that a model knows, are not its classes."""
+        """Raise `UserError` if `classes`, those of a model, are not those of the data set."""
         if self.classes != tuple(classes):
             raise UserError(
                 f"Expected images of the classes that the model knows ({', '.join(classes)}), found those of {self.name} "
@@ -68,7 +68,7 @@ class Dataset:
 
     @property
     def counts(self) -> str:
-        """The number of images, and of labelled images if some are unlabelled, in words."""
+        """The number of images, and of labelled images if some are unlabelled, as text."""
         num_labelled = int((self.labels != UNLABELLED).sum())
         return f"{len(self):,} images" + (f" ({num_labelled:,} with a label)" if num_labelled < len(self) else "")
 
@@ -84,7 +84,7 @@ class Splits:
     """A data set in disjoint parts.
 
     train: for training; test: for the final evaluation only; validation: held out of the training images, for model selection; skipped:
-    why pictures that can't be read were left out, a sentence for each.
+    the error of each picture that can't be read.
     """
 
     train: Dataset

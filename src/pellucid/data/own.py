@@ -1,4 +1,4 @@
-"""A data set of one's own: a folder of pictures, or a table of them, as `Splits`."""
+"""The user's own data set: a folder or a table of pictures, as `Splits`."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,32 +8,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.data.dataset import Dataset, Splits
-from pellucid.data.duplicates import Looks, groups_of_duplicates
+from pellucid.data.duplicates import Fingerprint, groups_of_duplicates
 from pellucid.data.entries import Entry, list_entries
 from pellucid.data.photos import Photos, prepare
 from pellucid.errors import UserError
 from pellucid.labels import UNLABELLED
 
 SIZE = 128
-"""Height and width of the images, if none is asked for."""
+"""Default height and width of the images."""
 
 
 def load_own(source: Path, size: int | None = None, min_area: float = 1.0, folds: int = 5, fold: int = 0) -> Splits:
     """The pictures of `list_entries` in splits: their own or, without any, a test set of one part in `folds`, stratified by class.
 
-    size: height and width of the images, `SIZE` by default; min_area: see `Photos`; fold: which part is the test set, from 0. A picture's
+    size: height and width of the images, `SIZE` by default; min_area: see `Photos`; fold: index of the test part. A picture's
     part depends on the files and classes alone, not on names, and duplicates, exact or near, are in one part. Pictures that can't be read
-    are left out and listed in `Splits.skipped`. Without a test set but with a validation set, that one is measured.
+    are skipped and listed in `Splits.skipped`. Without a test set but with a validation set, that one is measured.
     """
     if not 0 <= fold < folds:
         raise UserError(f"Expected a fold from 0 to {folds - 1}, found {fold}; folds are counted from 0.")
-    entries, photos, damaged, looks, skipped = _read(list_entries(source), size or SIZE, min_area)
+    entries, photos, damaged, fingerprints, skipped = _read(list_entries(source), size or SIZE, min_area)
     classes = tuple(sorted({entry.label for entry in entries if entry.label is not None}))
     labels = np.array([UNLABELLED if entry.label is None else classes.index(entry.label) for entry in entries], np.int64)
     whole = Dataset(photos, labels, classes, source.name, damaged=damaged)
     split_of = np.array([entry.split or "train" for entry in entries])
     if set(split_of) == {"train"}:
-        split_of[_fold_of(labels, looks, folds) == fold] = "test"
+        split_of[_fold_of(labels, fingerprints, folds) == fold] = "test"
     parts = {name: replace(whole.subset(np.flatnonzero(split_of == name)), split=name) for name in ("train", "validation", "test")}
     train, validation, test = parts.values()
     if not len(train) or not len(test) + len(validation):
@@ -43,8 +43,10 @@ def load_own(source: Path, size: int | None = None, min_area: float = 1.0, folds
     return Splits(train, test, validation if len(validation) else None, skipped)
 
 
-def _read(entries: Sequence[Entry], size: int, min_area: float) -> tuple[list[Entry], Photos, Photos | None, list[Looks], tuple[str, ...]]:
-    """The entries whose pictures can be read, those pictures, damaged versions if any, what tells them apart, why others can't."""
+def _read(
+    entries: Sequence[Entry], size: int, min_area: float
+) -> tuple[list[Entry], Photos, Photos | None, list[Fingerprint], tuple[str, ...]]:
+    """The entries whose pictures can be read, these pictures, damaged versions if any, fingerprints, and the errors of the others."""
     paired = {entry.damaged is not None for entry in entries}
     if len(paired) > 1:
         raise UserError("Expected a damaged version of every picture or of none, found some with and some without; leave out one kind.")
@@ -53,7 +55,7 @@ def _read(entries: Sequence[Entry], size: int, min_area: float) -> tuple[list[En
         paths += [entry.damaged for entry in entries if entry.damaged is not None]
     if missing := [path for path in paths if not path.is_file()]:
         raise UserError(f"Expected pictures at all paths, found {len(missing)} missing, such as {missing[0]}; correct the table.")
-    photos, looks, failures = prepare(paths, size, min_area)
+    photos, fingerprints, failures = prepare(paths, size, min_area)
     position = np.cumsum([index not in failures for index in range(len(paths))]) - 1  # of each path among the readable ones
     num_sets = len(paths) // len(entries)
     good = [i for i in range(len(entries)) if not any(i + part * len(entries) in failures for part in range(num_sets))]
@@ -61,7 +63,7 @@ def _read(entries: Sequence[Entry], size: int, min_area: float) -> tuple[list[En
         _check_sizes([paths[i] for i in good], photos.take(position[good]), photos.take(position[[i + len(entries) for i in good]]))
     damaged = photos.take(position[[i + len(entries) for i in good]]) if True in paired else None
     clean = position[good]
-    return [entries[i] for i in good], photos.take(clean), damaged, [looks[int(i)] for i in clean], tuple(failures.values())
+    return [entries[i] for i in good], photos.take(clean), damaged, [fingerprints[int(i)] for i in clean], tuple(failures.values())
 
 
 def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:
@@ -74,11 +76,11 @@ def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:
         )
 
 
-def _fold_of(labels: NDArray[np.int64], looks: Sequence[Looks], folds: int) -> NDArray[np.int64]:
-    """(N,) the part of each picture: groups of duplicates, by class and then by the hashes of their files, are dealt out in turns."""
-    group_of = groups_of_duplicates(looks)
+def _fold_of(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], folds: int) -> NDArray[np.int64]:
+    """(N,) the part of each picture: groups of duplicates, by class and then by the hashes of their files, are assigned in turn."""
+    group_of = groups_of_duplicates(fingerprints)
     members = [np.flatnonzero(group_of == group).tolist() for group in np.unique(group_of)]
-    ordered = sorted(members, key=lambda group: min((labels[index], looks[index].digest) for index in group))
+    ordered = sorted(members, key=lambda group: min((labels[index], fingerprints[index].digest) for index in group))
     fold_of = np.empty(len(labels), np.int64)
     for turn, group in enumerate(ordered):
         fold_of[group] = turn % folds

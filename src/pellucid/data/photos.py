@@ -1,4 +1,4 @@
-"""Pictures of any size as images of one size: decoded once, kept in one memory-mapped file, cropped and resized when they are read."""
+"""Pictures of any size as images of one size: decoded once, cached in one memory-mapped file, cropped and resized when they are read."""
 
 import hashlib
 import json
@@ -14,28 +14,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files, pictures
-from pellucid.data.duplicates import Looks, looks_of
+from pellucid.data.duplicates import Fingerprint, fingerprint_of
 from pellucid.errors import UserError
 
 ASPECTS = (3 / 4, 4 / 3)
 """Range of the aspect ratios of random crops, width to height (Szegedy et al. 2015)."""
 
 PIXELS, INDEX = "pixels.bin", "index.npz"
-"""The files of prepared pictures: their pixels one after the other, and what is where."""
+"""Files of the cache: the concatenated pixels, and the index."""
 
-LOOKS = ("digests", "hashes", "thumbnails")
-"""Arrays of the index, the fields of `Looks`."""
+FINGERPRINTS = ("digests", "hashes", "thumbnails")
+"""Arrays of the index, the fields of `Fingerprint`."""
 
-CHUNK = 64
-"""Pictures that are decoded ahead of the one that is written, so that memory stays bounded."""
+PICTURES_AHEAD = 64
+"""Pictures that are decoded at a time, which bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photos:
-    """Images (N, size, size, 3) uint8, RGB, cut out of larger pictures; indexed like an array.
+    """Images (N, size, size, 3) uint8, RGB, cropped from larger pictures; indexed like an array.
 
-    pixels: of all pictures, one after the other, possibly a read-only memory map; starts, heights, widths: (N,) where each picture begins
-    in `pixels`, and its size; size: height and width of the images; min_area: the smallest share of a picture that a random crop keeps.
+    pixels: concatenated pixels of all pictures, possibly a read-only memory map; starts, heights, widths: (N,) offset of each picture in
+    `pixels`, and its size; size: height and width of the images; min_area: smallest fraction of a picture's area in a random crop.
     """
 
     pixels: NDArray[np.uint8]
@@ -50,12 +50,12 @@ class Photos:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """Of the array that all images together would be."""
+        """Shape of the equivalent array."""
         return len(self), self.size, self.size, 3
 
     @property
     def dtype(self) -> np.dtype[np.uint8]:
-        """Of the images."""
+        """Data type of the images."""
         return np.dtype(np.uint8)
 
     def __getitem__(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> NDArray[np.uint8]:
@@ -64,7 +64,7 @@ class Photos:
         return self._resized([self._centre(index) for index in chosen])
 
     def random_crops(self, indices: NDArray[np.int64], draws: NDArray[np.float64]) -> NDArray[np.uint8]:
-        """Random resized crops of the pictures at `indices`, (B, size, size, 3); draws: (B, 4) in [0, 1), uniform, which decide them."""
+        """Random resized crops of the pictures at `indices`, (B, size, size, 3); draws: (B, 4) uniform random numbers in [0, 1)."""
         return self._resized([self._crop(index, *draw) for index, draw in zip(indices, draws, strict=True)])
 
     def take(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> Self:
@@ -72,7 +72,7 @@ class Photos:
         return replace(self, starts=self.starts[indices], heights=self.heights[indices], widths=self.widths[indices])
 
     def picture(self, index: int) -> NDArray[np.uint8]:
-        """The whole picture, as it is kept: (H, W, 3)."""
+        """The whole picture, as cached: (H, W, 3)."""
         start, height, width = self.starts[index], self.heights[index], self.widths[index]
         return self.pixels[start : start + height * width * 3].reshape(height, width, 3)
 
@@ -100,70 +100,70 @@ class Photos:
         return images
 
 
-def prepare(paths: Sequence[Path], size: int, min_area: float = 1.0) -> tuple[Photos, list[Looks], dict[int, str]]:
-    """Decode pictures, or find what an earlier call has kept of them, unless a file has changed since.
+def prepare(paths: Sequence[Path], size: int, min_area: float = 1.0) -> tuple[Photos, list[Fingerprint], dict[int, str]]:
+    """Decode pictures, or use the cache of an earlier call, unless a file has changed since.
 
-    A picture is kept with as many pixels as the smallest crop needs: a shorter side of size / sqrt(min_area). Returns the readable ones
-    in their order, what tells them apart, and the reason for each of the others by its index in `paths`.
+    Pictures are cached at the resolution that the smallest crop needs: a shorter side of size / sqrt(min_area). Returns the readable
+    pictures in order, their fingerprints, and the error of each unreadable one by its index in `paths`.
     """
     side = math.ceil(size / math.sqrt(min_area))
     folder = files.home() / "photos" / _key(paths, side)
     with files.locked(folder.parent, wait=True):  # one process decodes, the others wait for it
         if not (folder / INDEX).is_file():
-            with files.atomic_write(folder) as aside:
-                aside.mkdir()
-                with (aside / PIXELS).open("wb") as stream:
+            with files.atomic_write(folder) as temporary:
+                temporary.mkdir()
+                with (temporary / PIXELS).open("wb") as stream:
                     index = _write(paths, side, stream)
-                np.savez(aside / INDEX, **index)
+                np.savez(temporary / INDEX, **index)
     with np.load(folder / INDEX) as index:
         sizes, failures = index["sizes"], {int(failed): reason for failed, reason in json.loads(str(index["failures"])).items()}
-        columns = (index[name] for name in LOOKS)
-        looks = [Looks(str(digest), int(code), thumbnail) for digest, code, thumbnail in zip(*columns, strict=True)]
+        columns = (index[name] for name in FINGERPRINTS)
+        fingerprints = [Fingerprint(str(digest), int(code), thumbnail) for digest, code, thumbnail in zip(*columns, strict=True)]
     ends = (sizes.prod(axis=1) * 3).cumsum()
     pixels = np.memmap(folder / PIXELS, np.uint8, "r") if len(ends) else np.zeros(0, np.uint8)
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)[: len(sizes)]
-    return Photos(pixels, starts, sizes[:, 0], sizes[:, 1], size, min_area), looks, failures
+    return Photos(pixels, starts, sizes[:, 0], sizes[:, 1], size, min_area), fingerprints, failures
 
 
 def _write(paths: Sequence[Path], side: int, stream: IO[bytes]) -> dict[str, Any]:
     """Write the pixels of every readable picture; returns the content of `INDEX`."""
-    from pellucid.progress import ProgressBar  # only now, like OpenCV below: the command line knows data sets, and is to start at once
+    from pellucid.progress import ProgressBar  # only now, like OpenCV below, to keep the start of the command line fast
 
     sizes: list[tuple[int, int]] = []
-    looks: list[Looks] = []
+    fingerprints: list[Fingerprint] = []
     failures: dict[int, str] = {}
     with ProgressBar("pictures read") as progress:
         for number, decoded in enumerate(_decoded(paths, side)):
             if isinstance(decoded, str):
                 failures[number] = decoded
             else:
-                picture, its_looks = decoded
+                picture, fingerprint = decoded
                 stream.write(picture.data)
                 sizes.append((picture.shape[0], picture.shape[1]))
-                looks.append(its_looks)
+                fingerprints.append(fingerprint)
             progress(number + 1, len(paths))
     return {
         "sizes": np.array(sizes, np.int64).reshape(-1, 2),
         "failures": np.array(json.dumps(failures)),
-        "digests": np.array([each.digest for each in looks], "U64"),
-        "hashes": np.array([each.hash for each in looks], np.uint64),
-        "thumbnails": np.array([each.thumbnail for each in looks], np.uint8),
+        "digests": np.array([each.digest for each in fingerprints], "U64"),
+        "hashes": np.array([each.hash for each in fingerprints], np.uint64),
+        "thumbnails": np.array([each.thumbnail for each in fingerprints], np.uint8),
     }
 
 
-def _decoded(paths: Sequence[Path], side: int) -> Iterator[tuple[NDArray[np.uint8], Looks] | str]:
-    """Every picture as it is kept and what tells it from others, or the reason why it can't be read, decoded on all cores."""
+def _decoded(paths: Sequence[Path], side: int) -> Iterator[tuple[NDArray[np.uint8], Fingerprint] | str]:
+    """Each picture as it is cached and its fingerprint, or the error if it can't be read; decoded on all cores."""
 
-    def decode(path: Path) -> tuple[NDArray[np.uint8], Looks] | str:
+    def decode(path: Path) -> tuple[NDArray[np.uint8], Fingerprint] | str:
         try:
             picture = pictures.read(path)
-            return _shrunk(picture, side), looks_of(picture, path.read_bytes())
+            return _shrunk(picture, side), fingerprint_of(picture, path.read_bytes())
         except UserError as error:
             return str(error)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for start in range(0, len(paths), CHUNK):
-            yield from pool.map(decode, paths[start : start + CHUNK])
+        for start in range(0, len(paths), PICTURES_AHEAD):
+            yield from pool.map(decode, paths[start : start + PICTURES_AHEAD])
 
 
 def _shrunk(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
@@ -174,7 +174,7 @@ def _shrunk(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 
 def _resize(picture: NDArray[np.uint8], height: int, width: int, into: NDArray[np.uint8] | None = None) -> NDArray[np.uint8]:
-    """By area where a picture shrinks, bicubic where it grows."""
+    """Resize: area interpolation for shrinking, bicubic for enlarging."""
     import cv2
 
     smaller = height < picture.shape[0] or width < picture.shape[1]
@@ -183,7 +183,7 @@ def _resize(picture: NDArray[np.uint8], height: int, width: int, into: NDArray[n
 
 
 def _key(paths: Sequence[Path], side: int) -> str:
-    """The name of the folder for these pictures: another one if any of them is another, or changed."""
+    """The name of the cache folder, which depends on the paths, sizes and modification times of the pictures."""
     digest = hashlib.sha256(f"2 {side}".encode())
     for path in paths:
         status = path.stat()

@@ -65,6 +65,11 @@ def select(splits: Splits, *, limit: int = 0, validation: int = 0, labels: int =
             f"Expected data without validation images of their own to hold some out, found {len(held_out)}; set data.validation to 0."
         )
     if validation:
+        if validation >= len(train):
+            raise UserError(
+                f"Expected more training images than data.validation, {validation:,}, holds out, found {len(train):,}; set it lower, to a "
+                "tenth of them, or to 0."
+            )
         train, held_out = hold_out(train, validation)
     if labels:
         train = keep_labels(train, labels)

@@ -1,4 +1,4 @@
-"""Synthetic shapes: a data set of any size that needs no download, for tests and first experiments."""
+"""Synthetic shapes: a data set without a download, for tests and first experiments."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -24,7 +24,7 @@ SHAPES: dict[str, Callable[[Plane, Plane], NDArray[np.bool_]]] = {
 
 
 def load(source: Path | None = None) -> Splits:
-    """`shapes` with its defaults, for the table of data sets; raises `UserError` for a source."""
+    """`shapes` with default arguments, as listed in `DATASETS`; raises `UserError` for a source."""
     if source is not None:
         raise UserError(f"Expected no source for drawn shapes, found {source}; leave it out.")
     return shapes()

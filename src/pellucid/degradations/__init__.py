@@ -1,7 +1,7 @@
 """Degradations: clean images -> degraded images, and a record of the damage.
 
 A degradation is a pure function of (images, strength of each image, generator) in its family's file, and a row in `DEGRADATIONS`. A
-`Pipeline` samples and applies several; `SUITES` has named ones, and mixtures of them.
+`Pipeline` samples and applies several; `SUITES` lists named pipelines and mixtures.
 
     >>> import torch
     >>> from pellucid.degradations import SUITES
@@ -27,4 +27,4 @@ SUITES: dict[str, Pipeline | Mixture] = {
     "everyday": Mixture({"reference": 0.5, "mixed": 0.5}),
     "general": Mixture({"reference": 0.4, "mixed": 0.3, "single": 0.3}),
 }
-"""Pipelines and mixtures of them by name."""
+"""Pipelines and mixtures by name."""

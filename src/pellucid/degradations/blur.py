@@ -1,4 +1,4 @@
-"""Blur of the same kind in every direction: Gaussian, and out of focus."""
+"""Isotropic blur: Gaussian and defocus."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def gaussian_blur(images: Tensor, sigma: Tensor, _generator: Generator) -> Tenso
     reach = (TRUNCATE * sigma + 0.5).floor()
     radius = int(reach.max())
     offsets = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    # Each image has its own radius: its result must not depend on a stronger blur elsewhere in the batch.
+    # Each image has its own radius, so that its result does not depend on other images of the batch.
     kernels = torch.exp(-0.5 * (offsets / sigma.clamp(min=1e-3)).square()) * (offsets.abs() <= reach)
     return convolve_separable(images, kernels / kernels.sum(dim=1, keepdim=True)).clamp_(0, 1)
 
 
 def defocus_blur(images: Tensor, radius: Tensor, _generator: Generator) -> Tensor:
-    """Convolves each image with a disc, the image of a point out of focus; radius: (B,) in pixels, 0 for no change.
+    """Convolves each image with a disc, the point spread function of defocus; radius: (B,) in pixels, 0 for no change.
 
     The edge of the disc is antialiased, so that the result is continuous in the radius.
     """

@@ -1,4 +1,4 @@
-"""Compression: JPEG by the real codec, and what a video codec does to its whole frames."""
+"""Compression: JPEG by a real codec, and an approximation of the intra frames of a video codec."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def jpeg(images: Tensor, quality: Tensor, _generator: Generator) -> Tensor:
     return torch.from_numpy(pixels).to(images).div_(255)
 
 
-BLOCK = 8
-"""Side in pixels of the blocks that are transformed."""
+TRANSFORM_SIDE = 8
+"""Side in pixels of the transform blocks."""
 
 DEAD_ZONE = 1 / 6
-"""How much less than half a step is taken off before rounding: encoders zero small coefficients, which cost more than they show."""
+"""Dead zone of the quantiser, in steps below one half: encoders round small coefficients to zero."""
 
 
 def video_compression(images: Tensor, quantiser: Tensor, _generator: Generator) -> Tensor:
     """Quantises the cosine transform of 8 x 8 blocks with one step for all frequencies, as H.264 does, with colour at half resolution.
 
-    quantiser: (B,) H.264's parameter from 0 to 51: the step is 1 of 255 levels at 4 and doubles with every 6. Without a codec's prediction
-    and deblocking filter: what is left are blocks and smeared detail, as in surveillance video of a low bit rate.
+    quantiser: (B,) H.264's parameter from 0 to 51: the step is 1 of 255 levels at 4 and doubles with every 6. There is no prediction
+    and no deblocking filter: the artefacts are blocks and lost detail, as in surveillance video at a low bit rate.
     """
     import torch
     from torch.nn.functional import avg_pool2d, interpolate, pad
@@ -54,7 +54,7 @@ def video_compression(images: Tensor, quantiser: Tensor, _generator: Generator) 
     step = ((quantiser.to(images.dtype) - 4) / 6).exp2().div(255).view(-1, 1, 1, 1)
     to_colours = images.new_tensor(((1, 0, 1.402), (1, -0.344136, -0.714136), (1, 1.772, 0)))  # ITU-R BT.601, full range
     planes = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_colours), images)
-    planes = pad(planes, (0, -width % (2 * BLOCK), 0, -height % (2 * BLOCK)), mode="replicate")
+    planes = pad(planes, (0, -width % (2 * TRANSFORM_SIDE), 0, -height % (2 * TRANSFORM_SIDE)), mode="replicate")
     luma = _quantised(planes[:, :1], step)
     chroma = interpolate(_quantised(avg_pool2d(planes[:, 1:], 2), step), scale_factor=2, mode="bilinear")
     decoded = torch.einsum("ij,bjhw->bihw", to_colours, torch.cat((luma, chroma), dim=1))
@@ -64,8 +64,8 @@ def video_compression(images: Tensor, quantiser: Tensor, _generator: Generator) 
 def _quantised(planes: Tensor, step: Tensor) -> Tensor:
     """Planes (B, C, H, W) whose blocks' coefficients are whole multiples of `step` (B, 1, 1, 1)."""
     num, channels, height, width = planes.shape
-    transform = cosines(BLOCK, BLOCK, planes)
-    blocks = planes.view(num, channels, height // BLOCK, BLOCK, width // BLOCK, BLOCK).transpose(3, 4)
+    transform = cosines(TRANSFORM_SIDE, TRANSFORM_SIDE, planes)
+    blocks = planes.view(num, channels, height // TRANSFORM_SIDE, TRANSFORM_SIDE, width // TRANSFORM_SIDE, TRANSFORM_SIDE).transpose(3, 4)
     levels = (transform @ blocks @ transform.T) / step.view(-1, 1, 1, 1, 1, 1)
     levels = (levels.abs() + 0.5 - DEAD_ZONE).floor() * levels.sign()
     blocks = transform.T @ (levels * step.view(-1, 1, 1, 1, 1, 1)) @ transform

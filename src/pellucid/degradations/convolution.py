@@ -1,4 +1,4 @@
-"""Convolution of every image with a kernel of its own: of large images on the CPU by OpenCV, of others by torch."""
+"""Convolution with a separate kernel for each image: by OpenCV for large images on the CPU, otherwise by torch."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
 
     Border = Literal["replicate", "reflect"]
 
-LARGE = 19
-"""Side in pixels from which on torch applies a kernel by the Fourier transform, which then takes less time than the direct sum."""
+FOURIER_SIDE = 19
+"""Kernel side in pixels from which torch uses the Fourier transform, which is faster than the direct sum there."""
 
 SMOOTH = (16, 18, 20, 24, 27, 30, 32, 36, 40, 45, 48, 54, 60, 64, 72, 80, 90, 96, 108, 120, 128)
-"""Lengths, up to a power of two, of which the Fourier transform is fast."""
+"""Lengths, up to a factor of a power of two, for which the Fourier transform is fast."""
 
 MANY_PIXELS = 64 * 64
-"""Pixels of an image from which on OpenCV takes less time, a call for each plane included: a third at 224 x 224."""
+"""Pixels of an image from which OpenCV is faster, one call for each plane included: a third of the time at 224 x 224."""
 
 DIRECT = 129
-"""The most values of a kernel that OpenCV sums directly, where zeros cost nothing; larger ones it applies by the Fourier transform."""
+"""Maximum number of kernel values that OpenCV sums directly, skipping zeros; for larger kernels it uses the Fourier transform."""
 
 DENSE = 150
-"""Values other than 0 from which on the Fourier transform takes less time than direct sums over parts of the kernel."""
+"""Number of non-zero kernel values from which the Fourier transform is faster than direct sums over parts of the kernel."""
 
 
 def convolve(images: Tensor, kernels: Tensor, border: Border = "reflect") -> Tensor:
     """Correlates each image (B, C, H, W) with its kernel (B, K, K), K odd, in the images' dtype.
 
-    border: what lies outside the image: its edge pixels, or its mirror image without the edge repeated, as OpenCV's default has it.
+    border: padding: the edge pixels, or the mirror image without the edge repeated, which is OpenCV's default.
     """
     import torch
     from torch.nn.functional import conv2d
@@ -41,8 +41,8 @@ def convolve(images: Tensor, kernels: Tensor, border: Border = "reflect") -> Ten
     side = kernels.shape[-1]
     if num == 0:
         return images.clone()
-    padded = pad(images, side // 2, border)
-    if side < LARGE:
+    padded = pad_border(images, side // 2, border)
+    if side < FOURIER_SIDE:
         # One group for each image and channel, so that each image has its own kernel.
         weight = kernels.repeat_interleave(channels, dim=0).unsqueeze(1)
         result: Tensor = conv2d(padded.reshape(1, num * channels, *padded.shape[2:]), weight, groups=num * channels)
@@ -64,27 +64,27 @@ def convolve_separable(images: Tensor, kernels: Tensor) -> Tensor:
 
         result = torch.empty_like(images, memory_format=torch.contiguous_format)
         for index, source, target in _planes(images, result):
-            margin = int((kernels[index] != 0).byte().argmax())  # zeros that another image's greater radius needs
+            margin = int((kernels[index] != 0).byte().argmax())  # zero padding for the larger radius of another image
             kernel = kernels[index, margin : kernels.shape[1] - margin].numpy()
-            for plane, place in zip(source, target, strict=True):
-                cv2.sepFilter2D(plane, -1, kernel, kernel, dst=place, borderType=cv2.BORDER_REPLICATE)
+            for plane, filtered in zip(source, target, strict=True):
+                cv2.sepFilter2D(plane, -1, kernel, kernel, dst=filtered, borderType=cv2.BORDER_REPLICATE)
         return result
     radius = kernels.shape[1] // 2
     weight = kernels.repeat_interleave(channels, dim=0)
-    planes = pad(images, radius, "replicate").reshape(1, num * channels, height + 2 * radius, -1)
+    planes = pad_border(images, radius, "replicate").reshape(1, num * channels, height + 2 * radius, -1)
     planes = conv2d(planes, weight[:, None, :, None], groups=num * channels)
     planes = conv2d(planes, weight[:, None, None, :], groups=num * channels)
     return planes.reshape(images.shape)
 
 
-def pad(images: Tensor, radius: int, border: Border) -> Tensor:
-    """Images (B, C, H, W) with `radius` more pixels on every side, of any radius and size."""
+def pad_border(images: Tensor, radius: int, border: Border) -> Tensor:
+    """Pad images (B, C, H, W) by `radius` pixels on every side; any radius and size."""
     import torch
     from torch.nn import functional
 
     if border == "replicate" or radius < min(images.shape[2:]):
         return functional.pad(images, (radius,) * 4, mode=border)
-    for dim in (2, 3):  # reflected several times, which torch does not do
+    for dim in (2, 3):  # several reflections, which torch does not support
         length = images.shape[dim]
         period = max(1, 2 * (length - 1))
         at = torch.arange(-radius, length + radius, device=images.device).remainder(period)
@@ -93,7 +93,7 @@ def pad(images: Tensor, radius: int, border: Border) -> Tensor:
 
 
 def _convolve_planes(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
-    """`convolve` by OpenCV, one plane after the other, the sum over parts of the kernel."""
+    """`convolve` by OpenCV, plane by plane, as a sum over parts of the kernel."""
     import cv2
     import torch
 
@@ -101,21 +101,21 @@ def _convolve_planes(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
     result = torch.empty_like(images, memory_format=torch.contiguous_format)
     for index, source, target in _planes(images, result):
         first, *others = _parts(kernels[index].numpy())
-        for plane, place in zip(source, target, strict=True):
-            _correlate(plane, *first, outside, place)
+        for plane, filtered in zip(source, target, strict=True):
+            _correlate(plane, *first, outside, filtered)
             for part in others:
-                place += _correlate(plane, *part, outside)
+                filtered += _correlate(plane, *part, outside)
     return result
 
 
 def _correlate(plane: Any, part: Any, top: int, left: int, outside: int, target: Any = None) -> Any:
-    """Correlates a plane (H, W) with a part of a kernel, whose first value stands `top` rows and `left` columns from its centre."""
+    """Correlates a plane (H, W) with a part of a kernel; top, left: offset of the part from the centre of the kernel."""
     import cv2
 
     (height, width), (rows, columns) = plane.shape, part.shape
     if -rows < top <= 0 and -columns < left <= 0:
         return cv2.filter2D(plane, -1, part, dst=target, anchor=(-left, -top), borderType=outside)
-    # OpenCV takes parts only that hold the kernel's centre: instead of the part move the plane.
+    # OpenCV requires parts that contain the kernel's centre: shift the plane instead of the part.
     reach = max(abs(top), abs(left)) + max(rows, columns)
     wide = cv2.copyMakeBorder(plane, reach, reach, reach, reach, outside)[reach + top :, reach + left :]
     filtered = cv2.filter2D(wide[: height + rows - 1, : width + columns - 1], -1, part, anchor=(0, 0))[:height, :width]
@@ -125,12 +125,13 @@ def _correlate(plane: Any, part: Any, top: int, left: int, outside: int, target:
 
 
 def _planes(images: Tensor, result: Tensor) -> Iterator[tuple[int, Any, Any]]:
-    """Of each image its index, its planes (C, H, W) as an array, and those of the result, which share their memory."""
+    """For each image: its index, its planes (C, H, W), and the planes of the result, as arrays that share memory with the tensors."""
     return zip(range(len(images)), images.detach().contiguous().numpy(), result.numpy(), strict=True)
 
 
 def _parts(kernel: Any) -> list[tuple[Any, int, int]]:
-    """Rectangles that hold all of a kernel's values other than 0: their values, and their first row and column, counted from the centre."""
+    """Rectangles that cover the non-zero values of a kernel: their values, and the offsets of their first row and column from the
+    centre."""
     import numpy as np
 
     centre = kernel.shape[0] // 2
@@ -146,7 +147,7 @@ def _parts(kernel: Any) -> list[tuple[Any, int, int]]:
         height, width = bottom - top, right - left
         first = min(top, centre), min(left, centre)
         size = max(bottom, centre + 1) - first[0], max(right, centre + 1) - first[1]
-        if size[0] * size[1] <= DIRECT:  # with the centre in it
+        if size[0] * size[1] <= DIRECT:  # including the centre
             values = np.zeros(size, kernel.dtype)
             values[top - first[0] :, left - first[1] :][:height, :width] = kernel[top:bottom, left:right]
             parts.append((values, first[0] - centre, first[1] - centre))
@@ -163,7 +164,7 @@ def _parts(kernel: Any) -> list[tuple[Any, int, int]]:
 
 
 def suits_opencv(images: Tensor) -> bool:
-    """Whether OpenCV, or scipy, takes less time for these images than torch."""
+    """Whether OpenCV or scipy is faster than torch for these images."""
     return images.device.type == "cpu" and images.shape[2] * images.shape[3] >= MANY_PIXELS
 
 

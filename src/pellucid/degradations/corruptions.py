@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from pellucid.degradations.degradation import DegradationFunction
 
-SMALL, LARGE = 32, 224
+CIFAR_SIDE, IMAGENET_SIDE = 32, 224
 """Sides in pixels of the images of CIFAR-10-C and of ImageNet-C."""
 
 
@@ -40,11 +40,11 @@ def _motion_blur(images: Tensor, radius: Tensor, sigma: Tensor, generator: Gener
 
 @dataclass(frozen=True, slots=True)
 class Corruption:
-    """One of the fifteen.
+    """One corruption.
 
     function: of images, a (B,) tensor for each parameter, and a generator; parameters: their names, those in pixels ending in "px"; small,
-    large: their values at the severities 1 to 5 in CIFAR-10-C and in ImageNet-C; like: the rows of `DEGRADATIONS` that do the same to an
-    image: whoever has trained on one of them has seen this corruption.
+    large: their values at the severities 1 to 5 in CIFAR-10-C and in ImageNet-C; like: the equivalent rows of `DEGRADATIONS`: a
+    model trained on one of them has seen this corruption.
     """
 
     function: Callable[..., Tensor]
@@ -57,9 +57,9 @@ class Corruption:
         """The parameters for images of that shorter side, (B,) each, in float64."""
         import torch
 
-        near_small = side * side < SMALL * LARGE
+        near_small = side * side < CIFAR_SIDE * IMAGENET_SIDE
         published = torch.tensor(self.small if near_small else self.large, dtype=torch.float64, device=severity.device)
-        scale = max(1, side / SMALL) if near_small else side / LARGE  # below 32 pixels, lengths would be nothing
+        scale = max(1, side / CIFAR_SIDE) if near_small else side / IMAGENET_SIDE  # below 32 pixels, lengths would vanish
         published *= published.new_tensor([scale if name.endswith("px") else 1.0 for name in self.parameters])
         below = severity.double().clamp(1, 5).sub(1)
         index = below.floor().clamp(max=3).long()

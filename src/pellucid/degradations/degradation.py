@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 class Degradation:
     """One row of the table.
 
-    function: see above; unit: of the strength, in words; valid_range: the smallest and the largest valid strength; typical_range: a mild
+    function: see above; unit: of the strength, as text; valid_range: the smallest and the largest valid strength; typical_range: a mild
     and a severe strength in that order, for grids, sliders and tests; source: the paper, table or program that the strengths are taken
     from; mask: for a degradation that destroys pixels, a function with the same arguments that returns their mask, (B, 1, H, W) bool; a
     `Pipeline` calls it instead of `function`, so that the mask is recorded; fill: a function of images and a generator that returns the
-    new content of those pixels, broadcast to (B, 3, H, W); default `FILL`; kind: the row under whose name damage is recorded, default this.
+    new values of those pixels, broadcast to (B, 3, H, W); default `FILL`; kind: the name under which the damage is recorded, if it is that
+    of another row.
     """
 
     function: DegradationFunction

@@ -1,4 +1,4 @@
-"""Light: too little, too much, and its range."""
+"""Exposure: low light, over-exposure, brightness, contrast."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 FULL_WELL = 1000.0
-"""Electrons that a photosite holds at white: that of a small sensor at raised sensitivity."""
+"""Full-well capacity of a photosite in electrons, of a small sensor at raised sensitivity."""
 
 READ_NOISE = 0.003
 """Standard deviation of a sensor's read noise, on the linear scale on which white is 1."""
 
 
 def low_light(images: Tensor, stops: Tensor, generator: Generator) -> Tensor:
-    """Too short an exposure: less light, and the noise of photons and of reading, which it does not cover any more.
+    """Underexposure with shot noise and read noise.
 
-    stops: (B,) of underexposure: half as much light with each. Values are taken as square roots of light, near enough to sRGB's curve.
+    stops: (B,) of underexposure; each halves the light. Values are treated as square roots of light, an approximation of the sRGB curve.
     """
     import torch
 
@@ -27,7 +27,7 @@ def low_light(images: Tensor, stops: Tensor, generator: Generator) -> Tensor:
 
 
 def over_exposure(images: Tensor, stops: Tensor, _generator: Generator) -> Tensor:
-    """Too long an exposure: what is brighter than white becomes white; stops: (B,), twice as much light with each."""
+    """Overexposure: values above white are clipped; stops: (B,), each doubles the light."""
     return (images * _factor(images, stops / 2)).clamp_(max=1)
 
 

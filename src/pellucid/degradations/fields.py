@@ -9,11 +9,11 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 NEGLIGIBLE = 1e-7
-"""Amplitude of a frequency that is left out."""
+"""Amplitude below which a frequency is omitted."""
 
 
 def uniform(images: Tensor, generator: Generator, *shape: int) -> Tensor:
-    """Numbers from 0 to 1 for each image, (B, *shape), drawn in float32 whatever the images' dtype and returned in it."""
+    """Uniform random numbers in [0, 1) for each image, (B, *shape), drawn in float32 and returned in the images' dtype."""
     import torch
 
     return torch.rand((len(images), *shape), generator=generator, device=images.device, dtype=torch.float32).to(images.dtype)
@@ -22,9 +22,8 @@ def uniform(images: Tensor, generator: Generator, *shape: int) -> Tensor:
 def smooth_noise(images: Tensor, sigma: Tensor, generator: Generator, channels: int = 1) -> tuple[Tensor, Tensor]:
     """White noise smoothed by a Gaussian with symmetric borders: fields (B, channels, H, W) of unit variance, and (B,) deviations.
 
-    sigma: (B,) in pixels; the deviations are those that smoothed white noise of unit variance has. The Gaussian is applied
-    where it is a product, to the coefficients of the discrete cosine transform: these are white noise themselves, so that they are
-    drawn at once.
+    sigma: (B,) in pixels; the deviations are the standard deviations of smoothed white noise of unit variance. The Gaussian is applied as a
+    product to the coefficients of the discrete cosine transform, which are white noise themselves and are drawn directly.
     """
     import torch
 
@@ -78,7 +77,7 @@ def cosines(length: int, num: int, like: Tensor) -> Tensor:
 
 
 def _response(length: int, sigma: Tensor) -> Tensor:
-    """What a Gaussian of each sigma (B,) leaves of the cosines' amplitudes: (B, frequencies), without those that it leaves nothing of."""
+    """Frequency response of a Gaussian of each sigma (B,) on the cosines: (B, frequencies), without negligible ones."""
     import torch
 
     frequencies = torch.arange(length, device=sigma.device, dtype=sigma.dtype) * (math.pi / length)

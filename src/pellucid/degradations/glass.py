@@ -1,4 +1,4 @@
-"""Blur as through frosted glass: neighbouring pixels change places at random."""
+"""Glass blur: neighbouring pixels are swapped at random."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pellucid.degradations.fields import uniform
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-MOST = 3
-"""Rounds of changes for which random numbers are drawn, whatever the images need."""
+MAX_ROUNDS = 3
+"""Maximum number of rounds; random numbers are always drawn for all of them."""
 
 
 def glass_blur(images: Tensor, sigma: Tensor, reach: Tensor, rounds: Tensor, generator: Generator) -> Tensor:
     """Blurs, lets every pixel take the value of a random neighbour, and blurs again (Hendrycks and Dietterich 2019).
 
     sigma: (B,) of the blur, in pixels; reach: (B,) in pixels, neighbours lie from `-reach` to `reach - 1` rows and columns away; rounds:
-    (B,) how often, at most 3; both are rounded. As in the published program, pixels take values one after the other, from the last one to
-    the first, a value may have moved before, and the pixels within `reach` of the border keep theirs.
+    (B,) how often, at most 3; both are rounded. As in the published program, pixels are processed one after the other, from the last to the
+    first, a value may move several times, and the pixels within `reach` of the border keep theirs.
     """
     import torch
 
@@ -28,7 +28,7 @@ def glass_blur(images: Tensor, sigma: Tensor, reach: Tensor, rounds: Tensor, gen
     reach, rounds = (value.double().round().view(-1, 1, 1) for value in (reach, rounds))
     row, column = torch.arange(height, device=images.device).view(-1, 1), torch.arange(width, device=images.device)
     inside = (row > reach) & (row <= height - reach) & (column > reach) & (column <= width - reach)
-    for index in range(MOST):
+    for index in range(MAX_ROUNDS):
         drawn = uniform(images, generator, 2, height, width)
         moved = inside & (rounds > index)
         if not moved.any():
@@ -42,9 +42,9 @@ def glass_blur(images: Tensor, sigma: Tensor, reach: Tensor, rounds: Tensor, gen
 
 
 def _followed(source: Tensor, here: Tensor) -> Tensor:
-    """Where values come from in the end, if each pixel in turn, the last first, takes that of its source: (B, H W), as indices.
+    """The final source of each pixel, (B, H * W) indices, if pixels take the values of their sources in turn, from the last to the first.
 
-    A source behind the pixel has taken another value before; chains of these are followed, twice as far in every step.
+    A source after the pixel has changed before; such chains are followed by pointer doubling.
     """
     import torch
 

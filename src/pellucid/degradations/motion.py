@@ -1,4 +1,4 @@
-"""Blur by motion: of the camera to the side, of an object with a trail, and of the camera ahead."""
+"""Motion blur: linear, with a trail, and zoom."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def trail_blur(images: Tensor, radius: Tensor, sigma: Tensor, angle: Tensor) -> 
     steps = torch.arange(reach + 1, device=images.device, dtype=torch.float64)
     weights = torch.exp(-0.5 * (steps / sigma.double().clamp(min=1e-3).view(-1, 1)).square()) * (steps < taps)
     weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.dtype)
-    reach = int((steps * (weights > 1e-6)).max())  # the tails of a small sigma are nothing but time
+    reach = int((steps * (weights > 1e-6)).max())  # negligible weights only cost time
     rows, columns = (
         (steps * part.double().view(-1, 1) - 0.5).ceil().long().clamp(-reach, reach) + reach for part in (angle.sin(), angle.cos())
     )
@@ -63,7 +63,7 @@ def trail_blur(images: Tensor, radius: Tensor, sigma: Tensor, angle: Tensor) -> 
 
 
 def zoom_blur(images: Tensor, last: Tensor, step: Tensor, _generator: Generator) -> Tensor:
-    """The mean of each image, twice, and of it magnified about its centre: by 1, 1 + step, 1 + 2 step and so on up to `last`.
+    """The mean of each image, counted twice, and of versions magnified about its centre: by 1, 1 + step, 1 + 2 step and so on up to `last`.
 
     last, step: (B,), at least 1 and above 0. Images of equal zooms are magnified together.
     """
@@ -88,7 +88,7 @@ def zoom_blur(images: Tensor, last: Tensor, step: Tensor, _generator: Generator)
 
 
 def magnify(images: Tensor, zoom: float) -> Tensor:
-    """Images (B, C, H, W) magnified about their centres by `zoom`, at least 1, and cut to their size, as `scipy.ndimage.zoom` does it."""
+    """Images (B, C, H, W) magnified about their centres by `zoom`, at least 1, and cropped to their size, like `scipy.ndimage.zoom`."""
     from torch.nn.functional import interpolate
 
     size = images.shape[2:]

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 OPACITY = 4.0
-"""Natural logarithm by which a white pixel of a radiograph attenuates: about 2 % of the photons come through."""
+"""Attenuation of a white pixel of a radiograph, as a natural logarithm: about 2 % of the photons pass."""
 
 
 def gaussian_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:
@@ -35,7 +35,7 @@ def impulse_noise(images: Tensor, share: Tensor, generator: Generator) -> Tensor
 
     lots = torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32)
     half = share.to(torch.float32).view(-1, 1, 1, 1) / 2
-    # In numbers, not by masks: `masked_fill` takes ten times as long as a product. Comparisons in place give 0 and 1.
+    # By products, since `masked_fill` takes ten times as long. In-place comparisons yield 0 and 1.
     ones = (lots > 1 - half).to(images.dtype)
     return lots.ge_(half).to(images.dtype).mul_(images).maximum(ones)
 
@@ -56,8 +56,8 @@ def rician_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:
 def low_dose(images: Tensor, photons: Tensor, generator: Generator) -> Tensor:
     """Noise of X-ray images and CT: counts of photons behind an attenuating body (law of Beer and Lambert), their logarithm shown.
 
-    photons: (B,) in a pixel of the unattenuated beam, at least 1. Bright is what attenuates, as in radiographs, so that bright regions are
-    noisy. What the noise changes is the same in all channels, so that grey images stay grey.
+    photons: (B,) in a pixel of the unattenuated beam, at least 1. As in radiographs, bright regions attenuate more and are noisier. The
+    noise is the same in all channels, so that grey images stay grey.
     """
     photons = photons.to(images.dtype).view(-1, 1, 1, 1)
     grey = images.mean(dim=1, keepdim=True)
@@ -66,7 +66,8 @@ def low_dose(images: Tensor, photons: Tensor, generator: Generator) -> Tensor:
 
 
 def _poisson(rates: Tensor, generator: Generator) -> Tensor:
-    """Counts with these expectations (B, ...), each image's from a generator of its own: how much one draws depends on its rates."""
+    """Poisson counts with these rates (B, ...), with a separate generator for each image: how many numbers are drawn depends on the
+    rates."""
     import torch
 
     seeds = torch.randint(2**62, (len(rates),), generator=generator, device=rates.device)

@@ -33,23 +33,23 @@ def _square(images: Tensor, side: Tensor, generator: Generator) -> tuple[Tensor,
     num, _, height, width = images.shape
     side = side.round().clamp(0, min(height, width)).view(-1, 1)
     # float32 whatever the images' dtype, so that the mask does not depend on it.
-    places = torch.rand((2, num, 1), generator=generator, device=images.device, dtype=torch.float32)
+    positions = torch.rand((2, num, 1), generator=generator, device=images.device, dtype=torch.float32)
 
-    def covered(length: int, place: Tensor) -> Tensor:
+    def covered(length: int, position: Tensor) -> Tensor:
         """Which rows, or columns, the square covers: (B, length)."""
         last = length - side
-        start = torch.minimum((place * (last + 1)).floor(), last)  # the product may round up to last + 1
+        start = torch.minimum((position * (last + 1)).floor(), last)  # the product may round up to last + 1
         at = torch.arange(length, device=images.device)
         return (at >= start) & (at < start + side)
 
-    return covered(height, places[0]).view(num, 1, height, 1), covered(width, places[1]).view(num, 1, 1, width)
+    return covered(height, positions[0]).view(num, 1, height, 1), covered(width, positions[1]).view(num, 1, 1, width)
 
 
 def paste(images: Tensor, mask: Tensor, content: Tensor | float) -> Tensor:
     """Images (B, 3, H, W) with `content`, a value or images that broadcast to them, where `mask` (B, 1, H, W) is true, or 1."""
     import torch
 
-    # By products with 0 and 1, which are exact and take a tenth of the time of `where` and of `masked_fill`.
+    # Products with 0 and 1 are exact and take a tenth of the time of `where` or `masked_fill`.
     inside = mask.to(images.dtype)
     return torch.addcmul(inside * content, images, 1 - inside)
 
@@ -150,7 +150,7 @@ CONTENTS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "noise": noise,
     "picture": other_picture,
 }
-"""Contents of a lost region by name, functions whose results broadcast to (B, 3, H, W)."""
+"""Contents of a lost region by name: functions whose results broadcast to (B, 3, H, W)."""
 
 
 def square_of(content: str) -> Callable[[Tensor, Tensor, Generator], Tensor]:

@@ -131,7 +131,7 @@ class Pipeline:
         return images, Damage(strengths, mask)
 
     def _choose(self, images: Tensor, generator: Generator) -> list[Tensor | None]:
-        """For each step the indices of the images it is applied to, or None for all: that case is known in advance and needs no copies."""
+        """For each step the indices of the images it is applied to, or `None` for all images, which needs no copies."""
         import torch
 
         certain = [step.probability == 1 and self.at_most is None for step in self.steps]

@@ -1,6 +1,6 @@
-"""Resampling: every row and every column of the result is a weighted sum of a few of the image's.
+"""Resampling: every row and column of the result is a weighted sum of a few rows and columns of the image.
 
-The weights stand in matrices, nearly empty: large images on the CPU are multiplied by them as sparse matrices, others as dense ones.
+The weights are matrices: sparse ones for large images on the CPU, otherwise dense ones.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def resample(images: Tensor, weights: Weights, size: tuple[int, int]) -> Tensor:
-    """Images (B, C, H, W) at another size, whose rows are `weights(H, rows)` of theirs, and likewise the columns."""
+    """Resample images (B, C, H, W) to another size; weights: function (length, number) -> sparse matrix, applied to rows and columns."""
     (height, width), (rows, columns) = images.shape[2:], size
     if images.device.type == "cpu" and max(height * width, rows * columns) >= MANY_PIXELS:
         return resample_sparsely(images, weights, ((height, rows), (width, columns)))
@@ -38,21 +38,21 @@ def resample_sparsely(images: Tensor, weights: Weights, *sizes: tuple[tuple[floa
     result = np.empty((len(source), channels, rows, columns), source.dtype)
     for image, target in zip(source, result, strict=True):
         total: Any = None
-        for down, across in matrices:  # one after the other, so that all stays in the cache
-            part = across @ _turned((down @ image.reshape(-1, image.shape[2])).reshape(channels, rows, -1)).reshape(-1, rows)
+        for down, across in matrices:  # one at a time, to stay in the cache
+            part = across @ _transposed((down @ image.reshape(-1, image.shape[2])).reshape(channels, rows, -1)).reshape(-1, rows)
             total = part if total is None else np.add(total, part, out=total)
-        _turned(total.reshape(channels, columns, rows), target)
+        _transposed(total.reshape(channels, columns, rows), target)
     return torch.from_numpy(result)
 
 
-def _turned(planes: Any, target: Any = None) -> Any:
-    """Planes (C, H, W), each transposed: (C, W, H)."""
+def _transposed(planes: Any, target: Any = None) -> Any:
+    """Transpose planes: (C, H, W) -> (C, W, H)."""
     import cv2
     import numpy as np
 
     target = np.empty((len(planes), planes.shape[2], planes.shape[1]), planes.dtype) if target is None else target
-    for plane, place in zip(planes, target, strict=True):
-        cv2.transpose(plane, dst=place)
+    for plane, transposed in zip(planes, target, strict=True):
+        cv2.transpose(plane, dst=transposed)
     return target
 
 
@@ -76,15 +76,15 @@ def blocks(length: int, number: int) -> Any:
     import numpy as np
 
     many, few = max(length, number), min(length, number)
-    places = (np.arange(many, dtype=np.float32) + 0.5) * np.float32(few / many)  # float32 decides where a pixel's centre is on an edge
-    block = np.minimum(places, few - 1).astype(int)[:, None]
+    centres = (np.arange(many, dtype=np.float32) + 0.5) * np.float32(few / many)  # float32 decides where a pixel's centre is on an edge
+    block = np.minimum(centres, few - 1).astype(int)[:, None]
     if number == many:
         return _matrix(block, np.ones(block.shape), length)
     return _matrix(block, 1 / np.bincount(block[:, 0])[block], few).T.tocsr()
 
 
 def magnified(length: int, zoom: float) -> Any:
-    """Linear interpolation as `magnify` has it: (length, length), sparse."""
+    """Linear interpolation as in `magnify`: (length, length), sparse."""
     import numpy as np
 
     kept, large, before, cut = magnification(length, zoom)
@@ -104,7 +104,7 @@ def magnification(length: int, zoom: float) -> tuple[int, int, int, int]:
 
 
 def _matrix(at: Any, values: Any, length: int) -> Any:
-    """The sparse matrix with these values in these columns of each row."""
+    """A sparse matrix from the columns and values of each row."""
     import numpy as np
     from scipy.sparse import csr_array
 
@@ -115,15 +115,15 @@ def _matrix(at: Any, values: Any, length: int) -> Any:
 
 @lru_cache(maxsize=512)
 def _sparse(weights: Weights, lengths: tuple[float, ...], channels: int, kind: str) -> Any:
-    """A sparse matrix that applies weights to each of the channels, which stand one below the other."""
+    """A sparse matrix that applies weights to each channel of vertically stacked planes."""
     from scipy.sparse import identity, kron
 
     return kron(identity(channels), weights(*lengths), format="csr").astype(kind)
 
 
 @lru_cache(maxsize=128)
-def _dense(weights: Weights, length: int, number: int, kind: dtype, place: device) -> Tensor:
-    """A dense matrix of that dtype and on that device."""
+def _dense(weights: Weights, length: int, number: int, kind: dtype, target: device) -> Tensor:
+    """A dense matrix with the given dtype and device."""
     import torch
 
-    return torch.from_numpy(weights(length, number).toarray()).to(place, kind)
+    return torch.from_numpy(weights(length, number).toarray()).to(target, kind)

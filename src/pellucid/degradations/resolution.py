@@ -26,7 +26,7 @@ def low_resolution(images: Tensor, factor: Tensor, _generator: Generator) -> Ten
 
 
 def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
-    """Shows each image as blocks of one colour, the mean of their pixels: Pillow's `BOX` down and up.
+    """Replaces blocks of each image by their mean: Pillow's `BOX` down and up.
 
     images: (B, 3, H, W) in [0, 1]; factor: (B,) of the sides, from 0 to 1. The small image has max(1, floor(factor H)) rows, and likewise
     for columns; images of equal small size are resized together.

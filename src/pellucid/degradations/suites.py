@@ -4,7 +4,7 @@ from pellucid.degradations.pipeline import Pipeline, Step
 
 
 def _blind(blur: float, at_most: int) -> Pipeline:
-    """Damage of which nothing is known beforehand; blur: the probability of blur."""
+    """Blind restoration: a random selection of degradations; blur: the probability of blur."""
     return Pipeline(
         (
             Step("gaussian_blur", 0.4, 1.5, probability=blur),
@@ -21,12 +21,12 @@ PIPELINES = {
     "none": Pipeline(),
     # The paper's "Gaussian noise and occluded regions", with the parameters of the protocol.
     "reference": Pipeline((Step("gaussian_noise", 0.05), Step("occlusion", 8))),
-    # Blind restoration: at most two of the steps drawn for an image are applied, and about one image in fifteen stays clean.
+    # At most two of the steps drawn for an image are applied; about one image in fifteen stays clean.
     "mixed": _blind(blur=0.4, at_most=2),
     # One kind of damage alone: without noise, blur and low resolution can be undone. About one image in twenty stays clean.
     "single": _blind(blur=0.5, at_most=1),
 }
-# By domain, for images of any size: lengths are parts of the shorter side. Steps stand in the order in which the damage happens.
+# By domain, for images of any size: lengths are relative to the shorter side. Steps are in the order in which the damage occurs.
 PIPELINES["medical"] = Pipeline(  # MRI, CT, X-rays
     (
         Step("motion_blur", 0.01, 0.05, probability=0.25, relative=True),

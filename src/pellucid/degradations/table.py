@@ -1,4 +1,4 @@
-"""The table of degradations; the tests, the pipelines and the command line read it."""
+"""The table of degradations, used by pipelines, the command line and tests."""
 
 from math import inf
 

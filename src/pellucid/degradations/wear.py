@@ -11,15 +11,15 @@ from pellucid.degradations.occlusion import paste
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-MOST_SCRATCHES = 50
-"""The most scratches of an image; so many are drawn, whatever the images need."""
+MAX_SCRATCHES = 50
+"""Maximum number of scratches of an image; random numbers are always drawn for all of them."""
 
 STAINS = (1.0, 0.6, 0.35)
-"""Sizes of the stains of an image, as parts of the largest one's."""
+"""Sizes of the stains of an image, relative to the largest one."""
 
 
 def scratch_mask(images: Tensor, number: Tensor, generator: Generator) -> Tensor:
-    """Thin, slightly bent lines at random places and angles; returns (B, 1, H, W) bool.
+    """Thin, slightly bent lines at random positions and angles; returns (B, 1, H, W) bool.
 
     images: (B, 3, H, W), for their shape and device; number: (B,) of scratches, rounded. Their length is 1/10 to 6/10 of the image's
     shorter side, their width 1/500 to 1/120 of it and a pixel at least.
@@ -28,10 +28,10 @@ def scratch_mask(images: Tensor, number: Tensor, generator: Generator) -> Tensor
 
     num, _, height, width = images.shape
     side = min(height, width)
-    drawn = uniform(images, generator, 6, MOST_SCRATCHES).double()
+    drawn = uniform(images, generator, 6, MAX_SCRATCHES).double()
     mask = torch.zeros((num, height, width), dtype=torch.bool, device=images.device)
     number = number.round().view(-1, 1, 1)
-    for index in range(min(MOST_SCRATCHES, int(number.max()) if num else 0)):
+    for index in range(min(MAX_SCRATCHES, int(number.max()) if num else 0)):
         top, left, turn, extent, bend, thick = drawn[:, :, index].view(num, 6, 1, 1).unbind(dim=1)
         along, across = _turned(images, top, left, math.pi * turn)
         length = side * (0.1 + 0.5 * extent.square())
@@ -42,7 +42,7 @@ def scratch_mask(images: Tensor, number: Tensor, generator: Generator) -> Tensor
 
 
 def scratch_colour(images: Tensor, generator: Generator) -> Tensor:
-    """What shows in scratches: in three images of five a light grey, in the others a dark one."""
+    """The colour of scratches: light grey in three of five images, dark grey in the others."""
     import torch
 
     light, shade = uniform(images, generator, 2, 1, 1, 1).unbind(dim=1)
@@ -76,7 +76,7 @@ def tear_mask(images: Tensor, width: Tensor, generator: Generator) -> Tensor:
 
 
 def paper(images: Tensor, generator: Generator) -> Tensor:
-    """What shows in tears: one shade of old paper for each image, (B, 3, H, W)."""
+    """The colour of tears: one shade of old paper for each image, (B, 3, H, W)."""
     shade, age = uniform(images, generator, 2, 1, 1, 1).unbind(dim=1)
     return ((0.85 + 0.15 * shade) * (1 - age * images.new_tensor((0.02, 0.06, 0.18)).view(3, 1, 1))).expand_as(images)
 
@@ -122,7 +122,7 @@ def fading(images: Tensor, amount: Tensor, generator: Generator) -> Tensor:
 
 
 def _from(images: Tensor, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
-    """Rows and columns of the pixels, from points at these parts (B, 1, 1) of the height and the width; in the points' dtype."""
+    """Row and column offsets of the pixels from points at relative positions `top` and `left` (B, 1, 1), in their dtype."""
     import torch
 
     height, width = images.shape[2:]
@@ -132,6 +132,6 @@ def _from(images: Tensor, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _turned(images: Tensor, top: Tensor, left: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
-    """Coordinates of the pixels along and across a line through such points: (B, H, W) each, in pixels."""
+    """Coordinates of the pixels along and across lines through such points at an angle: (B, H, W) each, in pixels."""
     rows, columns = _from(images, top, left)
     return columns * angle.cos() + rows * angle.sin(), rows * angle.cos() - columns * angle.sin()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def fog(images: Tensor, density: Tensor, generator: Generator) -> Tensor:
-    """Mixes each image with the light of the air, more so the farther away (Koschmieder 1924).
+    """Blends each image with airlight, more at larger distances (Koschmieder 1924).
 
     density: (B,) optical depth of the fog up to the horizon. Distance grows from the lower edge of the image to the upper one; the fog has
     patches; the air's light is a grey from 0.75 to 0.95.
@@ -91,15 +91,15 @@ def snow(
 def frost(images: Tensor, keep: Tensor, cover: Tensor, generator: Generator) -> Tensor:
     """A weighted sum of the image and of ice on a window; keep, cover: (B,) the weights.
 
-    The published frost adds photographs, which are not ours to ship. This ice is drawn: needles in several directions on uneven, bluish
-    grey, with the photographs' range of brightness and contrast. The weights are the published ones, the patterns differ.
+    The published frost adds photographs, which can not be redistributed. This ice is procedural: needles in several directions on uneven,
+    bluish grey, with the photographs' range of brightness and contrast. The weights are the published ones, the patterns differ.
     """
     keep, cover = (value.to(images.dtype).view(-1, 1, 1, 1) for value in (keep, cover))
     return (keep * images + cover * _ice(images, generator)).clamp_(0, 1)
 
 
 def _ice(images: Tensor, generator: Generator) -> Tensor:
-    """Frost alone, as if photographed before grey: (B, 3, H, W)."""
+    """Procedural frost: (B, 3, H, W)."""
     import torch
 
     num, side = len(images), min(images.shape[2:])

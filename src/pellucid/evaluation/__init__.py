@@ -1,7 +1,7 @@
 """Evaluation of models on benchmark tracks.
 
-`TRACKS` lists the damage that models are measured under, `evaluate.evaluate` measures one, and `classical.CLASSICAL` lists methods that
-need no training, to compare with. Only the tracks are imported here, without torch: the command line names them.
+`TRACKS` lists the damage under which models are evaluated, `evaluate.evaluate` evaluates one, and `classical.CLASSICAL` lists baselines
+without training. Only the tracks are imported here, without torch, for the command line.
 
     >>> from pellucid.evaluation import TRACKS
     >>> [level.name for level in TRACKS["occlusion"].levels]  # in pixels

@@ -1,8 +1,8 @@
-"""Fits what turns the raw outputs of a trained network into ones that can be trusted: the temperature and the gate.
+"""Calibrates the outputs of a trained network: fits the temperature and the gate.
 
-Never on test images. A temperature is fitted on images that were held out of the training alone: a network is surer of images that it has
-learned by heart, and a temperature fitted on those makes its confidence on new ones worse (`docs/trust.md` has figures). The gate may be
-fitted on training images with new damage, since it compares two pictures and no labels.
+Never on test images. The temperature is fitted only on images held out of the training: a network is overconfident on images that it has
+memorised, and a temperature fitted on those makes its confidence on new ones worse (figures in `docs/trust.md`). The gate may be fitted on
+training images with new damage, since it does not use labels.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,52 +12,57 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
-from torch import Tensor
+from torch import Tensor, nn
 
-from pellucid.batch import Damage, Output, from_pixels
+from pellucid.batch import Degrade, Output, from_pixels
+from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset, Splits
 from pellucid.device import inference_autocast
 from pellucid.labels import UNLABELLED
-from pellucid.metrics import psnr_of
+from pellucid.metrics import Columns, psnr_of
 from pellucid.models.gate import Gate, change_of
+from pellucid.models.predicting import Predicting
 from pellucid.seeding import generator
 
-MOST_IMAGES = 1000
-"""Images that are measured, at equal distances in their data set."""
+MAX_IMAGES = 1000
+"""Maximum number of images, evenly spaced in their data set."""
 
-LEAST_IMAGES = 50
-"""Images below which nothing is fitted; for the temperature only those with a label count."""
+MIN_IMAGES = 50
+"""Minimum number of images for a fit, for the temperature of labelled ones."""
 
 CEILING = 45.0
-"""PSNR in dB up to which it counts for the gate that an image comes back unchanged: beyond it nobody sees a difference."""
+"""Upper limit of the PSNR in dB when fitting the gate: differences beyond it are invisible."""
 
 MAX_LOSS = 0.02
-"""Mean PSNR in dB that the gate may cost on damaged images."""
+"""Maximum loss of mean PSNR in dB on damaged images."""
 
 NUM_THRESHOLDS = 200
-BATCH_PIXELS = 256 * 32 * 32
-
-Degrade = Callable[[Tensor, torch.Generator], tuple[Tensor, Damage]]
+FORWARD_PIXELS = 256 * 32 * 32
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """temperature: by which logits are divided before the softmax; gate: see `Gate`; fitted: on what, in words."""
+    """temperature: divisor of the logits before the softmax; gate: see `Gate`; fitted: description of what was fitted on which images."""
 
     temperature: float = 1.0
     gate: Gate | None = None
     fitted: str = ""
 
 
+def as_predicted(network: nn.Module, metadata: ModelMetadata) -> Predicting:
+    """A network in evaluation mode with the outputs that `predict` has by default, to be measured."""
+    return Predicting(network, metadata.temperature, metadata.gate, metadata.image_size)
+
+
 def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degrade, device: torch.device | str = "cpu") -> Calibration:
     """Fit temperature and gate of a network in evaluation mode, under the damage that it was trained on.
 
-    The temperature needs validation images with labels, `LEAST_IMAGES` at least, else it stays 1. The gate is fitted on these, or else on
+    The temperature needs validation images with labels, `MIN_IMAGES` at least, else it stays 1. The gate is fitted on these, or else on
     training images.
     """
-    held_out = splits.validation is not None and len(splits.validation) >= LEAST_IMAGES
+    held_out = splits.validation is not None and len(splits.validation) >= MIN_IMAGES
     dataset = splits.validation if held_out and splits.validation is not None else splits.train
-    indices = np.linspace(0, len(dataset) - 1, min(MOST_IMAGES, len(dataset))).round().astype(np.int64)
+    indices = np.linspace(0, len(dataset) - 1, min(MAX_IMAGES, len(dataset))).round().astype(np.int64)
     measured = list(_measured(network, dataset, indices, degrade, torch.device(device)))
     temperature, gate, fitted = 1.0, None, []
     images = f"{len(indices):,} {dataset.split.replace('train', 'training')} images"
@@ -66,10 +71,10 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
     if held_out and several:
         logits = torch.cat(several).cpu()
         known = (labels != UNLABELLED) & logits.isfinite().all(dim=1)
-        if int(known.sum()) >= LEAST_IMAGES:
+        if int(known.sum()) >= MIN_IMAGES:
             temperature = fit_temperature(logits[known], labels[known])
             fitted.append("temperature")
-    if measured[0].clean and len(indices) >= LEAST_IMAGES:
+    if measured[0].clean and len(indices) >= MIN_IMAGES:
         gate = fit_gate(_joined([each.clean for each in measured]), _joined([each.damaged for each in measured]))
         fitted += ["gate"] if gate is not None else []
     return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "")
@@ -78,18 +83,18 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     """The temperature with the least cross-entropy (Guo et al. 2017): logits (N, num_classes) and labels (N,) -> a factor, 0.05 to 20."""
     logits, labels = logits.double().cpu(), labels.cpu()
-    found = minimize_scalar(
+    optimum = minimize_scalar(
         lambda exponent: F.cross_entropy(logits / float(np.exp(exponent)), labels).item(), bounds=(-3.0, 3.0), method="bounded"
     )
-    return float(np.exp(found.x))
-
-
-Columns = dict[str, Tensor]
-"""Of images: presence, the largest presence logit; change, see `change_of`; before, after: PSNR in dB, at most `CEILING`; each (N,)."""
+    return float(np.exp(optimum.x))
 
 
 def fit_gate(clean: Columns, damaged: Columns) -> Gate | None:
-    """The thresholds that bring undamaged images back best, and cost damaged ones `MAX_LOSS` at most; `None` where none does."""
+    """The thresholds with the best PSNR of undamaged images that cost damaged ones at most `MAX_LOSS`; `None` if there are none.
+
+    clean, damaged: per-image values of undamaged and of damaged images: presence, the largest presence logit; change, see `change_of`;
+    before, after: PSNR in dB, at most `CEILING`; each (N,).
+    """
     thresholds = {name: _threshold(name, clean, damaged) for name in ("presence", "change") if name in clean}
     return Gate(**thresholds) if any(value is not None for value in thresholds.values()) else None
 
@@ -123,7 +128,7 @@ def _measured(
     network: Callable[[Tensor], Output], dataset: Dataset, indices: np.ndarray, degrade: Degrade, device: torch.device
 ) -> Iterator[_Measured]:
     height, width = dataset.size
-    size = max(1, BATCH_PIXELS // (height * width))
+    size = max(1, FORWARD_PIXELS // (height * width))
     for start in range(0, len(indices), size):
         part = indices[start : start + size]
         clean = from_pixels(dataset.read(part))
@@ -155,7 +160,7 @@ def _measure(output: Output, images: Tensor, clean: Tensor) -> Columns:
 
 
 def _joined(parts: list[Columns]) -> Columns:
-    """Those of all images with finite values, on the CPU."""
+    """The columns of all images with finite values, on the CPU."""
     columns = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
     finite = torch.stack([column.isfinite() for column in columns.values()]).all(dim=0)
     return {name: column[finite] for name, column in columns.items()}

@@ -1,10 +1,10 @@
-"""Classical baselines, which need no training.
+"""Classical baselines without training.
 
-The methods are OpenCV's and get what a trained model does not: the true noise level and the true mask. They work on 8-bit pictures, so
-their answers are rounded to 1/255.
+The methods are OpenCV's, and use the true noise level and the true mask, which a trained model does not see. They work on 8-bit pictures,
+so their outputs are rounded to 1/255.
 
-    >>> from pellucid.evaluation.evaluate import measure
-    >>> measure(CLASSICAL["inpainting, then means"], dataset, TRACKS["reference"]).metrics["psnr"]  # doctest: +SKIP
+    >>> from pellucid.evaluation.evaluate import evaluate
+    >>> evaluate(CLASSICAL["inpainting, then means"], dataset, TRACKS["reference"], whole_batch=True).metrics["psnr"]  # doctest: +SKIP
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ SMOOTHING = 0.5
 """Strength of non-local means in noise deviations: among .35 to .8 the best PSNR on CIFAR-10 training images at sigma .06 to .10."""
 
 INPAINT_RADIUS = 3.0
-"""Pixels around a point of the mask that Telea's method looks at: among 1 to 8 the best PSNR on `reference`, training images."""
+"""Radius in pixels of the neighbourhood in Telea's method: among 1 to 8 the best PSNR on `reference`, training images."""
 
 
 def denoise(picture: Pixels, sigma: float) -> Pixels:
@@ -54,4 +54,4 @@ CLASSICAL: dict[str, Callable[[Batch], Output]] = {
     "inpainting": lambda batch: _restored(batch, lambda picture, mask, _: inpaint(picture, mask)),
     "inpainting, then means": lambda batch: _restored(batch, lambda picture, mask, sigma: denoise(inpaint(picture, mask), sigma)),
 }
-"""Functions of a batch by the name of their row in a table; give them to `evaluate.measure`."""
+"""Functions of a batch, for `evaluate` with `whole_batch`, by the name of their row in a table."""

@@ -13,16 +13,16 @@ from pellucid.batch import Batch, Damage, Output, from_pixels
 from pellucid.data import Dataset, Photos
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
-from pellucid.evaluation.tracks import PAIRS, Level, Track, damage, seen
+from pellucid.evaluation.tracks import PAIRS, Level, Track, apply_damage, seen_groups
 from pellucid.metrics import FIGURES, Figure, Metrics, Scores
 
 Progress = Callable[[int, int], None]
-"""Is told after each batch how many images are done, over all levels, and how many there are."""
+"""Called after each batch with the number of images done, over all levels, and the total."""
 
 UNSEEN = "unseen"
-"""The name of the mean over the groups of levels that a model has not seen in its training."""
+"""Name of the mean over the groups of levels that a model has not seen in its training."""
 
-BROKEN = "*"
+BROKEN_MARK = "*"
 """Marks figures of a model some of whose outputs are not finite."""
 
 
@@ -30,8 +30,8 @@ BROKEN = "*"
 class Evaluation:
     """The figures of one model on one track; units as in `Metrics.compute`.
 
-    dataset, split: which images were measured, see `Dataset`; num_images: the first so many of them; metrics: means over the levels, but
-    for `broken`, their sum; levels: the figures of each level of a track with several; kinds: the figures of the images that have each
+    dataset, split: the evaluated images, see `Dataset`; num_images: their number, the first ones; metrics: means over the levels, for
+    `broken` the sum; levels: the figures of each level of a track with several; kinds: the figures of the images that have each
     kind of damage, where the track draws it for each image; per_image: for every level, the columns of `Metrics.per_image`, in the order
     of the data set, for paired tests; groups: of a track with groups of levels the mean over each, and over all that are not seen, if
     there are any, as `UNSEEN`; seen: the groups whose damage the model has trained on.
@@ -50,11 +50,11 @@ class Evaluation:
 
     @property
     def images(self) -> str:
-        """What was measured, in words: `10,000 test images of cifar10`."""
+        """The evaluated images, as text: `10,000 test images of cifar10`."""
         return f"{self.num_images:,} {self.split} images of {self.dataset}"
 
     def to_json(self) -> dict[str, Any]:
-        """What the command line writes; a figure without a meaning is null, and only a track with several levels has `levels`."""
+        """The figures as written by the command line; undefined figures are null, and only tracks with several levels have `levels`."""
         parts: dict[str, Any] = {name: part for name in ("groups", "levels", "kinds") if (part := getattr(self, name))}
         if self.groups:
             parts["seen"] = list(self.seen)
@@ -62,7 +62,7 @@ class Evaluation:
         return {**measured, **self.metrics, **parts}
 
     def rows(self) -> dict[str, Scores]:
-        """The figures of each level, group of levels or kind of damage by its name, and at the end those of the track."""
+        """The figures of each level, group of levels or kind of damage by name, followed by those of the track."""
         if self.groups:
             return {f"{name} (seen)" if name in self.seen else name: scores for name, scores in self.groups.items()} | {
                 "mean": self.metrics
@@ -72,19 +72,21 @@ class Evaluation:
 
     @property
     def shown(self) -> dict[str, Figure]:
-        """The columns of the table: figures that have a meaning."""
+        """The columns of the table: the defined figures."""
         return {name: figure for name, figure in FIGURES.items() if self.metrics[name] is not None}
 
     @property
     def notes(self) -> str:
-        """What the columns mean, and what is wrong with them, a line each, to stand below the table."""
+        """Notes below the table, a line each: the meaning of columns, and non-finite outputs."""
         notes = [f"{figure.heading}: {figure.meaning}" for figure in self.shown.values() if figure.explained]
         if self.metrics["broken"]:
-            notes.append(f"{BROKEN}: {self.metrics['broken']:,} outputs are not finite: they count as named wrong, and in no other figure.")
+            notes.append(
+                f"{BROKEN_MARK}: {self.metrics['broken']:,} outputs are not finite: they count as named wrong, and in no other figure."
+            )
         return "\n".join(notes)
 
     def table(self) -> Table:
-        """What `rows` has, as far as it has a meaning."""
+        """The defined figures of `rows`, as a table."""
         shown = self.shown
         title = f"{self.track}, {self.images}"
         table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=0, pad_edge=False, min_width=len(title) + 1)
@@ -93,13 +95,14 @@ class Evaluation:
             table.add_column(figure.heading.replace(" ", "\n"), justify="right", no_wrap=True)
         for level, scores in self.rows().items():
             values = [(scores[name], figure.spec) for name, figure in shown.items()]
-            mark = BROKEN if scores["broken"] else ""
+            mark = BROKEN_MARK if scores["broken"] else ""
             table.add_row(level, *("-" if value is None else format(value, spec) + mark for value, spec in values))
         return table
 
 
+@torch.inference_mode()
 def evaluate(
-    model: Callable[[Tensor], Output],
+    model: Callable[..., Output],
     dataset: Dataset,
     track: Track,
     *,
@@ -109,42 +112,16 @@ def evaluate(
     progress: Progress | None = None,
     damages: Sequence[str] = (),
     trained: Collection[str] = (),
+    whole_batch: bool = False,
 ) -> Evaluation:
-    """Measures a model, a network in evaluation mode on `device` or any function of damaged images (B, 3, H, W), on a track.
+    """Evaluates a model on a track: a network in evaluation mode on `device`, or any function of degraded images (B, 3, H, W).
 
-    limit: only the first so many images; damages: the kinds of damage that the model tells apart, `ModelMetadata.damages`; trained: those
-    that it was trained on, `ModelMetadata.trained_kinds`. The damage of an image depends on its index in `dataset`; see `damage`. The
-    network computes in the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there is no image to measure on.
-    """
+    limit: maximum number of images, the first ones; damages: the kinds of damage that the model distinguishes, `ModelMetadata.damages`;
+    trained: those that it was trained on, `ModelMetadata.trained_kinds`; whole_batch: the model is a function of the `Batch`, such as a
+    method that uses the true mask. The damage of an image depends on its index in `dataset`; see `apply_damage`. The network computes in
+    the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there are no images."""
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
-    return measure(
-        lambda batch: model(batch.degraded),
-        dataset,
-        track,
-        batch_size=batch_size,
-        limit=limit,
-        device=device,
-        progress=progress,
-        damages=damages,
-        trained=trained,
-    )
-
-
-@torch.inference_mode()
-def measure(
-    answer: Callable[[Batch], Output],
-    dataset: Dataset,
-    track: Track,
-    *,
-    batch_size: int = 500,
-    limit: int | None = None,
-    device: torch.device | str = "cpu",
-    progress: Progress | None = None,
-    damages: Sequence[str] = (),
-    trained: Collection[str] = (),
-) -> Evaluation:
-    """`evaluate` for what must see more than the damaged image, such as the true mask."""
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
     if num_images < 1:
         raise UserError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
@@ -154,7 +131,7 @@ def measure(
         accumulators[level.name] = metrics = Metrics(damages)
         for batch in batches(dataset, track, level, num_images, batch_size, device):
             with inference_autocast(batch.clean.device):
-                output = answer(batch)
+                output = model(batch if whole_batch else batch.degraded)
             metrics.update(output.float(), batch)
             done += len(batch)
             if progress is not None:
@@ -169,24 +146,28 @@ def measure(
         levels=levels if len(levels) > 1 else {},
         per_image={name: metrics.per_image() for name, metrics in accumulators.items()},
         kinds=accumulators[track.levels[0].name].compute_by_kind() if len(track.levels) == 1 else {},
-        groups=_by_group(track, levels, seen(track, trained)),
-        seen=seen(track, trained),
+        groups=_by_group(track, levels, seen_groups(track, trained)),
+        seen=seen_groups(track, trained),
     )
 
 
 def batches(
     dataset: Dataset, track: Track, level: Level, num_images: int, batch_size: int, device: torch.device | str = "cpu"
 ) -> Iterator[Batch]:
-    """The first images of a data set in its order, damaged as the track has it, with their record, on `device`."""
+    """The first images of a data set, in order, with the damage of a track, on `device`."""
     for start in range(0, num_images, batch_size):
-        indices = range(start, min(start + batch_size, num_images))
-        part = slice(indices.start, indices.stop)
-        clean = from_pixels(dataset.read(part))
-        labels = torch.tensor(dataset.labels[part])
-        damaged = from_pixels(_damaged(dataset)[part]) if track.name == PAIRS else clean
-        degraded, record = damage(track, level, damaged, indices)
-        record = Damage({name: strength.to(device) for name, strength in record.strengths.items()}, record.mask.to(device))
-        yield Batch(clean.to(device), degraded.to(device), labels.to(device), record)
+        yield load_batch(dataset, track, level, range(start, min(start + batch_size, num_images)), device)
+
+
+def load_batch(dataset: Dataset, track: Track, level: Level, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
+    """The images at `indices` of a data set, with the damage of a track, on `device`."""
+    part = slice(indices.start, indices.stop) if isinstance(indices, range) else list(indices)
+    clean = from_pixels(dataset.read(part))
+    labels = torch.tensor(dataset.labels[part])
+    damaged = from_pixels(_damaged(dataset)[part]) if track.name == PAIRS else clean
+    degraded, damage = apply_damage(track, level, damaged, indices)
+    damage = Damage({name: strength.to(device) for name, strength in damage.strengths.items()}, damage.mask.to(device))
+    return Batch(clean.to(device), degraded.to(device), labels.to(device), damage)
 
 
 def _damaged(dataset: Dataset) -> Photos:

@@ -1,10 +1,10 @@
-"""How well a guess ranks what it guesses: per-pixel uncertainty against errors, confidence against mistakes."""
+"""Metrics of ranking: per-pixel uncertainty against errors, confidence against mistakes."""
 
 import torch
 from torch import Tensor
 
 NUM_CUTS = 20
-"""Shares of the pixels, from none on, that are left out for a sparsification curve."""
+"""Number of points of a sparsification curve, at equal fractions of removed pixels from 0."""
 
 
 def rank_correlation(guess: Tensor, error: Tensor) -> Tensor:
@@ -17,7 +17,7 @@ def rank_correlation(guess: Tensor, error: Tensor) -> Tensor:
 
 
 def sparsification(key: Tensor, error: Tensor) -> Tensor:
-    """The mean error of the pixels that remain without those of the largest keys: two of (B, H, W) -> (B, NUM_CUTS)."""
+    """The mean error of the remaining pixels when those with the largest keys are removed: two of (B, H, W) -> (B, NUM_CUTS)."""
     key, error = key.flatten(1), error.flatten(1).double()
     num_pixels = error.shape[1]
     cuts = torch.tensor([cut * num_pixels // NUM_CUTS for cut in range(NUM_CUTS)], device=error.device)
@@ -27,15 +27,15 @@ def sparsification(key: Tensor, error: Tensor) -> Tensor:
 
 
 def sparsification_error(guess: Tensor, oracle: Tensor) -> float | None:
-    """The area between a mean curve and that of the errors themselves, in parts of that of a random order: 0 perfect, 1 random.
+    """The area between a mean curve and that of the true errors, relative to that of a random order: 0 is perfect, 1 random.
 
     guess, oracle: (NUM_CUTS,); a random order keeps the mean of all pixels. `None` without errors.
     """
-    room = (oracle[0] - oracle).mean()
-    return float((guess - oracle).mean() / room) if room > 0 else None
+    random_area = (oracle[0] - oracle).mean()
+    return float((guess - oracle).mean() / random_area) if random_area > 0 else None
 
 
 def risk_coverage(confidence: Tensor, correct: Tensor) -> Tensor:
-    """The error rate of the 1, 2, ... N surest images: two of (N,) -> (N,)."""
+    """The error rate of the 1, 2, ... N most confident images: two of (N,) -> (N,)."""
     wrong = 1 - correct.double()[confidence.argsort(descending=True)]
     return wrong.cumsum(0) / torch.arange(1, len(wrong) + 1, dtype=torch.float64)

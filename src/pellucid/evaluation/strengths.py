@@ -1,4 +1,4 @@
-"""Figures against the strength of the damage, for models whose own track has one strength of each kind alone."""
+"""Figures by the strength of the damage, for models whose own track has a single strength of each kind."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,7 +19,8 @@ NUM_IMAGES = 200
 def measure_strengths(
     network: Callable[[Tensor], Output], metadata: ModelMetadata, dataset: Dataset, device: torch.device | str = "cpu"
 ) -> dict[str, list[dict[str, Any]]]:
-    """The rows of `Trust.by_strength` on the first images, at the levels of all tracks of one kind of damage that the model knows."""
+    """The rows of `Trust.by_strength` on the first images, at the levels of all tracks with one kind of damage that the model was trained
+    on."""
     measured: dict[str, list[dict[str, Any]]] = {}
     for track in TRACKS.values():
         kinds = {kind for level in track.levels for kind in level.pipeline.kinds}

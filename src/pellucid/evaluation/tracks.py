@@ -1,7 +1,7 @@
-"""Tracks: the damage under which models are compared, byte-identical everywhere.
+"""Tracks: the benchmark damage under which models are compared, byte-identical everywhere.
 
-A track has one or several levels, each a pipeline. The damage of image i is keyed by (track, level, protocol seed, i) alone; a track that
-differs from another in its training only has the other's damage, to the byte.
+A track has one or several levels, each a pipeline. The damage of image i is keyed by (track, level, protocol seed, i) alone. A track that
+differs from another only in the training has the identical damage.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from pellucid.batch import Damage
 
 PROTOCOL_SEED = 0
-"""The seed under which figures are published."""
+"""The seed of published figures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Level:
     """One strength of a track's damage.
 
-    group: a part of the track with a figure of its own, the mean over its levels; none in most tracks.
+    group: a group of levels with its own figure, the mean over its levels; `None` in most tracks.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Level:
 class Track:
     """A kind of damage at one or several levels; its figure is the mean over them.
 
-    same_as: the name of the track whose very damage this one has; none for damage of its own.
+    same_as: the name of the track with the identical damage; `None` if there is none.
     """
 
     name: str
@@ -71,7 +71,7 @@ TRACKS = {
         Track("blur", _levels("gaussian_blur", "sigma", 0.4, 0.6, 0.7, 0.8, 1.0)),
         Track("contents", tuple(Level(content, Pipeline((Step(f"{content}_square", 8),))) for content in CONTENTS)),
         Track("everyday", (Level("everyday", SUITES["everyday"]),)),
-        Track(PAIRS, (Level(PAIRS, SUITES["none"]),)),  # the damage that the pictures of the data set have themselves
+        Track(PAIRS, (Level(PAIRS, SUITES["none"]),)),  # real damage, of the pictures of the data set
         Track("low-label", (Level("reference", SUITES["reference"]),), same_as="reference"),  # of models trained with 10 % of the labels
         Track("corruptions", tuple(level for name in CORRUPTIONS for level in _levels(f"{name}_c", name, 1, 2, 3, 4, 5, group=name))),
         *(Track(suite, (Level(suite, SUITES[suite]),)) for suite in ("medical", "driving", "surveillance", "art")),
@@ -81,10 +81,10 @@ TRACKS = {
 
 
 def own_track(damage: object, paired: bool) -> str:
-    """The name of the track that has the damage that a model was trained on, `reference` where none has.
+    """The name of the track with the damage that a model was trained on; `reference` if there is none.
 
-    damage: of its recipe, as `settings` has it; paired: its data set has damaged versions of the images. A suite that is no track itself
-    is measured on one with the same kinds of damage.
+    damage: of its recipe, as in `recipe.settings`; paired: its data set has damaged versions of the images. For a suite that is not a
+    track, a track with the same kinds of damage.
     """
     if paired:
         return PAIRS
@@ -93,20 +93,20 @@ def own_track(damage: object, paired: bool) -> str:
     if damage in TRACKS:
         return damage
     kinds = set(SUITES[damage].kinds)
-    alike = (name for name, track in TRACKS.items() if kinds and len(track.levels) == 1 and set(track.levels[0].pipeline.kinds) == kinds)
-    return next(alike, "reference")
+    matching = (name for name, track in TRACKS.items() if kinds and len(track.levels) == 1 and set(track.levels[0].pipeline.kinds) == kinds)
+    return next(matching, "reference")
 
 
-def seen(track: Track, trained: Collection[str]) -> tuple[str, ...]:
-    """The groups of a track that a training on these kinds of damage has seen: its very corruption, or the same in other units."""
+def seen_groups(track: Track, trained: Collection[str]) -> tuple[str, ...]:
+    """The groups of a track that a model trained on these kinds of damage has seen: the same corruption, or an equivalent degradation."""
     return tuple(name for name in track.groups if not {f"{name}_c", *CORRUPTIONS[name].like}.isdisjoint(trained))
 
 
-def damage(track: Track, level: Level, images: Tensor, indices: Iterable[int], seed: int = PROTOCOL_SEED) -> tuple[Tensor, Damage]:
-    """Damages images (B, 3, H, W), float on the CPU, that stand at `indices` of their data set; returns float32 and the record.
+def apply_damage(track: Track, level: Level, images: Tensor, indices: Iterable[int], seed: int = PROTOCOL_SEED) -> tuple[Tensor, Damage]:
+    """Degrades images (B, 3, H, W), float on the CPU, with `indices` in their data set; returns degraded images in float32 and the damage.
 
-    Each image is damaged alone, in float64, and rounded to float32 at the end: torch's float32 noise and resizing differ with the
-    processor's vector instructions, its float64 ones in the last bits at most, which the rounding drops.
+    Each image is degraded separately, in float64, and rounded to float32 at the end: torch's float32 noise and resizing differ with the
+    processor's vector instructions, its float64 versions only in the last bits, which the rounding removes.
     """
     import torch
 

@@ -1,6 +1,6 @@
-"""Measures what users may trust: confidence, abstention, the gate, the guessed error of each pixel, and the alarm.
+"""Evaluates the reliability of predictions: confidence, abstention, gate, per-pixel uncertainty and alarm.
 
-All on the images of a track; the gate on undamaged ones as well. Of a track with several levels every image counts at each.
+All are measured on the images of a track, the gate also on undamaged ones. With several levels, every image counts at each.
 """
 
 from collections.abc import Callable, Iterator
@@ -17,9 +17,9 @@ from pellucid.evaluation.calibration import forward
 from pellucid.evaluation.evaluate import Progress, batches
 from pellucid.evaluation.ranking import rank_correlation, sparsification
 from pellucid.evaluation.tracks import TRACKS, Track
-from pellucid.evaluation.trust_figures import Columns, Trust
+from pellucid.evaluation.trust_figures import Trust
 from pellucid.labels import UNLABELLED
-from pellucid.metrics import psnr_of
+from pellucid.metrics import Columns, psnr_of
 from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
 
@@ -35,9 +35,9 @@ def measure_trust(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
 ) -> Trust:
-    """Measure a network in evaluation mode on the first `limit` images of a data set; three forwards for each image and level.
+    """Evaluate a network in evaluation mode on the first `limit` images of a data set; three forward passes for each image and level.
 
-    Raises `UserError` if there is no image to measure on.
+    Raises `UserError` if there are no images.
     """
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
     if num_images < 1:
@@ -103,11 +103,11 @@ def _of_image(output: Output, batch: Batch, gate: Gate | None) -> Iterator[tuple
     error = (output.restored.clamp(0, 1) - batch.clean).abs().mean(dim=1)
     degraded, restored = batch.degraded.cpu().numpy(), output.restored.cpu().numpy()
     pictures = zip(*(each.transpose(0, 2, 3, 1) for each in (degraded, restored)), strict=True)
-    guess = torch.from_numpy(np.stack([uncertainty(*pair) for pair in pictures])).to(error)
+    estimate = torch.from_numpy(np.stack([uncertainty(*pair) for pair in pictures])).to(error)
     presence = None if output.presence is None else output.presence.cpu().numpy()
     yield "psnr", psnr_of(output.restored, batch.clean)
     yield "left", torch.from_numpy(undamaged(gate, presence, change_of(degraded, restored))).float()
-    yield "guess", guess.flatten(1).mean(dim=1)
-    yield "rank", rank_correlation(guess, error).float()
-    yield "by_guess", sparsification(guess, error)
+    yield "guess", estimate.flatten(1).mean(dim=1)
+    yield "rank", rank_correlation(estimate, error).float()
+    yield "by_guess", sparsification(estimate, error)
     yield "by_error", sparsification(error, error)

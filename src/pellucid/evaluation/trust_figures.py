@@ -1,4 +1,4 @@
-"""The figures of what users may trust, from the columns that `trust.measure_trust` fills."""
+"""Figures of the reliability of predictions, from the per-image values of `trust.measure_trust`."""
 
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -10,23 +10,21 @@ from torchmetrics.functional.classification import binary_calibration_error
 
 from pellucid.evaluation.calibration import CEILING
 from pellucid.evaluation.ranking import rank_correlation, risk_coverage, sparsification_error
-from pellucid.metrics import NUM_BINS
+from pellucid.metrics import NUM_BINS, Columns
 
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
-"""Probabilities to abstain below, for the table."""
+"""Thresholds of the confidence for abstention, in the table."""
 
 NUM_STRENGTHS = 5
-"""Most parts of the strengths of a kind of damage that are drawn from a range."""
+"""Maximum number of bins for strengths that are drawn from a range."""
 
-LEAST_IMAGES = 20
-"""Images of such a part."""
-
-Columns = dict[str, Tensor]
+MIN_IMAGES_PER_STRENGTH = 20
+"""Minimum number of images of such a bin."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trust:
-    """What was measured; `columns` and `clean` have a value for each image, (N,) or (N, NUM_CUTS), on the CPU.
+    """Measured reliability; `columns` and `clean` hold a value for each image, (N,) or (N, NUM_CUTS), on the CPU.
 
     strengths: of each kind of damage, NaN where an image does not have it.
     """
@@ -43,7 +41,7 @@ class Trust:
     strengths: Columns = field(repr=False)
 
     def to_json(self) -> dict[str, Any]:
-        """Every figure; a part that the network has no head for, or nothing to measure on, is left out."""
+        """All figures; parts without a head in the network, or without images, are omitted."""
         measured = {"track": self.track, "dataset": self.dataset, "split": self.split, "num_images": self.num_images}
         parts = {
             "confidence": self.confidence(),
@@ -70,7 +68,7 @@ class Trust:
             return {}
         raw, confidence, correct = columns
         before, after = (float(binary_calibration_error(each, correct.long(), n_bins=NUM_BINS, norm="l1")) for each in (raw, confidence))
-        place = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+        bin_index = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
         bins = [
             {
                 "from": number / NUM_BINS,
@@ -80,28 +78,28 @@ class Trust:
                 "accuracy": 100 * float(correct[inside].double().mean()),
             }
             for number in range(NUM_BINS)
-            if (inside := place == number).any()
+            if (inside := bin_index == number).any()
         ]
         return {"temperature": self.temperature, "fitted": self.fitted, "ece_before": before, "ece": after, "bins": bins}
 
     def abstention(self) -> dict[str, Any]:
-        """Area under the curve of risk against coverage, that curve at hundredths, and what thresholds give."""
+        """Area under the curve of risk against coverage, that curve at 101 points, and the figures of `THRESHOLDS`."""
         columns = self._labelled("confidence", "correct")
         if columns is None:
             return {}
         confidence, correct = columns
         risk = risk_coverage(confidence, correct)
-        places = torch.linspace(0, len(risk) - 1, min(len(risk), 101)).round().long()
+        positions = torch.linspace(0, len(risk) - 1, min(len(risk), 101)).round().long()
         rows = []
         for threshold in THRESHOLDS:
             kept = confidence >= threshold
             accuracy = 100 * float(correct[kept].double().mean()) if kept.any() else None
             rows.append({"abstain_below": threshold, "coverage": float(kept.double().mean()), "accuracy": accuracy})
-        curve = {"coverage": ((places + 1) / len(risk)).tolist(), "risk": risk[places].tolist()}
+        curve = {"coverage": ((positions + 1) / len(risk)).tolist(), "risk": risk[positions].tolist()}
         return {"aurc": float(risk.mean()), "thresholds": rows, "curve": curve}
 
     def confusion(self) -> list[list[int]]:
-        """Images by true class (rows) and named class (columns)."""
+        """Number of images by true class (rows) and predicted class (columns)."""
         columns = self._labelled("label", "predicted")
         if columns is None:
             return []
@@ -111,7 +109,8 @@ class Trust:
         return counts
 
     def gate(self) -> dict[str, Any]:
-        """How many undamaged and damaged images are left as they are, and their PSNR (at most `CEILING`) without and with the gate."""
+        """Fractions of undamaged and damaged images that are left unchanged, and their PSNR (at most `CEILING`) without and with the
+        gate."""
         if "left" not in self.columns:
             return {}
         damaged = self.columns["input_psnr"] < CEILING
@@ -128,7 +127,7 @@ class Trust:
         }
 
     def uncertainty(self) -> dict[str, Any]:
-        """How well the guessed error ranks the pixels of an image, and whole images, by their true absolute error."""
+        """How well the estimated error ranks the pixels of an image, and whole images, by their true absolute error."""
         if "rank" not in self.columns:
             return {}
         guess, oracle = (self.columns[name].nanmean(dim=0) for name in ("by_guess", "by_error"))
@@ -142,7 +141,8 @@ class Trust:
         }
 
     def alarm(self) -> dict[str, Any]:
-        """rate: of alarms; precision: of them, those where the class was wrong; recall: of wrong classes, those with an alarm."""
+        """rate: fraction of images with an alarm; precision: fraction of alarms with a wrong class; recall: fraction of wrong classes with
+        an alarm."""
         columns = self._labelled("alarm", "correct") if "alarm" in self.columns else None
         if columns is None:
             return {}
@@ -162,7 +162,7 @@ class Trust:
         present = strengths[~strengths.isnan()]
         edges = sorted(set(present.tolist()))
         if len(edges) > 2 * NUM_STRENGTHS:
-            num_parts = max(1, min(NUM_STRENGTHS, len(present) // LEAST_IMAGES))
+            num_parts = max(1, min(NUM_STRENGTHS, len(present) // MIN_IMAGES_PER_STRENGTH))
             parts = torch.quantile(present.double(), torch.linspace(0, 1, num_parts + 1, dtype=torch.float64)[1:-1])
             edges = [*sorted(set(parts.float().tolist())), torch.inf]
         rows = []

@@ -14,12 +14,13 @@ from pellucid.experiments.statistics import Estimate, Interval, bootstrap, estim
 from pellucid.metrics import FIGURES
 
 METRICS = [name for name in FIGURES if name != "input_psnr"]
-"""What an arm is measured by; the PSNR of the input is the same for all."""
+"""The metrics of an arm; the PSNR of the input is the same for all arms."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Of two arms in one figure: paired over seeds, and the bootstrap interval over images, `None` where no image was kept."""
+    """The difference of two arms in a metric: paired over seeds, and the bootstrap interval over images, `None` without per-image
+    values."""
 
     over_seeds: Estimate
     over_images: Interval | None
@@ -34,11 +35,11 @@ Differences = Mapping[str, Mapping[str, Difference]]
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """What follows from `results`.
+    """The statistical analysis of `results`.
 
-    figures: of the arms that have a finished run; costs: of these, means over their seeds; paired: by two arms, the first minus the second,
-    where both have a finished run of one seed; missing: planned runs that are not finished, arm and seed; incomplete: finished runs without
-    a figure that their arm has with other seeds, or with outputs that are not finite, in words; broken: arm and track of these last.
+    figures: of the arms with a finished run; costs: means over their seeds; paired: by pair of arms, the first minus the second, over their
+    common seeds; missing: arm and seed of planned runs that are not finished; incomplete: finished runs without a figure that their arm has
+    with other seeds, or with non-finite outputs, as text; broken: arm and track of non-finite outputs.
     """
 
     results: Results
@@ -51,7 +52,7 @@ class Analysis:
 
 
 def analyse(results: Results) -> Analysis:
-    """All figures and differences; a comparison that is half done gives half of them."""
+    """Compute all figures and differences of the finished runs."""
     arms, seeds = results.planned
     started = [arm for arm in arms if results.runs.get(arm)]
     pairs = {(arm, baseline): _differences(results, arm, baseline) for arm, baseline in results.pairs if arm in started}
@@ -89,7 +90,7 @@ def by_seed(results: Results, arm: str, track: str, metric: str, level: str | No
 def differences_of_images(results: Results, arm: str, baseline: str, track: str, column: str) -> NDArray[np.float64]:
     """`arm - baseline` of each image in a column of `Result.per_image`, the mean over the seeds and levels that both have: (N,).
 
-    NaN for images without a meaning; empty where the two share no seed with that column.
+    NaN for images without a value; empty if the two share no seed with that column.
     """
     one, other = (
         {
@@ -106,10 +107,10 @@ def differences_of_images(results: Results, arm: str, baseline: str, track: str,
 
 
 def _figures(results: Results, arm: str) -> Figures:
-    found = {track: {metric: by_seed(results, arm, track, metric) for metric in METRICS} for track in results.tracks}
+    values = {track: {metric: by_seed(results, arm, track, metric) for metric in METRICS} for track in results.tracks}
     return {
-        track: {metric: estimate(list(values.values())) for metric, values in by_metric.items() if values}
-        for track, by_metric in found.items()
+        track: {metric: estimate(list(seeds.values())) for metric, seeds in by_metric.items() if seeds}
+        for track, by_metric in values.items()
     }
 
 
@@ -125,21 +126,21 @@ def _incomplete(results: Results, arm: str) -> Iterator[str]:
 
 
 def _differences(results: Results, arm: str, baseline: str) -> Differences:
-    found: dict[str, dict[str, Difference]] = {}
+    differences: dict[str, dict[str, Difference]] = {}
     for track in results.tracks:
         for metric in (name for name, figure in FIGURES.items() if figure.compared):
             over_seeds = paired(by_seed(results, arm, track, metric), by_seed(results, baseline, track, metric))
             if over_seeds:
                 over_images = _over_images(results, arm, baseline, track, metric)
-                found.setdefault(track, {})[metric] = Difference(over_seeds, over_images)
-    return found
+                differences.setdefault(track, {})[metric] = Difference(over_seeds, over_images)
+    return differences
 
 
 def _over_images(results: Results, arm: str, baseline: str, track: str, metric: str) -> Interval | None:
     figure = FIGURES[metric]
     if not figure.paired:
         return None
-    # Named by what is measured and not by the arms, so that all pairs are judged on the same draws.
+    # Seeded by track and metric, not by the arms, so that all pairs use the same resamples.
     return bootstrap(figure.scale * differences_of_images(results, arm, baseline, track, figure.column), track, metric)
 
 

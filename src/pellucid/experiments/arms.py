@@ -1,4 +1,4 @@
-"""The arms of a comparison: each changes the recipe that all of them start from, and names the arms that it is compared with."""
+"""The arms of a comparison: each changes the base recipe, and names its baselines."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -12,10 +12,10 @@ Change = Callable[[Recipe], Recipe]
 
 @dataclass(frozen=True, slots=True)
 class Arm:
-    """One contestant.
+    """One variant of the comparison.
 
-    change: from the recipe that a comparison starts from to that of this arm; it sets all that the arm stands for, whatever the recipe has.
-    baselines: names of the arms that it is compared with, where they take part.
+    change: the base recipe -> the recipe of the arm; sets everything that defines the arm, whatever the base recipe has. baselines: names
+    of the arms that it is compared with, if they take part.
     """
 
     change: Change
@@ -28,7 +28,7 @@ def change(part: str, **settings: Any) -> Change:
 
 
 def chain(*changes: Change) -> Change:
-    """One change after the other."""
+    """Apply changes in order."""
 
     def chained(recipe: Recipe) -> Recipe:
         for each in changes:
@@ -44,10 +44,10 @@ alone = chain(
     change("training", shuffle_guidance=False),
     change("objective", distillation=0.0, balance="fixed"),
 )
-"""Leaves out what one task tells the other, and the third task."""
+"""Removes the conditioning of the decoder, the damage head, distillation and adaptive balances."""
 
 plain = chain(alone, change("model.decoder", last_stage="shared"))
-"""Leaves out what each task has for itself, too."""
+"""Also trains the last stage of the encoder by both tasks."""
 
 classify = chain(alone, change("model", architecture="joint", tasks="classify"))
 restore = chain(alone, change("model", architecture="joint", tasks="restore"))
@@ -57,36 +57,36 @@ joint_plain = chain(plain, change("model", architecture="joint", tasks="both"), 
 paper_listing = chain(plain, change("model", architecture="paper-listing", tasks="both"), change("objective", weight=0.1, restoration="l1"))
 
 joint = change("model", architecture="joint", tasks="both")
-"""The joint network as the recipe has it."""
+"""The joint network of the recipe."""
 
 design = chain(alone, change("model.decoder", last_stage="read"), change("model", architecture="joint", tasks="both", damage_head=True))
-"""The joint network from which the mechanisms are told apart, one change each."""
+"""The joint network that each mechanism changes."""
 
 
 def joint_equal(recipe: Recipe) -> Recipe:
-    """The full design, as wide as the costs of `classify` and `restore` together allow."""
-    from pellucid.experiments.cost import macs_of, widen  # needs torch, which the command line does without
+    """The joint network, widened to the total cost of `classify` and `restore`."""
+    from pellucid.experiments.cost import macs_of, widen  # imports torch, which the command line does not need
 
     return widen(joint(recipe), macs_of(classify(recipe)) + macs_of(restore(recipe)))
 
 
 def everyday(recipe: Recipe) -> Recipe:
-    """Train on suite `everyday`; restored images of 40 dB are good enough, lest the clean ones outweigh all others."""
+    """Train on suite `everyday`; the restoration loss saturates at 40 dB, so that clean images do not outweigh the others."""
     return change("objective", max_psnr=40.0)(replace(recipe, damage="everyday"))
 
 
 LABELLED_PART = 10
-"""One image in so many keeps its label in the protocol's track of few labels."""
+"""One in this many images keeps its label in the protocol's low-label track."""
 
 
 def few_labels(recipe: Recipe) -> Recipe:
-    """Keep one label in ten, unless the recipe says how many."""
+    """Keep one label in ten, unless the recipe sets the number."""
     return change("data", labels=recipe.data.labels or max(1, _num_images(recipe.data) // LABELLED_PART))(recipe)
 
 
 def labelled_only(recipe: Recipe) -> Recipe:
-    """Train on the labelled images alone, for as many steps as the other arms take over all images."""
-    from pellucid.loader import num_batches  # needs torch, like the rest of these
+    """Train only on the labelled images, for the same number of steps as the other arms."""
+    from pellucid.loader import num_batches  # imports torch
 
     recipe, size = few_labels(recipe), recipe.training.batch_size
     epochs = recipe.training.epochs * num_batches(_num_images(recipe.data), size) / num_batches(recipe.data.labels, size)
@@ -94,6 +94,6 @@ def labelled_only(recipe: Recipe) -> Recipe:
 
 
 @cache
-def _num_images(of: DataConfig) -> int:
-    """The images that are trained on, with or without a label."""
-    return len(replace(of, labels=0, unlabelled=True).splits().train)
+def _num_images(config: DataConfig) -> int:
+    """The number of training images, labelled or not."""
+    return len(replace(config, labels=0, unlabelled=True).splits().train)

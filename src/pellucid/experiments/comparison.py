@@ -1,4 +1,4 @@
-"""A comparison is a value: a question, the recipe that all arms start from, the arms, and the tracks on which they are measured."""
+"""A comparison: a question, the base recipe, the arms, and the tracks on which they are evaluated."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ from pellucid.recipe import Recipe, changed, differences, settings
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is asked, and of whom.
+    """A comparison of arms.
 
-    question: in words; base: the recipe that all arms start from; arms: by name, in the order of the report; tracks: names out of `TRACKS`.
+    question: as text; base: the recipe that all arms change; arms: by name, in the order of the report; tracks: keys of `TRACKS`.
     """
 
     question: str
@@ -44,13 +44,13 @@ class Comparison:
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """What is compared: every arm with those of its baselines that take part, or all with the first one where no baseline does."""
+        """The compared pairs: every arm and those of its baselines that take part; without any, all arms and the first one."""
         named = tuple((name, baseline) for name, arm in self.arms.items() for baseline in arm.baselines if baseline in self.arms)
         first, *others = self.arms
         return named or tuple((other, first) for other in others if not {first, other} <= set(SINGLE))
 
     def only(self, arms: Sequence[str] | None = None, tracks: Sequence[str] | None = None) -> "Comparison":
-        """The same question, asked of these arms and on these tracks alone; `None` for all of them."""
+        """The comparison restricted to these arms and tracks; `None` for all of them."""
         if unknown := [name for name in arms or () if name not in self.arms]:
             raise UserError(f"Expected arms among {', '.join(self.arms)}, found {', '.join(unknown)}; choose from these.")
         chosen = {name: arm for name, arm in self.arms.items() if arms is None or name in arms}
@@ -58,7 +58,7 @@ class Comparison:
 
 
 SINGLE = ("classify", "restore")
-"""The single-task arms, which every joint network has to beat."""
+"""The single-task arms, the baselines of every joint network."""
 
 REFERENCE: dict[str, Arm] = {
     "classify": Arm(arms.classify),
@@ -70,20 +70,20 @@ REFERENCE: dict[str, Arm] = {
     "joint-equal": Arm(arms.joint_equal, (*SINGLE, "sequential", "joint")),
     "paper-listing": Arm(arms.paper_listing, SINGLE),
 }
-"""The arms of the protocol; `restore` is trained on what it is measured by, like the others, `restore-l1` on the protocol's L1."""
+"""The arms of the protocol; `restore`, like the others, is trained on the evaluated metric, `restore-l1` on the protocol's L1."""
 
 
 def _mechanism(part: str, **settings: Any) -> Arm:
-    """The joint design with one mechanism more or less, compared with it as it is."""
+    """The joint design with one mechanism added or removed, compared with the unchanged design."""
     return Arm(chain(arms.design, change(part, **settings)), ("joint",))
 
 
-def _guided(name: str, **decoder: Any) -> dict[str, Arm]:
-    """The joint design with a mechanism that tells the decoder something, and its control, which is told of another image."""
-    guided, control = change("model.decoder", **decoder), f"{name}-shuffled"
+def _conditioned(name: str, **decoder: Any) -> dict[str, Arm]:
+    """The joint design with a conditioned decoder, and its control, conditioned on another image."""
+    conditioned, control = change("model.decoder", **decoder), f"{name}-shuffled"
     return {
-        name: Arm(chain(arms.design, guided), ("joint", control)),
-        control: Arm(chain(arms.design, guided, change("training", shuffle_guidance=True)), ("joint",)),
+        name: Arm(chain(arms.design, conditioned), ("joint", control)),
+        control: Arm(chain(arms.design, conditioned, change("training", shuffle_damage_conditioned=True)), ("joint",)),
     }
 
 
@@ -99,20 +99,20 @@ MECHANISMS: dict[str, Arm] = {
     "joint": Arm(arms.design, SINGLE),
     "joint-last-stage-shared": _mechanism("model.decoder", last_stage="shared"),
     "joint-without-damage-head": _mechanism("model", damage_head=False),
-    **_guided("joint-class-to-decoder", condition_on_class=True),
-    **_guided("joint-damage-to-decoder", condition_on_damage=True),
+    **_conditioned("joint-class-to-decoder", condition_on_class=True),
+    **_conditioned("joint-damage-to-decoder", condition_on_damage=True),
     "joint-clean-teacher": _teacher("joint-degraded-teacher"),
     "joint-degraded-teacher": _teacher(sees="degraded"),
 }
-"""What one task may tell the other, one mechanism at a time, each beside its control, which is told of another image or of the same."""
+"""Mechanisms by which one task informs the other, one at a time, each with its control."""
 
 
 def _balanced(balance: str, baseline: str = "joint", **objective: Any) -> Arm:
-    """The joint network whose tasks are balanced in another way, compared with that of a fixed weight."""
+    """The joint network with another balance of the tasks, compared with the fixed weight."""
     return Arm(chain(arms.joint, change("objective", balance=balance, **objective)), (*SINGLE, baseline))
 
 
-BALANCERS: dict[str, Arm] = {
+BALANCING: dict[str, Arm] = {
     "classify": Arm(arms.classify),
     "restore": Arm(arms.restore),
     "joint": Arm(chain(arms.joint, change("objective", balance="fixed")), SINGLE),
@@ -125,7 +125,7 @@ BALANCERS: dict[str, Arm] = {
     "joint-l1-uncertainty": _balanced("uncertainty", "joint-l1", restoration="l1", weight=20.0),
     "joint-l1-dwa": _balanced("dwa", "joint-l1", restoration="l1", weight=20.0),
 }
-"""How the tasks are balanced; uncertainty and DWA need a positive loss of restoration: they have L1, and a control with it."""
+"""Balances of the tasks; uncertainty and DWA need a positive restoration loss, so they and their control use L1."""
 
 
 LOW_LABEL: dict[str, Arm] = {
@@ -135,7 +135,7 @@ LOW_LABEL: dict[str, Arm] = {
     "joint-clean-teacher": Arm(chain(arms.few_labels, arms.joint, change("objective", distillation=1.0)), (*SINGLE, "joint")),
     "joint-labelled-only": Arm(chain(arms.labelled_only, arms.joint), SINGLE),
 }
-"""One label in ten: does restoring the images without a label help to classify? `restore` needs none, and draws all images alike."""
+"""One label in ten: does restoring unlabelled images help to classify? `restore` uses no labels, and samples all images uniformly."""
 
 
 FEW_IMAGES: dict[str, Arm] = {
@@ -144,26 +144,28 @@ FEW_IMAGES: dict[str, Arm] = {
     "joint": Arm(chain(arms.labelled_only, arms.joint), SINGLE),
     "joint-equal": Arm(chain(arms.labelled_only, arms.joint, arms.joint_equal), (*SINGLE, "joint")),
 }
-"""One image in ten and nothing else, for as many steps as over all: what most users have."""
+"""One image in ten, for as many steps as over all images."""
 
 
-def _of_everyday(*changes: Change, baselines: tuple[str, ...] = ()) -> Arm:
-    """An arm that learns mixed damage, clean images among it, which must not outweigh the others."""
+def _everyday(*changes: Change, baselines: tuple[str, ...] = ()) -> Arm:
+    """An arm trained on mixed damage, including clean images, which must not outweigh the others."""
     return Arm(chain(arms.everyday, *changes), baselines)
 
 
-_guidance = chain(arms.design, change("model.decoder", condition_on_damage=True))
+_damage_conditioned = chain(arms.design, change("model.decoder", condition_on_damage=True))
 
 EVERYDAY: dict[str, Arm] = {
-    "classify": _of_everyday(arms.design, arms.classify),
-    "restore": _of_everyday(arms.design, arms.restore),
-    "restore-damage-head": _of_everyday(arms.design, arms.restore, change("model", damage_head=True), baselines=("restore",)),
-    "joint": _of_everyday(arms.design, baselines=SINGLE),
-    "joint-without-damage-head": _of_everyday(arms.design, change("model", damage_head=False), baselines=("joint",)),
-    "joint-damage-to-decoder": _of_everyday(_guidance, baselines=(*SINGLE, "joint", "joint-damage-to-decoder-shuffled")),
-    "joint-damage-to-decoder-shuffled": _of_everyday(_guidance, change("training", shuffle_guidance=True), baselines=("joint",)),
+    "classify": _everyday(arms.design, arms.classify),
+    "restore": _everyday(arms.design, arms.restore),
+    "restore-damage-head": _everyday(arms.design, arms.restore, change("model", damage_head=True), baselines=("restore",)),
+    "joint": _everyday(arms.design, baselines=SINGLE),
+    "joint-without-damage-head": _everyday(arms.design, change("model", damage_head=False), baselines=("joint",)),
+    "joint-damage-to-decoder": _everyday(_damage_conditioned, baselines=(*SINGLE, "joint", "joint-damage-to-decoder-shuffled")),
+    "joint-damage-to-decoder-shuffled": _everyday(
+        _damage_conditioned, change("training", shuffle_damage_conditioned=True), baselines=("joint",)
+    ),
 }
-"""Under mixed damage: what is it worth to know which damage an image has?"""
+"""Under mixed damage: does estimating the damage help?"""
 
 
 QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
@@ -171,7 +173,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
     "low-label": ("Does restoring the images that have no label help to classify?", LOW_LABEL, ("low-label",)),
     "few-images": ("Does learning both help where there are few images?", FEW_IMAGES, ("reference",)),
     "everyday": ("Does it help to know the damage?", EVERYDAY, ("everyday",)),
-    "balancers": ("How should the two tasks be balanced?", BALANCERS, ("reference",)),
+    "balancers": ("How should the two tasks be balanced?", BALANCING, ("reference",)),
     "mechanisms": ("Which mechanism makes one task help the other?", MECHANISMS, ("reference",)),
 }
 """By name: the question, its arms, its tracks."""
@@ -184,9 +186,9 @@ def build_comparison(name: str, base: Recipe) -> Comparison:
 
 
 def at_values(comparison: Comparison, setting: str, values: Sequence[str]) -> dict[str, Comparison]:
-    """The comparison with each value of a setting such as `training.epochs`, by the value as it was written.
+    """The comparison with each value of a setting such as `training.epochs`, by the value as text.
 
-    Raises `UserError` for a setting that recipes don't have, for a value that it can't take, and for a value that is there twice.
+    Raises `UserError` for unknown settings, and for invalid or duplicate values.
     """
     if len(set(values)) < len(values):
         raise UserError(f"Expected every value of {setting} once, found {' '.join(values)}; leave out the others.")

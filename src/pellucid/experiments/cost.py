@@ -1,4 +1,4 @@
-"""The cost of a network in multiply-accumulates and time, and the width that a given cost affords."""
+"""The cost of a network in multiply-accumulates and time, and widening to a given cost."""
 
 import time
 from bisect import bisect_left
@@ -14,32 +14,27 @@ from pellucid.models.encoder import Encoder
 from pellucid.recipe import Recipe, changed
 from pellucid.run import initialise
 
-SIDE = 32
-"""Height and width of the image that costs are counted on, in pixels."""
-
-NUM_CLASSES = 10
-
 TRAINING_FLOP_PER_MAC = 6
-"""Operations of training for each multiply-accumulate of a forward: two there, and two in either half of the backward."""
+"""Floating-point operations of training for each multiply-accumulate of a forward pass: two forward, four backward."""
 
-MULTIPLE = 8
-"""Widths are multiples of it: what vector units and tensor cores like."""
+WIDTH_MULTIPLE = 8
+"""Widths are multiples of it, for vector units and tensor cores."""
 
 STAGES = range(4)
-"""Of ResNets and ConvNeXts as timm builds them."""
+"""Stages of timm's ResNets and ConvNeXts."""
 
-FINENESS, MOST = 0.01, 4.0
-"""Steps of the factor by which a network is widened, and the greatest one that is tried, less 1."""
+STRETCH_STEP, MAX_STRETCH = 0.01, 4.0
+"""Step size and maximum of the relative increase in width."""
 
 
-def macs_of(recipe: Recipe, side: int = SIDE, num_classes: int = NUM_CLASSES) -> int:
-    """Multiply-accumulates of one forward of one image of side x side pixels, counted by torch."""
+def macs_of(recipe: Recipe) -> int:
+    """Multiply-accumulates of one forward pass of a recipe's network on a CIFAR-10 image, 32 x 32 pixels and ten classes."""
     with torch.device("meta"):  # shapes are all that is needed
-        return count_macs(initialise(recipe, num_classes, load=False).eval(), side)
+        return count_macs(initialise(recipe, 10, load=False).eval(), 32)
 
 
-def count_macs(network: nn.Module, side: int = SIDE) -> int:
-    """Multiply-accumulates of one forward of one image of side x side pixels, in convolutions and matrix products."""
+def count_macs(network: nn.Module, side: int) -> int:
+    """Multiply-accumulates of one forward pass on one image of side x side pixels, in convolutions and matrix products."""
     device = next(network.parameters()).device
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         network(torch.zeros(1, 3, side, side, device=device))
@@ -47,29 +42,32 @@ def count_macs(network: nn.Module, side: int = SIDE) -> int:
 
 
 def widen(recipe: Recipe, macs: int) -> Recipe:
-    """The recipe with the widest encoder whose network costs at most `macs` a forward; every stage grows by the same factor.
+    """The recipe with the widest encoder of at most `macs` per forward pass; all stages grow by the same factor.
 
-    Raises `UserError` where that is not even the present width, or the encoder's widths can't be set.
+    Raises `UserError` if the present width already costs more, or if the encoder's widths can't be set.
     """
     encoder = recipe.model.encoder
     num_stages = len(encoder.depths or STAGES)
-    widths = encoder.widths or tuple(Encoder(encoder, load=False).channels[-num_stages:])  # a standard stem's own map comes before them
+    widths = encoder.widths or tuple(
+        Encoder(encoder, load=False).channels[-num_stages:]
+    )  # a standard stem has a map of its own before them
 
     def stretched(steps: int) -> Recipe:
-        wider = tuple(max(MULTIPLE, round(width * (1 + steps * FINENESS) / MULTIPLE) * MULTIPLE) for width in widths)
+        wider = tuple(max(WIDTH_MULTIPLE, round(width * (1 + steps * STRETCH_STEP) / WIDTH_MULTIPLE) * WIDTH_MULTIPLE) for width in widths)
         return changed(recipe, {"model.encoder.widths": wider})
 
-    def too_dear(steps: int) -> bool:
+    def too_expensive(steps: int) -> bool:
         return macs_of(stretched(steps)) > macs
 
-    affordable = bisect_left(range(round(MOST / FINENESS)), True, key=too_dear) - 1
+    affordable = bisect_left(range(round(MAX_STRETCH / STRETCH_STEP)), True, key=too_expensive) - 1
     if affordable < 0:
-        raise UserError(f"Expected room to widen the network, found that {macs:,} multiply-accumulates do not pay for widths {widths}.")
+        raise UserError(f"Expected room to widen the network, found that {macs:,} multiply-accumulates are too few for widths {widths}.")
     return stretched(affordable)
 
 
-def seconds_per_image(networks: Mapping[str, nn.Module], side: int = SIDE, batch_size: int = 64, rounds: int = 15) -> dict[str, float]:
-    """Time of one forward of an image of side x side pixels by network, measured in turns: what else the machine does slows all alike."""
+def seconds_per_image(networks: Mapping[str, nn.Module], side: int, batch_size: int = 64, rounds: int = 15) -> dict[str, float]:
+    """Time of one forward pass on an image of side x side pixels for each network; measured in turns, so that other load slows all
+    alike."""
     times: dict[str, list[float]] = {name: [] for name in networks}
     with torch.inference_mode():
         for turn in range(rounds + 2):
@@ -80,6 +78,6 @@ def seconds_per_image(networks: Mapping[str, nn.Module], side: int = SIDE, batch
                 network(images)
                 if device.type != "cpu":
                     torch.accelerator.synchronize(device)
-                if turn >= 2:  # the first ones warm up
+                if turn >= 2:  # after warm-up
                     times[name].append((time.perf_counter() - started) / batch_size)
     return {name: median(measured) for name, measured in times.items()}

@@ -32,7 +32,7 @@ from pellucid.experiments.comparison import Comparison
 from pellucid.experiments.cost import count_macs
 from pellucid.experiments.matrix_progress import MatrixProgress
 from pellucid.experiments.results import RESULT, Cost, Result
-from pellucid.files import atomic_write
+from pellucid.files import write_json
 from pellucid.metrics import FIGURES
 from pellucid.progress import Heartbeat
 from pellucid.provenance import provenance
@@ -43,16 +43,16 @@ from pellucid.training.log import read_log
 
 RUNS, FAILURE = "runs", "failure.json"
 
-PATIENCE = 0.5
-"""Seconds between two looks at how far the runs are."""
+POLL_SECONDS = 0.5
+"""Interval in seconds at which the progress of the runs is polled."""
 
 LAST_SAVE = 60.0
-"""Seconds that a process has to save its state once the one that started it is gone."""
+"""Seconds in which a worker must save its state after its parent process has ended."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run: train `recipe` in `folder` and measure it on `tracks`; restorer: the folder of the run whose restorer it builds on."""
+    """One run: train `recipe` in `folder` and measure it on `tracks`; restorer: folder of the run that trains its restorer."""
 
     arm: str
     seed: int
@@ -63,10 +63,10 @@ class Job:
 
 
 def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
-    """All runs, the first seed of every arm first.
+    """The jobs of all runs, ordered by seed.
 
-    Where the recipe leaves the precision open, all runs have that of the runs which are finished. Raises `UserError` for a run that was
-    started with another recipe or precision: the figures of two don't belong into one table.
+    With precision `auto`, all runs use that of the finished runs. Raises `UserError` for a run that was started with another recipe or
+    precision, since their figures are not comparable.
     """
     jobs = []
     for seed in seeds:
@@ -74,7 +74,7 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
             recipe, folder = comparison.recipe(arm, seed), out / RUNS / arm / f"seed-{seed}"
             restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.architecture == "sequential" else None
             jobs.append(Job(arm, seed, recipe, folder, comparison.tracks, restorer))
-    _refuse_twins(jobs)
+    _check_distinct(jobs)
     started = {job.folder: completed(result.settings) for job in jobs if (result := finished(job))}
     if started:
         first = next(iter(started.values()))
@@ -88,17 +88,17 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
     return jobs
 
 
-def _refuse_twins(jobs: Sequence[Job]) -> None:
-    """Raise `UserError` for two arms with one recipe: their difference would say nothing."""
+def _check_distinct(jobs: Sequence[Job]) -> None:
+    """Raise `UserError` for two arms with the same recipe."""
     arms: dict[str, str] = {}
     for job in jobs:
-        twin = arms.setdefault(json.dumps(settings(job.recipe), sort_keys=True), job.arm)
-        if twin != job.arm:
-            raise UserError(f"Expected arms that differ, found '{twin}' and '{job.arm}' with the same recipe; leave one out, by --arms.")
+        other = arms.setdefault(json.dumps(settings(job.recipe), sort_keys=True), job.arm)
+        if other != job.arm:
+            raise UserError(f"Expected arms that differ, found '{other}' and '{job.arm}' with the same recipe; leave one out, by --arms.")
 
 
 def finished(job: Job) -> Result | None:
-    """The result of a run that is trained and measured on all of its tracks."""
+    """The result of a run, if it is trained and evaluated on all its tracks."""
     if not (job.folder / RESULT).exists():
         return None
     result = Result.load(job.folder)
@@ -106,11 +106,11 @@ def finished(job: Job) -> Result | None:
 
 
 def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
-    """Do all jobs that are not done, `workers` of them at a time (0 for none), in as many processes with their share of the cores.
+    """Run all unfinished jobs, `workers` at a time (0 for none), each in a process with its share of the cores.
 
-    What a run prints goes to a text file beside its folder. A run that fails, such as one that diverges, leaves `failure.json` in it, and
-    the others go on; the next call tries it again. Where a process is killed, all runs of that moment are tried once more, one by one. A
-    user's mistake, such as weights that are gone on which a run builds, is raised; runs under way are stopped, their states saved.
+    The output of a run is written to a text file beside its folder. A failed run, such as a diverged one, leaves `failure.json` in its
+    folder; the others continue, and the next call tries it again. If a process is killed, the runs of that moment are retried one by one. A
+    `UserError`, such as missing weights that a run depends on, is raised; active runs save their states and stop.
     """
     waiting = [job for job in jobs if not finished(job)]
     if not waiting or not workers:
@@ -131,35 +131,35 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, con
         live = stack.enter_context(Live(progress, console=console)) if console.is_terminal else None
         heartbeat = Heartbeat(console)
         running: dict[Future[None], Job] = {}
-        broken = False  # a process of the pool was killed: all that it runs fails, and it takes nothing more
-        again: list[Job] = []  # what ran then; one by one it shows whose process it is that gets killed
+        broken = False  # a process of the pool was killed; the pool accepts no more jobs
+        retried: list[Job] = []  # the jobs that ran then, retried one by one to find the one whose process is killed
         while waiting or running:
             if broken and not running:
                 pool, broken = stack.enter_context(_pool(workers)), False
-            room = (1 if again else workers) - len(running)
-            for job in [] if broken else [job for job in waiting if _ready(job)][: max(0, room)]:
+            num_free = (1 if retried else workers) - len(running)
+            for job in [] if broken else [job for job in waiting if _ready(job)][: max(0, num_free)]:
                 waiting.remove(job)
                 running[pool.submit(_execute, job, device, threads, workers)] = job
                 progress.start(job.arm, job.seed)
-            done, _ = wait(running, timeout=PATIENCE, return_when=FIRST_COMPLETED)
+            done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
                 job = running.pop(future)
                 if error := future.exception():
                     broken |= isinstance(error, BrokenProcessPool)
-                    if isinstance(error, BrokenProcessPool) and workers > 1 and job not in again:
-                        again.append(job)
+                    if isinstance(error, BrokenProcessPool) and workers > 1 and job not in retried:
+                        retried.append(job)
                         waiting.insert(0, job)
                         continue
-                    _note(job, error, pool)
+                    _record_failure(job, error, pool)
                     progress.fail(job.arm, job.seed)
                 else:
                     progress.finish(job.arm, job.seed)
-                if job in again:
-                    again.remove(job)
-                heartbeat.say(f"{job.arm}, seed {job.seed}: {progress.state(job.arm, job.seed)}")
+                if job in retried:
+                    retried.remove(job)
+                heartbeat.print(f"{job.arm}, seed {job.seed}: {progress.state(job.arm, job.seed)}")
             if not running and not broken and not any(_ready(job) for job in waiting):
                 for job in waiting:
-                    _note(job, RuntimeError(f"it builds on the run in {job.restorer}, which is not finished"), pool)
+                    _record_failure(job, RuntimeError(f"it builds on the run in {job.restorer}, which is not finished"), pool)
                     progress.fail(job.arm, job.seed)
                 waiting.clear()
             if live:
@@ -172,12 +172,12 @@ def _pool(workers: int) -> ProcessPoolExecutor:
 
 
 def _end_with_parent() -> None:
-    """Have this process end when the one that started it is gone, the state of its training saved: no one else trains beside it."""
+    """End this process when its parent has ended, after saving the state of its training."""
     if parent := multiprocessing.parent_process():
 
         def watch() -> None:
             parent.join()
-            os.kill(os.getpid(), signal.SIGTERM)  # a training saves its state and stops; between two runs this ends the process
+            os.kill(os.getpid(), signal.SIGTERM)  # a training saves its state and stops; otherwise the process ends
             time.sleep(LAST_SAVE)
             os._exit(1)
 
@@ -188,22 +188,21 @@ def _ready(job: Job) -> bool:
     return job.restorer is None or (job.restorer / RESULT).exists()
 
 
-def _note(job: Job, error: BaseException, pool: ProcessPoolExecutor) -> None:
-    """Keep the reason why a run failed in its folder; what is no failure of one run stops the others and is raised."""
+def _record_failure(job: Job, error: BaseException, pool: ProcessPoolExecutor) -> None:
+    """Write the reason of a failed run to its folder; errors that are not specific to a run stop the others and are raised."""
     if not isinstance(error, Exception) or (isinstance(error, UserError) and not isinstance(error, DivergenceError)):
         for process in (getattr(pool, "_processes", None) or {}).values():
-            process.terminate()  # asks to stop: a training saves its state
+            process.terminate()  # a training saves its state and stops
         raise error
-    told = (
+    message = (
         "its process was killed, perhaps for want of memory" if isinstance(error, BrokenProcessPool) else textwrap.shorten(str(error), 400)
     )
-    reason = told if isinstance(error, DivergenceError | BrokenProcessPool) else f"{type(error).__name__}: {told}"
-    with atomic_write(job.folder / FAILURE) as path:
-        path.write_text(json.dumps({"reason": reason, "date": date.today().isoformat()}) + "\n")
+    reason = message if isinstance(error, DivergenceError | BrokenProcessPool) else f"{type(error).__name__}: {message}"
+    write_json(job.folder / FAILURE, {"reason": reason, "date": date.today().isoformat()})
 
 
-def failure(job: Job) -> str | None:
-    """Why a run failed when it was tried last; `None` where it did not."""
+def failure_reason(job: Job) -> str | None:
+    """The reason of the last failure of a run; `None` if it did not fail."""
     path = job.folder / FAILURE
     return str(json.loads(path.read_text())["reason"]) if path.exists() and not finished(job) else None
 
@@ -225,11 +224,11 @@ def _execute(job: Job, device: str, threads: int, workers: int) -> None:
             raise
         finally:
             if (parent := multiprocessing.parent_process()) and not parent.is_alive():
-                os._exit(1)  # no one is left to hand the result to
+                os._exit(1)  # no parent to return the result to
 
 
 def _train_and_measure(job: Job, device: str, workers: int) -> None:
-    """Train what is not trained, and measure the tracks that are not measured."""
+    """Train a run if it is not trained, and evaluate the missing tracks."""
     network, metadata = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
     older = Result.load(job.folder) if (job.folder / RESULT).exists() else None
     images = job.recipe.data.splits().measured
@@ -268,6 +267,6 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
 
 
 def _course(records: list[dict[str, Any]], points: int = 50) -> list[dict[str, Any]]:
-    """About so many records of a training, evenly spaced, and all with gradients in them."""
+    """About `points` evenly spaced records of a training, and all records with gradients."""
     every = max(1, len(records) // points)
-    return [record for place, record in enumerate(records, 1) if place % every == 0 or "gradient_cosine" in record]
+    return [record for index, record in enumerate(records, 1) if index % every == 0 or "gradient_cosine" in record]

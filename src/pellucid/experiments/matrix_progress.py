@@ -12,11 +12,11 @@ from pellucid.training.log import read_log
 
 
 class MatrixProgress:
-    """A table of arms x seeds that renders itself anew whenever it is asked to.
+    """The progress of a matrix of runs, as a renderable table of arms x seeds.
 
     Args:
         runs: arm, seed and log file of every run.
-        unfinished: which of them are still to be done.
+        unfinished: arm and seed of the unfinished runs.
     """
 
     def __init__(self, runs: Sequence[tuple[str, int, Path]], unfinished: set[tuple[str, int]]) -> None:
@@ -28,21 +28,21 @@ class MatrixProgress:
         self.started = time.monotonic()
 
     def start(self, arm: str, seed: int) -> None:
-        """A run has begun."""
+        """Mark a run as running."""
         self.running.add((arm, seed))
 
     def finish(self, arm: str, seed: int) -> None:
-        """A run is trained and measured."""
+        """Mark a run as finished."""
         self.running.discard((arm, seed))
         self.unfinished.discard((arm, seed))
 
     def fail(self, arm: str, seed: int) -> None:
-        """A run has failed; it counts as no work that is left."""
+        """Mark a run as failed; it no longer counts as remaining work."""
         self.finish(arm, seed)
         self.failed.add((arm, seed))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """The table, and a line with the time that has gone by and that is left."""
+        """The table, and a line with the elapsed and the remaining time."""
         seeds = sorted({seed for _, seed in self.logs})
         table = Table("arm", *(f"seed {seed}" for seed in seeds))
         for arm in dict.fromkeys(arm for arm, _ in self.logs):
@@ -51,7 +51,7 @@ class MatrixProgress:
         yield Text(self.line())
 
     def line(self) -> str:
-        """How many runs are done, and the time that has gone by and that is left."""
+        """The number of finished runs, the elapsed and the remaining time."""
         passed = time.monotonic() - self.started
         left = self.seconds_left(passed)
         done = len(self.logs) - len(self.unfinished) - len(self.failed)
@@ -59,7 +59,7 @@ class MatrixProgress:
         return f"{done} of {len(self.logs)} runs done, {gone}"
 
     def state(self, arm: str, seed: int) -> str:
-        """What a run is at, in a word."""
+        """The state of a run, in a word."""
         return Text.from_markup(self._cell((arm, seed))).plain
 
     def _cell(self, run: tuple[str, int]) -> str:
@@ -73,7 +73,7 @@ class MatrixProgress:
         return f"[bold]{progress:.0%}[/]" if run in self.running else "waiting" if not progress else f"stopped at {progress:.0%}"
 
     def seconds_left(self, passed: float) -> float | None:
-        """From the trainings of this call: what they got done in the time that has passed, and what is still to be done."""
+        """Estimated remaining time, from the progress of this call's trainings in the elapsed time."""
         trained = {run: before for run, before in self.before.items() if run not in self.failed}
         done = sum((self._progress(run) if run in self.unfinished else 1.0) - before for run, before in trained.items())
         todo = sum(1.0 - self._progress(run) for run in self.unfinished)

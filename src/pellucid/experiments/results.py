@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import UserError
-from pellucid.files import atomic_write
+from pellucid.files import atomic_write, write_json
 
-RESULT, PER_IMAGE = "result.json", "per-image.npz"
+RESULT, PER_IMAGE_FILE = "result.json", "per-image.npz"
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Of one network: parameters; multiply-accumulates of one forward of one image; training_seconds; seconds per image at prediction.
+    """Cost of a network: parameters; multiply-accumulates of one forward pass on one image; training_seconds; seconds per image.
 
-    That last one is measured for all arms in turns, once they are trained, and not by any run.
+    The last one is measured for all arms in turns after the training, not by the runs.
     """
 
     parameters: int
@@ -52,25 +52,24 @@ class Result:
     per_image: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict, repr=False, compare=False)
 
     def save(self, folder: Path) -> None:
-        """Write both files; `result.json` comes last, because it says that the run is finished."""
+        """Write both files; `result.json` last, since it marks the run as finished."""
         columns = {
             f"{track}/{name}": column.astype(np.uint8 if name == "correct" and not np.isnan(column).any() else np.float16)
             for track, by_name in self.per_image.items()
             for name, column in by_name.items()
         }
-        with atomic_write(folder / PER_IMAGE) as path, path.open("wb") as file:
+        with atomic_write(folder / PER_IMAGE_FILE) as path, path.open("wb") as file:
             np.savez_compressed(file, **columns)  # type: ignore[arg-type]
         plain = {name: value for name, value in asdict(self).items() if name != "per_image"}
-        with atomic_write(folder / RESULT) as path:
-            path.write_text(json.dumps(plain, indent=1) + "\n")
+        write_json(folder / RESULT, plain)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The result in the folder of a finished run; `UserError` where its files are not whole."""
+        """Load the result of a finished run; raises `UserError` if its files are invalid."""
         per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
         try:
-            plain = json.loads((folder / RESULT).read_text().replace('"hole_', '"mask_'))  # as older versions call it
-            with np.load(folder / PER_IMAGE, allow_pickle=False) as columns:
+            plain = json.loads((folder / RESULT).read_text().replace('"hole_', '"mask_'))  # renamed since older versions
+            with np.load(folder / PER_IMAGE_FILE, allow_pickle=False) as columns:
                 for key in columns.files:
                     track, name = key.replace("/hole_", "/mask_").split("/")
                     per_image.setdefault(track, {})[name] = columns[key].astype(np.float32)
@@ -84,11 +83,11 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """Everything that a comparison knows once (some of) its runs are finished.
+    """The results of a comparison, some of whose runs may be unfinished.
 
-    question: in words; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
+    question: as text; base: settings of the recipe that all arms start from; changes: by arm, how its recipe differs from the base, lines
     such as `model.tasks: both -> classify`, the seed left out; runs: by arm, then by seed, the finished ones; logs: the same, the records
-    of each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were asked for; pairs: arm and baseline, what is
+    of each run's `log.jsonl`, empty where it is gone; planned: arms and seeds that were requested; pairs: arm and baseline, what is
     compared; provenance: command, commit, device, date; failures: by arm and seed, why a run failed.
     """
 

@@ -1,12 +1,13 @@
 """Means, paired differences and confidence intervals, over seeds and over images.
 
-The interval over seeds says how a mean would vary if all networks were trained again; that over images, how it would vary on other images
-with the same networks. A claim about a method needs the first.
+The interval over seeds estimates how a mean would vary if all networks were trained again; that over images, how it would vary on other
+images with the same networks. A claim about a method requires the first.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,30 +16,34 @@ from scipy.special import stdtrit
 from pellucid.seeding import seed_of
 
 LEVEL = 0.95
-"""The part of repetitions in which an interval holds the true value, if what it assumes is true."""
+"""Confidence level of the intervals."""
 
 NUM_RESAMPLES = 2000
 
 CHUNK = 1 << 20
-"""Images that are drawn at a time, over several resamples: 8 MB of them."""
+"""Number of images drawn at a time, over several resamples: 8 MB."""
 
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A mean over seeds and its interval; `None` for the interval of one seed, which tells nothing of how seeds vary.
+    """A mean over seeds and its confidence interval, which is `None` for a single seed.
 
-    values: those of the seeds, in their order.
+    values: of the seeds, in order.
     """
 
     mean: float
     interval: Interval | None
     values: tuple[float, ...]
 
+    def to_json(self) -> dict[str, Any]:
+        """The estimate as plain values."""
+        return {"mean": self.mean, "ci95": self.interval and list(self.interval), "values": list(self.values)}
+
     @property
     def half_width(self) -> float | None:
-        """Half of the interval's width, which lies around the mean."""
+        """Half of the interval's width."""
         return None if self.interval is None else (self.interval[1] - self.interval[0]) / 2
 
     @property
@@ -71,7 +76,7 @@ def estimate(values: Sequence[float]) -> Estimate:
 def paired(one: Mapping[int, float], other: Mapping[int, float]) -> Estimate | None:
     """The mean of `one - other` over the seeds that both have, with the t interval of the differences; `None` where they share none.
 
-    one, other: a value by seed. Runs of one seed saw the same images and damage, so that what these did to both cancels out.
+    one, other: a value by seed. Runs of one seed saw the same images and damage, whose effect cancels out.
     """
     differences = [one[seed] - other[seed] for seed in one if seed in other]
     return estimate(differences) if differences else None
@@ -100,9 +105,9 @@ def image_differences(
 
 
 def bootstrap(differences: NDArray[np.float64], *names: str | int, num_resamples: int = NUM_RESAMPLES) -> Interval | None:
-    """The percentile interval of the mean over images, by drawing as many images again and again; `None` without an image.
+    """The bootstrap percentile interval of the mean over images; `None` without images.
 
-    differences: (N,), see `image_differences`; NaN is left out. names: what the random numbers come from; the same for the same names.
+    differences: (N,), see `image_differences`; NaN is ignored. names: seed of the random numbers, see `seed_of`.
     """
     known = differences[~np.isnan(differences)]
     if not known.size:

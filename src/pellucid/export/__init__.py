@@ -1,6 +1,6 @@
-"""Export: a trained model -> an ONNX file or an OpenVINO folder, verified against torch before it is written.
+"""Export: a trained model -> an ONNX file, an OpenVINO folder or a page for browsers, verified against torch before it is written.
 
-The exported network takes images whose height and width are multiples of `size_multiple`; padding and cropping are the predictor's, which
+The exported network takes images whose height and width are multiples of `size_multiple`; the predictor pads and crops, and
 runs exported models without torch: `pellucid.load("model.onnx").predict(pictures)`.
 """
 

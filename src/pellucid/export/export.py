@@ -1,4 +1,4 @@
-"""The work behind `pellucid export`."""
+"""`pellucid export`: exports a model, verified before it is written."""
 
 import shutil
 import tempfile
@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pellucid.checkpoint import ModelMetadata, load_model
+from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.export.graph import core_of, write_graph
-from pellucid.export.quantise import MAX_DB, MAX_POINTS, Cost, measure_cost, quantise
-from pellucid.export.verify import Difference, verify
+from pellucid.export.quantise import MAX_DB, MAX_POINTS, QuantisationCost, measure_cost, quantise
+from pellucid.export.verify import OutputDifference, verify
+from pellucid.export.web import is_page, page_engine, runtime_archive, write_page
 from pellucid.files import atomic_write
 from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, ExportedMetadata, require
 from pellucid.inference.onnx_backend import KEY, OnnxBackend
@@ -24,18 +26,18 @@ from pellucid.recipe import measured_data
 if TYPE_CHECKING:
     from pellucid.data import Splits
 
-FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO"}
-"""What can be written."""
+FORMATS = {"onnx": "one file, for ONNX Runtime", "openvino": "a folder, for OpenVINO", "web": "a folder, a page that computes in browsers"}
+"""Export formats."""
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What was written; `str` says it in sentences."""
+    """An exported model; `str` is a description."""
 
     path: Path
     size: int
-    difference: Difference
-    cost: Cost | None
+    difference: OutputDifference
+    cost: QuantisationCost | None
     stated: str
 
     def __str__(self) -> str:
@@ -51,24 +53,27 @@ def export_model(
     force: bool = False,
     data: str | None = None,
     data_source: Path | None = None,
-    tell: Callable[[str], None] = lambda _: None,
+    runtime: Path | None = None,
+    log: Callable[[str], None] = lambda _: None,
 ) -> Written:
-    """Export a model, verified before it is written; raises `UserError`, and leaves `out` as it was, if anything is not as it should be.
+    """Export a model, verified before it is written; raises `UserError` on any failure, and then leaves `out` unchanged.
 
     Args:
         source: as `load_model` takes it.
         format: a key of `FORMATS`.
-        out: a file `*.onnx`, or a folder for OpenVINO.
-        int8: quantise: 8-bit convolutions, calibrated on damaged training images; refused where it costs more than 0.3 points or 0.2 dB.
-        force: replace what is there, and accept what int8 costs.
-        data: name, folder or table of the images for int8; the data that the model was trained on by default. data_source: its files.
-        tell: is told what is being done.
+        out: a file `*.onnx`, or a folder for OpenVINO or the page.
+        int8: quantise the convolutions to 8 bits, calibrated on degraded training images; refused if it costs more than 0.3 points or 0.2
+        dB. force: replace an existing target, and accept any loss of int8. data: name, folder or table of the images for int8; the data
+        that the model was trained on by default. data_source: its files.
+        runtime: for the page, npm's archive of ONNX Runtime Web or its folder, instead of fetching it by npm.
+        log: called with a message at each step.
     """
     _check(format, out, force)
     for module in ("onnx", "onnxscript", "onnxruntime"):
         require(module, "onnx", "to export")
     if format == "openvino":
         require("openvino", "openvino", "to export to OpenVINO")
+    archive = runtime_archive(runtime) if format == "web" else None
     network, metadata = load_model(source, "cpu")
     core = core_of(network, str(source or "bundled"))
     reference = TorchBackend(core, "cpu", exact=True)
@@ -84,63 +89,67 @@ def export_model(
         tasks=metadata.tasks,
         temperature=metadata.temperature,
         gate=metadata.gate,
+        units=tuple(DEGRADATIONS[kind].unit for kind in metadata.damages),
         made=f"Pellucid {version('pellucid')}, model of commit {metadata.commit or 'not stated'}",
     )
     with tempfile.TemporaryDirectory() as folder:
         graph = Path(folder, "float32.onnx")
-        tell("Tracing the network.")
+        log("Tracing the network.")
         write_graph(core, graph)
-        _describe(graph, about)
+        _write_metadata(graph, about)
         difference = verify(_opened(graph, format, about), reference)
         cost = None
         if splits is not None:
-            tell(f"Calibrating on training images of {splits.train.name}.")
+            log(f"Calibrating on training images of {splits.train.name}.")
             quantised = graph.with_name("int8.onnx")
             about = replace(about, precision="int8")
             quantise(graph, quantised, splits.train, TRACKS[track], core.size_multiple)
             graph = quantised
-            _describe(graph, about)
+            _write_metadata(graph, about)
             cost = measure_cost(_opened(graph, format, about), reference, splits.measured, TRACKS[track])
-            tell(str(cost))
+            log(str(cost))
             if not (cost.acceptable or force):
                 raise UserError(
                     f"Expected int8 to cost at most {MAX_POINTS} points and {MAX_DB} dB, found that {cost} Export float32, or "
                     "take it by --force."
                 )
             about = replace(about, cost=cost.to_json())
-            _describe(graph, about)
-        backend = _opened(graph, format, about)
+            _write_metadata(graph, about)
+        stated = _opened(graph, format, about).stated
+        if archive is not None:
+            write_page(graph, about, archive, graph.with_suffix(""))
+            stated = page_engine(about)
         _write(graph if format == "onnx" else graph.with_suffix(""), out, force)
-    size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.iterdir()))
-    return Written(out, size, difference, cost, backend.stated)
+    size = sum(path.stat().st_size for path in ([out] if out.is_file() else out.rglob("*")) if path.is_file())
+    return Written(out, size, difference, cost, stated)
 
 
 def _check(format: str, out: Path, force: bool) -> None:
-    """The target before any work; a folder is replaced only if it is an exported model."""
+    """Check the target; a folder is replaced only if it is an exported model."""
     if format not in FORMATS:
         raise UserError(f"Expected a format among {', '.join(FORMATS)}, found '{format}'; choose one of these.")
     if format == "onnx" and out.suffix.lower() != ONNX:
         raise UserError(f"Expected the name of a file *{ONNX} to write, found {out}; add the ending.")
-    if format == "openvino" and out.suffix.lower() in (ONNX, ".xml"):
-        raise UserError(f"Expected the name of a folder for OpenVINO's files, found {out}; leave the ending out.")
+    if format != "onnx" and out.suffix.lower() in (ONNX, ".xml", ".html"):
+        raise UserError(f"Expected the name of a folder for {format}'s files, found {out}; leave the ending out.")
     empty = out.is_dir() and not any(out.iterdir())
-    if out.exists() and not force and not (empty and format == "openvino"):
+    if out.exists() and not force and not (empty and format != "onnx"):
         raise UserError(f"Expected a new {'file' if format == 'onnx' else 'folder'} to write, found {out}; choose another, or --force it.")
     if format == "onnx" and out.is_dir():
         raise UserError(f"Expected a file to write, found the folder {out}; add a name.")
-    if format == "openvino" and out.exists() and not empty and not (out / MODEL_XML).is_file():
+    if format != "onnx" and out.exists() and not empty and not (is_page(out) if format == "web" else (out / MODEL_XML).is_file()):
         raise UserError(f"Expected a new folder, or one with an exported model to replace, found {out} with other files; choose another.")
 
 
 def _images(metadata: ModelMetadata, data: str | None, source: Path | None) -> "tuple[Splits, str]":
-    """The images for int8, and the name of the track whose damage they get: the damage that the model was trained on, if it is one."""
+    """The images for int8, and the name of the track of their damage, that of the training if there is one."""
     splits = measured_data(metadata.recipe, data, source).splits()
     splits.test.require_classes(metadata.classes)
     return splits, own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
 
 
-def _describe(graph: Path, about: ExportedMetadata) -> None:
-    """Put the metadata into an ONNX file, in place of earlier ones."""
+def _write_metadata(graph: Path, about: ExportedMetadata) -> None:
+    """Write the metadata into an ONNX file, replacing earlier ones."""
     import onnx
 
     model = onnx.load(graph)
@@ -149,8 +158,8 @@ def _describe(graph: Path, about: ExportedMetadata) -> None:
 
 
 def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend | OpenvinoBackend":
-    """The model as the predictor will open it; for OpenVINO, in a folder beside the ONNX file."""
-    if format == "onnx":
+    """Open the model as the predictor does; for OpenVINO, from a folder beside the ONNX file."""
+    if format != "openvino":
         return OnnxBackend(graph)
     import openvino
 
@@ -162,10 +171,10 @@ def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend |
 
 
 def _write(made: Path, out: Path, force: bool) -> None:
-    with atomic_write(out) as aside:
+    with atomic_write(out) as temporary:
         if made.is_file():
-            shutil.copyfile(made, aside)
+            shutil.copyfile(made, temporary)
             return
-        shutil.copytree(made, aside)
+        shutil.copytree(made, temporary)
         if force and out.is_dir():
             shutil.rmtree(out)

@@ -31,7 +31,7 @@ class _Core(nn.Module):
 
 
 def core_of(network: nn.Module, source: str) -> JointNet:
-    """The network, if it is one that can be exported; raises `UserError` for the baselines of experiments."""
+    """The network, if it can be exported; raises `UserError` for the baselines of experiments."""
     if not isinstance(network, JointNet):
         raise UserError(
             f"Expected a model of architecture 'joint' to export, found {type(network).__name__} in {source}; export the joint one, or "
@@ -42,7 +42,7 @@ def core_of(network: nn.Module, source: str) -> JointNet:
 
 @torch.inference_mode()
 def output_names(network: JointNet) -> list[str]:
-    """The outputs that the network has, by the fields of `Output`."""
+    """The names of the network's outputs, fields of `Output`."""
     side = 4 * network.size_multiple
     output = network.core(torch.zeros(1, 3, side, side))
     return [name for name, each in zip(Output._fields, output, strict=True) if each is not None]

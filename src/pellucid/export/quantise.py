@@ -1,4 +1,4 @@
-"""8-bit integers: calibrated on damaged images, and measured against float32 on images that were held out."""
+"""int8 quantisation: calibrated on degraded images, and evaluated against float32 on held-out images."""
 
 import contextlib
 import io
@@ -17,33 +17,33 @@ from pellucid.evaluation.evaluate import batches, evaluate
 from pellucid.evaluation.tracks import Track
 from pellucid.inference.backend import Backend
 from pellucid.inference.exported import INPUT, require
-from pellucid.models.joint import pad
+from pellucid.models.joint import pad_to_multiple
 
 NUM_CALIBRATION, CALIBRATION_PIXELS = 256, 4_000_000
-"""Images that ranges are calibrated on: so many, or of so many pixels in all."""
+"""Maximum number of calibration images, and of their pixels in total."""
 
-BATCH_PIXELS = 32 * 1024
-"""Pixels of a batch of calibration, whose feature maps are all in memory at once."""
+CALIBRATION_BATCH_PIXELS = 32 * 1024
+"""Maximum number of pixels of a calibration batch, whose feature maps are all in memory."""
 
 NUM_MEASURED, MEASURED_PIXELS = 5_000, 50_000_000
-"""Images that the cost is measured on, likewise."""
+"""Maximum number of evaluation images, and of their pixels in total."""
 
 MAX_POINTS, MAX_DB = 0.3, 0.2
-"""What int8 may cost: points of accuracy, dB of PSNR."""
+"""Maximum acceptable loss: points of accuracy, dB of PSNR."""
 
-NARROW = 4
-"""Convolutions that read or write at most so many maps stay float32: the image itself, the residual, the mask. They take little time."""
+FLOAT32_CHANNELS = 4
+"""Convolutions with at most this number of input or output channels stay float32: image, residual, mask. They take little time."""
 
-LAST = 3
-"""So do the last ones on the way to the restored image. On 128 training images with damage `everyday`, int8 without this costs the bundled
-model 0.32 dB, with the last two kept 0.26 dB, with the last three 0.015 dB, with the last four 0.011 dB."""
+FLOAT32_LAYERS = 3
+"""Number of last convolutions before the restored image that stay float32. On 128 training images with damage `everyday`, int8 without this
+costs the bundled model 0.32 dB, with the last two kept 0.26 dB, with the last three 0.015 dB, with the last four 0.011 dB."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cost:
-    """What int8 costs against float32; `str` says it in a sentence.
+class QuantisationCost:
+    """The loss of int8 against float32; `str` is a sentence.
 
-    accuracy: points lost, in percent; psnr: dB lost; `None` for a task that the model does not have; images: which were measured.
+    accuracy: loss in percentage points; psnr: loss in dB; `None` for a task that the model lacks; images: description of the images.
     """
 
     accuracy: float | None
@@ -58,7 +58,7 @@ class Cost:
 
     @property
     def acceptable(self) -> bool:
-        """Whether it is within `MAX_POINTS` and `MAX_DB`."""
+        """Whether the loss is within `MAX_POINTS` and `MAX_DB`."""
         return (self.accuracy is None or self.accuracy <= MAX_POINTS) and (self.psnr is None or self.psnr <= MAX_DB)
 
     def to_json(self) -> dict[str, Any]:
@@ -72,9 +72,9 @@ def quantise(graph: Path, target: Path, train: Dataset, track: Track, multiple: 
     prepare = require("onnxruntime.quantization.shape_inference", "onnx", "for int8").quant_pre_process
     height, width = train.size
     num = max(1, min(NUM_CALIBRATION, CALIBRATION_PIXELS // (height * width), len(train)))
-    size = max(1, min(num, BATCH_PIXELS // (height * width)))
+    size = max(1, min(num, CALIBRATION_BATCH_PIXELS // (height * width)))
     num -= num % size
-    images = [pad(batch.degraded, multiple).numpy() for batch in batches(train, track, track.levels[0], num, size)]
+    images = [pad_to_multiple(batch.degraded, multiple).numpy() for batch in batches(train, track, track.levels[0], num, size)]
 
     class Reader(tool.CalibrationDataReader):  # type: ignore[misc, name-defined]
         """The images, a batch at a time: the strides keep the feature maps of one batch in memory."""
@@ -86,7 +86,7 @@ def quantise(graph: Path, target: Path, train: Dataset, track: Track, multiple: 
             return len(images)
 
         def set_range(self, start_index: int, end_index: int) -> None:
-            """Go on with these batches."""
+            """Restrict the iteration to these batches."""
             self._waiting = iter(images[start_index:end_index])
 
         def get_next(self) -> dict[str, Any] | None:
@@ -118,17 +118,17 @@ def quantise(graph: Path, target: Path, train: Dataset, track: Track, multiple: 
         prepared.unlink(missing_ok=True)
 
 
-def measure_cost(int8: Backend, float32: Backend, held_out: Dataset, track: Track) -> Cost:
-    """Accuracy and PSNR that int8 loses on the same damaged images."""
+def measure_cost(int8: Backend, float32: Backend, held_out: Dataset, track: Track) -> QuantisationCost:
+    """The loss of accuracy and PSNR of int8 on the same degraded images."""
     height, width = held_out.size
     limit = max(1, min(NUM_MEASURED, MEASURED_PIXELS // (height * width)))
-    size = max(1, min(100, BATCH_PIXELS * 8 // (height * width)))
+    size = max(1, min(100, CALIBRATION_BATCH_PIXELS * 8 // (height * width)))
     before, after = (evaluate(as_model(each), held_out, track, limit=limit, batch_size=size) for each in (float32, int8))
     lost = [
         None if (one := before.metrics[name]) is None or (other := after.metrics[name]) is None else one - other
         for name in ("accuracy", "psnr")
     ]
-    return Cost(lost[0], lost[1], f"{before.images} with the damage of track {track.name}")
+    return QuantisationCost(lost[0], lost[1], f"{before.images} with the damage of track {track.name}")
 
 
 def as_model(backend: Backend) -> Callable[[Tensor], Output]:
@@ -137,15 +137,15 @@ def as_model(backend: Backend) -> Callable[[Tensor], Output]:
 
 
 def _kept(model: Any) -> list[str]:
-    """The convolutions that stay float32: see `LAST` and `NARROW`."""
+    """Names of the convolutions that stay float32: see `FLOAT32_LAYERS` and `FLOAT32_CHANNELS`."""
     weights = {weight.name: tuple(weight.dims) for weight in model.graph.initializer}
     shapes = {node.name: weights.get(node.input[1], ()) for node in model.graph.node if node.op_type == "Conv"}
-    narrow = {name for name, shape in shapes.items() if not shape or min(shape[:2]) <= NARROW}
-    return sorted(narrow | _last(model, LAST))
+    narrow = {name for name, shape in shapes.items() if not shape or min(shape[:2]) <= FLOAT32_CHANNELS}
+    return sorted(narrow | _last(model, FLOAT32_LAYERS))
 
 
 def _last(model: Any, most: int) -> set[str]:
-    """The convolutions from which at most so many, themselves included, lead to the restored image."""
+    """Names of the convolutions with at most `most` convolutions, including themselves, on a path to the restored image."""
     producers = {output: node for node in model.graph.node for output in node.output}
     waiting, least = [("restored", 0)], dict[str, int]()
     while waiting:

@@ -1,7 +1,7 @@
-"""Inference: pictures -> classes, restored pictures, and estimates of the damage. Independent of training, and of torch where the model is
-an exported one.
+"""Inference: pictures -> classes, restored pictures, and estimates of the damage. Independent of training and, for exported models,
+of torch.
 
-`Predictor` takes arrays; `predict_files` takes files and folders, and draws a contact sheet of some of them.
+`Predictor` takes arrays; `predict_files` takes files and folders, and writes a contact sheet.
 
     >>> import numpy as np
     >>> from pellucid.inference import Predictor

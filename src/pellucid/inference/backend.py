@@ -1,7 +1,7 @@
-"""The interface between the predictor and what computes: torch, ONNX Runtime or OpenVINO.
+"""The interface between the predictor and the engines: torch, ONNX Runtime or OpenVINO.
 
-A backend is a function of arrays. What it needs beyond them (tensors, devices, threads, precision) is its own affair, so that everything
-around it (tiles, bit depths, grey, scaling, outputs that are not finite) is the same code for all.
+A backend is a function of arrays, which encapsulates tensors, devices, threads and precision, so that all engines share the code for tiles,
+bit depths, grey pictures, scaling and non-finite outputs.
 """
 
 import os
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pellucid.inference.pixels import Floats
 
 SMALLEST = 8
-"""Height and width from which up backends take images."""
+"""Minimum height and width of the images of backends."""
 
 
 class Outputs(NamedTuple):
@@ -29,12 +29,12 @@ class Outputs(NamedTuple):
     mask: Floats | None = None
 
     def crop(self, height: int, width: int) -> "Outputs":
-        """The same with images and masks of that size, from the upper left corner."""
+        """Crop images and masks to that size, from the upper left corner."""
         restored, mask = (None if each is None else each[..., :height, :width] for each in (self.restored, self.mask))
         return self._replace(restored=restored, mask=mask)
 
     def finite(self) -> NDArray[np.bool_]:
-        """(B,): all numbers for a picture are finite."""
+        """(B,): whether all outputs for a picture are finite."""
         fields = [np.isfinite(each).reshape(len(each), -1).all(1) for each in self if each is not None]
         finite: NDArray[np.bool_] = np.logical_and.reduce(fields)
         return finite
@@ -44,8 +44,8 @@ class Outputs(NamedTuple):
 class Backend(Protocol):
     """Images (B, 3, H, W), float32 in [0, 1], any H and W from `SMALLEST` up -> `Outputs`.
 
-    stated: engine, device, threads and precision, in words; max_pixels: pixels of a batch that one call should take at most, by its
-    memory; multiple: tiles of a large picture begin at multiples of it. Raises `MemoryError` where the memory is not enough.
+    stated: engine, device, threads and precision, as text; max_pixels: maximum number of pixels of a batch, which bounds the memory;
+    multiple: tiles of a large picture start at multiples of it. Raises `MemoryError` if memory is insufficient.
     """
 
     @property
@@ -55,12 +55,12 @@ class Backend(Protocol):
 
     @property
     def max_pixels(self) -> int:
-        """The most pixels of a batch."""
+        """Maximum number of pixels of a batch."""
         ...
 
     @property
     def multiple(self) -> int:
-        """Where tiles begin."""
+        """Tiles start at multiples of it."""
         ...
 
     def __call__(self, images: Floats) -> Outputs:
@@ -68,12 +68,12 @@ class Backend(Protocol):
         ...
 
     def reach(self) -> int | None:
-        """How many pixels away from a pixel of the output an input can matter; `None` for the whole image."""
+        """Radius of the receptive field in pixels; `None` for the whole image."""
         ...
 
 
 class MirroredBackend:
-    """The mean of a backend's outputs for images and for their mirror images, turned back; twice the time."""
+    """Test-time augmentation: the mean of a backend's outputs for images and for their horizontal flips, flipped back; twice the time."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -92,13 +92,13 @@ class MirroredBackend:
         )
 
     def reach(self) -> int | None:
-        """That of the backend."""
+        """That of the wrapped backend."""
         return self._backend.reach()
 
 
 def num_threads() -> int:
-    """Threads for an engine other than torch: $OMP_NUM_THREADS, which torch obeys too, or else the cores that this process may use."""
-    named = os.environ.get("OMP_NUM_THREADS", "")
-    if named.isdigit() and int(named) > 0:
-        return int(named)
+    """Threads of engines other than torch: $OMP_NUM_THREADS, as for torch, or else the number of cores available to the process."""
+    setting = os.environ.get("OMP_NUM_THREADS", "")
+    if setting.isdigit() and int(setting) > 0:
+        return int(setting)
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

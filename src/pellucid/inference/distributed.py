@@ -1,4 +1,4 @@
-"""Several processes or machines share the pictures: `torchrun --nproc-per-node 4 --no-python pellucid predict ...`."""
+"""Distributes the pictures over several processes or machines: `torchrun --nproc-per-node 4 --no-python pellucid predict ...`."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -8,22 +8,22 @@ from datetime import timedelta
 
 from pellucid.errors import UserError
 
-PATIENCE = timedelta(days=30)
-"""How long a process waits for the others, whose pictures may take longer."""
+TIMEOUT = timedelta(days=30)
+"""Timeout of waiting for the other processes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Processes:
-    """This process among those that share the work.
+    """This process and the number of processes.
 
-    rank: its number from 0; num: how many there are.
+    rank: index of this process; num: number of processes.
     """
 
     rank: int = 0
     num: int = 1
 
     def first_does(self, work: Callable[[], None]) -> None:
-        """Let the first process do something while the others wait; its `UserError` is raised in all of them."""
+        """Call a function in the first process while the others wait; its `UserError` is raised in all of them."""
         error = None
         if self.rank == 0:
             try:
@@ -35,10 +35,10 @@ class Processes:
         if self.num > 1:
             import torch.distributed as dist
 
-            box = [error]
-            dist.broadcast_object_list(box)
-            if box[0] is not None:
-                raise UserError(box[0])
+            errors = [error]
+            dist.broadcast_object_list(errors)
+            if errors[0] is not None:
+                raise UserError(errors[0])
 
     def sums(self, *counts: int) -> list[int]:
         """The sum of each count over all processes."""
@@ -64,14 +64,14 @@ class Processes:
 
 @contextmanager
 def join_processes() -> Iterator[Processes]:
-    """The processes that `torchrun` has started, or this one alone. They exchange counts by gloo, and files in one folder."""
+    """Join the processes started by `torchrun`; a single process without it. They communicate by gloo and share a folder."""
     num = int(os.environ.get("WORLD_SIZE", 1))
     if num == 1:
         yield Processes()
         return
     import torch.distributed as dist
 
-    dist.init_process_group("gloo", timeout=PATIENCE)
+    dist.init_process_group("gloo", timeout=TIMEOUT)
     try:
         yield Processes(dist.get_rank(), num)
     finally:

@@ -1,4 +1,4 @@
-"""Exported models: what is written into them beside the network, and how it is read."""
+"""Exported models: their metadata, and the common base of their backends."""
 
 import json
 from abc import ABC, abstractmethod
@@ -9,14 +9,14 @@ from typing import Any, Self
 
 from pellucid.errors import UserError
 from pellucid.inference.backend import Outputs
-from pellucid.inference.pixels import Floats, pad
+from pellucid.inference.pixels import Floats, pad_to_size
 from pellucid.models.gate import Gate
 
-FORMAT = 1
+EXPORT_FORMAT = 1
 """Version of the metadata, incremented on incompatible changes."""
 
 ONNX, MODEL_XML, METADATA = ".onnx", "model.xml", "pellucid.json"
-"""The ending of an ONNX model; the network of an OpenVINO model in its folder, and the metadata beside it."""
+"""Ending of ONNX models; files of the network and of the metadata in the folder of an OpenVINO model."""
 
 INPUT = "images"
 """Name of the input, (B, 3, H, W); the outputs have the names of the fields of `Outputs`."""
@@ -24,11 +24,12 @@ INPUT = "images"
 
 @dataclass(frozen=True)
 class ExportedMetadata:
-    """What the predictor needs of a model beside its network; in an ONNX file it is the entry `pellucid` of the metadata, as JSON.
+    """Metadata of an exported model for the predictor; in an ONNX file, the entry `pellucid` of its metadata, as JSON.
 
     size_multiple: height and width of the input are multiples of it; reach, max_pixels, multiple: see `Backend`; precision: `float32` or
     `int8`; cost: what int8 cost in accuracy (points) and PSNR (dB), and on which images; tasks, temperature, gate: see `ModelMetadata`;
-    input: the range of the input, the network normalises itself; made: by which version and commit, out of which model.
+    input: description of the input; made: version of Pellucid and commit of the model; units: of the strengths of the kinds of
+    damage, for readers without Pellucid.
     """
 
     classes: tuple[str, ...]
@@ -45,7 +46,8 @@ class ExportedMetadata:
     gate: Gate | None = None
     input: str = "RGB in [0, 1], (B, 3, H, W), float32; H and W multiples of size_multiple, the last row and column repeated"
     made: str = ""
-    format: int = FORMAT
+    units: tuple[str, ...] = ()
+    format: int = EXPORT_FORMAT
 
     def to_json(self) -> str:
         """One JSON object."""
@@ -53,22 +55,22 @@ class ExportedMetadata:
 
     @classmethod
     def from_json(cls, text: str | None, path: Path) -> Self:
-        """Read; raises `UserError` if there is none, or of another version."""
+        """Parse metadata; raises `UserError` if they are missing, or of another version."""
         try:
-            found = json.loads(text or "null")
-            if not isinstance(found, dict) or "size_multiple" not in found:
+            content = json.loads(text or "null")
+            if not isinstance(content, dict) or "size_multiple" not in content:
                 raise UserError(
                     f"Expected a model that Pellucid has exported, found another in {path}; write one by "
                     f"'pellucid export MODEL --out {path.name}'."
                 )
-            if found.get("format") != FORMAT:
+            if content.get("format") != EXPORT_FORMAT:
                 raise UserError(
-                    f"Expected an exported model of format {FORMAT} in {path}, found {found.get('format')}; export it again "
+                    f"Expected an exported model of format {EXPORT_FORMAT} in {path}, found {content.get('format')}; export it again "
                     "with this version."
                 )
             known = {field.name for field in fields(cls)}
             values: dict[str, Any] = {
-                name: tuple(value) if name in ("classes", "damages") else value for name, value in found.items() if name in known
+                name: tuple(value) if name in ("classes", "damages", "units") else value for name, value in content.items() if name in known
             }
             values["gate"] = Gate(**gate) if (gate := values.get("gate")) else None
             return cls(**values)
@@ -79,7 +81,7 @@ class ExportedMetadata:
 
 
 class Exported(ABC):
-    """What backends of exported models share: padding to the multiples that the network takes, cropping, and `Outputs` out of a dict.
+    """Base class of backends of exported models: padding to multiples of the network's size, cropping, and conversion to `Outputs`.
 
     Subclasses set `metadata` and `stated`, and define `run`.
     """
@@ -89,7 +91,7 @@ class Exported(ABC):
 
     @property
     def max_pixels(self) -> int:
-        """As of the network in torch."""
+        """That of the torch network."""
         return self.metadata.max_pixels
 
     @property
@@ -105,11 +107,11 @@ class Exported(ABC):
         """Compute the outputs for a batch."""
         height, width = images.shape[2:]
         multiple = self.metadata.size_multiple
-        return Outputs(**self.run(pad(images, height + -height % multiple, width + -width % multiple))).crop(height, width)
+        return Outputs(**self.run(pad_to_size(images, height + -height % multiple, width + -width % multiple))).crop(height, width)
 
     @abstractmethod
     def run(self, images: Floats) -> dict[str, Floats]:
-        """Images of a size that the network takes -> its outputs by name."""
+        """Images with height and width multiples of `size_multiple` -> outputs by name."""
 
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
@@ -122,11 +124,11 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
         raise UserError(f"Expected the package {module} {purpose}, found it not installed; pip install 'pellucid[{extra}]'.") from error
 
 
-def in_words(precision: str) -> str:
-    """The precision of an exported model, to be stated."""
+def precision_text(precision: str) -> str:
+    """The precision of an exported model, as text."""
     return {"int8": "int8, the last layers float32"}.get(precision, precision)
 
 
-def named_threads(number: int) -> str:
+def threads_text(number: int) -> str:
     """`1 thread`, `2 threads`."""
     return f"{number} thread{'s' if number > 1 else ''}"

@@ -1,30 +1,30 @@
-"""Lists the input pictures and videos, and gives each output a name of its own."""
+"""Lists the input pictures and videos, and assigns each a unique output name."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from pellucid import pictures
 from pellucid.errors import UserError
-from pellucid.pictures import DICOM_ENDINGS, ENDINGS, KEPT, UNREAD, VIDEOS
+from pellucid.pictures import DICOM_ENDINGS, ENDINGS, LOSSLESS, UNREAD, VIDEOS
 
 LISTED = ENDINGS | VIDEOS.keys() | UNREAD.keys()
-"""What is listed of a folder; pictures that are not read among it, since silence would look like success."""
+"""Endings of listed files, including unsupported pictures, which are reported rather than skipped silently."""
 
 
 def inputs(paths: Sequence[Path], made: Sequence[Path]) -> Iterator[tuple[Path, PurePosixPath]]:
     """Each picture among files and folders, in their order, and the target of its restored picture.
 
-    A single folder keeps its tree; of several arguments, a folder's tree comes below the folder's name, and one that is called like an
-    earlier argument is numbered: `a/x.png b/x.png` become `x.png` and `x-2.png`. Formats without loss and videos keep their names; of
-    others a PNG keeps the ending: `x.jpg` becomes `x.jpg.png`, which no `x.png` beside it can meet.
+    A single folder keeps its tree; of several arguments, a folder's tree comes below the folder's name, and duplicate names are
+    numbered: `a/x.png b/x.png` become `x.png` and `x-2.png`. Lossless formats and videos keep their names; for
+    others, `.png` is appended: `x.jpg` becomes `x.jpg.png`, distinct from any `x.png`.
 
-    made: files and folders that the results are written to. In a folder they are passed over; to ask for one of them is a `UserError`.
+    made: files and folders of the results. They are skipped inside folders; raises `UserError` if one is among `paths`.
     """
     ours = [path.resolve() for path in made]
     for path in paths:
         if _within(path.resolve(), ours):
             raise UserError(f"Expected pictures from outside of the results, found {path}; choose another output folder.")
-    pictures.find(paths, LISTED)  # complains before the first picture, and of all paths
+    pictures.find(paths, LISTED)  # checks all paths before the first picture
     return _inputs(paths, ours)
 
 
@@ -32,11 +32,11 @@ def _inputs(paths: Sequence[Path], ours: Sequence[Path]) -> Iterator[tuple[Path,
     taken: dict[str, int] = {}
     for path in paths:
         if not path.is_dir():
-            yield path, PurePosixPath(_unlike(taken, restored_name(path.name)))
+            yield path, PurePosixPath(_unique(taken, restored_name(path.name)))
             continue
         root, top = path.resolve(), PurePosixPath()
         if len(paths) > 1:
-            top /= _unlike(taken, root.name)
+            top /= _unique(taken, root.name)
         for picture in pictures.find([path], LISTED):
             below = picture.relative_to(path)
             if not _within(root / below, ours):
@@ -44,30 +44,30 @@ def _inputs(paths: Sequence[Path], ours: Sequence[Path]) -> Iterator[tuple[Path,
 
 
 def restored_name(name: str) -> str:
-    """What the restored picture of the file `name` is called: `name` itself or a longer one, never what another file's is called."""
+    """The name of the restored picture of the file `name`: `name` itself or a longer one, unique for each file."""
     path = PurePath(name)
     ending = path.suffix.lower()
     if ending == ".png":
         return f"{name}.png" if PurePath(path.stem).suffix.lower() in LISTED | {".dicom"} else name  # x.jpg has the name x.jpg.png
-    if ending in KEPT or ending in VIDEOS:
+    if ending in LOSSLESS or ending in VIDEOS:
         return name
     named_by_number = ending in DICOM_ENDINGS or ending[1:].isdigit()
     return f"{name}.dicom.png" if named_by_number else f"{name}.png"  # a DICOM file x may lie beside a picture x.png
 
 
 def mask_target(target: PurePosixPath) -> PurePosixPath:
-    """The place of a mask, a PNG, by that of the restored picture."""
+    """The path of a mask, a PNG, from that of the restored picture."""
     return target if target.suffix.lower() == ".png" else target.with_name(f"{target.name}.png")
 
 
-def _unlike(taken: dict[str, int], name: str) -> str:
-    """`name`, numbered if it is taken already; `taken` counts how often each was asked for, in lower case for the sake of macOS."""
-    path, unlike = PurePath(name), name
-    while unlike.casefold() in taken:
+def _unique(taken: dict[str, int], name: str) -> str:
+    """`name`, numbered if it is taken; `taken` counts the uses of each name, in lower case for case-insensitive file systems."""
+    path, unique = PurePath(name), name
+    while unique.casefold() in taken:
         taken[name.casefold()] += 1
-        unlike = f"{path.stem}-{taken[name.casefold()]}{path.suffix}"
-    taken[unlike.casefold()] = 1
-    return unlike
+        unique = f"{path.stem}-{taken[name.casefold()]}{path.suffix}"
+    taken[unique.casefold()] = 1
+    return unique
 
 
 def _within(path: Path, folders: Sequence[Path]) -> bool:

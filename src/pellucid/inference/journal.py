@@ -1,6 +1,6 @@
-"""The file `predictions.jsonl`: lines are appended as pictures are done, and an interrupted call goes on from them.
+"""The file `predictions.jsonl`: lines are appended as pictures are done, so that an interrupted call can be resumed.
 
-Each of several processes writes a part of its own, `predictions-RANK.jsonl`; the first one merges them.
+Each of several processes writes its own part, `predictions-RANK.jsonl`; the first one merges them.
 """
 
 import json
@@ -23,20 +23,20 @@ def part(out: Path, rank: int, num_processes: int) -> Path:
 
 
 def parts(out: Path) -> list[Path]:
-    """What processes have left, in the order of their ranks."""
+    """The existing parts, in the order of the ranks."""
     return sorted(out.glob("predictions-*.jsonl"), key=lambda path: (len(path.name), path.name))
 
 
 def exists(out: Path) -> bool:
-    """Whether a call has begun to write into `out`."""
+    """Whether there are lines of an earlier call in `out`."""
     return (out / PREDICTIONS).exists() or bool(parts(out))
 
 
 def begin(out: Path, source: Line, resume: bool) -> None:
-    """Start `predictions.jsonl` with the lines of an earlier call that went well, if it is to be resumed, or without any.
+    """Start `predictions.jsonl` with the successful lines of an earlier call, if it is resumed, or empty.
 
-    Lines of errors and of frames whose video was not finished are left out, as is a line that was cut off. Raises `UserError` if the
-    earlier call had another model or other options; those that are `None` are not in the lines.
+    Errors, frames of unfinished videos and incomplete lines are dropped. Raises `UserError` if the earlier call had another model or other
+    options; options that are `None` are not in the lines.
     """
     earlier = [path for path in [out / PREDICTIONS, *parts(out)] if path.exists()] if resume else []
     finished = set()
@@ -48,7 +48,7 @@ def begin(out: Path, source: Line, resume: bool) -> None:
                 )
             if ends(line) and "error" not in line:
                 finished.add(line["path"])
-    with files.atomic_write(out / PREDICTIONS) as aside, aside.open("w", encoding="utf-8") as file:
+    with files.atomic_write(out / PREDICTIONS) as temporary, temporary.open("w", encoding="utf-8") as file:
         for path in earlier:
             file.writelines(json.dumps(line) + "\n" for line in read_lines(path) if line["path"] in finished and "error" not in line)
     for path in parts(out):
@@ -67,7 +67,7 @@ def finish(out: Path) -> None:
 
 
 def read_lines(path: Path) -> Iterator[Line]:
-    """The lines of a file, one at a time; those that are no JSON, as a kill leaves them, are passed over."""
+    """The lines of a file, one at a time; incomplete ones are skipped."""
     with path.open(encoding="utf-8") as file:
         for line in file:
             with suppress(json.JSONDecodeError):

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from pellucid.errors import UserError
 from pellucid.inference.backend import num_threads
-from pellucid.inference.exported import INPUT, Exported, ExportedMetadata, in_words, named_threads, require
+from pellucid.inference.exported import INPUT, Exported, ExportedMetadata, precision_text, require, threads_text
 from pellucid.inference.pixels import Floats
 
 KEY = "pellucid"
-"""The entry of the metadata of an ONNX model."""
+"""Key of the entry in the metadata of an ONNX model."""
 
 
 class OnnxBackend(Exported):
@@ -16,7 +16,7 @@ class OnnxBackend(Exported):
 
     Args:
         path: of the file `*.onnx`.
-        threads: of one call; by default as many as there are cores for the process.
+        threads: number of threads of one call; default `num_threads()`.
     """
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
@@ -25,19 +25,19 @@ class OnnxBackend(Exported):
             raise UserError(f"Expected an exported model, found no file {path}; write one by 'pellucid export MODEL --out {path.name}'.")
         options = runtime.SessionOptions()
         options.intra_op_num_threads = threads = threads or num_threads()
-        options.enable_mem_pattern = False  # it plans memory for one size of the input, and sizes vary
+        options.enable_mem_pattern = False  # it plans memory for a fixed input size, and sizes vary
         options.log_severity_level = 3
         try:
             self._session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # its errors have no common class
+        except Exception as error:  # ONNX Runtime's errors have no common class
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"Expected a whole ONNX model in {path}, found one that can't be read ({reason}); export it again.") from error
         self.metadata = ExportedMetadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
         self._names = [output.name for output in self._session.get_outputs()]
-        self.stated = f"ONNX Runtime {runtime.__version__} on the CPU, {named_threads(threads)}, {in_words(self.metadata.precision)}"
+        self.stated = f"ONNX Runtime {runtime.__version__} on the CPU, {threads_text(threads)}, {precision_text(self.metadata.precision)}"
 
     def run(self, images: Floats) -> dict[str, Floats]:
-        """Images of a size that the network takes -> its outputs by name."""
+        """Images with height and width multiples of `size_multiple` -> outputs by name."""
         try:
             return dict(zip(self._names, self._session.run(self._names, {INPUT: images}), strict=True))
         except Exception as error:

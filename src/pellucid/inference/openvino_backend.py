@@ -5,18 +5,18 @@ from threading import Lock
 
 from pellucid.errors import UserError
 from pellucid.inference.backend import num_threads
-from pellucid.inference.exported import INPUT, METADATA, MODEL_XML, Exported, ExportedMetadata, in_words, named_threads, require
+from pellucid.inference.exported import INPUT, METADATA, MODEL_XML, Exported, ExportedMetadata, precision_text, require, threads_text
 from pellucid.inference.pixels import Floats
 
 
 class OpenvinoBackend(Exported):
     """The model in a folder, on the CPU. Raises `UserError` if there is no valid model, or no OpenVINO.
 
-    Layers that are not int8 compute in float32: by itself, OpenVINO takes bfloat16 where the processor has it, and says nothing.
+    Layers that are not int8 compute in float32: by default, OpenVINO silently uses bfloat16 if the processor supports it.
 
     Args:
         folder: with `model.xml`, `model.bin` and `pellucid.json`.
-        threads: of one call; by default as many as there are cores for the process.
+        threads: number of threads of one call; default `num_threads()`.
     """
 
     def __init__(self, folder: Path, threads: int | None = None) -> None:
@@ -32,7 +32,7 @@ class OpenvinoBackend(Exported):
         settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
         try:
             compiled = openvino.compile_model(str(folder / MODEL_XML), "CPU", settings)
-        except Exception as error:  # its errors have no common class
+        except Exception as error:  # OpenVINO's errors have no common class
             reason = " ".join(str(error).split())[:200]
             raise UserError(
                 f"Expected a whole OpenVINO model in {folder}, found one that can't be read ({reason}); export it again."
@@ -40,10 +40,10 @@ class OpenvinoBackend(Exported):
         self._request, self._lock = compiled.create_infer_request(), Lock()
         self._names = [output.get_any_name() for output in compiled.outputs]
         version = openvino.__version__.partition("-")[0]
-        self.stated = f"OpenVINO {version} on the CPU, {named_threads(threads)}, {in_words(self.metadata.precision)}"
+        self.stated = f"OpenVINO {version} on the CPU, {threads_text(threads)}, {precision_text(self.metadata.precision)}"
 
     def run(self, images: Floats) -> dict[str, Floats]:
-        """Images of a size that the network takes -> its outputs by name."""
+        """Images with height and width multiples of `size_multiple` -> outputs by name."""
         with self._lock:  # a request computes one batch at a time
             try:
                 results = self._request.infer({INPUT: images})

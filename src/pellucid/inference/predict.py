@@ -1,5 +1,5 @@
-"""The work behind `pellucid predict`: picture and video files and folders -> restored pictures and videos, masks of lost pixels, a line of
-JSON for each, and a contact sheet.
+"""`pellucid predict`: picture and video files and folders -> restored pictures and videos, masks of lost pixels, a line of JSON for each,
+and a contact sheet.
 
 Pictures stream through, so that memory doesn't grow with their number.
 """
@@ -9,17 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
-from typing import TypeVar
 
 from pellucid import files, pictures
 from pellucid.errors import UserError
 from pellucid.inference import journal, sheet
-from pellucid.inference.distributed import Processes, join_processes
+from pellucid.inference.distributed import join_processes
 from pellucid.inference.inputs import inputs
 from pellucid.inference.journal import PREDICTIONS
-from pellucid.inference.lines import MASKS, RESTORED, UNCERTAINTY, Line, cell, save, words
+from pellucid.inference.lines import MASKS, RESTORED, UNCERTAINTY, Line, line_text, save, sheet_cell
 from pellucid.inference.predictor import Predictor
 from pellucid.inference.stream import stream
 from pellucid.inference.video import restore_video
@@ -27,15 +26,13 @@ from pellucid.pictures import VIDEOS
 
 SHEET = "contact-sheet.png"
 
-Item = TypeVar("Item")
-
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What became of the pictures: how many there were, videos among them, and how many of them failed; `str` says it in a sentence.
+    """The result of a call: numbers of pictures, including videos, and of failures; `str` is a sentence.
 
-    labels: what the labels are to be taken for, in a sentence; empty without labels; stated: what computed, in words; num_left,
-    num_abstained, num_alarms: how many of those done by this call were left as they are, got no label, and are another class once restored.
+    labels: note on the labels; empty without labels; stated: engine and precision, as text; num_left, num_abstained, num_alarms: numbers of
+    pictures of this call that were left unchanged, got no label, and got an alarm.
     """
 
     out: Path
@@ -54,8 +51,8 @@ class Summary:
         failed = f" {self.num_failed:,} of {_pictures(self.num_pictures)} failed: {errors}." if self.num_failed else ""
         more = "".join(f"\n{each}" for each in (self.stated and f"Computed by {self.stated}.", self.labels) if each)
         counts = {"found undamaged and left": self.num_left, "without a sure class": self.num_abstained, "with an alarm": self.num_alarms}
-        told = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
-        return f"{_pictures(good)} went well{f' ({told})' if told else ''}: look at {self.out / SHEET}.{failed}{more}"
+        counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        return f"{_pictures(good)} went well{f' ({counted})' if counted else ''}: look at {self.out / SHEET}.{failed}{more}"
 
 
 def predict_files(
@@ -67,7 +64,7 @@ def predict_files(
     progress: Callable[[int, int], None] | None = None,
     mirror: bool = False,
     resume: bool = False,
-    tell: Callable[[str], None] | None = None,
+    log: Callable[[str], None] | None = None,
     *,
     abstain_below: float = 0.0,
     second_look: bool = False,
@@ -81,8 +78,8 @@ def predict_files(
     version of its `schema`, path, label, confidence, probabilities, restored and mask (files relative to `out`), notes, model and mirror,
     damage (by kind: probability, strength and its unit) and lost (the part of the picture whose pixels are lost), null where the model has
     no such task, or path and error (code and message). A video has a line for each frame, with its number, and then one with frames, fps,
-    restored and notes. A file that can't be read, is too large for the memory, or gets an output that is not finite is an error and stops
-    nothing; a full disk stops all.
+    counts, restored and notes. A file that can't be read, is too large for the memory, or gets an output that is not finite is an error
+    and stops nothing; a full disk stops all.
 
     Processes that `torchrun` starts share the work, each picture once; they write their lines to `predictions-RANK.jsonl`, which the first
     one merges in the end. `out` must be the same folder for all.
@@ -93,18 +90,23 @@ def predict_files(
         model: as `load_model` takes it; the bundled model by default.
         device: a name of torch's, or `auto`.
         force: write into a folder that holds files already; those with other names stay as they are.
-        progress: is told after each picture how many are done, and how many there are; in every process of its own.
+        progress: called after each picture with the number done and the total, in every process.
         mirror: average over each picture and its mirror image, for twice the time.
-        resume: keep what a stopped call with the same folder has done, and do the rest; pictures that failed are tried again.
-        tell: is told each picture's prediction in a line of words.
-        abstain_below: give no label to pictures whose confidence is less; their line has `abstained`.
-        second_look: classify the restored picture, too; a line has `restored_label`, and `alarm` where it is another one.
-        uncertainty: write the guessed error of each pixel of pictures into `uncertainty/`, white from 10 % of the range on.
-        gate: leave undamaged pictures as they are, if the model has a gate; their line has `left`.
+        resume: continue an interrupted call with the same folder; failed pictures are tried again.
+        log: called with the prediction for each picture, as a line of text.
+        abstain_below: minimum confidence for a label; lines of pictures without one have `abstained`.
+        second_look: also classify the restored picture; lines have `restored_label`, and `alarm` if it differs.
+        uncertainty: write maps of the estimated error of each pixel, or videos of them, into `uncertainty/`; 10 % of the range and more
+            is white.
+        gate: leave undamaged pictures unchanged, if the model has a gate; their lines have `left`.
     """
-    asked = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty_maps": uncertainty, "no_gate": not gate}
-    source = {"model": "bundled" if model is None else str(model), "mirror": mirror, **{name: each or None for name, each in asked.items()}}
-    told = {name: each for name, each in source.items() if each is not None}
+    options = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty_maps": uncertainty, "no_gate": not gate}
+    source = {
+        "model": "bundled" if model is None else str(model),
+        "mirror": mirror,
+        **{name: each or None for name, each in options.items()},
+    }
+    options_in_lines = {name: each for name, each in source.items() if each is not None}
     made = [out / RESTORED, out / MASKS, out / UNCERTAINTY, out / SHEET]
     with join_processes() as processes:
         processes.first_does(lambda: _check_folder(out, force, resume))
@@ -116,8 +118,9 @@ def predict_files(
         )
         processes.first_does(lambda: journal.begin(out, source, resume and journal.exists(out)))
         done_before = {line["path"] for line in journal.read_lines(out / PREDICTIONS)} if resume else set()
-        processes.first_does(lambda: None)  # the others have read it, too, before lines are added
-        waiting = _shared((each for each in inputs(paths, made) if str(each[0]) not in done_before), processes)
+        processes.first_does(lambda: None)  # all processes have read it before lines are added
+        missing = (each for each in inputs(paths, made) if str(each[0]) not in done_before)
+        waiting = islice(missing, processes.rank, None, processes.num)  # every n-th, since neighbours tend to have the same size
         chooser = _Chooser(-(-total // processes.num))
         for line in journal.read_lines(out / PREDICTIONS):
             chooser.add(line)
@@ -126,17 +129,17 @@ def predict_files(
         counts = dict.fromkeys(("left", "abstained", "alarm"), 0)
         with journal.part(out, processes.rank, processes.num).open("a", encoding="utf-8", buffering=1) as file:
             for line in _predicted(waiting, predictor, out, uncertainty):
-                file.write(json.dumps(line | told) + "\n")
+                file.write(json.dumps(line | options_in_lines) + "\n")
+                labelled |= line.get("confidence") is not None
                 if not journal.ends(line):
                     continue
                 done += 1
                 num_failed += "error" in line
-                labelled |= line.get("confidence") is not None
                 for name in counts:
                     counts[name] += bool(line.get(name))
                 chooser.add(line)
-                if tell is not None:
-                    tell(words(line))
+                if log is not None:
+                    log(line_text(line))
                 if progress is not None:
                     progress(done, total)
         num_done, num_failed, num_labelled, *sums = processes.sums(done - num_kept, num_failed, labelled, *counts.values())
@@ -154,48 +157,43 @@ def _check_folder(out: Path, force: bool, resume: bool) -> None:
         )
 
 
-def _shared(items: Iterable[Item], processes: Processes) -> Iterator[Item]:
-    """The items of one process: every n-th, so that all lists are equally long, and neighbours of about one size are spread."""
-    return (item for number, item in enumerate(items) if number % processes.num == processes.rank)
-
-
 def _predicted(waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, out: Path, uncertainty: bool) -> Iterator[Line]:
     """The lines of all files, in their order, the restored pictures and videos written."""
     for is_video, group in groupby(waiting, key=lambda each: each[0].suffix.lower() in VIDEOS):
         if is_video:
             for path, target in group:
-                yield from restore_video(path, target, predictor, out)
+                yield from restore_video(path, target, predictor, out, uncertainty)
         else:
             yield from stream(group, predictor, partial(save, out=out, uncertainty=uncertainty))
 
 
 class _Chooser:
-    """Chooses pictures for the contact sheet as their lines come: from all over, since neighbours tend to be alike."""
+    """Selects pictures for the contact sheet from the stream of lines, evenly spaced, since neighbours tend to be similar."""
 
     def __init__(self, total: int) -> None:
         self.total, self.seen = total, 0
         self.lines: list[Line] = []
 
     def add(self, line: Line) -> None:
-        wanted = len(self.lines) < sheet.MOST and len(self.lines) * self.total <= self.seen * sheet.MOST
+        wanted = len(self.lines) < sheet.MAX_CELLS and len(self.lines) * self.total <= self.seen * sheet.MAX_CELLS
         if wanted and "damage" in line and journal.ends(line):
             self.lines.append(line)
         self.seen += journal.ends(line)
 
 
 def _finish(out: Path, shown: Sequence[Line], num_pictures: int) -> None:
-    """Merge the lines of all processes, and draw the contact sheet."""
+    """Merge the lines of all processes, and write the contact sheet."""
     journal.finish(out)
     cells = []
     for line in shown:
         with suppress(UserError):  # a picture that was moved since it was predicted
-            cells.append(cell(line, out))
+            cells.append(sheet_cell(line, out))
     heading = (f"{len(shown)} of " if len(shown) < num_pictures else "") + _pictures(num_pictures)
-    pictures.write(out / SHEET, sheet.draw(cells, heading))
+    pictures.write(out / SHEET, sheet.draw_sheet(cells, heading))
 
 
 def _about_labels(predictor: Predictor) -> str:
-    """What labels are to be taken for: nothing tells a model that a picture is unlike those that it has learned from."""
+    """A note on the labels: the model does not detect pictures that are unlike its training images."""
     return (
         f"Labels: the model knows {len(predictor.classes)} classes ({_some(predictor.classes)}), learned from pictures of "
         f"{predictor.image_size} pixels a side; it gives every picture one of them, whatever it shows."

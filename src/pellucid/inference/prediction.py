@@ -1,4 +1,4 @@
-"""What a model says of one picture."""
+"""The prediction of a model for one picture."""
 
 from dataclasses import dataclass
 from typing import TypedDict
@@ -10,9 +10,9 @@ from pellucid.pictures import Pixels
 
 
 class EstimatedDamage(TypedDict):
-    """What a model says of one kind of damage.
+    """The estimate of one kind of damage.
 
-    probability: that the picture has it; strength: how much of it, if it has it; unit: that of the strength, in words.
+    probability: of its presence; strength: if present; unit: of the strength, as text.
     """
 
     probability: float
@@ -22,13 +22,13 @@ class EstimatedDamage(TypedDict):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prediction:
-    """What a model says of one picture; `None` for what it has no head for.
+    """The prediction for one picture; `None` for fields without a head.
 
-    label: the likeliest class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) RGB, of the
-    type of the picture, grey if it is; damage: by kind of damage, in the model's order; mask: (H, W) bool, true where the pixels are
-    thought to be destroyed; broken: the model's output is not finite, and all else is `None`; left: it was found undamaged, and `restored`
-    is the picture itself; abstained: the confidence is below `abstain_below`, so that the label is `None`; restored_label: the likeliest
-    class of the restored picture, where a second look was asked for.
+    label: the most probable class; confidence: its probability; probabilities: by class, in the model's order; restored: (H, W, 3) RGB, of
+    the type of the picture, grey if it is; damage: by kind of damage, in the model's order; mask: (H, W) bool, true for pixels estimated as
+    destroyed; broken: the output is not finite, and all other fields are `None`; left: no damage was detected, and `restored` is the
+    picture itself; abstained: the confidence is below `abstain_below`, so that the label is `None`; restored_label: the most probable class
+    of the restored picture, with `second_look`.
     """
 
     label: str | None
@@ -44,12 +44,12 @@ class Prediction:
 
     @property
     def likeliest(self) -> str | None:
-        """The likeliest class, whether the model abstains or not."""
+        """The most probable class, whether the model abstains or not."""
         return None if self.probabilities is None else max(self.probabilities, key=self.probabilities.__getitem__)
 
     @property
     def alarm(self) -> bool | None:
-        """Whether the restored picture is taken for another class than the picture; `None` without a second look."""
+        """Whether the restored picture is classified differently from the picture; `None` without `second_look`."""
         return None if self.restored_label is None else self.restored_label != self.likeliest
 
 

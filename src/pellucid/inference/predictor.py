@@ -6,51 +6,42 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.degradations import DEGRADATIONS
 from pellucid.errors import UserError
 from pellucid.inference.backend import SMALLEST, Backend, MirroredBackend, Outputs
-from pellucid.inference.pixels import Floats, from_pixels, pad, to_pixels
+from pellucid.inference.pixels import STRIP_ROWS, Floats, floats_to_pixels, pad_to_size, to_floats
 from pellucid.inference.prediction import BROKEN, EstimatedDamage, Prediction
 from pellucid.inference.source import DEFAULT_IMAGE_SIZE, open_backend
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.models.gate import Gate, change_of, undamaged
+from pellucid.models.overview import has_own_size, scale_down
 from pellucid.pictures import Pixels
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-NEAR = 2
-"""Pictures of up to so many times the size of the training images are classified as they are, larger ones scaled down to that size."""
-
-ROWS = 512
-"""Rows of large pictures that are compared at once; a multiple of the blocks of `change_of`."""
-
-OBLONG = 4
-"""Ratio of the sides from which on a picture is scaled by its longer side."""
-
 
 class Predictor:
-    """A model and the names of its classes, ready for pictures; one interface over torch, ONNX Runtime and OpenVINO.
+    """Predicts pictures of any size; one interface to torch, ONNX Runtime and OpenVINO.
 
-    Restored pictures and masks come from the pictures at their own size, in tiles where they are large. Classes, kinds of damage and their
-    strengths come from the whole picture: as it is up to twice the size of the training images, scaled down to that size beyond.
+    Restored pictures and masks are computed at the size of the pictures, in tiles if they are large. Classes, kinds of damage and their
+    strengths are computed on the whole picture, which is scaled down to the size of the training images if it is more than twice as large.
 
     Args:
         network: a torch network in evaluation mode, images (B, 3, H, W) in [0, 1] -> `Output`, which is moved to `device`; or a `Backend`.
-        classes: their names, in the order of the logits.
+        classes: class names, in the order of the logits.
         device: for a torch network, a name of torch's, or `auto`.
-        batch_size: most pictures of one forward; large pictures go through in smaller batches, see `max_pixels`.
-        damages: the kinds of damage that the network tells apart, in the order of its output; without names it reports none.
+        batch_size: maximum number of pictures of one forward pass; batches of large pictures are smaller, see `max_pixels`.
+        damages: the kinds of damage that the network distinguishes, in the order of its output; if empty, no damage is reported.
         image_size: shorter side of the images that the network was trained on, in pixels.
-        temperature: by which logits are divided, so that confidence is what it says; see `evaluation.calibration`.
-        gate: when a picture is left as it is; none restores every picture.
-        abstain_below: the confidence from which on a label is given; 0 gives one always.
-        second_look: ask the network for the class of the restored picture, too, for about twice the time; see `Prediction.alarm`.
+        temperature: divisor of the logits, for calibrated confidence; see `evaluation.calibration`.
+        gate: thresholds below which a picture is left unchanged; `None` restores every picture.
+        abstain_below: minimum confidence for a label.
+        second_look: also classify the restored picture, for about twice the time; see `Prediction.alarm`.
     """
 
     def __init__(
@@ -72,7 +63,7 @@ class Predictor:
         if batch_size < 1:
             raise UserError(f"Expected a batch_size of at least 1, found {batch_size}.")
         if len(set(classes)) < len(classes):
-            raise UserError(f"Expected every class once, found {', '.join(classes)}; rename those that are called alike.")
+            raise UserError(f"Expected every class once, found {', '.join(classes)}; rename the duplicates.")
         if isinstance(network, Backend):
             self.backend: Backend = network
         else:
@@ -104,8 +95,8 @@ class Predictor:
         undamaged pictures as they are, if the model has a gate.
         """
         backend, metadata = open_backend(source, device)
-        for asked, missing in ((abstain_below, "restore"), (second_look, "restore"), (second_look, "classify")):
-            if asked and metadata.tasks == missing:
+        for option, missing in ((abstain_below, "restore"), (second_look, "restore"), (second_look, "classify")):
+            if option and metadata.tasks == missing:
                 raise UserError(
                     f"Expected a model that {'classifies' if missing == 'restore' else 'restores'} for this, found one of task "
                     f"'{missing}'; leave out --abstain-below and --second-look, or choose another model."
@@ -127,7 +118,7 @@ class Predictor:
 
     @property
     def stated(self) -> str:
-        """What computes, and how: engine, device, threads, precision and batch size, in words."""
+        """Engine, device, threads, precision and batch size, as text."""
         return f"{self.backend.stated}, batches of up to {self.batch_size}"
 
     def predict(self, images: Pixels | Sequence[Pixels]) -> list[Prediction]:
@@ -149,15 +140,15 @@ class Predictor:
 
     @cached_property
     def tiling(self) -> Tiling:
-        """How pictures of more than `max_pixels` are cut."""
+        """The tiling of pictures with more than `max_pixels`."""
         return build_tiling(self.backend.reach(), self.backend.multiple, self.max_pixels)
 
     def _batches(self, pictures: Sequence[Pixels]) -> Iterator[list[int]]:
-        """The indices of pictures that go through the network together."""
-        alike: dict[tuple[object, ...], list[int]] = {}
+        """The indices of the pictures of each batch, of equal size and type."""
+        groups: dict[tuple[object, ...], list[int]] = {}
         for index, picture in enumerate(pictures):
-            alike.setdefault((*picture.shape, picture.dtype), []).append(index)
-        for indices in alike.values():
+            groups.setdefault((*picture.shape, picture.dtype), []).append(index)
+        for indices in groups.values():
             size = min(self.batch_size, max(1, self.max_pixels // (pictures[indices[0]].size // 3)))
             for start in range(0, len(indices), size):
                 yield indices[start : start + size]
@@ -165,15 +156,15 @@ class Predictor:
     def _predict(self, pixels: Pixels) -> list[Prediction]:
         """Pictures of one size (B, H, W, 3) -> a prediction for each."""
         num_pictures, height, width, _ = pixels.shape
-        near = max(height, width) <= NEAR * self.image_size
-        output = self._forward(from_pixels(pixels if near else self._scaled_down(pixels)))
+        near = has_own_size(height, width, self.image_size)
+        output = self._forward(to_floats(pixels if near else scale_down(pixels, self.image_size)))
         finite = output.finite()
         restored = None if output.restored is None else np.empty_like(pixels)
         mask = None if output.mask is None else np.empty(pixels.shape[:3], np.bool_)
         if near or (restored is None and mask is None):
             strips: Iterator[Outputs] = iter([output])
         elif height * width <= self.max_pixels:
-            strips = iter([self._forward(from_pixels(pixels))])
+            strips = iter([self._forward(to_floats(pixels))])
         else:
             strips = forward_in_tiles(pixels, self._forward, self.tiling)
         grey = (pixels[..., 0] == pixels[..., 1]).all((1, 2)) & (pixels[..., 1] == pixels[..., 2]).all((1, 2))
@@ -182,7 +173,7 @@ class Predictor:
             finite &= strip.finite()
             if restored is not None and strip.restored is not None:
                 bottom = top + strip.restored.shape[2]
-                restored[:, top:bottom] = to_pixels(strip.restored, grey, pixels)
+                restored[:, top:bottom] = floats_to_pixels(strip.restored, grey, pixels)
             if mask is not None and strip.mask is not None:
                 bottom = top + strip.mask.shape[2]
                 mask[:, top:bottom] = strip.mask[:, 0] > 0
@@ -190,8 +181,8 @@ class Predictor:
         left = np.zeros(num_pictures, np.bool_) if restored is None else self._leave(pixels, restored, mask, output, near)
         second: list[str | None] = [None] * num_pictures
         if self.second_look and restored is not None and output.logits is not None:
-            looked = self._forward(from_pixels(restored if near else self._scaled_down(restored))).logits
-            second = [None] * num_pictures if looked is None else list(self._classes(looked)[0])
+            logits = self._forward(to_floats(restored if near else scale_down(restored, self.image_size))).logits
+            second = [None] * num_pictures if logits is None else list(self._classes(logits)[0])
         nothing = [None] * num_pictures
         predictions = [
             replace(Prediction(*fields), left=bool(is_left), restored_label=again) if whole else BROKEN
@@ -212,13 +203,14 @@ class Predictor:
         ]
 
     def _leave(self, pixels: Pixels, restored: Pixels, mask: NDArray[np.bool_] | None, output: Outputs, near: bool) -> NDArray[np.bool_]:
-        """(B,) which pictures are undamaged; these become their own restored pictures, without lost pixels."""
+        """(B,): which pictures are undamaged; sets their restored pictures to the input, and clears their masks."""
         if self.gate is None:
             return np.zeros(len(pixels), np.bool_)
-        rows = range(0, pixels.shape[1], ROWS)
-        changes = [change_of(*(from_pixels(each[:, row : row + ROWS]) for each in (pixels, restored))) for row in rows]
+        rows = range(0, pixels.shape[1], STRIP_ROWS)
+        changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
         left = undamaged(self.gate, output.presence, np.max(changes, axis=0), near)
-        restored[left] = pixels[left]
+        for index in np.flatnonzero(left):  # one by one, without another copy of all
+            restored[index] = pixels[index]
         if mask is not None:
             mask[left] = False
         return left
@@ -226,14 +218,7 @@ class Predictor:
     def _forward(self, images: Floats) -> Outputs:
         """(B, 3, H, W) in [0, 1], of any size -> `Outputs`."""
         height, width = images.shape[2:]
-        return self.backend(pad(images, max(height, SMALLEST), max(width, SMALLEST))).crop(height, width)
-
-    def _scaled_down(self, pixels: Pixels) -> Pixels:
-        """Pictures (B, H, W, 3) with the shorter side of the training images; the longer one at most `OBLONG` times that."""
-        height, width = pixels.shape[1:3]
-        scale = min(self.image_size / min(height, width), OBLONG * self.image_size / max(height, width))
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        return np.stack([cv2.resize(picture, size, interpolation=cv2.INTER_AREA) for picture in pixels])
+        return self.backend(pad_to_size(images, max(height, SMALLEST), max(width, SMALLEST))).crop(height, width)
 
     def _classes(self, logits: Floats) -> tuple[list[str], list[float], list[dict[str, float]]]:
         """(B, num_classes) -> label, confidence and probabilities of each picture."""
@@ -245,7 +230,7 @@ class Predictor:
         return labels, [of_one[label] for of_one, label in zip(probabilities, labels, strict=True)], probabilities
 
     def _damages(self, presence: Floats, strength: Floats) -> list[dict[str, EstimatedDamage] | None]:
-        """Logits and strengths (B, K) -> what is said of each kind, for each picture."""
+        """Logits and strengths (B, K) -> the estimates by kind, for each picture."""
         if not self.damages:
             return [None] * len(presence)
         return [
@@ -255,8 +240,3 @@ class Predictor:
             }
             for of_one in zip((0.5 + 0.5 * np.tanh(presence.astype(np.float64) / 2)).tolist(), strength.tolist(), strict=True)
         ]
-
-
-def load(source: str | Path | None = None, device: "torch.device | str" = "auto", batch_size: int = 64, mirror: bool = False) -> Predictor:
-    """The predictor for a model: `Predictor.load`."""
-    return Predictor.load(source, device, batch_size, mirror)

@@ -1,4 +1,4 @@
-"""Measures the reach of a network, its receptive field."""
+"""Measures the reach of a network, the radius of its receptive field."""
 
 import torch
 from torch import nn
@@ -6,14 +6,14 @@ from torch import nn
 from pellucid.batch import Output
 
 FIRST_SIDE, LAST_SIDE = 128, 1024
-"""Sides of the pictures on which the reach is measured; the second bounds the reach to half of it."""
+"""Sides of the images on which the reach is measured; the reach is at most half of the second."""
 
 
 @torch.inference_mode()
 def measure_reach(network: nn.Module, multiple: int = 1) -> int | None:
-    """How many pixels away from a pixel of the output an input can matter; `None` for as far as it was looked.
+    """Radius of the receptive field in pixels; `None` if it exceeds the largest tested image.
 
-    Not-a-number spreads from one block of the input to every output that it has a part in, whatever the weights.
+    NaN propagates from one block of the input to every output that depends on it, for any weights.
     """
     device = next(network.parameters()).device
     side = FIRST_SIDE

@@ -13,11 +13,11 @@ ERRORS = {
     "not_finite": "the model's output is not finite",
     "unwritable": "the result can't be written",
 }
-"""What can go wrong with one picture, by code."""
+"""Errors of one picture, by code."""
 
 
 def error(code: str, message: str) -> dict[str, Any]:
-    """The part of an object that says why there is no prediction; code: a key of `ERRORS`; message: a sentence."""
+    """The fields of a failed prediction; code: a key of `ERRORS`; message: a sentence."""
     assert code in ERRORS, code
     return {"schema": VERSION, "error": {"code": code, "message": message}}
 

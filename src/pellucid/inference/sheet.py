@@ -1,7 +1,8 @@
 """The contact sheet: pictures beside their restored versions, with the predictions, on one page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,9 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from pellucid.degradations import DEGRADATIONS
+from pellucid.pictures.display import fit
 
-MOST = 24
-"""Pictures of a full sheet."""
+MAX_CELLS = 24
+"""Maximum number of pictures."""
 
 COLUMNS = 4
 SIDE = 192  # pixels of the square that each picture is fitted into: six times a CIFAR image
@@ -21,7 +23,7 @@ INK, PALE, EDGE = "#1b1f24", "#68707a", "#dfe3e8"
 
 
 class Cell(NamedTuple):
-    """A picture on the sheet, already at its final size, so that large ones need not be kept."""
+    """A picture on the sheet, at its final size, so that large ones are not kept in memory."""
 
     name: str
     caption: str
@@ -29,39 +31,28 @@ class Cell(NamedTuple):
     images: tuple[Image.Image, ...]
 
 
-def cell(name: str, caption: str, damaged: str, images: Sequence[NDArray[np.uint8]]) -> Cell:
-    """The picture called `name`, (H, W, 3) uint8, and its restored one beside it if there is one."""
-    return Cell(name, caption, damaged, tuple(map(fit, images)))
+def build_cell(name: str, caption: str, damaged: str, images: Iterable[NDArray[np.uint8]]) -> Cell:
+    """The cell of the picture `name`, (H, W, 3) uint8, and of its restored version, if there is one."""
+    return Cell(name, caption, damaged, tuple(Image.fromarray(fit(image, SIDE)) for image in images))
 
 
-def damage(found: Mapping[str, Mapping[str, Any]] | None, lost: float | None) -> str:
-    """What was done to a picture, in short, such as `gaussian noise 0.05, 6 % lost`; nothing for a model that doesn't say.
+def damage_words(damage: Mapping[str, Mapping[str, Any]] | None, lost: float | None) -> str:
+    """The estimated damage as text, such as `gaussian noise 0.05, 6 % lost`; empty without a damage head.
 
-    found: by kind, its probability and strength; lost: the part of the picture whose pixels are lost.
+    damage: probability and strength by kind; lost: fraction of lost pixels.
     """
-    if found is None or lost is None:
+    if damage is None or lost is None:
         return ""
-    likely = {kind: each["strength"] for kind, each in found.items() if each["probability"] > 0.5}
-    parts = [  # the mask says more of lost pixels than the kind does
+    likely = {kind: each["strength"] for kind, each in damage.items() if each["probability"] > 0.5}
+    parts = [  # lost pixels are stated by the mask
         f"{kind.replace('_', ' ')} {float(f'{strength:.2g}'):g}" for kind, strength in likely.items() if DEGRADATIONS[kind].mask is None
     ]
     share = round(100 * lost)
     return ", ".join([*parts, *([f"{share} % lost"] if share else [])]) or "no damage found"
 
 
-def fit(image: NDArray[np.uint8]) -> Image.Image:
-    """A picture at a size to look at: small ones enlarged by a whole factor, pixel for pixel, large ones shrunk into the square."""
-    picture = Image.fromarray(image)
-    longest = max(picture.size)
-    if longest > SIDE:
-        width, height = (max(1, round(side * SIDE / longest)) for side in picture.size)
-        return picture.resize((width, height), Image.Resampling.LANCZOS, reducing_gap=3)
-    factor = SIDE // longest
-    return picture.resize((factor * picture.width, factor * picture.height), Image.Resampling.NEAREST)
-
-
-def draw(cells: Sequence[Cell], heading: str) -> NDArray[np.uint8]:
-    """The sheet, (H, W, 3) uint8: rows of cells below the heading."""
+def draw_sheet(cells: Sequence[Cell], heading: str) -> NDArray[np.uint8]:
+    """Draw the sheet, (H, W, 3) uint8: rows of cells below the heading."""
     width, line = 2 * SIDE + GAP, 22
     columns = min(COLUMNS, max(1, len(cells)))
     rows = [cells[start : start + columns] for start in range(0, len(cells), columns)]
@@ -78,10 +69,10 @@ def draw(cells: Sequence[Cell], heading: str) -> NDArray[np.uint8]:
         for column, (name, caption, damaged, images) in enumerate(row):
             left = MARGIN + column * (width + MARGIN)
             below = top + images[0].height + GAP
-            for place, image in enumerate(images):
-                corner = left + place * (SIDE + GAP)
+            for index, image in enumerate(images):
+                corner = left + index * (SIDE + GAP)
                 if row is rows[0]:
-                    pen.text((corner, top - line), ("as given", "restored")[place], PALE, font("", 13))
+                    pen.text((corner, top - line), ("as given", "restored")[index], PALE, font("", 13))
                 page.paste(image, (corner, top))
                 pen.rectangle((corner - 1, top - 1, corner + image.width, top + image.height), outline=EDGE)  # some pictures are white
             pen.text((left, below), shorten(name, width, font("", 15)), PALE, font("", 15))
@@ -103,10 +94,8 @@ def shorten(text: str, width: float, face: ImageFont.FreeTypeFont | ImageFont.Im
 
 @cache
 def font(weight: str, size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans out of matplotlib: unlike Pillow's own, it has more than the Latin letters. Pillow's where there is no matplotlib."""
-    try:
-        import matplotlib  # for its files alone, and only once there is a sheet to draw
-    except ModuleNotFoundError:
-        return ImageFont.load_default(size)
+    """DejaVu Sans from matplotlib, which has more than the Latin letters; Pillow's font without matplotlib."""
+    package = find_spec("matplotlib")  # not imported: only its font files are used
     name = f"DejaVuSans-{weight}.ttf" if weight else "DejaVuSans.ttf"
-    return ImageFont.truetype(Path(matplotlib.get_data_path(), "fonts", "ttf", name), size)
+    path = Path(package.origin or "").parent / "mpl-data" / "fonts" / "ttf" / name if package else Path()
+    return ImageFont.truetype(path, size) if path.is_file() else ImageFont.load_default(size)

@@ -1,4 +1,4 @@
-"""Finds out what a model is, a torch network or an exported one, and opens it with the engine that it needs."""
+"""Opens a model, a torch network or an exported one, with its engine."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     import torch
 
 DEFAULT_IMAGE_SIZE = 32
-"""Shorter side of the training images where it was not recorded, in pixels."""
+"""Default shorter side of the training images in pixels, if it was not recorded."""
 
 
 class Metadata(Protocol):
-    """What the predictor has to know of a model: the common part of `ModelMetadata` and `ExportedMetadata`."""
+    """Metadata of a model for the predictor: the common part of `ModelMetadata` and `ExportedMetadata`."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -40,17 +40,17 @@ class Metadata(Protocol):
 
     @property
     def temperature(self) -> float:
-        """By which logits are divided."""
+        """Divisor of the logits."""
         ...
 
     @property
     def gate(self) -> Gate | None:
-        """When a picture is left as it is."""
+        """Thresholds below which a picture is left unchanged."""
         ...
 
 
 def is_exported(source: str | Path | None) -> bool:
-    """Whether `source` is the path of an exported model, by its ending or by what lies in the folder."""
+    """Whether `source` is the path of an exported model, by its ending or the files in the folder."""
     return source is not None and (Path(source).suffix.lower() in (ONNX, ".xml") or (Path(source) / MODEL_XML).is_file())
 
 

@@ -1,4 +1,4 @@
-"""Streams pictures through a predictor, in order: reading, computing and writing overlap, and what is in memory is bounded."""
+"""Streams pictures through a predictor, in order: reading, computing and writing overlap, in bounded memory."""
 
 import os
 from collections import deque
@@ -17,14 +17,14 @@ from pellucid.pictures import Picture
 Saved = TypeVar("Saved")
 
 PIXELS_AHEAD = 32_000_000
-"""Pixels that may wait for the network, and as many for being written: 96 MB each of 8 bits."""
+"""Maximum number of pixels that wait for the network, and of pixels that wait to be written: 96 MB each with 8 bits."""
 
 MAX_THREADS = 8
-"""Threads that read, and as many that write, where there are so many cores; decoding and encoding leave Python's lock to others."""
+"""Maximum number of threads for reading, and for writing; decoding and encoding release Python's global lock."""
 
 
 class Predicted(NamedTuple):
-    """A picture from `path`, and what the model says of it; `target` is where its restored picture belongs."""
+    """A picture and its prediction; path: its file; target: path of the restored picture, relative to its folder."""
 
     path: Path
     target: PurePosixPath
@@ -33,7 +33,7 @@ class Predicted(NamedTuple):
 
 
 class Failure(NamedTuple):
-    """Why there is no prediction; code: of `schema.ERRORS`."""
+    """The error of a picture without a prediction; code: a key of `schema.ERRORS`."""
 
     path: Path
     error: UserError
@@ -47,18 +47,18 @@ class _Loaded(NamedTuple):
 
 
 def stream(
-    asked: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]
+    inputs: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]
 ) -> Iterator[Saved]:
-    """What `save` returns for the prediction or the failure of each picture that is `asked` for, by its path and target, in order.
+    """Yield `save(prediction or failure)` for each picture, in order.
 
-    `save` is called in several threads.
+    inputs: path and target of each picture; save: called in several threads.
     """
     num_threads = min(MAX_THREADS, max(2, os.cpu_count() or 1))
     pool = ThreadPoolExecutor(num_threads)
     saving: deque[tuple[Future[Saved], int]] = deque()
     num_pixels = 0
     try:
-        loaded = read_ahead(asked, _load, num_threads, 2 * predictor.batch_size, PIXELS_AHEAD)
+        loaded = read_ahead(inputs, _load, num_threads, 2 * predictor.batch_size, PIXELS_AHEAD)
         for chunk in _chunks(loaded, predictor):
             for each in _predict(chunk, predictor):
                 pixels = each.picture.pixels.size // 3 if isinstance(each, Predicted) else 0
@@ -74,8 +74,8 @@ def stream(
         pool.shutdown(cancel_futures=True)
 
 
-def _load(asked: tuple[Path, PurePosixPath], reserve: Reserve) -> _Loaded | Failure:
-    path, target = asked
+def _load(source: tuple[Path, PurePosixPath], reserve: Reserve) -> _Loaded | Failure:
+    path, target = source
     try:
         return _Loaded(path, target, pictures.load(path, reserve=reserve))
     except UserError as error:
@@ -85,7 +85,7 @@ def _load(asked: tuple[Path, PurePosixPath], reserve: Reserve) -> _Loaded | Fail
 
 
 def _chunks(loaded: Iterable[_Loaded | Failure], predictor: Predictor) -> Iterator[list[_Loaded | Failure]]:
-    """Neighbours, until there are as many as may go through the network at once."""
+    """Group consecutive pictures into batches of the predictor."""
     chunk: list[_Loaded | Failure] = []
     num_pixels = 0
     for each in loaded:
@@ -105,7 +105,7 @@ def _predict(chunk: Sequence[_Loaded | Failure], predictor: Predictor) -> Iterat
 
 
 def _predictions(chunk: Sequence[_Loaded], predictor: Predictor) -> Iterator[Predicted | Failure]:
-    """Of all at once or, where the memory is not enough for that, one by one."""
+    """Predict all at once or, if memory is insufficient, one by one."""
     try:
         predictions = predictor.predict([each.picture.pixels for each in chunk])
     except MemoryError:

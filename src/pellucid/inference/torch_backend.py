@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pellucid.batch import Output
-from pellucid.device import choose_device, choose_precision, describe, inference_autocast
+from pellucid.device import choose_device, choose_precision, describe_device, inference_autocast
 from pellucid.inference.backend import Outputs
 from pellucid.inference.footprint import max_pixels
 from pellucid.inference.pixels import Floats
@@ -31,7 +31,7 @@ class TorchBackend:
         self.multiple = math.lcm(*(getattr(module, "size_multiple", 1) for module in network.modules()))
         self._exact = exact
         precision = "float32" if exact else choose_precision(self.device)
-        self.stated = f"torch {torch.__version__.partition('+')[0]} on {describe(self.device)}, {precision}"
+        self.stated = f"torch {torch.__version__.partition('+')[0]} on {describe_device(self.device)}, {precision}"
 
     @torch.inference_mode()
     def __call__(self, images: Floats) -> Outputs:

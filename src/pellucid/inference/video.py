@@ -2,83 +2,88 @@
 
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from pellucid import files
 from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
-from pellucid.inference.lines import NOT_FINITE, RESTORED, Line, describe, failure
+from pellucid.inference.lines import COUNTED, NOT_FINITE, RESTORED, UNCERTAINTY, Line, error_line, prediction_fields
+from pellucid.inference.maps import draw_map, uncertainty_map
 from pellucid.inference.predictor import Predictor
 from pellucid.inference.schema import VERSION
-from pellucid.pictures import VIDEOS
+from pellucid.pictures import VIDEOS, Pixels
 
 MISSING = 0.02
-"""Part of the frames that a header may promise too many: some containers state the length in seconds alone."""
+"""Fraction of the stated frames that may be missing: some containers state only the duration."""
 
 
-def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: Path) -> Iterator[Line]:
-    """A line for each frame, with its number from 0, then one for the video, which is in `out` by then.
+def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: Path, uncertainty: bool = False) -> Iterator[Line]:
+    """Yield a line for each frame, with its index, then one for the video, once it is written to `out`.
 
-    The restored video has the frame rate, the number and the size of the frames (an odd row or column is lost to the codec); it has no
-    sound. A video that can't be opened, or ends before its header says, gives one line of error instead of the last one.
+    The restored video has the frame rate, number and size of the frames (codecs drop an odd row or column), and no sound. The line of the
+    video counts the frames that were left unchanged, have no sure class, or an alarm. For a video that can't be opened, or ends early, the
+    last line is an error. uncertainty: also write a video of the uncertainty maps.
     """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # the line of error says it
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported in the line
     capture = cv2.VideoCapture(str(path))
     try:
-        yield from _restore(capture, path, target, predictor, out)
+        yield from _restore(capture, path, target, predictor, out, uncertainty)
     except UserError as error:
         code = "not_finite" if str(error) == NOT_FINITE else "unwritable" if isinstance(error.__cause__, OSError) else "unreadable"
-        yield failure(path, code, str(error))
+        yield error_line(path, code, str(error))
+    except MemoryError:
+        yield error_line(path, "out_of_memory", f"Expected memory for the frames of {path}, found too little; scale it down.")
     finally:
         capture.release()
 
 
-def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predictor, out: Path) -> Iterator[Line]:
+def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predictor, out: Path, uncertainty: bool) -> Iterator[Line]:
     rate, promised = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
     read, frame = capture.read() if capture.isOpened() else (False, np.empty((0, 0, 3), np.uint8))
     if not read or not (math.isfinite(rate) and rate > 0):
         raise UserError(f"Expected a video that OpenCV can decode in {path}, found none; convert it to MP4, or copy it again.")
     height, width = frame.shape[:2]
-    code, compression = VIDEOS[path.suffix.lower()]
+    compression = VIDEOS[path.suffix.lower()][1]
     size = min(predictor.batch_size, max(1, predictor.max_pixels // (height * width)))
-    restored, num_frames = f"{RESTORED}/{target}", 0
+    written = {"restored": f"{RESTORED}/{target}"} | ({"uncertainty": f"{UNCERTAINTY}/{target}"} if uncertainty else {})
+    num_frames, counts = 0, dict.fromkeys(COUNTED, 0)
 
-    def read_batch(number: int, _reserve: Reserve) -> list[NDArray[np.uint8]]:
+    def read_batch(number: int, _reserve: Reserve) -> list[Pixels]:
         frames = [frame] if number == 0 else []
         while len(frames) < size and (following := capture.read())[0]:
             frames.append(following[1])
         return [cv2.cvtColor(each, cv2.COLOR_BGR2RGB) for each in frames]
 
     with ExitStack() as stack:
-        writer = pool = writing = None
+        writers: list[Any] = []
+        pool = writing = None
         for frames in stack.enter_context(closing(read_ahead(count(), read_batch, 1, 2))):
             if not frames:
                 break
             predictions = predictor.predict(frames)
             if any(prediction.broken for prediction in predictions):
                 raise UserError(NOT_FINITE)
-            if predictions[0].restored is not None:
+            restored = [prediction.restored for prediction in predictions if prediction.restored is not None]
+            if restored:
                 if pool is None or writing is None:
-                    aside = stack.enter_context(files.atomic_write(out / restored))
-                    writer = cv2.VideoWriter(str(aside), cv2.VideoWriter.fourcc(*code), rate, (width, height))
-                    stack.callback(writer.release)
-                    if not writer.isOpened():
-                        raise UserError(f"Expected an OpenCV that can write {code} for {path}, found one that can't; install its wheel.")
-                    pool = stack.enter_context(ThreadPoolExecutor(1))
+                    writers = [stack.enter_context(_open(out / name, path, rate, (width, height))) for name in written.values()]
+                    pool = stack.enter_context(ThreadPoolExecutor(1))  # after the writers, to end before they do
                 else:
                     writing.result()
-                writing = pool.submit(_write, writer, [prediction.restored for prediction in predictions])
+                writing = pool.submit(_write, writers, frames, restored)
             for prediction in predictions:
-                yield {"path": str(path), "frame": num_frames, **describe(prediction)}
+                line = prediction_fields(prediction)
+                for name in counts:
+                    counts[name] += bool(line.get(name))
+                yield {"path": str(path), "frame": num_frames, **line}
                 num_frames += 1
         if writing is not None:
             writing.result()
@@ -87,17 +92,34 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
                 f"Expected {promised:,.0f} frames in {path}, found {num_frames:,} that can be decoded; copy it again, or convert it."
             )
     notes = [compression, "without sound"] + ["an odd row or column is lost"] * bool(height % 2 or width % 2)
-    written = writer is not None
     yield {
         "path": str(path),
         "schema": VERSION,
         "frames": num_frames,
         "fps": rate,
-        "restored": restored if written else None,
-        "notes": notes if written else [],
+        **(written if writers else dict.fromkeys(written)),
+        "counts": counts,
+        "notes": notes if writers else [],
     }
 
 
-def _write(writer: Any, frames: list[Any]) -> None:
-    for frame in frames:
-        writer.write(cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))
+@contextmanager
+def _open(target: Path, source: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
+    """Open a writer of the video `target`, with the codec for files like `source`; size: width and height."""
+    code = VIDEOS[source.suffix.lower()][0]
+    with files.atomic_write(target) as temporary:
+        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*code), rate, size)
+        try:
+            if not writer.isOpened():
+                raise UserError(f"Expected an OpenCV that can write {code} for {source}, found one that can't; install its wheel.")
+            yield writer
+        finally:
+            writer.release()
+
+
+def _write(writers: Sequence[Any], frames: Sequence[Pixels], restored: Sequence[Pixels]) -> None:
+    """Write the restored frames and, if there is a second writer, their uncertainty maps."""
+    for frame, after in zip(frames, restored, strict=True):
+        writers[0].write(cv2.cvtColor(after, cv2.COLOR_RGB2BGR))
+        for writer in writers[1:]:
+            writer.write(draw_map(uncertainty_map(frame, after)))

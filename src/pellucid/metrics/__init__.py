@@ -11,8 +11,8 @@ Results are float32, with the restored image clamped to [0, 1].
 """
 
 from pellucid.metrics.accumulator import PER_IMAGE, Metrics, Scores
-from pellucid.metrics.figures import FIGURES, NUM_BINS, TASKS, Figure
+from pellucid.metrics.figures import FIGURES, NUM_BINS, TASKS, Columns, Figure
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
-from pellucid.metrics.ssim import WINDOW, ssim_of
+from pellucid.metrics.ssim import ssim_of
 
-__all__ = ["FIGURES", "MAX_PSNR", "NUM_BINS", "PER_IMAGE", "TASKS", "WINDOW", "Figure", "Metrics", "Scores", "psnr_of", "ssim_of"]
+__all__ = ["FIGURES", "MAX_PSNR", "NUM_BINS", "PER_IMAGE", "TASKS", "Columns", "Figure", "Metrics", "Scores", "psnr_of", "ssim_of"]

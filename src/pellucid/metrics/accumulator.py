@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pellucid.batch import Batch, Output
 from pellucid.metrics.classification import confidence, predicted
-from pellucid.metrics.damage import known
+from pellucid.metrics.damage import restrict_damage
 from pellucid.metrics.figures import FIGURES, Columns
 
 
@@ -63,7 +63,7 @@ class Metrics:
             )
         for kind, strength in batch.damage.strengths.items():
             self._kinds.setdefault(kind, []).append(~strength.isnan().cpu())
-        batch = replace(batch, damage=known(batch.damage, self.damages))
+        batch = replace(batch, damage=restrict_damage(batch.damage, self.damages))
         self._num_images += len(batch)
         unusable = broken(output, batch) > 0
         for name, measure in PER_IMAGE.items():

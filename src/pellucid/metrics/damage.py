@@ -1,6 +1,6 @@
 """Per-image metrics of the damage head: kind, strength and location.
 
-The damage of the batch must have exactly the kinds of the model's output, in the same order; see `known`.
+The damage of the batch must have exactly the kinds of the model's output, in the same order; see `restrict_damage`.
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from torch import Tensor
 from pellucid.batch import Batch, Damage, Output
 
 
-def known(damage: Damage, kinds: Sequence[str]) -> Damage:
+def restrict_damage(damage: Damage, kinds: Sequence[str]) -> Damage:
     """The damage restricted to `kinds`, those that a model distinguishes: other kinds are dropped, missing ones are recorded as absent."""
     absent = torch.full((len(damage.mask),), torch.nan, device=damage.mask.device)
     return Damage({kind: damage.strengths.get(kind, absent) for kind in kinds}, damage.mask)
@@ -40,8 +40,8 @@ def mask_iou(output: Output, batch: Batch) -> Tensor | None:
     """Intersection over union of predicted and true destroyed pixels; NaN where the union is empty: (B,) float32; `None` without a mask."""
     if output.mask is None:
         return None
-    said, true = output.mask > 0, batch.damage.mask
-    return (said & true).sum(dim=(1, 2, 3)) / (said | true).sum(dim=(1, 2, 3))
+    predicted, true = output.mask > 0, batch.damage.mask
+    return (predicted & true).sum(dim=(1, 2, 3)) / (predicted | true).sum(dim=(1, 2, 3))
 
 
 def _true_strengths(batch: Batch) -> Tensor:

@@ -74,7 +74,7 @@ FIGURES: dict[str, Figure] = {
     "accuracy": Figure(
         "accuracy %",
         ".2f",
-        "The part of the pictures whose class is named right.",
+        "Top-1 accuracy: the percentage of pictures whose class is predicted correctly.",
         "correct",
         correct,
         scale=100,
@@ -95,7 +95,7 @@ FIGURES: dict[str, Figure] = {
     "psnr": Figure(
         "PSNR dB",
         ".2f",
-        "How near a picture is to the clean one, pixel by pixel: 3 dB more is half the squared error, 100 dB is identical.",
+        "Peak signal-to-noise ratio against the clean picture: 3 dB more is half the squared error, 100 dB is identical.",
         "psnr",
         psnr,
         difference="dB",
@@ -118,17 +118,17 @@ FIGURES: dict[str, Figure] = {
     "ssim": Figure(
         "SSIM",
         ".4f",
-        "How alike the structures of a picture and of the clean one are; 1 is identical.",
+        "Structural similarity to the clean picture; 1 is identical.",
         "ssim",
         ssim,
         compared=True,
         card=True,
     ),
-    "input_psnr": Figure("input PSNR", ".2f", "PSNR of the damaged picture itself.", "input_psnr", input_psnr, card=True),
+    "input_psnr": Figure("input PSNR", ".2f", "PSNR of the damaged picture.", "input_psnr", input_psnr, card=True),
     "damage_correct": Figure(
         "damage accuracy %",
         ".2f",
-        "The part of the pictures for which it is named right what was done to them, each kind of damage counted.",
+        "The percentage of pictures for which the presence of every kind of damage is predicted correctly.",
         "damage_correct",
         damage_correct,
         scale=100,
@@ -136,19 +136,19 @@ FIGURES: dict[str, Figure] = {
     "strength_error": Figure(
         "strength error",
         ".3f",
-        "How far the estimated strength of a damage is off, as a part of the true one.",
+        "Relative error of the estimated strength of the damage.",
         "strength_error",
         strength_error,
     ),
     "mask_iou": Figure(
         "mask IoU",
         ".3f",
-        "The pixels rightly said to be destroyed, over all that are destroyed or said to be; 1 is perfect.",
+        "Intersection over union of the predicted and the true destroyed pixels; 1 is perfect.",
         "mask_iou",
         mask_iou,
     ),
 }
-"""By name, in the order of all tables. This is the only place to add a metric."""
+"""By name, in the order of all tables. New metrics are added here only."""
 
 TASKS = {figure.task: name for name, figure in FIGURES.items() if figure.task}
 """The main metric of each task."""

@@ -3,10 +3,10 @@
 from torch import Tensor, nn
 
 
-def conv_block(in_channels: int, out_channels: int, stride: int = 1) -> nn.Sequential:
-    """A 3x3 convolution, batch normalisation and ReLU: (B, in_channels, H, W) -> (B, out_channels, H / stride, W / stride)."""
+def conv_block(in_channels: int, out_channels: int) -> nn.Sequential:
+    """A 3x3 convolution, batch normalisation and ReLU: (B, in_channels, H, W) -> (B, out_channels, H, W)."""
     return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, stride, padding=1, bias=False),
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
         nn.BatchNorm2d(out_channels),
         nn.ReLU(inplace=True),
     )

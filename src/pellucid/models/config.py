@@ -125,7 +125,7 @@ MOVED = {
     "class_to_decoder": ("decoder", "condition_on_class"),
     "damage_to_decoder": ("decoder", "condition_on_damage"),
 }
-"""Where settings are that once stood side by side: part and name."""
+"""New location of settings that earlier versions had at the top level: section and name."""
 
 OLD_FORMS = {
     "context_width": (0,),
@@ -140,15 +140,15 @@ OLD_FORMS = {
 def upgraded(settings: dict[str, Any]) -> dict[str, Any]:
     """Convert the settings of a model saved by an earlier version; raises `UserError` if it uses mechanisms that were removed."""
     older = dict(settings)
-    if gone := [name for name, accepted in OLD_FORMS.items() if name in older and older[name] not in accepted]:
-        raise UserError(f"Expected a model without {' or '.join(gone)}, which Pellucid no longer has; use the version that saved it.")
+    if removed := [name for name, accepted in OLD_FORMS.items() if name in older and older[name] not in accepted]:
+        raise UserError(f"Expected a model without {' or '.join(removed)}, which Pellucid no longer has; use the version that saved it.")
     for name in ("context_width", "decoded_to_class"):
         older.pop(name, None)
     if (arm := older.pop("arm", None)) is not None:
         older |= {"architecture": "joint", "tasks": arm} if arm in get_args(Tasks) else {"architecture": arm, "tasks": "both"}
     older |= {name: older[name] in ("on", True) for name in ("class_to_decoder", "damage_to_decoder") if name in older}
     nested: dict[str, Any] = {name: dict(older.pop(name)) for name in ("encoder", "decoder") if isinstance(older.get(name), dict)}
-    for name, (part, its_name) in MOVED.items():
+    for name, (section, new_name) in MOVED.items():
         if name in older:
-            nested.setdefault(part, {})[its_name] = older.pop(name)
+            nested.setdefault(section, {})[new_name] = older.pop(name)
     return older | nested

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-import timm
 import torch
 from torch import Tensor, nn
 
 from pellucid.errors import UserError
 from pellucid.models.config import EncoderConfig
+from pellucid.models.lean_timm import timm
 from pellucid.models.pretrained import read_weights, require_hub
 
 RESNET, CONVNEXT = "timm.models.resnet", "timm.models.convnext"

@@ -1,7 +1,7 @@
-"""Restore-or-leave gate: a picture in which the network finds no damage is returned as it is.
+"""Gate: a picture in which the network detects no damage is returned unchanged.
 
-A restorer changes every picture a little. Whether a picture is damaged at all is told by the damage head, or by how much the restorer
-changes it. The thresholds are fitted on images, see `evaluation.calibration`. Works on arrays, for exported models too, without torch.
+A restorer changes every picture slightly. Damage is detected by the damage head, or by the magnitude of the restorer's change. The
+thresholds are fitted on images, see `evaluation.calibration`. Works on arrays, for exported models too, without torch.
 """
 
 from dataclasses import dataclass
@@ -27,9 +27,9 @@ class Gate:
 
 
 def change_of(images: NDArray[np.floating[Any]], restored: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """The mean squared change of the block that the restorer changes most: images (B, 3, H, W) and restored ones -> (B,).
+    """The largest mean squared change of a block: images (B, 3, H, W) and restored ones -> (B,).
 
-    The largest block, not the whole image, so that a scratch in a large picture counts as much as in a small one.
+    Blocks rather than the whole image, so that a scratch counts as much in a large picture as in a small one.
     """
     squares = np.square(restored.clip(0, 1) - images).mean(axis=1)
     sizes = []
@@ -44,7 +44,7 @@ def change_of(images: NDArray[np.floating[Any]], restored: NDArray[np.floating[A
 def undamaged(
     gate: Gate | None, presence: NDArray[np.floating[Any]] | None, change: NDArray[np.floating[Any]], own_size: bool = True
 ) -> NDArray[np.bool_]:
-    """(B,): the images that are to be left as they are.
+    """(B,): which images are left unchanged.
 
     presence: logits of the kinds of damage, (B, K), if there is a damage head; change: `change_of` of each image, (B,); own_size: the
     damage head saw the images at the size at which they are restored, not scaled down, which would average noise away.

@@ -41,7 +41,7 @@ class JointNet(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         """(B, 3, H, W) in [0, 1] -> `Output`, with restored images (B, 3, H, W) not clamped."""
-        return crop(self.core(pad(images, self.size_multiple)), images)
+        return crop(self.core(pad_to_multiple(images, self.size_multiple)), images)
 
     def core(self, images: Tensor) -> Output:
         """The same for images whose height and width are multiples of `size_multiple`."""
@@ -77,7 +77,7 @@ def normalise(images: Tensor) -> Tensor:
     return images * 2 - 1
 
 
-def pad(images: Tensor, multiple: int) -> Tensor:
+def pad_to_multiple(images: Tensor, multiple: int) -> Tensor:
     """Replicate-pad bottom and right until height and width are multiples: (B, 3, H, W) -> (B, 3, H', W')."""
     height, width = images.shape[2:]
     below, right = -height % multiple, -width % multiple

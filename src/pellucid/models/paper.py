@@ -9,7 +9,7 @@ from pellucid.models.config import ModelConfig
 from pellucid.models.decoder import Decoder
 from pellucid.models.encoder import Encoder
 from pellucid.models.heads import ClassHead
-from pellucid.models.joint import crop, normalise, pad
+from pellucid.models.joint import crop, normalise, pad_to_multiple
 
 
 class PaperListing(nn.Module):
@@ -28,7 +28,7 @@ class PaperListing(nn.Module):
 
     def forward(self, images: Tensor) -> Output:
         """(B, 3, H, W) in [0, 1] -> logits (B, num_classes) and restored images (B, 3, H, W), not clamped."""
-        inputs = normalise(pad(images, self.size_multiple))
+        inputs = normalise(pad_to_multiple(images, self.size_multiple))
         patches = F.pixel_unshuffle(inputs, self.patch)
         logits = self.class_head(self.encoder(patches)[-1])
         restored = F.pixel_shuffle(self.unet(patches), self.patch)

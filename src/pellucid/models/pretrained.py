@@ -1,20 +1,16 @@
 """Pretrained weights of encoders: from a file, or from the Hugging Face hub."""
 
 import pickle
-import urllib.error
-import urllib.request
 from pathlib import Path
 
-import timm
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from pellucid.errors import UserError
-
-TIMEOUT = 2
-"""Seconds in which the hub has to be reached."""
+from pellucid.hub_access import hub_reachable
+from pellucid.models.lean_timm import timm
 
 WRAPPERS = ("state_dict", "model", "model_state")
 """Keys under which training scripts put the weights in their checkpoints."""
@@ -50,17 +46,11 @@ def require_hub(name: str) -> None:
         raise UserError(f"Expected an encoder with pretrained weights, found that timm has none for {name}; set pretrained to false.")
     if isinstance(try_to_load_from_cache(source.hf_hub_id, source.hf_hub_filename or "model.safetensors"), str):
         return
-    try:
-        if constants.HF_HUB_OFFLINE:
-            raise OSError("HF_HUB_OFFLINE is set")
-        urllib.request.urlopen(constants.ENDPOINT, timeout=TIMEOUT).close()
-    except urllib.error.HTTPError:
-        return  # reached
-    except OSError as error:
+    if not hub_reachable():
         raise UserError(
-            f"Expected to download the pretrained weights of {name} from {constants.ENDPOINT}, found that it can't be reached "
-            f"({getattr(error, 'reason', error)}); give a file by model.encoder.weights, or set model.encoder.pretrained to false."
-        ) from error
+            f"Expected to download the pretrained weights of {name} from {constants.ENDPOINT}, found that it can't be reached (no network, "
+            "or HF_HUB_OFFLINE is set); give a file by model.encoder.weights, or set model.encoder.pretrained to false."
+        )
 
 
 def _tensors(path: Path) -> dict[str, Tensor]:
@@ -73,6 +63,10 @@ def _tensors(path: Path) -> dict[str, Tensor]:
         content = content[wrapper] if isinstance(content, dict) and isinstance(content.get(wrapper), dict) else content
     if not isinstance(content, dict) or not content or not all(isinstance(tensor, Tensor) for tensor in content.values()):
         raise UserError(f"Expected a state dict in {path}, a name and a tensor for each weight, found something else; save it anew.")
+    if broken := [each for each, tensor in content.items() if tensor.is_floating_point() and not tensor.isfinite().all()]:
+        raise UserError(
+            f"Expected finite weights in {path}, found others in {len(broken)} tensors, such as {broken[0]}; copy the file again."
+        )
     return _without_counters({str(each).removeprefix("module."): tensor for each, tensor in content.items()})
 
 

@@ -44,8 +44,8 @@ class Aggregation(Balancer):
         rows = [_row(shared)]
         step.backward(restoration)
         jacobian = torch.stack([*rows, _row(shared)])
-        meet = bool(jacobian.any(1).all())
-        for parameter, part in zip(shared, _split(self.aggregator(jacobian) if meet else jacobian.sum(0), shared), strict=True):
+        both_nonzero = bool(jacobian.any(1).all())
+        for parameter, part in zip(shared, _split(self.aggregator(jacobian) if both_nonzero else jacobian.sum(0), shared), strict=True):
             parameter.grad = part
 
     @property

@@ -122,9 +122,9 @@ class GradNorm(Balancer):
         step.backward(step.losses.weighted(1.0, self.weight))
 
     def _measure(self, step: TrainingStep) -> None:
-        found = torch.stack([nn.utils.get_total_norm(gradients_at(step.shared, task, step.backward)) for task in step.tasks])
-        smooth = torch.where(self.norms.isnan(), found, self.norms.lerp(found, 1 - self.DECAY))
-        self.norms = torch.where((found > 0).all() & found.isfinite().all(), smooth, self.norms)
+        measured = torch.stack([nn.utils.get_total_norm(gradients_at(step.shared, task, step.backward)) for task in step.tasks])
+        smooth = torch.where(self.norms.isnan(), measured, self.norms.lerp(measured, 1 - self.DECAY))
+        self.norms = torch.where((measured > 0).all() & measured.isfinite().all(), smooth, self.norms)
 
     @property
     def weight(self) -> Tensor:

@@ -44,9 +44,9 @@ def take_gradients(parameters: Sequence[nn.Parameter]) -> list[Tensor]:
     return gradients
 
 
-def _reached(answers: Sequence[Tensor | None], parameters: Sequence[nn.Parameter]) -> list[bool]:
+def _reached(outputs: Sequence[Tensor | None], parameters: Sequence[nn.Parameter]) -> list[bool]:
     """Whether any of the outputs depends on each parameter."""
-    sums = [answer.float().sum() for answer in answers if answer is not None and answer.requires_grad]
+    sums = [output.float().sum() for output in outputs if output is not None and output.requires_grad]
     if not sums:
         return [False] * len(parameters)
     return [gradient is not None for gradient in torch.autograd.grad(sums, parameters, retain_graph=True, allow_unused=True)]

@@ -1,8 +1,8 @@
 """Picture files: finding, reading and writing them.
 
-`read` gives the pixels alone: uint8 RGB, upright, on white. `load` gives a `Picture`, which also knows what the file was like (bit depth,
-grey, alpha, colour profile, dpi), so that `write` can give back a file of the same kind: the rest of Pellucid knows no palettes,
-orientations or bit depths.
+`read` returns the pixels: uint8 RGB, upright, on white. `load` returns a `Picture`, which also holds the properties of the file (bit depth,
+grey, alpha, colour profile, dpi), so that `write` can write a file of the same kind. No other package handles palettes, orientations or
+bit depths.
 
     >>> import numpy as np
     >>> from pathlib import Path
@@ -23,13 +23,13 @@ from numpy.typing import NDArray
 from pellucid.pictures.decode import decode_picture, load
 from pellucid.pictures.encode import encode_png, write
 from pellucid.pictures.find import find
-from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, KEPT, MAX_PIXELS, READ, UNREAD, VIDEOS, WRITTEN
+from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, LOSSLESS, MAX_PIXELS, READ, UNREAD, VIDEOS, WRITTEN
 from pellucid.pictures.picture import Picture, Pixels
 
 __all__ = [
     "DICOM_ENDINGS",
     "ENDINGS",
-    "KEPT",
+    "LOSSLESS",
     "MAX_PIXELS",
     "READ",
     "UNREAD",
@@ -48,10 +48,10 @@ __all__ = [
 
 
 def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """The pixels of the file `path` as a page would show them: (H, W, 3) uint8, RGB; errors as in `load`."""
+    """The pixels of the file `path` on a white background: (H, W, 3) uint8, RGB; errors as in `load`."""
     return load(path, max_pixels).on_white()
 
 
 def decode(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:
-    """The same for the picture in `stream`, called `name` in errors."""
+    """The same for a picture in `stream`, which errors call `name`."""
     return decode_picture(stream, name, max_pixels).on_white()

@@ -1,4 +1,4 @@
-"""Decodes picture files: Pillow for 8 bits and grey, OpenCV for deeper colours, pydicom for DICOM."""
+"""Decodes picture files: Pillow for 8 bits and grey, OpenCV for 16-bit colours, pydicom for DICOM."""
 
 import threading
 from contextlib import suppress
@@ -21,7 +21,7 @@ _pillow_limit = threading.Lock()
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS, reserve: Reserve | None = None) -> Picture:
-    """The picture in the file `path`, as `decode_picture` has it."""
+    """The picture in the file `path`; see `decode_picture`."""
     try:
         with Path(path).open("rb") as stream:
             return decode_picture(stream, str(path), max_pixels, reserve)
@@ -30,11 +30,11 @@ def load(path: str | Path, max_pixels: int = MAX_PIXELS, reserve: Reserve | None
 
 
 def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, reserve: Reserve | None = None) -> Picture:
-    """The picture in `stream`, called `name` in errors.
+    """The picture in `stream`, which errors call `name`.
 
-    It is turned upright as EXIF says. Colours stay in their profile; CMYK and palettes become RGB. Of several frames or pages the first
-    one counts. 16 bits that use a part of their range only are stretched to all of it, see `find_window`. What of this happened is among
-    the notes. A picture of more than `max_pixels` is refused before it is decoded.
+    It is rotated by its EXIF orientation. Colours stay in their profile; CMYK and palettes become RGB. Of several frames or pages, the
+    first is used. 16-bit values that span only a part of their range are stretched to the whole of it, see `find_window`. The notes list
+    these changes. A picture of more than `max_pixels` is refused before it is decoded.
     """
 
     def check_size(width: int, height: int) -> None:
@@ -52,8 +52,8 @@ def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, r
     try:
         image = _open(stream)
     except Exception as error:  # damaged bytes make Pillow's readers raise nearly anything, here and below
-        found = f"{UNREAD.get(Path(name).suffix.lower(), 'nothing that can be read as one')}" if head else "an empty file"
-        raise UserError(f"Expected a picture ({', '.join(READ)}) in {name}, found {found}; convert it or leave it out.") from error
+        content = UNREAD.get(Path(name).suffix.lower(), "nothing that can be read as one") if head else "an empty file"
+        raise UserError(f"Expected a picture ({', '.join(READ)}) in {name}, found {content}; convert it or leave it out.") from error
     check_size(*image.size)
     if image.mode in ("I", "F", "LAB") and image.format != "PPM":
         raise UserError(f"Expected 8 or 16 bits of grey, RGB or CMYK in {name}, found Pillow's mode {image.mode}; convert it to PNG first.")
@@ -64,7 +64,7 @@ def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, r
 
 
 def _open(stream: IO[bytes]) -> Image.Image:
-    """The header of a picture, of any size: Pillow's own limit would refuse it without a word of how large it is."""
+    """Read the header of a picture of any size: the error of Pillow's own limit does not state the size."""
     with _pillow_limit:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -97,7 +97,7 @@ def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
             colours = stretch(colours, window)
             notes.append(f"16-bit values {window[0]:,} to {window[1]:,} are black to white")
     if alpha is not None:
-        colours[alpha == 0] = np.iinfo(colours.dtype).max  # whatever a program left there, nobody has seen it
+        colours[alpha == 0] = np.iinfo(colours.dtype).max  # their stored colour is arbitrary
     profile = image.info.get("icc_profile")
     kept = profile is not None and profile[16:20] == (b"GRAY" if grey else b"RGB ")
     return Picture(np.ascontiguousarray(colours), grey, alpha, window, profile if kept else None, dpi, tuple(notes))
@@ -105,11 +105,13 @@ def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
 
 def _shallow(image: Image.Image) -> tuple[Pixels, Pixels | None, bool]:
     """Colours (H, W, 3) and alpha (H, W) of 8 bits, upright, and whether the colours are grey."""
-    with suppress(Exception):
-        image = ImageOps.exif_transpose(image)
+    if _orientation(image) != 1:  # exif_transpose would copy the picture in any case
+        with suppress(Exception):
+            image = ImageOps.exif_transpose(image)
     grey = image.mode in ("1", "L", "LA", "La")
     if not image.has_transparency_data:
-        colours = np.array(image.convert("L" if grey else "RGB"))
+        mode = "L" if grey else "RGB"
+        colours = np.array(image if image.mode == mode else image.convert(mode))
         return (np.repeat(colours[:, :, None], 3, axis=2) if grey else colours), None, grey
     both = np.array(image.convert("RGBA"))
     return both[:, :, :3].copy(), both[:, :, 3].copy(), grey
@@ -136,7 +138,7 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
         values: Pixels = np.asarray(image).astype(np.uint16)
     else:
         stream.seek(0)
-        import cv2  # only for these: the command line knows picture formats, and is to start at once
+        import cv2  # only for these, to keep the start of the command line fast
 
         decoded = cv2.imdecode(np.frombuffer(stream.read(), np.uint8), cv2.IMREAD_UNCHANGED)
         if decoded is None or decoded.dtype != np.uint16:
@@ -150,14 +152,14 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
 
 
 def _orientation(image: Image.Image) -> int:
-    """EXIF's number of it, 1 for upright."""
+    """The EXIF orientation; 1 is upright."""
     with suppress(Exception):  # a picture whose EXIF block is damaged is still a picture
         return int(image.getexif().get(0x0112, 1))
     return 1
 
 
 def _turn(values: Pixels, orientation: int) -> Pixels:
-    """Rows and columns upright, by EXIF's number of the orientation."""
+    """Rotate to upright, by the EXIF orientation."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1
@@ -166,7 +168,7 @@ def _turn(values: Pixels, orientation: int) -> Pixels:
 
 
 def _dpi(image: Image.Image, orientation: int) -> tuple[float, float] | None:
-    """Dots per inch across and down, of the upright picture; `None` without or with nonsense."""
+    """Dots per inch across and down, of the upright picture; `None` if missing or implausible."""
     with suppress(TypeError, ValueError):
         across, down = (float(each) for each in image.info.get("dpi", ()))
         if 1 < across < 1e5 and 1 < down < 1e5:  # TIFFs without a unit say 1

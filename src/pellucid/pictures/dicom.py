@@ -14,12 +14,12 @@ PREAMBLE, MAGIC = 128, b"DICM"
 
 
 def starts_dicom(head: bytes) -> bool:
-    """Whether a file that begins like this is DICOM (PS3.10, section 7.1)."""
+    """Whether the first bytes of a file are those of DICOM (PS3.10, section 7.1)."""
     return head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC
 
 
 def is_dicom(path: Path) -> bool:
-    """Whether the file is DICOM, whatever its name; false for one that can't be read."""
+    """Whether the file is DICOM, by its content; false if it can't be read."""
     try:
         with path.open("rb") as stream:
             return starts_dicom(stream.read(PREAMBLE + len(MAGIC)))
@@ -28,12 +28,12 @@ def is_dicom(path: Path) -> bool:
 
 
 def decode_dicom(stream: IO[bytes], name: str, check_size: Callable[[int, int], None]) -> Picture:
-    """The first frame of a DICOM file, as a radiologist's screen shows it; grey becomes 16 bits.
+    """The first frame of a DICOM file, as a viewer displays it; grey becomes 16 bits.
 
     Grey values are rescaled, windowed by the file's first VOI window or table, or, if it has none, from the smallest to the largest value
     without padding; MONOCHROME1, in which 0 is white, is inverted. The window is among the notes.
 
-    check_size: is told width and height before the pixels are decoded. Raises `UserError` for a file without pixels, a compression that
+    check_size: called with width and height before the pixels are decoded. Raises `UserError` for a file without pixels, a compression that
     pydicom can't decode here, a damaged file, or without pydicom.
     """
     try:
@@ -68,7 +68,7 @@ def decode_dicom(stream: IO[bytes], name: str, check_size: Callable[[int, int], 
 
 
 def _grey(stored: NDArray[Any], dataset: Any) -> tuple[NDArray[np.uint16], str]:
-    """Stored values (H, W) -> pixels over all 16 bits, and what was done."""
+    """Stored values (H, W) -> pixels over all 16 bits, and a note on the window."""
     from pydicom.pixels import apply_rescale, apply_voi
 
     values = np.asarray(apply_rescale(stored, dataset), np.float32)
@@ -98,7 +98,7 @@ def _grey(stored: NDArray[Any], dataset: Any) -> tuple[NDArray[np.uint16], str]:
 
 
 def _colours(values: NDArray[Any], dataset: Any, kind: str) -> NDArray[Any]:
-    """RGB (H, W, 3) of 8 or 16 bits; YCbCr has been converted by pydicom."""
+    """RGB (H, W, 3) with 8 or 16 bits; pydicom has converted YCbCr."""
     from pydicom.pixels import apply_color_lut
 
     if kind == "PALETTE COLOR":

@@ -1,4 +1,4 @@
-"""Encodes pictures, keeping of the original what the format allows: 16 bits, grey, alpha, colour profile, dpi."""
+"""Encodes pictures, keeping the properties that the format supports: 16 bits, grey, alpha, colour profile, dpi."""
 
 import struct
 import zlib
@@ -20,10 +20,9 @@ PNG_HEADER = 33
 
 
 def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
-    """Write a picture, or an array (H, W, 3) uint8, RGB, as the ending of `path` says, PNG without one; the file appears whole or not at
-    all.
+    """Write a picture, or an array (H, W, 3) uint8, RGB, atomically, in the format of the ending of `path`; without an ending as PNG.
 
-    PNG, TIFF, PPM and PGM keep 16 bits, in the values of the file that the picture comes from; PNG, TIFF, WebP and BMP keep alpha.
+    PNG, TIFF, PPM and PGM keep 16 bits, in the range of the values of the original file; PNG, TIFF, WebP and BMP keep alpha.
     """
     path = Path(path)
     picture = image if isinstance(image, Picture) else Picture(image)
@@ -36,30 +35,30 @@ def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
         raise UserError(f"Expected a picture's name to end in {' '.join(filter(None, WRITTEN))}, found {path}; choose one of these.")
     form, options = WRITTEN[path.suffix.lower()]
     stored = _stored(picture, form)
-    with files.atomic_write(path) as aside:
+    with files.atomic_write(path) as temporary:
         try:
             if stored.dtype == np.uint16 and (stored.ndim == 3 or form == "PPM"):
-                _write_deep(aside, form, stored, picture)
+                _write_deep(temporary, form, stored, picture)
             elif form == "BMP" and stored.ndim == 3 and stored.shape[2] == 4:  # Pillow would drop alpha
-                aside.write_bytes(_encode(".bmp", stored))
+                temporary.write_bytes(_encode(".bmp", stored))
             else:
-                Image.fromarray(stored).save(aside, form, **options, **_described(picture, form))
+                Image.fromarray(stored).save(temporary, form, **options, **_options(picture, form))
         except ValueError as error:  # a WebP of more than 16,383 pixels a side
             raise UserError(f"Expected a picture that {form} can hold, found {path} to be none ({error}); write PNG instead.") from error
 
 
 def encode_png(picture: Picture) -> bytes:
-    """A picture as a PNG in memory, with all that `write` keeps."""
+    """A picture as a PNG in memory, with the properties that `write` keeps."""
     stored = _stored(picture, "PNG")
     if stored.dtype == np.uint16 and stored.ndim == 3:
         return _deep_png(stored, picture)
     stream = BytesIO()
-    Image.fromarray(stored).save(stream, "PNG", **_described(picture, "PNG"))
+    Image.fromarray(stored).save(stream, "PNG", **_options(picture, "PNG"))
     return stream.getvalue()
 
 
 def _stored(picture: Picture, form: str) -> Pixels:
-    """The values in the file: (H, W), or (H, W, C) for grey and alpha, RGB, or RGB and alpha."""
+    """The stored values: (H, W), or (H, W, C) for grey and alpha, RGB, or RGB and alpha."""
     pixels: Pixels = picture.pixels
     alpha = picture.alpha if form in TRANSPARENT else None
     if alpha is None and picture.alpha is not None:
@@ -70,18 +69,18 @@ def _stored(picture: Picture, form: str) -> Pixels:
         alpha = eight_bits(alpha)
     if alpha is None:
         return pixels[:, :, 0] if picture.grey else pixels
-    pale = picture.grey and pixels.dtype == np.uint8 and form in ("PNG", "TIFF")
-    return np.dstack([pixels[:, :, :1] if pale else pixels, alpha])
+    grey_alpha = picture.grey and pixels.dtype == np.uint8 and form in ("PNG", "TIFF")
+    return np.dstack([pixels[:, :, :1] if grey_alpha else pixels, alpha])
 
 
-def _described(picture: Picture, form: str) -> dict[str, Any]:
+def _options(picture: Picture, form: str) -> dict[str, Any]:
     """Pillow's options for the colour profile and the dots per inch."""
-    described: dict[str, Any] = {}
+    options: dict[str, Any] = {}
     if picture.profile is not None and form in ("PNG", "JPEG", "WEBP", "TIFF"):
-        described["icc_profile"] = picture.profile
+        options["icc_profile"] = picture.profile
     if picture.dpi is not None and form in ("PNG", "JPEG", "TIFF", "BMP"):
-        described["dpi"] = tuple(map(round, picture.dpi)) if form == "JPEG" else picture.dpi
-    return described
+        options["dpi"] = tuple(map(round, picture.dpi)) if form == "JPEG" else picture.dpi
+    return options
 
 
 def _write_deep(path: Path, form: str, stored: Pixels, picture: Picture) -> None:
@@ -110,7 +109,7 @@ def _deep_png(stored: Pixels, picture: Picture) -> bytes:
 
 
 def _encode(ending: str, stored: Pixels) -> bytes:
-    """By OpenCV, whose channels are BGR."""
+    """Encode by OpenCV, whose channel order is BGR."""
     import cv2
 
     try:

@@ -13,9 +13,8 @@ from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS
 def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[Path]:
     """The pictures among `paths`: a file as it is; of a folder all files in and below it, sorted, with one of these endings.
 
-    DICOM files are found without an ending, too. Hidden files, pipes, devices and links to folders are left out. Every path is looked at
-    before the first picture comes, so that a mistake in the last one does not cost the work on the others. Memory: the names in one
-    folder.
+    DICOM files are also found without an ending. Hidden files, pipes, devices and links to folders are skipped. All paths are checked
+    before the first picture is yielded. Memory: the names in one folder.
     """
     for path in paths:
         if not path.exists():
@@ -38,7 +37,7 @@ def _walk(folder: Path, endings: Collection[str]) -> Iterator[Path]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                elif _may_be_picture(entry.name, endings) and entry.is_file():  # not a pipe, which would be waited for
+                elif _may_be_picture(entry.name, endings) and entry.is_file():  # not a pipe, which would block
                     files.append(entry.name)
     except OSError as error:
         raise UserError(

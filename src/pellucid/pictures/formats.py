@@ -3,9 +3,10 @@
 from typing import Any
 
 MAX_PIXELS = 256_000_000
-"""Pixels of the largest picture that is read unless another limit is asked for: 16,000 x 16,000, 768 MB once decoded."""
+"""Default limit of the pixels of a picture: 16,000 x 16,000, 768 MB once decoded."""
 
-# Pillow's name -> endings. Not all that Pillow knows: some of its readers run other programs, such as Ghostscript. DICOM is pydicom's.
+# Pillow's name -> endings. Not all of Pillow's formats: some of its readers run other programs, such as Ghostscript. DICOM is read by
+# pydicom.
 READ = {
     "PNG":      (".png",),
     "JPEG":     (".jpg", ".jpeg"),
@@ -21,16 +22,16 @@ READ = {
 ENDINGS = frozenset(ending for endings in READ.values() for ending in endings)
 
 DICOM_ENDINGS = ("", ".dicom", ".ima", ".dic")
-"""Endings, beside numbers, of files that may be DICOM, to be looked into: archives name them by their identifiers."""
+"""Endings, besides numbers, of files that are checked for DICOM content: archives name them by their identifiers."""
 
 UNREAD = {
     ".heic": "HEIC", ".heif": "HEIF", ".jxl": "JPEG XL", ".dng": "a raw photograph", ".cr2": "a raw photograph",
     ".cr3":  "a raw photograph", ".nef": "a raw photograph", ".arw": "a raw photograph", ".orf": "a raw photograph",
     ".rw2":  "a raw photograph", ".exr": "OpenEXR", ".nii": "NIfTI",
 }  # fmt: skip
-"""Pictures that are not read: in a folder each is reported, since silence would look like success."""
+"""Formats that are not supported; such files in a folder are reported rather than skipped silently."""
 
-# ending -> Pillow's name and options; WebP without loss, because it is chosen for its size and would hide what a restoration did
+# ending -> Pillow's name and options; WebP without loss, because compression artefacts would mask the restoration
 WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
     "":      ("PNG", {}),
     ".png":  ("PNG", {}),
@@ -44,8 +45,8 @@ WRITTEN: dict[str, tuple[str, dict[str, Any]]] = {
     ".pgm":  ("PPM", {}),
 }  # fmt: skip
 
-KEPT = frozenset({".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm"})
-"""Endings of formats without loss: a restored picture keeps them; for every other it is a PNG."""
+LOSSLESS = frozenset({".png", ".webp", ".tif", ".tiff", ".bmp", ".ppm", ".pgm"})
+"""Endings of lossless formats, which restored pictures keep; for all others, the restored picture is a PNG."""
 
 DEEP = frozenset({"PNG", "TIFF", "PPM"})
 """Written formats that hold 16 bits."""
@@ -53,7 +54,7 @@ DEEP = frozenset({"PNG", "TIFF", "PPM"})
 TRANSPARENT = frozenset({"PNG", "TIFF", "WEBP", "BMP"})
 """Written formats that hold alpha."""
 
-# ending -> OpenCV's code of the codec in which a video of this format is written, and what is said of it
+# ending -> OpenCV's code of the codec in which a video of this format is written, and the note in its prediction
 VIDEOS = {
     ".mp4": ("mp4v", "compressed with loss as MPEG-4"),
     ".m4v": ("mp4v", "compressed with loss as MPEG-4"),

@@ -1,4 +1,4 @@
-"""Picture: decoded pixels, and what the file that they come from was like."""
+"""Picture: decoded pixels, and the properties of their file."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,23 +10,23 @@ Pixels = NDArray[np.unsignedinteger[Any]]
 """uint8 or uint16: whole numbers from 0 (black) to the largest of their type (white)."""
 
 DEPTHS = (8, 10, 12, 14)
-"""Bit depths of sensors, whose values are often stored in 16 bits as they are."""
+"""Bit depths of sensors, whose values are often stored unscaled in 16 bits."""
 
-NARROW = 8
-"""Grey values that span less than this part of their range are stretched to all of it: CT values are stored as 32,768 + HU."""
+MIN_SPAN = 1 / 8
+"""Grey values that span less than this fraction of their range are stretched to the whole of it: CT values are stored as 32,768 + HU."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Picture:
-    """A picture, upright.
+    """An upright picture.
 
-    pixels: (H, W, 3) uint8 or uint16, RGB, over the whole range of that type; what is wholly transparent is white.
-    grey: the file has one channel of colour, or a grey palette; the three channels of `pixels` are equal.
+    pixels: (H, W, 3) uint8 or uint16, RGB, over the whole range of that type; fully transparent pixels are white.
+    grey: the file has one colour channel, or a grey palette; the three channels of `pixels` are equal.
     alpha: (H, W) of the type of `pixels`, 0 where the picture is transparent.
-    window: the values in the file of black and white, where these are not the ends of its type's range.
+    window: the stored values of black and white, if they are not the limits of the type.
     profile: ICC colour profile; `pixels` are in it, not converted.
     dpi: dots per inch across and down.
-    notes: what of the file is not in the pixels or was changed, a few words each.
+    notes: short notes on properties of the file that were changed or dropped.
     """
 
     pixels: Pixels
@@ -38,7 +38,7 @@ class Picture:
     notes: tuple[str, ...] = ()
 
     def on_white(self) -> NDArray[np.uint8]:
-        """The pixels as a page would show them: (H, W, 3) uint8, laid on white where they are transparent."""
+        """The pixels composited on white: (H, W, 3) uint8."""
         pixels = eight_bits(self.pixels)
         if self.alpha is None:
             return pixels
@@ -48,7 +48,7 @@ class Picture:
 
 
 def eight_bits(pixels: Pixels) -> NDArray[np.uint8]:
-    """16 bits -> 8 by their high byte: black stays black, white stays white and every step is equally wide."""
+    """16 bits -> 8 bits by the high byte: black stays black, white stays white, and all steps are equally wide."""
     return np.asarray(pixels if pixels.dtype == np.uint8 else pixels >> 8, np.uint8)
 
 
@@ -60,13 +60,13 @@ def find_window(values: Pixels, grey: bool) -> tuple[int, int] | None:
     """
     low, high = int(values.min()), int(values.max())
     white = next((2**bits - 1 for bits in DEPTHS if high < 2**bits), 65535)
-    if grey and 0 < high - low < white / NARROW:
+    if grey and 0 < high - low < white * MIN_SPAN:
         return low, high
     return None if white == 65535 else (0, white)
 
 
 def stretch(values: Pixels, window: tuple[int, int] | None) -> Pixels:
-    """Values in the file -> pixels over the whole range, those outside of the window cut off."""
+    """Stored values -> pixels over the whole range, clipped to the window."""
     if window is None:
         return values
     low, high = window
@@ -82,6 +82,6 @@ def unstretch(pixels: Pixels, window: tuple[int, int] | None) -> Pixels:
 
 
 def _look_up(values: Pixels, table: NDArray[Any], low: int, high: int) -> Pixels:
-    """By a table, since floating-point numbers of a whole picture would take four times its memory."""
+    """Map values by a lookup table: floats of a whole picture would take four times its memory."""
     looked_up: NDArray[np.uint16] = table.round().clip(low, high).astype(np.uint16)[values]
     return looked_up

@@ -1,7 +1,7 @@
 """Reports of runs and of comparisons.
 
-A report is built of blocks (`blocks.py`), which `render.py` lays out as one HTML page or as Markdown. `run_report.py` builds that of a run,
-`comparison_report.py` that of a comparison. A page is one file without a script, and nothing in it is fetched from anywhere.
+A report consists of blocks (`blocks.py`), which `render.py` renders as an HTML page and as Markdown. `run_report.py` builds the report of a
+run, `comparison_report.py` that of a comparison. Pages are self-contained, without scripts or external resources.
 
     >>> from pellucid.reporting import write_report
     >>> write_report(folder, network, metadata, splits.test, evaluation)  # doctest: +SKIP

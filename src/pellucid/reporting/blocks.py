@@ -7,7 +7,7 @@ from markupsafe import Markup
 
 
 class Strong(str):
-    """Text that stands out."""
+    """Bold text."""
 
     __slots__ = ()
 
@@ -29,7 +29,7 @@ class Subheading:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """caption: in words; head: of the columns; rows: cells of text, `Strong` where they stand out, the first of each its own head."""
+    """A table. caption: as text; head: of the columns; rows: cells of text, `Strong` for bold; the first cell of a row is its head."""
 
     caption: str
     head: Sequence[str]
@@ -46,26 +46,26 @@ class Items:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Terms, and what is to be said of each."""
+    """A definition list."""
 
     entries: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """Commands, each after what it is for."""
+    """Commands by their purpose."""
 
     commands: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
-    """HTML that only a page can show: charts, galleries, what is shown on demand."""
+class Html:
+    """HTML for the page only: charts, galleries, collapsible details."""
 
     content: Markup
 
 
-Block = Text | Subheading | Table | Items | Terms | Steps | Picture
+Block = Text | Subheading | Table | Items | Terms | Steps | Html
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """title: of the window; heading: what is reported on; lede: what came of it, a sentence; more: further such sentences."""
+    """A report. title: of the window; heading: of the page; lede: summary, a sentence; more: further sentences."""
 
     title: str
     heading: str

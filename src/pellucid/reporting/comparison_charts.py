@@ -14,41 +14,41 @@ from pellucid.metrics import FIGURES, TASKS
 from pellucid.reporting.comparison_courses import Course, cosine_course, course, layers
 from pellucid.reporting.comparison_tables import spread
 from pellucid.reporting.curves import CURVES
-from pellucid.reporting.drawing import LINES, STAND_INS, draw
+from pellucid.reporting.drawing import LINE_COLOURS, PLACEHOLDERS, chart, chart_grid, draw_svg
 from pellucid.reporting.render import html
 from pellucid.training.gradients import ALL
 
 COLOURS = {"classification": "naming", "restoration": "restoring"}
-"""By task; the figure that it is judged by is drawn."""
+"""Colours of the main figure of each task."""
 
 COURSES = ("accuracy", "psnr", "classification_loss")
-"""What is drawn of the trainings; arms may differ in their loss of restoration, and then it can't be compared."""
+"""The curves of the trainings; restoration losses are not drawn, since arms may have different ones."""
 
-ROW, MARGIN = 0.3, 0.62
-"""Heights in inches: of one dot with its name, and of the rest of its chart."""
+ROW_HEIGHT, AXES_HEIGHT = 0.3, 0.62
+"""Heights in inches of one row, and of the rest of the chart."""
 
-BEYOND = 1.0
-"""How far an axis may reach beyond the seeds to show whole intervals, in widths of the range of all seeds."""
+MAX_EXTENSION = 1.0
+"""Maximum extension of an axis beyond the seeds to show whole intervals, relative to the range of all seeds."""
 
 STEEP = 0.2
-"""The first part of a training, for which the height of a chart makes no room."""
+"""First fraction of a training that is ignored by the limits of the vertical axis."""
 
 DASHES: Sequence[Any] = ("solid", (0, (5, 2)), (0, (1, 1.5)))
-"""Lines that share a colour differ in these."""
+"""Dashes of lines that share a colour."""
 
 
 def figure_charts(analysis: Analysis, track: str) -> Markup:
-    """Accuracy and PSNR of every arm on a track: seeds, their mean, its interval."""
+    """Accuracy and PSNR of every arm on a track: seeds, mean and interval."""
     charts = []
     for task, metric in TASKS.items():
         figures = {arm: by_track[track][metric] for arm, by_track in analysis.figures.items() if metric in by_track.get(track, {})}
         if figures:
             charts.append(_dots(metric, f"track “{track}”", "", {arm: (figure, None) for arm, figure in figures.items()}, COLOURS[task]))
-    return _grid(charts)
+    return chart_grid(charts)
 
 
 def difference_charts(analysis: Analysis, track: str) -> Markup:
-    """The differences in accuracy and PSNR on a track, with both of their intervals and the line of no difference."""
+    """The differences in accuracy and PSNR on a track, with both intervals and a line at 0."""
     charts = []
     for task, metric in TASKS.items():
         rows = {
@@ -58,46 +58,51 @@ def difference_charts(analysis: Analysis, track: str) -> Markup:
         }
         if rows:
             charts.append(_dots(metric, f"difference, track “{track}”", FIGURES[metric].difference, rows, COLOURS[task], zero=True))
-    return _grid(charts)
+    return chart_grid(charts)
 
 
 def course_charts(analysis: Analysis) -> Markup:
-    """What single batches of the trainings gave, a line for each arm; nothing where no log is left."""
+    """Training curves over single batches, a line for each arm; empty without logs."""
     charts: list[Markup] = []
     drawn: set[str] = set()
     for name in COURSES:
-        lines = {arm: found for arm, logs in analysis.results.logs.items() if (found := course(logs, name))}
+        lines = {arm: curve for arm, logs in analysis.results.logs.items() if (curve := course(logs, name))}
         drawn |= lines.keys()
         if lines:
-            charts.append(_lines(CURVES[name].title, CURVES[name].unit, lines, _looks(analysis.results.planned[0])))
-    shown = {arm: look for arm, look in _looks(analysis.results.planned[0]).items() if arm in drawn}
-    return html("{legend}{charts}", legend=_legend(shown), charts=_grid(charts)) if charts else Markup()
+            charts.append(_lines(CURVES[name].title, CURVES[name].unit, lines, _line_styles(analysis.results.planned[0])))
+    shown = {arm: style for arm, style in _line_styles(analysis.results.planned[0]).items() if arm in drawn}
+    return html("{legend}{charts}", legend=_legend(shown), charts=chart_grid(charts)) if charts else Markup()
 
 
 def gradient_charts(analysis: Analysis) -> Markup:
-    """The cosine between the gradients of the two tasks, a line for each layer and a chart for each arm; nothing where it is not known."""
+    """The cosine between the gradients of the two tasks, a line for each layer and a chart for each arm; empty if not recorded."""
     logs = {arm: by_seed for arm, by_seed in analysis.results.logs.items() if layers(by_seed)}
-    looks = _looks([layer for layer in dict.fromkeys(layer for by_seed in logs.values() for layer in layers(by_seed)) if layer != ALL])
-    looks[ALL] = ("ink", DASHES[0])
+    styles = _line_styles(
+        [layer for layer in dict.fromkeys(layer for by_seed in logs.values() for layer in layers(by_seed)) if layer != ALL]
+    )
+    styles[ALL] = ("ink", DASHES[0])
     charts = []
     for arm, by_seed in logs.items():
-        lines = {layer: found for layer in layers(by_seed) if (found := cosine_course(by_seed, layer))}
-        charts.append(_lines(arm, "cosine by layer", lines, looks, zero=True))
-    return html("{legend}{charts}", legend=_legend(looks), charts=_grid(charts)) if charts else Markup()
+        lines = {layer: curve for layer in layers(by_seed) if (curve := cosine_course(by_seed, layer))}
+        charts.append(_lines(arm, "cosine by layer", lines, styles, zero=True))
+    return html("{legend}{charts}", legend=_legend(styles), charts=chart_grid(charts)) if charts else Markup()
 
 
 Rows = Mapping[str, tuple[Estimate, Interval | None]]
-"""By name, a figure or a difference with its interval over seeds, and that over images."""
+"""By name: a figure or a difference with its interval over seeds, and the interval over images."""
 
-Look = tuple[str, Any]
-"""The colour of a line, a variable of the style sheet, and its dashes."""
-
-
-def _looks(names: Sequence[str]) -> dict[str, Look]:
-    return {name: (LINES[place % len(LINES)], DASHES[place // len(LINES) % len(DASHES)]) for place, name in enumerate(names)}
+LineStyle = tuple[str, Any]
+"""The colour of a line, as a variable of the style sheet, and its dashes."""
 
 
-def _legend(looks: Mapping[str, Look]) -> Markup:
+def _line_styles(names: Sequence[str]) -> dict[str, LineStyle]:
+    return {
+        name: (LINE_COLOURS[index % len(LINE_COLOURS)], DASHES[index // len(LINE_COLOURS) % len(DASHES)])
+        for index, name in enumerate(names)
+    }
+
+
+def _legend(styles: Mapping[str, LineStyle]) -> Markup:
     entries = (
         html(
             '<li><svg viewBox="0 0 28 8" aria-hidden="true"><path d="M0 4H28" style="stroke: var(--{colour}); stroke-width: 3; '
@@ -106,27 +111,27 @@ def _legend(looks: Mapping[str, Look]) -> Markup:
             dashes="none" if dashes == "solid" else " ".join(f"{3 * length:g}" for length in dashes[1]),
             name=name,
         )
-        for name, (colour, dashes) in looks.items()
+        for name, (colour, dashes) in styles.items()
     )
     return html('<ul class="legend">{entries}</ul>\n', entries=Markup().join(entries))
 
 
 def _dots(metric: str, what: str, unit: str, rows: Rows, colour: str, zero: bool = False) -> Markup:
     """A row for each name: pale dots for seeds, a dot for the mean, a line for the interval over seeds, a thin one for that over images."""
-    paint, soft = STAND_INS[colour], STAND_INS["soft"]
+    paint, soft = PLACEHOLDERS[colour], PLACEHOLDERS["soft"]
 
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.grid(False, axis="y")
         axes.grid(True, axis="x")
-        for place, (over_seeds, over_images) in enumerate(rows.values()):
+        for index, (over_seeds, over_images) in enumerate(rows.values()):
             if over_images is not None:
-                axes.plot(over_images, [place + 0.24] * 2, color=soft, linewidth=1.2)
+                axes.plot(over_images, [index + 0.24] * 2, color=soft, linewidth=1.2)
             if over_seeds.interval is not None:
-                axes.plot(over_seeds.interval, [place] * 2, color=paint, linewidth=2.2, solid_capstyle="butt")
+                axes.plot(over_seeds.interval, [index] * 2, color=paint, linewidth=2.2, solid_capstyle="butt")
             axes.plot(
                 over_seeds.values,
-                [place - 0.24] * len(over_seeds.values),
+                [index - 0.24] * len(over_seeds.values),
                 color=paint,
                 marker="o",
                 markersize=3.2,
@@ -134,7 +139,7 @@ def _dots(metric: str, what: str, unit: str, rows: Rows, colour: str, zero: bool
                 alpha=0.55,
             )
             known = over_seeds.interval is not None
-            axes.plot(over_seeds.mean, place, color=paint, marker="o", markersize=6.5, fillstyle="full" if known else "none")
+            axes.plot(over_seeds.mean, index, color=paint, marker="o", markersize=6.5, fillstyle="full" if known else "none")
         if zero:
             axes.axvline(0, color=soft, linewidth=1, linestyle=(0, (4, 3)))
         axes.set_yticks(range(len(rows)), list(rows))
@@ -143,34 +148,34 @@ def _dots(metric: str, what: str, unit: str, rows: Rows, colour: str, zero: bool
         axes.xaxis.set_major_locator(MaxNLocator(5))
 
     title, spec = f"{FIGURES[metric].heading}, {what}", FIGURES[metric].spec
-    told = "; ".join(f"{name} {spread(over_seeds, spec)}" for name, (over_seeds, _) in rows.items())
-    return _figure(title, unit, draw(plot, f"{title}: {told}", (5.0, MARGIN + ROW * len(rows))))
+    summary = "; ".join(f"{name} {spread(over_seeds, spec)}" for name, (over_seeds, _) in rows.items())
+    return chart(title, unit, draw_svg(plot, f"{title}: {summary}", (5.0, AXES_HEIGHT + ROW_HEIGHT * len(rows))))
 
 
 def _limits(rows: Collection[tuple[Estimate, Interval | None]], shown: Sequence[float]) -> Interval:
-    """Ends of an axis on which all seeds lie, and intervals as far as they do not squeeze all else: those of two seeds are very wide.
+    """Limits of an axis that includes all seeds, and intervals up to `MAX_EXTENSION`, since those of two seeds are very wide.
 
-    shown: what must be on it besides.
+    shown: further values to include.
     """
     values = [*shown, *(value for over_seeds, _ in rows for value in over_seeds.values)]
     reach = [end for over_seeds, over_images in rows for end in (*(over_seeds.interval or ()), *(over_images or ()))]
     low, high = min(values), max(values)
-    most = BEYOND * (high - low) or math.inf
+    most = MAX_EXTENSION * (high - low) or math.inf
     low, high = max(min([low, *reach]), low - most), min(max([high, *reach]), high + most)
     margin = 0.06 * (high - low) or 1.0
     return low - margin, high + margin
 
 
-def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[str, Look], zero: bool = False) -> Markup:
+def _lines(title: str, unit: str, lines: Mapping[str, Course], styles: Mapping[str, LineStyle], zero: bool = False) -> Markup:
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
         if zero:
-            axes.axhline(0, color=STAND_INS["soft"], linewidth=1, linestyle=(0, (4, 3)))
+            axes.axhline(0, color=PLACEHOLDERS["soft"], linewidth=1, linestyle=(0, (4, 3)))
         for name, (done, values) in lines.items():
-            colour, dashes = looks[name]
+            colour, dashes = styles[name]
             marker = "o" if len(values) == 1 else ""
-            axes.plot(done, values, color=STAND_INS[colour], linestyle=dashes, linewidth=2.2 if colour == "ink" else 1.5, marker=marker)
-        else:  # where arms part is seen once the first steep rise is over
+            axes.plot(done, values, color=PLACEHOLDERS[colour], linestyle=dashes, linewidth=2.2 if colour == "ink" else 1.5, marker=marker)
+        else:  # the limits ignore the steep beginning
             late = [value for done, values in lines.values() for value in values[done >= STEEP]]
             if late and min(late) < max(late):
                 margin = 0.08 * (max(late) - min(late))
@@ -179,15 +184,5 @@ def _lines(title: str, unit: str, lines: Mapping[str, Course], looks: Mapping[st
         axes.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
         axes.margins(x=0.01)
 
-    told = "; ".join(f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, (_, values) in lines.items())
-    return _figure(title, unit, draw(plot, f"{title}: {told}"))
-
-
-def _figure(title: str, unit: str, drawing: Markup) -> Markup:
-    return html(
-        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n", title=title, unit=unit, drawing=drawing
-    )
-
-
-def _grid(charts: Sequence[Markup]) -> Markup:
-    return html('<div class="curves">{charts}</div>\n', charts=Markup().join(charts)) if charts else Markup()
+    summary = "; ".join(f"{name} from {values[0]:.3g} to {values[-1]:.3g}" for name, (_, values) in lines.items())
+    return chart(title, unit, draw_svg(plot, f"{title}: {summary}"))

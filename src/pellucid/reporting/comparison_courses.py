@@ -17,29 +17,29 @@ COSINE = "gradient_cosine"
 """Key of the records that hold, by layer, the cosine between the gradients of the two tasks."""
 
 NUM_POINTS = 60
-"""Points of a mean over seeds, about as many as a run keeps records."""
+"""Number of points of a mean over seeds, similar to the number of records of a run."""
 
 Course = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Parts of the training that were done, from 0 to 1, and the values there: (P,) each."""
+"""Progress of the training, from 0 to 1, and the values: (P,) each."""
 
 
 def course(logs: Mapping[int, Records], name: str) -> Course | None:
-    """A quantity of single batches, smoothed, the mean over the seeds in the range that all of them have; `None` where none has it."""
+    """A smoothed quantity of single batches, the mean over seeds in their common range; `None` if it was not recorded."""
     return _mean([[(done, record[name]) for done, record in _by_progress(records) if _finite(record, name)] for records in logs.values()])
 
 
 def layers(logs: Mapping[int, Records]) -> list[str]:
-    """The layers of which gradients were compared, in the order of the network."""
+    """The layers whose gradients were compared, in the order of the network."""
     return list(dict.fromkeys(layer for records in logs.values() for record in records for layer in record.get(COSINE, {})))
 
 
 def cosine_course(logs: Mapping[int, Records], layer: str) -> Course | None:
-    """The cosine between the two tasks' gradients in a layer, the mean over the seeds; `None` where none has it."""
+    """The cosine between the two tasks' gradients in a layer, the mean over the seeds; `None` if it was not recorded."""
     return _mean([_cosines(records, layer) for records in logs.values()], window=1)
 
 
 def cosine_thirds(logs: Mapping[int, Records], layer: str) -> tuple[Estimate | None, Estimate | None]:
-    """The mean of the cosine in the first and in the last third of the training, over seeds; `None` where there is no record."""
+    """The mean of the cosine in the first and in the last third of the training, over seeds; `None` without records."""
     thirds: tuple[list[float], list[float]] = ([], [])
     for records in logs.values():
         cosines = _cosines(records, layer)
@@ -59,7 +59,7 @@ def _cosines(records: Records, layer: str) -> list[tuple[float, float]]:
 
 
 def _by_progress(records: Records) -> Iterator[tuple[float, Mapping[str, Any]]]:
-    """Records with the part of the training that was done; by their steps where they do not say."""
+    """Records with their progress, computed from the steps if it was not recorded."""
     last = max((record["step"] for record in records), default=0) or 1
     for record in records:
         yield record.get("progress", record["step"] / last), record
@@ -70,7 +70,7 @@ def _finite(record: Mapping[str, Any], name: str) -> bool:
 
 
 def _mean(seeds: Sequence[Sequence[tuple[float, float]]], window: int | None = None) -> Course | None:
-    """window: records to smooth over, `None` for as many as there are for a whole curve."""
+    """The mean of curves over seeds; window: number of records to smooth over, default `smoothing`."""
     curves = [np.array(points, dtype=np.float64).T for points in seeds if points]
     if not curves:
         return None

@@ -1,9 +1,8 @@
-"""A comparison at several values of one setting -> curves: from which length, width or amount of data on does learning together pay?
+"""A comparison at several values of one setting -> curves of the differences, such as over length, width or amount of data.
 
-`curve.json`, `curve.md` and `curve.png` beside the folders of the single comparisons draw them together.
+Writes `curve.json`, `curve.md` and `curve.png` beside the folders of the single comparisons.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,24 +14,23 @@ from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import Estimate
 from pellucid.experiments.verdict import JOINT
-from pellucid.files import atomic_write
+from pellucid.files import atomic_write, write_json
 from pellucid.metrics import FIGURES, TASKS
 
 CURVE = "curve"
 
 BASELINES = dict(zip(TASKS.values(), SINGLE, strict=True))
-"""The single-task arm that is compared with in each figure."""
+"""The single-task baseline of each metric."""
 
 Point = tuple[str, Estimate]
-"""A value of the setting, as it was written, and what was found there."""
+"""A value of the setting, as text, and the difference there."""
 
 
 def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Path:
-    """Write the three files of a curve into `out`, in the place of older ones, and return the path of the picture."""
+    """Write the three files of a curve into `out`, replacing older ones, and return the path of the picture."""
     analyses = {value: analyse(results) for value, results in by_value.items()}
     curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS.values()} for arm in _joint_arms(analyses)}
-    with atomic_write(out / f"{CURVE}.json") as path:
-        path.write_text(json.dumps(_plain(setting, by_value, curves), indent=1) + "\n")
+    write_json(out / f"{CURVE}.json", _plain(setting, by_value, curves))
     with atomic_write(out / f"{CURVE}.md") as path:
         path.write_text(_table(setting, list(by_value), curves))
     with atomic_write(out / f"{CURVE}.png") as path:
@@ -49,12 +47,12 @@ def _joint_arms(analyses: Mapping[str, Analysis]) -> list[str]:
 
 
 def _points(analyses: Mapping[str, Analysis], arm: str, metric: str) -> list[Point]:
-    found = []
+    points = []
     for value, analysis in analyses.items():
         by_metric = analysis.paired.get((arm, BASELINES[metric]), {}).get(analysis.results.tracks[0], {})
         if metric in by_metric:
-            found.append((value, by_metric[metric].over_seeds))
-    return found
+            points.append((value, by_metric[metric].over_seeds))
+    return points
 
 
 def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dict[str, Any]:
@@ -65,10 +63,7 @@ def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dic
         "setting": setting,
         "seeds": list(first.planned[1]),
         "paired": {
-            f"{arm}-{BASELINES[metric]}": {
-                value: {"mean": point.mean, "ci95": point.interval and list(point.interval), "values": list(point.values)}
-                for value, point in points
-            }
+            f"{arm}-{BASELINES[metric]}": {value: point.to_json() for value, point in points}
             for arm, by_metric in curves.items()
             for metric, points in by_metric.items()
         },
@@ -76,7 +71,7 @@ def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dic
 
 
 def _table(setting: str, values: Sequence[str], curves: Curves) -> str:
-    """Differences to the single-task arms, a row for each value."""
+    """A table of the differences to the single-task arms, a row for each value."""
     columns = [(arm, metric) for arm, by_metric in curves.items() for metric in by_metric]
     head = [setting, *(f"{arm} − {BASELINES[metric]}, {FIGURES[metric].difference}" for arm, metric in columns)]
     rows = [[value, *(_cell(dict(curves[arm][metric]).get(value)) for arm, metric in columns)] for value in values]
@@ -96,12 +91,12 @@ def _draw(setting: str, values: Sequence[str], curves: Curves) -> Figure:
     for axes, (task, metric) in zip(figure.subplots(1, len(TASKS)), TASKS.items(), strict=True):
         axes.axhline(0, color="grey", linewidth=1, linestyle=(0, (4, 3)))
         for number, (arm, by_metric) in enumerate(curves.items()):
-            places = [values.index(value) + 0.06 * number for value, _ in by_metric[metric]]
+            positions = [values.index(value) + 0.06 * number for value, _ in by_metric[metric]]
             points = [point for _, point in by_metric[metric]]
-            axes.plot(places, [point.mean for point in points], marker="o", markersize=4, color=f"C{number}", label=arm)
-            for place, point in zip(places, points, strict=True):
+            axes.plot(positions, [point.mean for point in points], marker="o", markersize=4, color=f"C{number}", label=arm)
+            for position, point in zip(positions, points, strict=True):
                 if point.interval is not None:
-                    axes.plot([place] * 2, point.interval, color=f"C{number}", linewidth=1.5)
+                    axes.plot([position] * 2, point.interval, color=f"C{number}", linewidth=1.5)
         axes.set_xticks(range(len(values)), values)
         axes.set_xlabel(setting)
         axes.set_title(f"{task}: difference to {BASELINES[metric]}, {FIGURES[metric].difference}", fontsize=10)

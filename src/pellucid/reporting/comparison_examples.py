@@ -1,4 +1,4 @@
-"""Contrast pictures of a comparison: the images on which two arms differ most."""
+"""Example images of a comparison: those on which two arms differ most."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,36 +9,34 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 from torch import nn
 
-from pellucid.batch import Output, from_pixels, to_pixels
 from pellucid.checkpoint import load_model
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.tracks import damage
 from pellucid.experiments.analysis import differences_of_images
 from pellucid.experiments.matrix import Job
 from pellucid.experiments.results import Results
-from pellucid.metrics.psnr import psnr_of
-from pellucid.reporting.gallery import view
+from pellucid.experiments.verdict import JOINT
+from pellucid.reporting.gallery import collect_examples, view
 from pellucid.reporting.render import html
 from pellucid.run_folder import MODEL
 
-QUESTIONS = (("restore", "psnr"), ("classify", "correct"))
-"""Whom the joint arm is compared with, and in what."""
+CONTRASTED = (("restore", "psnr"), ("classify", "correct"))
+"""Baselines of the joint arm, and the column of the comparison."""
 
-PER_QUESTION = 4
-"""Images that are shown of each comparison, one half where the joint arm is ahead."""
+NUM_PER_BASELINE = 4
+"""Number of images per baseline, half of them with the joint arm ahead."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contrast:
-    """A row of pictures: text: what is to be seen; pictures: a caption and (H, W, 3) uint8 each."""
+    """A row of pictures. text: description; pictures: caption and (H, W, 3) uint8."""
 
     text: str
     pictures: Sequence[tuple[str, NDArray[np.uint8]]]
 
 
 def contrast_gallery(shown: Sequence[Contrast]) -> Markup:
-    """The rows, one below the other, and how they were chosen."""
+    """The rows, and a note on their selection."""
     rows = (
         html(
             '<li><figure><figcaption>{text}</figcaption><div class="views">{views}</div></figure></li>\n',
@@ -47,21 +45,21 @@ def contrast_gallery(shown: Sequence[Contrast]) -> Markup:
         )
         for contrast in shown
     )
-    told = "These are the measured pictures on which two arms differ most, so they show how arms differ and not how often."
-    return html('<p>{told}</p><ul class="rows">{rows}</ul>', told=told, rows=Markup().join(rows))
+    text = "These are the measured pictures on which two arms differ most, so they show how arms differ and not how often."
+    return html('<p>{text}</p><ul class="rows">{rows}</ul>', text=text, rows=Markup().join(rows))
 
 
-def contrasts(results: Results, jobs: Sequence[Job], joint: str = "joint") -> list[Contrast]:
-    """Rows of pictures for the report, by the models of the first seed; none where their weights are gone."""
+def contrasts(results: Results, jobs: Sequence[Job]) -> list[Contrast]:
+    """Rows of pictures for the report, from the models of the first seed; empty without their weights."""
     track = results.tracks[0]
     rows = []
-    for baseline, column in QUESTIONS:
-        seeds = [seed for seed in results.planned[1] if all(seed in results.runs.get(arm, {}) for arm in (joint, baseline))]
-        folders = {job.arm: job.folder for job in jobs if job.arm in (joint, baseline) and seeds and job.seed == seeds[0]}
+    for baseline, column in CONTRASTED:
+        seeds = [seed for seed in results.planned[1] if all(seed in results.runs.get(arm, {}) for arm in (JOINT, baseline))]
+        folders = {job.arm: job.folder for job in jobs if job.arm in (JOINT, baseline) and seeds and job.seed == seeds[0]}
         if len(folders) == 2 and all((folder / MODEL).exists() for folder in folders.values()):
             networks = {arm: load_model(folder, "cpu")[0] for arm, folder in folders.items()}
-            images = next(job.recipe for job in jobs if job.arm == joint).data.splits().measured
-            indices = most_different(results, joint, baseline, track, column, PER_QUESTION)
+            images = next(job.recipe for job in jobs if job.arm == JOINT).data.splits().measured
+            indices = most_different(results, JOINT, baseline, track, column, NUM_PER_BASELINE)
             rows += [_row(networks, images, track, index) for index in indices]
     return rows
 
@@ -81,22 +79,18 @@ def most_different(results: Results, arm_a: str, arm_b: str, track: str, metric:
     return ahead[: num - num_behind] + behind[:num_behind]
 
 
-@torch.inference_mode()
 def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: int) -> Contrast:
-    """One image, clean, damaged, and as the networks answer."""
-    level = TRACKS[track].levels[0]
-    clean = from_pixels(images.read([index]))
-    degraded, _ = damage(TRACKS[track], level, clean, [index])
-    shown = [("clean", to_pixels(clean)[0]), (f"damaged, {psnr_of(degraded, clean).item():.1f} dB", to_pixels(degraded)[0])]
-    for arm, network in networks.items():
-        output: Output = network(degraded)
-        said = []
-        if output.logits is not None:
-            confidence, label = output.logits.softmax(1).max(1)
-            said.append(f"{images.classes[int(label)]} {confidence.item():.0%}")
-        if output.restored is not None:
-            said.append(f"{psnr_of(output.restored, clean).item():.1f} dB")
-        shown.append((f"{arm}: {', '.join(said)}", to_pixels(degraded if output.restored is None else output.restored)[0]))
-    return Contrast(
-        f"{images.split} image {index:,}, {images.classes[images.labels[index]] if images.labels[index] >= 0 else 'no label'}", shown
-    )
+    """One image: clean, damaged, and the outputs of the networks."""
+    levels = TRACKS[track].levels
+    device = torch.device("cpu")
+    examples = {
+        arm: collect_examples(network, images.classes, images, TRACKS[track], [index], device, levels)[0]
+        for arm, network in networks.items()
+    }
+    first = next(iter(examples.values()))
+    shown = [("clean", first.clean), (f"damaged, {first.input_psnr:.1f} dB", first.damaged)]
+    for arm, each in examples.items():
+        parts = [] if each.predicted is None else [f"{each.predicted} {each.confidence:.0%}"]
+        parts += [] if each.psnr is None else [f"{each.psnr:.1f} dB"]
+        shown.append((f"{arm}: {', '.join(parts)}", each.damaged if each.restored is None else each.restored))
+    return Contrast(f"{images.split} image {index:,}, {first.label or 'no label'}", shown)

@@ -1,64 +1,58 @@
-"""The report of a comparison: results -> `comparison.json` for programs, `report.md` for repositories, `report.html` to look at."""
+"""The report of a comparison: results -> `comparison.json`, `report.md` and `report.html`."""
 
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from pellucid.experiments.analysis import Analysis, Difference, analyse
 from pellucid.experiments.results import Results
-from pellucid.experiments.statistics import Estimate
 from pellucid.experiments.verdict import verdict, verdicts
 from pellucid.files import atomic_write
-from pellucid.reporting.blocks import Block, Items, Picture, Report, Section, Subheading, Terms, Text
+from pellucid.reporting.blocks import Block, Html, Items, Report, Section, Subheading, Terms, Text
 from pellucid.reporting.comparison_charts import course_charts, difference_charts, figure_charts, gradient_charts
 from pellucid.reporting.comparison_examples import Contrast, contrast_gallery
 from pellucid.reporting.comparison_tables import changes, cost_table, differences_table, figures_table, gradients_table, level_tables
 from pellucid.reporting.facts import all_settings
-from pellucid.reporting.render import html, markdown, page
+from pellucid.reporting.render import html, write_report_files
 
-COMPARISON, MARKDOWN, REPORT = "comparison.json", "report.md", "report.html"
+COMPARISON = "comparison.json"
 
-INTERVALS = (
+INTERVALS_NOTE = (
     "The interval over seeds is Student’s t: how the mean would vary if all networks were trained again. Differences are paired by seed. "
-    "The interval over images resamples the measured images and keeps the trained networks; it says nothing of other seeds. Each interval "
-    "stands for itself: none is widened for the number of comparisons."
+    "The interval over images resamples the measured images and keeps the trained networks; it does not cover other seeds. No "
+    "interval is corrected for the number of comparisons."
 )
-SAME = "Runs of one seed saw the same images, crops and damage."
-NOT_SAME = "Runs of one seed saw the same damage, but not all the same images and crops: some arms draw them otherwise."
-ONE_SEED = "An arm with one seed has no interval: one seed can’t tell how seeds vary."
+SAME_IMAGES_NOTE = "Runs of one seed saw the same images, crops and damage."
+OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same images and crops: some arms draw them otherwise."
+ONE_SEED_NOTE = "An arm with one seed has no interval: one seed can’t tell how seeds vary."
 
 DRAWING = ("data.", "training.batch_size", "training.crop", "training.flip", "training.epochs", "training.small_images")
-"""How the settings begin that decide which images a run sees."""
+"""Prefixes of the settings that determine which images and crops a run uses."""
 
 
 def write_comparison_report(folder: Path, results: Results, contrasts: Sequence[Contrast] = ()) -> Path:
-    """Write the three files of the report into a folder, in the place of older ones, and return the path of the page.
+    """Write the three files of the report into a folder, replacing older ones, and return the path of the page.
 
     contrasts: rows of pictures for the page.
     """
     analysis = analyse(results)
     report = comparison_report(analysis, contrasts)
-    contents = {
-        COMPARISON: json.dumps(comparison_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n",
-        MARKDOWN: markdown(report),
-        REPORT: page(report),
-    }
-    for name, content in contents.items():
-        with atomic_write(folder / name) as path:
-            path.write_text(content, encoding="utf-8")
-    return folder / REPORT
+    with atomic_write(folder / COMPARISON) as path:
+        path.write_text(json.dumps(comparison_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    return write_report_files(report, folder)
 
 
 def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) -> Report:
-    """What there is to be said of a comparison; one that is half done gives half of it."""
+    """The report of a comparison, whose runs may be unfinished."""
     results = analysis.results
     first, *others = (f"{clause[:1].upper()}{clause[1:]}." for clause in verdicts(analysis).values())
     sections = [
         Section("The figures", list(_figures(analysis))),
         Section("The differences", list(_differences(analysis))),
-        Section("Where they differ most", [Picture(contrast_gallery(contrasts))] if contrasts else []),
+        Section("Where they differ most", [Html(contrast_gallery(contrasts))] if contrasts else []),
         Section("What they cost", [cost_table(analysis)] if analysis.costs else []),
         Section("The trainings", list(_trainings(analysis))),
         Section("The arms", [Text("What each arm changes in the recipe that all of them start from:"), Terms(dict(changes(analysis)))]),
@@ -75,44 +69,44 @@ def _figures(analysis: Analysis) -> Iterator[Block]:
         return
     for track in analysis.results.tracks:
         yield figures_table(analysis, track)
-        yield Picture(figure_charts(analysis, track))
+        yield Html(figure_charts(analysis, track))
         yield from level_tables(analysis, track)
     note = "Small dots: seeds; large dots: their mean, hollow where there is one seed; lines: 95 % intervals, which may go beyond the edge."
-    yield Picture(html('<p class="note">{note}</p>', note=note))
+    yield Html(html('<p class="note">{note}</p>', note=note))
 
 
 def _differences(analysis: Analysis) -> Iterator[Block]:
     tables = {track: table for track in analysis.results.tracks if (table := differences_table(analysis, track))}
     for track, table in tables.items():
         yield table
-        yield Picture(difference_charts(analysis, track))
+        yield Html(difference_charts(analysis, track))
     if tables:
         changed = [line for lines in analysis.results.changes.values() for line in lines]
-        same = NOT_SAME if any(line.startswith(DRAWING) for line in changed) else SAME
+        same = OTHER_IMAGES_NOTE if any(line.startswith(DRAWING) for line in changed) else SAME_IMAGES_NOTE
         single = any(len(runs) == 1 for runs in analysis.results.runs.values())
-        yield Picture(html('<p class="note">In the charts the thin line below is the interval over images.</p>'))
+        yield Html(html('<p class="note">In the charts the thin line below is the interval over images.</p>'))
         bold = "Bold: the interval over seeds leaves 0 out."
-        yield Text(" ".join([bold, INTERVALS, same, *([ONE_SEED] if single else [])]), "note")
+        yield Text(" ".join([bold, INTERVALS_NOTE, same, *([ONE_SEED_NOTE] if single else [])]), "note")
 
 
 def _trainings(analysis: Analysis) -> Iterator[Block]:
     if courses := course_charts(analysis):
-        told = (
+        text = (
             "Single batches of damaged training pictures while the networks learn, smoothed, the mean over the seeds. Where the beginning "
             "is steep it runs out of the chart."
         )
-        yield Picture(html("<p>{told}</p>{courses}", told=told, courses=courses))
+        yield Html(html("<p>{text}</p>{courses}", text=text, courses=courses))
     if gradients := gradients_table(analysis):
         yield Subheading("Do the tasks agree?")
         yield Text(
             "The cosine between the tasks’ gradients: above 0 both pull the shared weights the same way, below 0 against each other."
         )
-        yield Picture(gradient_charts(analysis))
+        yield Html(gradient_charts(analysis))
         yield gradients
 
 
 def _missing(analysis: Analysis) -> Iterator[str]:
-    """What was asked for and is not there, a line each."""
+    """Missing results, a line each."""
     failures = analysis.results.failures
     yield from (f"{arm} failed with seed {seed}: {reason.rstrip('.')}." for (arm, seed), reason in sorted(failures.items()))
     for arm, pairs in groupby(sorted(pair for pair in analysis.missing if pair not in failures), key=lambda pair: pair[0]):
@@ -122,7 +116,7 @@ def _missing(analysis: Analysis) -> Iterator[str]:
 
 
 def _provenance(analysis: Analysis) -> dict[str, str]:
-    """Where the figures come from, by the name of the fact."""
+    """The provenance of the figures, by heading."""
     results = analysis.results
     arms, seeds = results.planned
     runs = [run.provenance for by_seed in results.runs.values() for run in by_seed.values()]
@@ -146,7 +140,7 @@ def _distinct(facts: Iterator[str | None]) -> str:
 
 
 def comparison_json(analysis: Analysis) -> dict[str, Any]:
-    """Everything that was found, in plain values.
+    """All results as plain values.
 
     question, command, commit, device, date; seeds; measured: by track, data set, split and number of images; arms: by arm, then by track
     and metric, mean, ci95 and values; cost beside the tracks, means over seeds; paired: by `"ARM-BASELINE"`, then by track and metric, the
@@ -161,10 +155,8 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
         "measured": {track: _measured(results, track) for track in results.tracks},
         "arms": {
             arm: {
-                **{track: {metric: _estimate(figure) for metric, figure in figures.items()} for track, figures in by_track.items()},
-                "cost": {
-                    name: getattr(analysis.costs[arm], name) for name in ("parameters", "macs", "training_seconds", "seconds_per_image")
-                },
+                **{track: {metric: figure.to_json() for metric, figure in figures.items()} for track, figures in by_track.items()},
+                "cost": asdict(analysis.costs[arm]),
             }
             for arm, by_track in analysis.figures.items()
         },
@@ -188,9 +180,5 @@ def _measured(results: Results, track: str) -> dict[str, Any]:
     return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}
 
 
-def _estimate(figure: Estimate) -> dict[str, Any]:
-    return {"mean": figure.mean, "ci95": figure.interval and list(figure.interval), "values": list(figure.values)}
-
-
 def _difference(difference: Difference) -> dict[str, Any]:
-    return _estimate(difference.over_seeds) | {"bootstrap95": difference.over_images and list(difference.over_images)}
+    return difference.over_seeds.to_json() | {"bootstrap95": difference.over_images and list(difference.over_images)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from pellucid.evaluation.evaluate import BROKEN
+from pellucid.evaluation.evaluate import BROKEN_MARK
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
 from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.statistics import Estimate, Interval, estimate
@@ -15,7 +15,7 @@ NOTHING = "–"
 
 
 def figures_table(analysis: Analysis, track: str) -> Table:
-    """Every arm with all of its figures on a track, the mean over seeds ± half of the 95 % interval's width."""
+    """All figures of every arm on a track, mean over seeds ± half of the 95 % interval's width."""
     by_arm = {arm: by_track.get(track, {}) for arm, by_track in analysis.figures.items()}
     metrics = [metric for metric in METRICS if any(metric in figures for figures in by_arm.values())]
     return Table(
@@ -24,7 +24,7 @@ def figures_table(analysis: Analysis, track: str) -> Table:
         ["arm", "seeds", *(FIGURES[metric].heading for metric in metrics)],
         [
             [
-                arm + (BROKEN if (arm, track) in analysis.broken else ""),
+                arm + (BROKEN_MARK if (arm, track) in analysis.broken else ""),
                 str(len(analysis.results.runs[arm])),
                 *(spread(figures.get(metric), FIGURES[metric].spec) for metric in metrics),
             ]
@@ -34,10 +34,10 @@ def figures_table(analysis: Analysis, track: str) -> Table:
 
 
 def measured_on(analysis: Analysis, track: str) -> str:
-    """Which images a track's figures are of: `, 10,000 test images of cifar10`."""
+    """The evaluated images of a track, as text: `, 10,000 test images of cifar10`."""
     scores = [run.metrics[track] for runs in analysis.results.runs.values() for run in runs.values() if track in run.metrics]
-    found = sorted({f"{each['num_images']:,} {each['split']} images of {each['dataset']}" for each in scores if "split" in each})
-    return f", {'; '.join(found)}" if found else ""
+    images = sorted({f"{each['num_images']:,} {each['split']} images of {each['dataset']}" for each in scores if "split" in each})
+    return f", {'; '.join(images)}" if images else ""
 
 
 def level_tables(analysis: Analysis, track: str) -> list[Table]:
@@ -52,15 +52,15 @@ def level_tables(analysis: Analysis, track: str) -> list[Table]:
         rows = []
         for arm, by_track in analysis.figures.items():
             if metric in by_track.get(track, {}):
-                found = [list(by_seed(results, arm, track, metric, level).values()) for level in levels]
-                rows.append([arm, *(spread(estimate(values) if values else None, spec) for values in found)])
+                by_level = [list(by_seed(results, arm, track, metric, level).values()) for level in levels]
+                rows.append([arm, *(spread(estimate(values) if values else None, spec) for values in by_level)])
         if levels and rows:
             tables.append(Table(f"Track “{track}”{measured_on(analysis, track)}, {heading} at each level", ["arm", *levels], rows))
     return tables
 
 
 def differences_table(analysis: Analysis, track: str) -> Table | None:
-    """Every pair of arms; what stands out has an interval over seeds that leaves 0 out. `None` where there is no pair yet."""
+    """The differences of all pairs of arms; bold if the interval over seeds excludes 0. `None` without pairs."""
     rows = [
         _difference(f"{arm} − {baseline}", metric, difference)
         for (arm, baseline), by_track in analysis.paired.items()
@@ -72,7 +72,7 @@ def differences_table(analysis: Analysis, track: str) -> Table | None:
 
 
 def cost_table(analysis: Analysis) -> Table:
-    """What the networks cost; beside it, over what the two single-task networks cost together, and over the joint one's training."""
+    """The cost of the networks, also relative to the two single-task networks together and to the training of the joint one."""
     costs = analysis.costs
     both = sum(costs[name].macs for name in SINGLE) if costs.keys() >= set(SINGLE) else None
     joint = costs[JOINT].training_seconds if JOINT in costs else None
@@ -99,7 +99,7 @@ def cost_table(analysis: Analysis) -> Table:
 
 
 def gradients_table(analysis: Analysis) -> Table | None:
-    """How the gradients of the two tasks agree, early and late; `None` where that was not recorded."""
+    """The cosine between the gradients of the two tasks, early and late; `None` if it was not recorded."""
     rows = [
         [f"{arm}, {layer}", *(spread(third, ".3f") for third in cosine_thirds(logs, layer))]
         for arm, logs in analysis.results.logs.items()
@@ -110,7 +110,7 @@ def gradients_table(analysis: Analysis) -> Table | None:
 
 
 def spread(figure: Estimate | None, spec: str) -> str:
-    """A mean with half of its interval, to so many digits.
+    """A mean ± half of its interval's width.
 
     >>> spread(estimate([1.0, 2.0, 3.0]), ".2f"), spread(estimate([1.0]), ".2f"), spread(None, ".2f")
     ('2.00 ± 2.48', '1.00', '–')
@@ -122,7 +122,7 @@ def spread(figure: Estimate | None, spec: str) -> str:
 
 
 def scaled(number: float) -> str:
-    """A large number in thousands, millions or billions.
+    """A large number with a unit prefix.
 
     >>> scaled(37_512_000), scaled(999), scaled(1_250_000_000)
     ('37.5 M', '999', '1.25 G')
@@ -134,18 +134,18 @@ def scaled(number: float) -> str:
 
 
 def changes(analysis: Analysis) -> Iterator[tuple[str, str]]:
-    """Each planned arm, and what it changes in the recipe."""
-    said: Mapping[str, Sequence[str]] = analysis.results.changes
+    """Each planned arm, and its changes of the recipe."""
+    changed: Mapping[str, Sequence[str]] = analysis.results.changes
     for arm in analysis.results.planned[0]:
-        yield arm, "; ".join(said.get(arm, [])) or "nothing, the recipe as it is"
+        yield arm, "; ".join(changed.get(arm, [])) or "nothing, the recipe as it is"
 
 
 def _difference(pair: str, metric: str, difference: Difference) -> list[str]:
     heading, spec = FIGURES[metric].heading, FIGURES[metric].spec
     over_seeds = difference.over_seeds
-    found = [_signed(over_seeds.mean, spec), _interval(over_seeds.interval, spec)]
-    visible = float(found[0]) != 0  # two arms that share a network differ by rounding errors
-    mean, interval = (Strong(text) for text in found) if over_seeds.sign and visible else found
+    cells = [_signed(over_seeds.mean, spec), _interval(over_seeds.interval, spec)]
+    visible = float(cells[0]) != 0  # two arms that share a network differ by rounding errors
+    mean, interval = (Strong(text) for text in cells) if over_seeds.sign and visible else cells
     return [pair, heading, str(len(over_seeds.values)), mean, interval, _interval(difference.over_images, spec)]
 
 
@@ -154,6 +154,6 @@ def _interval(interval: Interval | None, spec: str) -> str:
 
 
 def _signed(number: float, spec: str) -> str:
-    """With its sign, and none before a 0."""
+    """A number with its sign, without one for 0."""
     text = format(number, f"+{spec}")
     return text if float(text) else text[1:]

@@ -10,16 +10,15 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-from pellucid.reporting.drawing import STAND_INS, draw
-from pellucid.reporting.render import html
+from pellucid.reporting.drawing import PLACEHOLDERS, chart, chart_grid, draw_svg
 
 NUM_WINDOWS = 25
-"""A noisy curve is smoothed by the mean over one in so many of its records; one of fewer than twice as many is shown as it is."""
+"""Noisy curves are smoothed over 1 / NUM_WINDOWS of their records; curves with fewer than twice as many are not smoothed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """A quantity of the records: its name for the reader, its unit, and the variable of the style sheet that holds its colour."""
+    """A quantity of the training log: its title, its unit, and the style sheet's variable of its colour."""
 
     title: str
     unit: str
@@ -37,26 +36,25 @@ CURVES = {
     "learning_rate_factor": Curve("Learning rate",       "relative to the recipe’s",             "ink"),
 }
 # fmt: on
-"""What is drawn of a training, by its name in the records."""
+"""The curves of a training by their name in the log."""
 
 
 def curves(records: Sequence[Mapping[str, Any]], reached: Mapping[str, float | None], split: str) -> Markup:
-    """A chart for each quantity that was recorded; reached: what the pictures of a split gave for some of them, a dashed line."""
-    charts = (_chart(name, points, reached.get(name), split) for name, points in _recorded(records))
-    return html('<div class="curves">{charts}</div>\n', charts=Markup().join(charts))
+    """A chart for each recorded quantity; reached: final values on a split, drawn as dashed lines."""
+    return chart_grid(_chart(name, points, reached.get(name), split) for name, points in _recorded(records))
 
 
 def smoothing(num_records: int) -> int:
-    """Over how many neighbouring records a noisy curve is averaged; 1 for none."""
+    """Number of neighbouring records over which a noisy curve is averaged; 1 for no smoothing."""
     return max(1, num_records // NUM_WINDOWS)
 
 
 def _recorded(records: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, list[tuple[int, float]]]]:
-    """The (step, value) pairs of each quantity, those that no chart can show left out."""
+    """The finite (step, value) pairs of each quantity."""
     both_tasks = any("classification_loss" in record and "restoration_loss" in record for record in records)
     for name in CURVES:
         points = [(record["step"], record[name]) for record in records if math.isfinite(record.get(name, math.nan))]
-        if points and (name != "loss" or both_tasks):  # of one task alone it would be drawn twice
+        if points and (name != "loss" or both_tasks):  # for a single task, it equals that task's loss
             yield name, points
 
 
@@ -64,7 +62,7 @@ def _chart(name: str, points: Sequence[tuple[int, float]], reached: float | None
     curve = CURVES[name]
     steps, values = np.array(points).T
     window = 1 if name == "learning_rate_factor" else smoothing(len(values))
-    colour = STAND_INS[curve.colour]
+    colour = PLACEHOLDERS[curve.colour]
 
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
@@ -88,15 +86,10 @@ def _chart(name: str, points: Sequence[tuple[int, float]], reached: float | None
         axes.margins(x=0.01)
 
     label = f"{curve.title}: from {values[0]:.4g} at step {steps[0]:.0f} to {values[-1]:.4g} at step {steps[-1]:.0f}"
-    return html(
-        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n",
-        title=curve.title,
-        unit=curve.unit,
-        drawing=draw(plot, label, salt=name),
-    )
+    return chart(curve.title, curve.unit, draw_svg(plot, label, salt=name))
 
 
 def smoothed(values: np.ndarray, window: int) -> np.ndarray:
-    """The mean over `window` neighbours, over those that are there at both ends."""
+    """Moving average over `window` neighbours, fewer at both ends."""
     ones = np.ones(window)
     return np.convolve(values, ones, "same") / np.convolve(np.ones_like(values), ones, "same")

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import matplotlib
 from markupsafe import Markup
@@ -11,41 +11,41 @@ from matplotlib.figure import Figure
 from pellucid.reporting.render import html
 
 NUM_LINES = 8
-"""Colours that the style sheet has for lines which stand for different things; past them they come again, dashed."""
+"""Number of line colours in the style sheet; further lines repeat them with dashes."""
 
-LINES = [f"line-{number}" for number in range(1, NUM_LINES + 1)]
+LINE_COLOURS = [f"line-{number}" for number in range(1, NUM_LINES + 1)]
 
-# While matplotlib draws, these stand for the variables of the style sheet.
-STAND_INS = {name: f"#0101{number:02x}" for number, name in enumerate(["ink", "soft", "line", "naming", "restoring", *LINES], 1)}
+# Placeholder colours, replaced by the variables of the style sheet after drawing.
+PLACEHOLDERS = {name: f"#0101{number:02x}" for number, name in enumerate(["ink", "soft", "line", "naming", "restoring", *LINE_COLOURS], 1)}
 
 RC = {
-    "axes.edgecolor": STAND_INS["line"],
+    "axes.edgecolor": PLACEHOLDERS["line"],
     "axes.grid": True,
     "axes.grid.axis": "y",
-    "axes.labelcolor": STAND_INS["soft"],
+    "axes.labelcolor": PLACEHOLDERS["soft"],
     "axes.spines.left": False,
     "axes.spines.right": False,
     "axes.spines.top": False,
     "figure.facecolor": "none",
     "axes.facecolor": "none",
     "font.size": 10.5,
-    "grid.color": STAND_INS["line"],
+    "grid.color": PLACEHOLDERS["line"],
     "grid.linewidth": 0.8,
     "svg.fonttype": "none",  # text stays text, in the page's own font
-    "text.color": STAND_INS["soft"],
-    "xtick.color": STAND_INS["line"],
-    "xtick.labelcolor": STAND_INS["soft"],
-    "ytick.labelcolor": STAND_INS["soft"],
+    "text.color": PLACEHOLDERS["soft"],
+    "xtick.color": PLACEHOLDERS["line"],
+    "xtick.labelcolor": PLACEHOLDERS["soft"],
+    "ytick.labelcolor": PLACEHOLDERS["soft"],
     "ytick.left": False,
 }
-"""What matplotlib is told for a chart, and for no one else's."""
+"""Settings of matplotlib for charts."""
 
 
-def draw(plot: Callable[[Figure], None], label: str, size: tuple[float, float] = (5.0, 2.5), salt: str = "") -> Markup:
-    """What `plot` puts into a figure, as SVG in the page's colours and font.
+def draw_svg(plot: Callable[[Figure], None], label: str, size: tuple[float, float] = (5.0, 2.5), salt: str = "") -> Markup:
+    """Draw a chart by `plot`, as SVG with the colours and font of the page.
 
-    label: what a reader who can't see it is told; size: width and height in inches, of which the page keeps but the ratio; salt: makes the
-    names inside the drawing its own and the same every time. Colours of `STAND_INS` become those of the page.
+    label: text alternative for screen readers; size: width and height in inches, whose ratio is kept; salt: makes the identifiers in the
+    SVG unique and reproducible. The colours of `PLACEHOLDERS` become those of the page.
     """
     with matplotlib.rc_context({**RC, "svg.hashsalt": salt or label}):
         figure = Figure(figsize=size, layout="constrained")
@@ -55,8 +55,21 @@ def draw(plot: Callable[[Figure], None], label: str, size: tuple[float, float] =
     return _inline(stream.getvalue(), label)
 
 
+def chart(title: str, unit: str, drawing: Markup) -> Markup:
+    """A drawing below its title and unit."""
+    return html(
+        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n", title=title, unit=unit, drawing=drawing
+    )
+
+
+def chart_grid(charts: Iterable[Markup]) -> Markup:
+    """Charts side by side; empty without any."""
+    joined = Markup().join(charts)
+    return html('<div class="curves">{charts}</div>\n', charts=joined) if joined else Markup()
+
+
 def _inline(drawing: str, label: str) -> Markup:
-    """A drawing of matplotlib's as part of a page: as wide as there is room, in its colours and font, and with nothing of a file's own."""
+    """Convert an SVG file of matplotlib to inline SVG, with the width, colours and font of the page."""
     drawing = drawing[drawing.index("<svg") :]
     for unwanted in (
         r"<metadata>.*?</metadata>",
@@ -67,6 +80,6 @@ def _inline(drawing: str, label: str) -> Markup:
     ):
         drawing = re.sub(unwanted, "", drawing, flags=re.DOTALL)
     drawing = re.sub(r'<svg width="[^"]*" height="[^"]*"', "<svg", drawing, count=1)
-    for name, colour in STAND_INS.items():
+    for name, colour in PLACEHOLDERS.items():
         drawing = drawing.replace(colour, f"var(--{name})")
     return Markup(drawing.replace("<svg", html('<svg role="img" aria-label="{label}"', label=label), 1))

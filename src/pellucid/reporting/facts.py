@@ -13,16 +13,16 @@ from torch import nn
 
 from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
-from pellucid.device import choose_precision, describe
-from pellucid.reporting.blocks import Picture, Section, Terms
+from pellucid.device import choose_precision, describe_device
+from pellucid.reporting.blocks import Html, Section, Terms
 from pellucid.reporting.render import html
 
-NUM_CLASSES = 20
-"""Names of classes that are listed; the rest is counted."""
+MAX_LISTED_CLASSES = 20
+"""Maximum number of class names that are listed."""
 
 
 def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_images: int, records: Sequence[Mapping[str, Any]]) -> Section:
-    """The section of the facts; num_images: how many of the data set were measured; records: those of the training."""
+    """The section on provenance; num_images: number of evaluated images; records: the training log."""
     model = metadata.model
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     height, width = dataset.size
@@ -35,7 +35,7 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
         "Training": f"{duration(records[-1]['seconds'])}, {records[-1]['step']:,} steps" if records else "not recorded",
         "Trained": metadata.trained or "not stated",
         "Source": _source(metadata.commit),
-        "Measured by": f"{describe(device)}, {choose_precision(device)}",
+        "Measured by": f"{describe_device(device)}, {choose_precision(device)}",
         "Software": f"Pellucid {version('pellucid')}, PyTorch {torch.__version__}, Python {platform.python_version()}",
         "Written": _today(),
     }
@@ -43,7 +43,7 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
 
 
 def duration(seconds: float) -> str:
-    """Seconds as people say them.
+    """A duration as text.
 
     >>> duration(58.4), duration(299), duration(7260)
     ('58 s', '4 min 59 s', '2 h 1 min')
@@ -56,12 +56,12 @@ def duration(seconds: float) -> str:
 
 
 def _classes(names: Sequence[str]) -> str:
-    more = f" and {len(names) - NUM_CLASSES:,} more" if len(names) > NUM_CLASSES else ""
-    return f"{len(names):,}: {', '.join(names[:NUM_CLASSES])}{more}"
+    more = f" and {len(names) - MAX_LISTED_CLASSES:,} more" if len(names) > MAX_LISTED_CLASSES else ""
+    return f"{len(names):,}: {', '.join(names[:MAX_LISTED_CLASSES])}{more}"
 
 
 def _source(commit: str) -> str:
-    """What `provenance.source_commit` found, in words."""
+    """A commit as returned by `provenance.source_commit`, as text."""
     if not commit or commit.startswith("version"):
         return commit or "not stated"
     return f"commit {commit.rstrip('+')}" + (", with uncommitted changes" if commit.endswith("+") else "")
@@ -72,11 +72,11 @@ def _today() -> str:
     return f"{today.day} {today:%B %Y}"
 
 
-def all_settings(recipe: Mapping[str, Any]) -> Picture:
-    """All settings by the names that they have on the command line, shown on demand; nothing where the model does not tell."""
+def all_settings(recipe: Mapping[str, Any]) -> Html:
+    """All settings by their names on the command line, collapsed; empty without a recipe."""
     rows = Markup().join(html("<li><span>{name}</span> {value}</li>", name=name, value=value) for name, value in _flat(recipe))
     listed = html('<details><summary>All settings of the recipe</summary><ul class="settings">{rows}</ul></details>', rows=rows)
-    return Picture(listed if rows else Markup())
+    return Html(listed if rows else Markup())
 
 
 def _flat(settings: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -13,26 +13,28 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from pellucid.batch import Output, from_pixels, to_pixels
+from pellucid.batch import Output, to_pixels
 from pellucid.data import Dataset
-from pellucid.evaluation.tracks import PAIRS, Level, Track, damage
+from pellucid.evaluation import Level, Track
+from pellucid.evaluation.evaluate import load_batch
 from pellucid.labels import UNLABELLED
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.reporting.render import html
 
-SMALL = 96
-"""Pictures up to this many pixels a side are enlarged as sharp squares: what the network saw, and no guess of the browser's."""
+SMALL_SIDE = 96
+"""Pictures up to this side in pixels are enlarged without interpolation."""
 
 MAX_SIDE = 256
-"""Larger pictures are shown at this many pixels a side, so that a report stays a few megabytes."""
+"""Maximum side in pixels; larger pictures are shrunk, to limit the size of the report."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Example:
-    """A measured picture and what the network makes of it; `None` for what it doesn't answer, and for what nobody knows.
+    """A picture and its prediction; `None` for missing outputs and unknown labels.
 
     index: in the data set; level: of the track's damage, if it has several; clean, damaged, restored: (H, W, 3) uint8; input_psnr, psnr:
-    of damaged and restored, in dB; truth, answer: names of classes; confidence: the probability of the answer; right: whether it is true.
+    of damaged and restored, in dB; label, predicted: class names; confidence: probability of the predicted class; correct: whether the
+    predicted class is the label.
     """
 
     index: int
@@ -42,17 +44,17 @@ class Example:
     input_psnr: float
     restored: NDArray[np.uint8] | None
     psnr: float | None
-    truth: str | None
-    answer: str | None
+    label: str | None
+    predicted: str | None
     confidence: float | None
-    right: bool | None
+    correct: bool | None
 
 
-_VERDICTS = {True: "right", False: "wrong", None: ""}
+_MARKS = {True: "right", False: "wrong", None: ""}
 
 
 @torch.inference_mode()
-def examples(
+def collect_examples(
     network: Callable[[Tensor], Output],
     classes: Sequence[str],
     dataset: Dataset,
@@ -60,39 +62,36 @@ def examples(
     indices: Iterable[int],
     device: torch.device,
     levels: Sequence[Level] | None = None,
-    temperature: float = 1.0,
 ) -> list[Example]:
-    """The pictures at `indices` under a track's damage, at `levels`, else its levels taking turns; one at a time, for they may be large."""
+    """Predict the pictures at `indices` with a track's damage, at `levels`, by default in turn; one at a time, since they may be large."""
     shown = []
     for turn, index in enumerate(indices):
         level = track.levels[turn % len(track.levels)] if levels is None else levels[turn]
-        clean = from_pixels(dataset.read([index]))
-        given = clean if track.name != PAIRS or dataset.damaged is None else from_pixels(dataset.damaged[[index]])
-        damaged, _ = damage(track, level, given, [index])
-        output = network(damaged.to(device))
+        batch = load_batch(dataset, track, level, [index])
+        output = network(batch.degraded.to(device))
         logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
         label = int(dataset.labels[index])
-        answer = None if logits is None else int(logits.argmax())
+        predicted = None if logits is None else int(logits.argmax())
         shown.append(
             Example(
                 index=index,
                 level=level.name if len(track.levels) > 1 else "",
-                clean=to_pixels(clean)[0],
-                damaged=to_pixels(damaged)[0],
-                input_psnr=psnr_of(damaged, clean).item(),
+                clean=to_pixels(batch.clean)[0],
+                damaged=to_pixels(batch.degraded)[0],
+                input_psnr=psnr_of(batch.degraded, batch.clean).item(),
                 restored=None if restored is None else to_pixels(restored)[0],
-                psnr=None if restored is None else psnr_of(restored, clean).item(),
-                truth=None if label == UNLABELLED else dataset.classes[label],
-                answer=None if answer is None else classes[answer],
-                confidence=None if logits is None else (logits / temperature).softmax(dim=1).max().item(),
-                right=None if answer is None or label == UNLABELLED else answer == label,
+                psnr=None if restored is None else psnr_of(restored, batch.clean).item(),
+                label=None if label == UNLABELLED else dataset.classes[label],
+                predicted=None if predicted is None else classes[predicted],
+                confidence=None if logits is None else logits.softmax(dim=1).max().item(),
+                correct=None if predicted is None or label == UNLABELLED else predicted == label,
             )
         )
     return shown
 
 
 def gallery(shown: Iterable[Example]) -> Markup:
-    """A card for each picture; whether its class is right is told by a word, a sign and a border, and by colour besides."""
+    """A card for each picture; a correct class is marked by a word, a sign, a border and a colour."""
     return html(
         '<ul class="pictures">{cards}</ul>\n', cards=Markup().join(html("<li>{card}</li>\n", card=_card(example)) for example in shown)
     )
@@ -101,22 +100,22 @@ def gallery(shown: Iterable[Example]) -> Markup:
 def _card(example: Example) -> Markup:
     views = {"clean": example.clean, "damaged": example.damaged, "restored": example.restored}
     return html(
-        '<figure class="{verdict}"><div class="views">{views}</div><figcaption>{said}<small>{measured}</small></figcaption></figure>',
-        verdict=_VERDICTS[example.right],
+        '<figure class="{verdict}"><div class="views">{views}</div><figcaption>{classes}<small>{measured}</small></figcaption></figure>',
+        verdict=_MARKS[example.correct],
         views=Markup().join(
             view(picture, name, f"picture {example.index}, {name}") for name, picture in views.items() if picture is not None
         ),
-        said=_said(example),
+        classes=_classes(example),
         measured=_measured(example),
     )
 
 
 def view(picture: NDArray[np.uint8], caption: str, description: str) -> Markup:
-    """A picture (H, W, 3) over its caption; description: what a reader who can't see it is told."""
+    """A picture (H, W, 3) above its caption; description: text alternative for screen readers."""
     shown = _shrunk(picture)
     return html(
         '<span><img class="{size}" src="{source}" width="{width}" height="{height}" alt="{description}">{caption}</span>',
-        size="small" if max(shown.shape) <= SMALL else "large",
+        size="small" if max(shown.shape) <= SMALL_SIDE else "large",
         source=_source(shown),
         width=shown.shape[1],
         height=shown.shape[0],
@@ -125,19 +124,19 @@ def view(picture: NDArray[np.uint8], caption: str, description: str) -> Markup:
     )
 
 
-def _said(example: Example) -> Markup:
-    """The answer, the truth, and whether they are the same."""
-    truth = html("<span>true class: <b>{truth}</b></span>", truth="not known" if example.truth is None else example.truth)
-    if example.answer is None or example.confidence is None:
+def _classes(example: Example) -> Markup:
+    """The predicted class, the true class, and whether they agree."""
+    truth = html("<span>true class: <b>{label}</b></span>", label="not known" if example.label is None else example.label)
+    if example.predicted is None or example.confidence is None:
         return truth
-    answer = html(
-        "<span>named <b>{answer}</b>, {sure}\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}sure</span>",
-        answer=example.answer,
+    prediction = html(
+        "<span>named <b>{predicted}</b>, {sure}\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}sure</span>",
+        predicted=example.predicted,
         sure=f"{100 * example.confidence:.0f}",
     )
-    sign, verdict = "✓" if example.right else "✗", _VERDICTS[example.right]
+    sign, verdict = "✓" if example.correct else "✗", _MARKS[example.correct]
     mark = html('<span class="mark {verdict}">{sign} {verdict}</span>', verdict=verdict, sign=sign) if verdict else Markup()
-    return html("{answer}{mark}{truth}", answer=answer, mark=mark, truth=truth)
+    return html("{prediction}{mark}{truth}", prediction=prediction, mark=mark, truth=truth)
 
 
 def _measured(example: Example) -> str:
@@ -154,7 +153,7 @@ def _shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _source(picture: NDArray[np.uint8]) -> str:
-    """The picture itself as an address, without loss."""
+    """The picture as a data URL, lossless."""
     stream = io.BytesIO()
     Image.fromarray(picture).save(stream, "PNG")
     return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -11,28 +11,26 @@ from torch import nn
 from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
 from pellucid.evaluation import TRACKS
+from pellucid.evaluation.calibration import as_predicted
 from pellucid.evaluation.evaluate import Evaluation
 from pellucid.evaluation.trust_figures import Trust
-from pellucid.files import atomic_write
 from pellucid.metrics import MAX_PSNR
 from pellucid.recipe import DataConfig
-from pellucid.reporting.blocks import Block, Picture, Report, Section, Steps, Subheading, Text
+from pellucid.reporting.blocks import Block, Html, Report, Section, Steps, Subheading, Text
 from pellucid.reporting.curves import curves, smoothing
 from pellucid.reporting.facts import facts
-from pellucid.reporting.gallery import MAX_SIDE, SMALL, examples, gallery
-from pellucid.reporting.render import html, markdown, page
+from pellucid.reporting.gallery import MAX_SIDE, SMALL_SIDE, collect_examples, gallery
+from pellucid.reporting.render import html, write_report_files
 from pellucid.reporting.scores import figures, result
 from pellucid.reporting.trust import confusion_section, strengths_section, trust_section
 from pellucid.run_folder import LOG
 from pellucid.training.log import read_log
 
-REPORT, REPORT_MARKDOWN = "report.html", "report.md"
-
 NUM_EXAMPLES = 18
-"""Pictures of the sample: full rows of one, two or three."""
+"""Number of pictures in the sample, for full rows of one, two or three."""
 
 NUM_EXTREMES = 6
-"""Pictures of the best and the worst."""
+"""Number of best and of worst pictures."""
 
 
 def write_report(
@@ -47,11 +45,12 @@ def write_report(
 ) -> Path:
     """Write `report.html` and `report.md` into the folder of a run, replacing older ones, and return the path of the first.
 
-    network, metadata: as `run` or `load_model` gives them; dataset: what the evaluation was made on; references: evaluations of other
-    methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: what users may trust, see
+    network, metadata: as returned by `run` or `load_model`; dataset: of the evaluation, which is one of `as_predicted`; references:
+    evaluations of other methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: see
     `evaluation.trust`; strengths: figures by kind of damage and its strength, see `Trust.by_strength`.
     """
     name = folder.resolve().name
+    network = as_predicted(network, metadata)
     records = read_log(folder / LOG)
     sections = [
         figures(metadata, dataset, evaluation, references or {}),
@@ -67,34 +66,31 @@ def write_report(
     report = Report(
         f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, references), [*filter(None, sections)]
     )
-    for file, rendered in ((REPORT, page), (REPORT_MARKDOWN, markdown)):
-        with atomic_write(folder / file) as path:
-            path.write_text(rendered(report), encoding="utf-8")
-    return folder / REPORT
+    return write_report_files(report, folder)
 
 
 def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation) -> Section:
-    """Pictures by a rule that knows nothing of them, so that no one could have chosen the best."""
+    """A sample of evenly spaced pictures, so that they are not selected."""
     num_images = evaluation.num_images
     indices = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
     device = next(network.parameters()).device
-    shown = examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device, temperature=metadata.temperature)
+    shown = collect_examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device)
     side = max(dataset.size)
-    known = [example.right for example in shown if example.right is not None]
-    told = [
+    known = [example.correct for example in shown if example.correct is not None]
+    sentences = [
         f"All {num_images:,} pictures."
         if len(shown) == num_images
         else f"{len(shown)} of the {num_images:,} pictures, at equal distances from the first one on: nobody chose them.",
         f"{sum(known)} of {len(known)} are named right." if known else "",
         f"Below each stands its number and its PSNR, damaged{'' if shown[0].psnr is None else ' → restored'}.",
-        "They are enlarged without smoothing." if side <= SMALL else "",
+        "They are enlarged without smoothing." if side <= SMALL_SIDE else "",
         f"They are shown at {MAX_SIDE} of their {side} pixels." if side > MAX_SIDE else "",
     ]
-    return Section(f"A sample of the {dataset.split} pictures", [Text(" ".join(filter(None, told))), Picture(gallery(shown))])
+    return Section(f"A sample of the {dataset.split} pictures", [Text(" ".join(filter(None, sentences))), Html(gallery(shown))])
 
 
 def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation) -> Section | None:
-    """Those that gained most and least by restoring; `None` where nothing is restored, or the sample shows all pictures anyway."""
+    """The pictures with the largest and smallest gains; `None` without restored pictures, or if the sample shows all of them."""
     track = TRACKS[evaluation.track]
     gains = {
         (level, index): gain
@@ -110,8 +106,8 @@ def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, eva
     content: list[Block] = [Text("By the gain in PSNR, over all measured pictures that are damaged.")]
     for heading, chosen in (("Gained most", ordered[: -NUM_EXTREMES - 1 : -1]), ("Gained least, or lost", ordered[:NUM_EXTREMES])):
         levels, indices = zip(*chosen, strict=True)
-        shown = examples(network, metadata.classes, dataset, track, indices, device, levels, metadata.temperature)
-        content += [Subheading(heading), Picture(gallery(shown))]
+        shown = collect_examples(network, metadata.classes, dataset, track, indices, device, levels)
+        content += [Subheading(heading), Html(gallery(shown))]
     return Section("Restored best and worst", content)
 
 
@@ -120,12 +116,12 @@ def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Sec
     if not records:
         return Section(heading, [Text(f"The folder of this run has no records of its training ({LOG}), so there are no curves.")])
     window = smoothing(len(records))
-    told = [
+    sentences = [
         "Losses, accuracy and PSNR are those of single batches of damaged training pictures while the network learns.",
         f"Thin: every record; thick: the mean over {window} records around it." if window > 1 else "",
         f"Dashed: what the finished network reached on the {evaluation.split} pictures (track “{evaluation.track}”).",
     ]
-    return Section(heading, [Text(" ".join(filter(None, told))), Picture(curves(records, evaluation.metrics, evaluation.split))])
+    return Section(heading, [Text(" ".join(filter(None, sentences))), Html(curves(records, evaluation.metrics, evaluation.split))])
 
 
 def _next_steps(folder: Path, metadata: ModelMetadata, evaluation: Evaluation) -> Section:

@@ -17,39 +17,39 @@ from pellucid.reporting.render import html
 
 NOTES = {
     "damaged image": "left as it is",
-    "non-local means": "no training; told the true noise",
-    "inpainting": "no training; told the true mask",
-    "inpainting, then means": "no training; told both",
+    "non-local means": "no training; given the true noise",
+    "inpainting": "no training; given the true mask",
+    "inpainting, then means": "no training; given both",
 }
-"""What is said of the rows of `evaluation.classical.CLASSICAL`."""
+"""Notes on the rows of `evaluation.classical.CLASSICAL`."""
 
 
 def result(evaluation: Evaluation, references: Mapping[str, Evaluation] | None = None) -> Markup:
-    """The sentence that says it all, and a second one where a method without training restores better."""
+    """The summary sentence, and a warning if a method without training restores better."""
     accuracy, psnr, before = (evaluation.metrics[name] for name in ("accuracy", "psnr", "input_psnr"))
     damaged = before is not None and before < MAX_PSNR
     pictures = f"{'damaged' if damaged else 'undamaged'} {evaluation.split} pictures"
-    said = []
+    clauses = []
     if accuracy is not None:
         share = html('<strong class="naming">{share} %</strong>', share=f"{accuracy:.1f}")
-        said.append(html("names the class of {share} of {pictures}", share=share, pictures=pictures))
+        clauses.append(html("names the class of {share} of {pictures}", share=share, pictures=pictures))
         pictures = "them"
     if psnr is not None:
         after = html('<strong class="restoring">{psnr} dB</strong>', psnr=f"{psnr:.1f}")
         if before is None or not damaged:
-            way = f"gives {pictures} back at"
+            verb = f"gives {pictures} back at"
         else:
-            way = f"{'restores' if psnr > before else 'worsens'} {pictures} from {before:.1f} to"
-        said.append(html("{way} {after}", way=way, after=after))
-    if not said:
+            verb = f"{'restores' if psnr > before else 'worsens'} {pictures} from {before:.1f} to"
+        clauses.append(html("{verb} {after}", verb=verb, after=after))
+    if not clauses:
         return html("The {split} pictures have no labels to measure this network by.", split=evaluation.split)
-    sentence = html("This network {said}.", said=Markup(" and ").join(said))
+    sentence = html("This network {clauses}.", clauses=Markup(" and ").join(clauses))
     warning = shortfall(evaluation, references or {})
     return html("{sentence} {warning}", sentence=sentence, warning=warning) if warning else sentence
 
 
 def shortfall(evaluation: Evaluation, references: Mapping[str, Evaluation]) -> str:
-    """What is to be said where a method without training restores better than the network; empty where none does."""
+    """A warning if a method without training restores better than the network; empty otherwise."""
     psnr = evaluation.metrics["psnr"]
     better = {
         name: figure for name, other in references.items() if (figure := other.metrics["psnr"]) and psnr is not None and figure > psnr
@@ -61,7 +61,7 @@ def shortfall(evaluation: Evaluation, references: Mapping[str, Evaluation]) -> s
 
 
 def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, references: Mapping[str, Evaluation]) -> Section:
-    """The section of the tables: the network and what it must beat, each level of the damage, and what the columns mean."""
+    """The section of the tables: the network and its baselines, each level of the damage, and the meaning of the columns."""
     num_images = evaluation.num_images
     rows: dict[str, tuple[str, Scores]] = {
         "this network": (f"{metadata.model.name}, {metadata.model.encoder.name}", evaluation.metrics),
@@ -69,7 +69,7 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     }
     for name, reference in references.items():
         fewer = f"first {reference.num_images:,} pictures only" if reference.num_images < num_images else ""
-        if not (fewer and name in rows):  # what is there already is of all pictures
+        if not (fewer and name in rows):  # the existing row covers all pictures
             rows[name] = "; ".join(filter(None, (NOTES.get(name), fewer))), reference.metrics
     columns = [name for name in evaluation.shown if name != "input_psnr"]
     compared: dict[str, Scores] = {
@@ -80,9 +80,11 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     part = "all" if num_images == len(dataset) else "the first"
     broken = evaluation.metrics["broken"]
     content: list[Block] = [Text(f"Measured on {part} {evaluation.images}, track “{evaluation.track}”: {_damage(evaluation.track)}.")]
+    if applied := [*["temperature"] * (metadata.temperature != 1), *["gate"] * (metadata.gate is not None)]:
+        content.append(Text(f"Outputs are those that predict gives, with {' and '.join(applied)}."))
     if broken:
         content.append(Text(f"{broken:,} outputs are not finite: they count as named wrong, and in no other figure."))
-    content.append(_table("This network, and what it must beat", columns, compared, "figures lead"))
+    content.append(_table("This network and its baselines", columns, compared, "figures lead"))
     if evaluation.levels:
         columns.append("input_psnr")
         content.append(_table("This network at each level of the damage", columns, evaluation.groups or evaluation.levels))
@@ -99,7 +101,7 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
 
 
 def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Scores], style: str = "figures") -> Table:
-    """A row of figures for every name, to as many digits as `pellucid evaluate` prints."""
+    """A row of figures for each name, formatted as by `pellucid evaluate`."""
     cells = [[name, *(_cell(scores.get(column), FIGURES[column].spec) for column in columns)] for name, scores in rows.items()]
     return Table(caption, ["", *(FIGURES[column].heading for column in columns)], cells, style)
 
@@ -109,7 +111,7 @@ def _cell(figure: float | None, spec: str) -> str:
 
 
 def _damage(name: str) -> str:
-    """The damage of a track in words."""
+    """A description of the damage of a track."""
     track = TRACKS[name]
     pipeline = track.levels[0].pipeline
     if track.groups:
@@ -124,7 +126,7 @@ def _damage(name: str) -> str:
 
 
 def _most_frequent(dataset: Dataset, num_images: int) -> float:
-    """The accuracy in % of one who knows how frequent the classes are, and sees no picture."""
+    """The accuracy in % of always predicting the most frequent class."""
     labels = dataset.labels[:num_images]
     counts = np.bincount(labels[labels != UNLABELLED])
     return float(100 * counts.max() / counts.sum())

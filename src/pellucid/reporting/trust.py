@@ -1,4 +1,4 @@
-"""What users may trust: the section of the report with its charts and tables."""
+"""The sections of a report on the reliability of predictions, with charts and tables."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,21 +10,21 @@ from matplotlib.ticker import PercentFormatter
 from pellucid.degradations import DEGRADATIONS
 from pellucid.evaluation.calibration import CEILING
 from pellucid.evaluation.trust_figures import Trust
-from pellucid.reporting.blocks import Block, Picture, Section, Subheading, Table, Text
-from pellucid.reporting.drawing import STAND_INS, draw
+from pellucid.reporting.blocks import Block, Html, Section, Subheading, Table, Text
+from pellucid.reporting.drawing import PLACEHOLDERS, chart, chart_grid, draw_svg
 from pellucid.reporting.render import html
 
-MOST_CLASSES = 30
-"""Classes of a confusion matrix; of more, only the most frequent confusions are listed."""
+MAX_CLASSES = 30
+"""Maximum number of classes of a confusion matrix; with more, only the most frequent confusions are listed."""
 
 NUM_CONFUSIONS = 10
 
 FEW = 10
-"""Images below which a bar of the reliability diagram is pale."""
+"""Number of images below which a bar of the reliability diagram is pale."""
 
 
 def trust_section(trust: Trust) -> Section:
-    """Calibration, abstention, gate, uncertainty and alarm; a part that was not measured is left out."""
+    """Calibration, abstention, gate, uncertainty and alarm; parts that were not measured are omitted."""
     figures = trust.to_json()
     content: list[Block] = [
         Text(f"Measured on the first {trust.num_images:,} {trust.split} images of {trust.dataset}, track “{trust.track}”.")
@@ -37,23 +37,23 @@ def trust_section(trust: Trust) -> Section:
         content += [Subheading("Where the restored picture may be wrong"), Text(_uncertainty(uncertainty))]
     if alarm := figures.get("alarm"):
         content += [Subheading("The alarm"), Text(_alarm(alarm))]
-    return Section("What users may trust", content)
+    return Section("Reliability", content)
 
 
 def strengths_section(strengths: Mapping[str, Sequence[Mapping[str, Any]]]) -> Section | None:
-    """Accuracy and PSNR against the strength of each kind of damage; `None` if there is no kind of several strengths."""
+    """Accuracy and PSNR by the strength of each kind of damage; `None` without a kind of several strengths."""
     if not strengths:
         return None
-    charts = Markup().join(_strength_chart(kind, rows) for kind, rows in strengths.items())
-    told = (
+    charts = [_strength_chart(kind, rows) for kind, rows in strengths.items()]
+    text = (
         "Above, the accuracy on the pictures that have this kind of damage, alone or with others; below, the mean PSNR of the restored "
         "picture (line) and of the damaged one (dashed)."
     )
-    return Section("Against the strength of the damage", [Text(told), Picture(html('<div class="curves">{charts}</div>\n', charts=charts))])
+    return Section("Against the strength of the damage", [Text(text), Html(chart_grid(charts))])
 
 
 def confusion_section(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Section | None:
-    """Which classes are taken for which, as a matrix and as a list of the most frequent confusions; `None` without labels."""
+    """Confusion matrix and the most frequent confusions; `None` without labels."""
     if not counts:
         return None
     wrong = sorted(
@@ -67,8 +67,8 @@ def confusion_section(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
     )
     rows = [[true, named, f"{count:,}", f"{100 * count / total:.1f} %"] for count, total, true, named in wrong[:NUM_CONFUSIONS] if count]
     content: list[Block] = []
-    if len(classes) <= MOST_CLASSES:
-        content += [Text("Rows: the true class; columns: the class that is named; in % of the row."), Picture(_matrix(counts, classes))]
+    if len(classes) <= MAX_CLASSES:
+        content += [Text("Rows: the true class; columns: the class that is named; in % of the row."), Html(_matrix(counts, classes))]
     if rows:
         content.append(Table("The most frequent confusions", ["true class", "named", "images", "of the class"], rows))
     return Section("Which classes are confused", content)
@@ -78,11 +78,11 @@ def _confidence(confidence: Mapping[str, Any], abstention: Mapping[str, Any], tr
     before, after, temperature = (confidence[name] for name in ("ece_before", "ece", "temperature"))
     fitted = trust.fitted if "temperature" in trust.fitted else ""
     if fitted:
-        told = f"A temperature of {temperature:.2f} was fitted ({fitted}): the calibration error is {after:.4f}, without it {before:.4f}."
+        text = f"A temperature of {temperature:.2f} was fitted ({fitted}): the calibration error is {after:.4f}, without it {before:.4f}."
         if trust.split == "validation":
-            told += " It was fitted on such images, so that on new ones it is a little worse."
+            text += " It was fitted on such images, so that on new ones it is a little worse."
     else:
-        told = (
+        text = (
             f"The calibration error is {after:.4f}. No temperature was fitted, since no labelled images were held out of the training; "
             "--data.validation holds some out."
         )
@@ -94,11 +94,10 @@ def _confidence(confidence: Mapping[str, Any], abstention: Mapping[str, Any], tr
         ]
         for row in abstention["thresholds"]
     ]
-    charts = Markup().join([_reliability(confidence["bins"]), _coverage(abstention)])
     return [
         Subheading("Confidence"),
-        Text(told),
-        Picture(html('<div class="curves">{charts}</div>\n', charts=charts)),
+        Text(text),
+        Html(chart_grid([_reliability(confidence["bins"]), _coverage(abstention)])),
         Table("What abstaining gives (--abstain-below)", ["abstain", "pictures with a class", "of these right"], rows),
     ]
 
@@ -114,10 +113,10 @@ def _gate(gate: Mapping[str, float], fitted: bool) -> str:
         without, with_gate = gate[f"{part}_psnr_without_gate"], gate[f"{part}_psnr"]
         return f"{with_gate:.2f} dB with the gate, {without:.2f} dB without"
 
-    told = f"The gate leaves {100 * gate['clean_left']:.1f} % of undamaged pictures as they are (PSNR: {psnr('clean')})"
+    text = f"The gate leaves {100 * gate['clean_left']:.1f} % of undamaged pictures as they are (PSNR: {psnr('clean')})"
     if "damaged_left" in gate:
-        told += f", and {100 * gate['damaged_left']:.1f} % of damaged ones ({psnr('damaged')})"
-    return f"{told}. Of each picture {CEILING:g} dB count at most: beyond that nobody sees a difference."
+        text += f", and {100 * gate['damaged_left']:.1f} % of damaged ones ({psnr('damaged')})"
+    return f"{text}. Of each picture {CEILING:g} dB count at most: beyond that nobody sees a difference."
 
 
 def _uncertainty(uncertainty: Mapping[str, float | None]) -> str:
@@ -148,17 +147,17 @@ def _alarm(alarm: Mapping[str, float | None]) -> str:
 def _reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.plot([0, 1], [0, 1], color=STAND_INS["soft"], linewidth=1, linestyle=(0, (4, 3)))
+        axes.plot([0, 1], [0, 1], color=PLACEHOLDERS["soft"], linewidth=1, linestyle=(0, (4, 3)))
         for each in bins:
             width = each["to"] - each["from"]
             alpha = 0.4 if each["num_images"] >= FEW else 0.12
-            axes.bar(each["from"], each["accuracy"] / 100, 0.9 * width, align="edge", color=STAND_INS["naming"], alpha=alpha)
+            axes.bar(each["from"], each["accuracy"] / 100, 0.9 * width, align="edge", color=PLACEHOLDERS["naming"], alpha=alpha)
         axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="stated confidence")
         _in_percent(axes)
 
     label = "; ".join(f"stated {b['confidence']:.2f}, right {b['accuracy']:.0f} %, {b['num_images']} images" for b in bins)
-    return _figure(
-        "Reliability", f"part that is right; dashed: as stated; pale: fewer than {FEW} images", draw(plot, label, salt="reliability")
+    return chart(
+        "Reliability", f"part that is right; dashed: as stated; pale: fewer than {FEW} images", draw_svg(plot, label, salt="reliability")
     )
 
 
@@ -167,14 +166,14 @@ def _coverage(abstention: Mapping[str, Any]) -> Markup:
 
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
-        axes.plot(coverage, risk, color=STAND_INS["naming"], linewidth=1.8, marker="o" if len(risk) == 1 else "")
+        axes.plot(coverage, risk, color=PLACEHOLDERS["naming"], linewidth=1.8, marker="o" if len(risk) == 1 else "")
         axes.set(xlim=(0, 1), xlabel="pictures that get a class, the surest first")
         axes.set_ylim(bottom=0)
         _in_percent(axes)
 
     label = f"Risk against coverage: area {abstention['aurc']:.4f}, {100 * risk[-1]:.1f} % wrong with a class for every picture"
     unit = f"part that is wrong; area {abstention['aurc']:.4f}"
-    return _figure("Risk against coverage", unit, draw(plot, label, salt="coverage"))
+    return chart("Risk against coverage", unit, draw_svg(plot, label, salt="coverage"))
 
 
 def _in_percent(axes: Any) -> None:
@@ -187,30 +186,30 @@ def _strength_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
 
     def plot(figure: Figure) -> None:
         names = [name for name in ("accuracy", "psnr") if rows[0].get(name) is not None]
-        for place, name in enumerate(names):
-            axes = figure.add_subplot(len(names), 1, place + 1)
-            colour = STAND_INS["naming" if name == "accuracy" else "restoring"]
+        for index, name in enumerate(names):
+            axes = figure.add_subplot(len(names), 1, index + 1)
+            colour = PLACEHOLDERS["naming" if name == "accuracy" else "restoring"]
             axes.plot(strengths, [row[name] for row in rows], color=colour, linewidth=1.8, marker="o", markersize=4)
             if name == "psnr":
                 axes.plot(strengths, [row["input_psnr"] for row in rows], color=colour, linewidth=1, linestyle=(0, (4, 3)))
             axes.set_ylabel("accuracy %" if name == "accuracy" else "PSNR dB")
             axes.margins(y=0.15)
-            if place < len(names) - 1:
+            if index < len(names) - 1:
                 axes.tick_params(labelbottom=False)
             else:
                 axes.set_xlabel(DEGRADATIONS[kind].unit)
 
-    told = [
+    text = [
         f"at {row['strength']:.3g}"
         + "".join(f", {row[n]:.1f} {u}" for n, u in (("accuracy", "%"), ("psnr", "dB")) if row.get(n) is not None)
         for row in rows
     ]
-    label = f"{kind.replace('_', ' ')}: {'; '.join(told)}"
+    label = f"{kind.replace('_', ' ')}: {'; '.join(text)}"
     num_images = sum(row["num_images"] for row in rows)
-    return _figure(
+    return chart(
         kind.replace("_", " ").capitalize().replace("Jpeg", "JPEG"),
         f"{num_images:,} images",
-        draw(plot, label, (5.0, 3.4), salt=f"strength {kind}"),
+        draw_svg(plot, label, (5.0, 3.4), salt=f"strength {kind}"),
     )
 
 
@@ -218,10 +217,10 @@ def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
     def cell(count: int, total: int, right: bool) -> Markup:
         share = 100 * count / total if total else 0
         return html(
-            '<td class="{kind}" style="--share: {share}%">{said}</td>',
+            '<td class="{kind}" style="--share: {share}%">{share_text}</td>',
             kind="right" if right else "wrong",
             share=f"{share:.0f}",
-            said=f"{share:.0f}" if round(share) else "",
+            share_text=f"{share:.0f}" if round(share) else "",
         )
 
     head = Markup().join(html('<th scope="col"><span>{name}</span></th>', name=name) for name in classes)
@@ -238,10 +237,4 @@ def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
         "<thead><tr><th></th>{head}</tr></thead>\n<tbody>{body}</tbody></table></div>\n",
         head=head,
         body=body,
-    )
-
-
-def _figure(title: str, unit: str, drawing: Markup) -> Markup:
-    return html(
-        "<figure><figcaption>{title} <small>{unit}</small></figcaption>{drawing}</figure>\n", title=title, unit=unit, drawing=drawing
     )

@@ -1,6 +1,5 @@
-"""Serving: a model behind an API and a page, with limits. Needs the extra `app`.
+"""Serving: an HTTP API and a web page for a model, with limits. Requires the extra `app`.
 
-A request goes through these modules in this order: `guard` (token, bytes), `app` (addresses), `bodies` (contents of picture files),
-`service` (decoding, within its limits), `batching` (with the pictures of other requests through the network), and back as JSON or as a
-`refusal`.
+A request passes these modules in order: `guard` (token, size), `app` (routes), `bodies` (contents of picture files), `service` (decoding,
+within limits), `batching` (one batch with the pictures of other requests); the response is JSON, or a `refusal`.
 """

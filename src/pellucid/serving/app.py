@@ -1,4 +1,4 @@
-"""The application: addresses -> the service."""
+"""The web application: routes of the API and error handlers."""
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -13,19 +13,19 @@ from starlette.types import ASGIApp
 
 from pellucid.serving import documentation, signals
 from pellucid.serving.bodies import read_contents
-from pellucid.serving.documentation import ANSWER, REQUEST, responses
+from pellucid.serving.documentation import REQUEST, RESPONSE, responses
 from pellucid.serving.guard import Guard
 from pellucid.serving.refusal import CODES, Refusal
 from pellucid.serving.service import Service
 
-ABOUT = "One network that restores a damaged image and says what is in it."
+ABOUT = "Restores and classifies damaged images."
 BY_STATUS = {400: "bad_request", 404: "not_found", 405: "method_not_allowed"}
 
 
 def build_app(service: Service, token: str | None = None, page: bool = False) -> ASGIApp:
-    """The application around a service, which it starts and closes.
+    """Build the application for a service, which it starts and closes.
 
-    token: what every request but those for `/healthz` must carry; page: show the page at `/`.
+    token: required in every request except for `/healthz`; page: serve the page at `/`.
     """
     on_signal: list[Callable[[], None]] = []
     at_end: list[Callable[[], None]] = []
@@ -52,12 +52,12 @@ def build_app(service: Service, token: str | None = None, page: bool = False) ->
 
 
 def add_routes(app: FastAPI, service: Service) -> None:
-    """The addresses of the API."""
-    described: dict[str, Any] = {}
+    """Add the routes of the API."""
+    description: dict[str, Any] = {}
 
     @app.post(
         "/v1/predict",
-        responses={**ANSWER, **responses(*(code for code in CODES if code not in ("not_found", "method_not_allowed")))},
+        responses={**RESPONSE, **responses(*(code for code in CODES if code not in ("not_found", "method_not_allowed")))},
         openapi_extra=REQUEST,
     )
     async def predict(
@@ -65,18 +65,18 @@ def add_routes(app: FastAPI, service: Service) -> None:
         restored: Annotated[bool, Query(description="the restored picture, as PNG in base64")] = False,
         mask: Annotated[bool, Query(description="the mask of lost pixels, as PNG in base64")] = False,
     ) -> Response:
-        """Restore pictures and name what is in them. One picture that can't be used refuses the whole request."""
+        """Restore and classify pictures. One invalid picture refuses the whole request."""
         with service.admit() as admission:
             contents = await read_contents(request, service.limits)
-            answer = await service.answer(contents, admission, restored, mask)
-        return Response(answer, media_type="application/json")
+            content = await service.predict_contents(contents, admission, restored, mask)
+        return Response(content, media_type="application/json")
 
     @app.get("/v1/model", responses=responses("unauthorized"))
     async def model() -> dict[str, Any]:
         """The model: its classes, the kinds of damage that it knows, and the limits of this server."""
-        if not described:
-            described.update(await service.run(service.describe))
-        return described
+        if not description:
+            description.update(await service.run(service.describe))
+        return description
 
     @app.get("/healthz", responses=responses("stopping"))
     async def healthz() -> dict[str, str]:
@@ -92,30 +92,30 @@ def add_routes(app: FastAPI, service: Service) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
-        return HTMLResponse(documentation.page(app.openapi()))
+        return HTMLResponse(documentation.render_docs(app.openapi()))
 
 
 def add_errors(app: FastAPI) -> None:
-    """All errors in one form."""
+    """Add handlers that return all errors in the same form."""
 
-    def answer(refusal: Refusal, status: int | None = None) -> Response:
+    def respond(refusal: Refusal, status: int | None = None) -> Response:
         return Response(refusal.body(), status or refusal.status, dict(refusal.headers), "application/json")
 
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> Response:
-        return answer(refusal)
+        return respond(refusal)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> Response:
         names = ", ".join(sorted({str(each["loc"][-1])[:50] for each in error.errors()}))
-        return answer(Refusal("invalid_request", f"Expected true or false for {names}, found another value; see /docs."))
+        return respond(Refusal("invalid_request", f"Expected true or false for {names}, found another value; see /docs."))
 
     @app.exception_handler(HTTPException)
     async def other(request: Request, error: HTTPException) -> Response:
         code = BY_STATUS.get(error.status_code, "bad_request")
-        told = f"Expected one of the addresses of /docs with a method that it knows, found {request.method} for another; see /docs."
-        return answer(Refusal(code, told), error.status_code)
+        message = f"Expected one of the addresses of /docs with a method that it knows, found {request.method} for another; see /docs."
+        return respond(Refusal(code, message), error.status_code)
 
     @app.exception_handler(Exception)
     async def defect(_: Request, _error: Exception) -> Response:
-        return answer(Refusal("internal", "Expected to answer, found a defect of the server; its log has more."))
+        return respond(Refusal("internal", "Expected to answer, found a defect of the server; its log has more."))

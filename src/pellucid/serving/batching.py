@@ -1,7 +1,7 @@
-"""Micro-batches: pictures of requests that wait at the same time go through the network together.
+"""Dynamic batching: pictures of concurrent requests are predicted in one batch.
 
-While the network computes, in the one thread that does, further pictures arrive and are the next batch. A lone picture never waits: only
-after a batch of several does the next one wait, for at most `WINDOW`, for those who are about to come back.
+Pictures that arrive while the network computes, in a single thread, form the next batch. A single picture is never delayed: only after a
+batch of several pictures, the next batch waits for at most `WAIT_SECONDS` for further requests.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ from typing import NamedTuple
 from pellucid.inference import Prediction
 from pellucid.pictures import Pixels
 
-WINDOW = 0.002
-"""Seconds that a batch waits for more pictures."""
+WAIT_SECONDS = 0.002
+"""Maximum delay of a batch in seconds."""
 
 BATCH_PIXELS = 1_000_000
-"""Pixels of a batch, unless one picture has more: about a second of work on two CPU cores, for which the others wait."""
+"""Maximum number of pixels of a batch of several pictures: about a second on two CPU cores."""
 
 
 class _Waiting(NamedTuple):
@@ -27,21 +27,21 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    """Hands pictures to `predict` in batches, in a single thread; `start` and `close` it in the loop that uses it.
+    """Calls `predict` on batches of pictures, in a single thread; `start` and `close` it in the event loop that uses it.
 
     Args:
         predict: pictures -> a prediction for each, in their order.
-        batch_size: most pictures of a batch.
-        watch: is told the size of each batch.
+        batch_size: maximum number of pictures of a batch.
+        observe: called with the size of each batch.
     """
 
     def __init__(
         self,
         predict: Callable[[Sequence[Pixels]], list[Prediction]],
         batch_size: int,
-        watch: Callable[[int], None] = lambda _: None,
+        observe: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._predict, self._batch_size, self._watch = predict, batch_size, watch
+        self._predict, self._batch_size, self._observe = predict, batch_size, observe
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._closing, self._last = False, 0
@@ -49,11 +49,11 @@ class Batcher:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begin to take pictures."""
+        """Start accepting pictures."""
         self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
-        """Compute what was taken, then end."""
+        """Complete accepted pictures, then stop."""
         self._closing = True
         self._arrived.set()
         if self._task is not None:
@@ -62,11 +62,11 @@ class Batcher:
 
     @property
     def running(self) -> bool:
-        """Whether it takes pictures."""
+        """Whether it accepts pictures."""
         return self._task is not None and not self._task.done() and not self._closing
 
     async def predict(self, picture: Pixels) -> Prediction:
-        """The prediction for a picture (H, W, 3); one that nobody waits for any more, being cancelled, is not computed."""
+        """Predict a picture (H, W, 3); cancelled requests are not computed."""
         if not self.running:
             raise RuntimeError("Expected a running batcher, found it closed.")
         future: asyncio.Future[Prediction] = asyncio.get_running_loop().create_future()
@@ -90,7 +90,7 @@ class Batcher:
             await self._arrived.wait()
         if self._last > 1:
             with suppress(TimeoutError):
-                async with asyncio.timeout(WINDOW):
+                async with asyncio.timeout(WAIT_SECONDS):
                     while len(self._waiting) < self._batch_size and not self._closing:
                         self._arrived.clear()
                         await self._arrived.wait()
@@ -111,8 +111,8 @@ class Batcher:
         return batch
 
     async def _compute(self, batch: Sequence[_Waiting]) -> None:
-        """Give every picture its prediction. Where a batch fails, each picture is tried alone: one should not take the others with it."""
-        self._watch(len(batch))
+        """Compute a batch; if it fails, each picture is tried separately."""
+        self._observe(len(batch))
         pictures = [each.picture for each in batch]
         try:
             predictions = await asyncio.get_running_loop().run_in_executor(self._thread, self._predict, pictures)

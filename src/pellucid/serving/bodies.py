@@ -1,4 +1,4 @@
-"""Bodies of requests -> the contents of picture files. Nothing touches the file system; names of files are not looked at."""
+"""Bodies of requests -> the contents of picture files, in memory only; file names are ignored."""
 
 import asyncio
 import base64
@@ -18,12 +18,12 @@ from pellucid.serving.settings import Limits
 FIELDS = ("image", "images")
 """Fields of a form or of a JSON object that hold pictures."""
 
-LARGE = 262_144
-"""Bytes of JSON from which on a thread parses it, so that other requests go on meanwhile."""
+LARGE_BODY = 262_144
+"""Size in bytes from which JSON is parsed in a thread, so that other requests continue."""
 
 
 async def read_contents(request: Request, limits: Limits) -> list[bytes]:
-    """The pictures of a request, one at least, in their order; raises `Refusal`. The guard has bounded the bytes."""
+    """The picture files of a request, at least one, in order; raises `Refusal`. The guard limits the size of the body."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     try:
         async with asyncio.timeout(limits.timeout):
@@ -31,13 +31,13 @@ async def read_contents(request: Request, limits: Limits) -> list[bytes]:
                 contents = await _multipart(request, limits)
             elif kind == "application/json":
                 body = await request.body()
-                contents = _json(body, limits) if len(body) < LARGE else await asyncio.to_thread(_json, body, limits)
+                contents = _json(body, limits) if len(body) < LARGE_BODY else await asyncio.to_thread(_json, body, limits)
             elif kind.startswith("image/") or kind in ("application/octet-stream", "application/dicom"):
                 contents = [await request.body()]
             else:
-                found = kind[:100] or "no Content-Type"
-                told = f"Expected a body of multipart/form-data, application/json or image/..., found {found}; set it."
-                raise Refusal("unsupported_type", told)
+                content_type = kind[:100] or "no Content-Type"
+                message = f"Expected a body of multipart/form-data, application/json or image/..., found {content_type}; set it."
+                raise Refusal("unsupported_type", message)
     except TimeoutError:
         raise Refusal(
             "slow_request", f"Expected the body within {limits.timeout:g} seconds, found it unfinished; send it faster."
@@ -60,7 +60,7 @@ async def _multipart(request: Request, limits: Limits) -> list[bytes]:
         raise Refusal(
             code, f"Expected a form of at most {limits.max_pictures} files, found another ({error.message}); correct it."
         ) from error
-    except (KeyError, ValueError, AssertionError) as error:  # a boundary or a charset that makes no sense
+    except (KeyError, ValueError, AssertionError) as error:  # an invalid boundary or charset
         raise Refusal(
             "bad_request", "Expected a form with a boundary, as multipart/form-data has it, found another; correct it."
         ) from error
@@ -83,7 +83,7 @@ async def _chunks(request: Request) -> AsyncGenerator[bytes, None]:
 
 
 def _json(body: bytes, limits: Limits) -> list[bytes]:
-    """The pictures in base64 of a JSON object."""
+    """Decode the base64 pictures of a JSON object."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -105,7 +105,7 @@ def _json(body: bytes, limits: Limits) -> list[bytes]:
 
 
 def _base64(text: Any, index: int) -> bytes:
-    """What base64, or a data URL of it, stands for."""
+    """Decode base64, or a data URL."""
     if not isinstance(text, str):
         raise Refusal("invalid_request", f"Expected text in base64 for picture {index}, found another value; correct it.", index)
     if text.startswith("data:"):

@@ -1,6 +1,6 @@
-"""What the API says of itself: the parts of its OpenAPI document that FastAPI can't know, and `/docs`, a page without scripts.
+"""Documentation of the API: additions to FastAPI's OpenAPI document, and `/docs`, a page without scripts.
 
-FastAPI's own `/docs` loads its scripts from another host, which a machine without a network can't, and which the guard forbids.
+FastAPI's own `/docs` loads scripts from another host, which requires a network and is forbidden by the guard.
 """
 
 import json
@@ -88,24 +88,24 @@ REQUEST: dict[str, Any] = {
         },
     }
 }
-"""The body of a request for predictions."""
+"""The request body of `/v1/predict`."""
 
 
 @cache
 def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
-    """The error answers of an address, by status."""
+    """The error responses of a route, by status."""
     by_status: dict[int | str, dict[str, Any]] = {}
     for code in codes:
-        status, told = CODES[code]
-        known = by_status.setdefault(status, {"description": "", "content": {"application/json": {"schema": _ERROR, "examples": {}}}})
-        known["description"] += f"{'; ' if known['description'] else ''}`{code}`: {told}"
-        known["content"]["application/json"]["examples"][code] = {
+        status, meaning = CODES[code]
+        response = by_status.setdefault(status, {"description": "", "content": {"application/json": {"schema": _ERROR, "examples": {}}}})
+        response["description"] += f"{'; ' if response['description'] else ''}`{code}`: {meaning}"
+        response["content"]["application/json"]["examples"][code] = {
             "value": {"error": {"code": code, "message": "Expected ..., found ...; ..."}}
         }
     return by_status
 
 
-ANSWER: dict[int | str, dict[str, Any]] = {
+RESPONSE: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "a prediction for each picture, in their order",
         "content": {
@@ -118,8 +118,8 @@ ANSWER: dict[int | str, dict[str, Any]] = {
 }
 
 
-def page(document: dict[str, Any]) -> str:
-    """An OpenAPI document as a page."""
+def render_docs(document: dict[str, Any]) -> str:
+    """Render an OpenAPI document as a page."""
     environment = Environment(loader=PackageLoader("pellucid.serving"), autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     environment.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_ascii=False)
     return environment.get_template("docs.html").render(document=document)

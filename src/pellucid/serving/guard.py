@@ -1,4 +1,4 @@
-"""The guard before every address, the page's too: token, bytes of the body, headers, and the count of what was answered."""
+"""Middleware for all routes, including the page: checks the token and the size of the body, adds headers, counts responses."""
 
 import base64
 import binascii
@@ -8,13 +8,13 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pellucid.serving.metrics import Metrics
+from pellucid.serving.metrics import ServerMetrics
 from pellucid.serving.refusal import Refusal
 
 PREDICT, HEALTH = "/v1/predict", "/healthz"
 COUNTED = (PREDICT, "/v1/model", HEALTH, "/metrics", "/docs", "/openapi.json")
 
-# The page may load and send nothing but to its own server; Gradio has inline scripts and compiles some.
+# The page may only connect to its own server; Gradio uses inline and compiled scripts.
 POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; "
     "img-src 'self' data: blob:; worker-src 'self' blob:; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'self'"
@@ -27,29 +27,29 @@ HEADERS = [
 
 
 class Guard:
-    """ASGI middleware; of pure ASGI, since Starlette's own kind costs as much as a small picture.
+    """Pure ASGI middleware, since Starlette's middleware class takes as much time as a small picture.
 
     Args:
-        app: what is guarded.
-        metrics: what is counted.
+        app: the wrapped application.
+        metrics: counters of responses.
         max_bytes: of a body.
-        token: what every request but those for `HEALTH` must carry; `None` for no token.
+        token: required in every request except for `HEALTH`; `None` for no token.
     """
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, max_bytes: int, token: str | None = None) -> None:
+    def __init__(self, app: ASGIApp, metrics: ServerMetrics, max_bytes: int, token: str | None = None) -> None:
         self.app, self.metrics, self.max_bytes = app, metrics, max_bytes
         self.token = None if token is None else token.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or refuse it."""
+        """Pass a request to the application, or refuse it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
             await _Exchange(self, scope, receive, send).run()
-        else:  # nothing here speaks over web sockets
+        else:  # web sockets are not used
             await send({"type": "websocket.close", "code": 1008})
 
-    def knows(self, headers: list[tuple[bytes, bytes]]) -> bool:
+    def is_authorized(self, headers: list[tuple[bytes, bytes]]) -> bool:
         """Whether a request carries the token, compared in constant time."""
         assert self.token is not None
         scheme, _, given = dict(headers).get(b"authorization", b"").partition(b" ")
@@ -64,7 +64,7 @@ class Guard:
 
 
 class _Exchange:
-    """A request and its answer."""
+    """A request and its response."""
 
     def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
         self.guard, self.scope, self._receive, self._send = guard, scope, receive, send
@@ -75,7 +75,7 @@ class _Exchange:
     async def run(self) -> None:
         path = self.scope["path"]
         try:
-            if self.guard.token is not None and path != HEALTH and not self.guard.knows(self.scope["headers"]):
+            if self.guard.token is not None and path != HEALTH and not self.guard.is_authorized(self.scope["headers"]):
                 raise Refusal("unauthorized", "Expected the token, as Authorization: Bearer TOKEN, found none or another; add it.")
             await self.guard.app(self.scope, self.receive, self.send)
         except Refusal as refusal:
@@ -98,7 +98,7 @@ class _Exchange:
         return message
 
     async def send(self, message: Message) -> None:
-        if self.refusal is not None:  # whatever the application made of it
+        if self.refusal is not None:  # ignore the response of the application
             if not self.status:
                 await self.refuse(self.refusal)
             return

@@ -5,16 +5,16 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest, multiprocess
 
-from pellucid.serving.settings import SEVERAL
+from pellucid.serving.settings import METRICS_FOLDER
 
-disable_created_metrics()  # type: ignore[no-untyped-call]  # a second line for each figure, which nobody reads
+disable_created_metrics()  # type: ignore[no-untyped-call]  # avoids a second line for each metric
 
 SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30, 60)
 PICTURES = (1, 2, 4, 8, 16, 32, 64)
 
 
-class Metrics:
-    """The figures of one worker; `text` has those of all."""
+class ServerMetrics:
+    """Metrics of one worker; `text` merges those of all workers."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -25,8 +25,8 @@ class Metrics:
         self.in_flight = Gauge("in_flight", "Requests for predictions in flight.", multiprocess_mode="livesum", **of)
 
     def text(self) -> bytes:
-        """All figures, in Prometheus' text format."""
-        if SEVERAL not in os.environ:
+        """All metrics, in Prometheus' text format."""
+        if METRICS_FOLDER not in os.environ:
             return generate_latest(self.registry)
         merged = CollectorRegistry()
         multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]

@@ -1,7 +1,7 @@
-"""The page at `/`: drop a picture or take an example, add damage, compare before and after, read the class and the damage, download.
+"""The web page at `/`, by Gradio: upload a picture or select an example, add damage, compare, read the class and the damage, download.
 
-Gradio draws it. It keeps uploaded and restored pictures as files in a folder of its own, deletes them within two hours and when the server
-stops; pictures reach the network as those of the API do, within the same limits.
+Gradio stores uploaded and restored pictures in a temporary folder, and deletes them within two hours and when the server stops. Pictures
+are predicted by the same service as those of the API, within the same limits.
 """
 
 import asyncio
@@ -20,16 +20,17 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is impor
 import gradio as gr
 from fastapi import FastAPI
 
+from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, encode_png
 from pellucid.serving import page_work as work
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.service import Service
 
-KEPT = 3600
-"""Seconds after which files are deleted, at the next look, and seconds between looks."""
+KEEP_SECONDS = 3600
+"""Age in seconds from which files are deleted, and interval in seconds between checks."""
 
 AT_ONCE = 8
-"""Pictures of the page that are worked on at a time; others wait."""
+"""Number of pictures of the page that are processed at a time."""
 
 STYLE = """
 .gradio-container { max-width: 1200px !important; margin: 0 auto !important }
@@ -46,13 +47,13 @@ STYLE = """
 #examples .caption-label { font-size: 10px; padding: 0 3px; left: 0; right: 0; bottom: 0; max-width: none; border-radius: 0 }
 #slider img, #mask img { image-rendering: pixelated }
 """
-# System fonts: the default theme asks another host for its own.
+# System fonts: the default theme loads its fonts from another host.
 FONT = ["system-ui", "sans-serif"]
 MONO = ["ui-monospace", "monospace"]
 
 
 def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Mount the page at `/`; returns what ends its endless connections, and what deletes its files."""
+    """Mount the page at `/`; returns a function that ends its endless connections, and one that deletes its files."""
     folder = TemporaryDirectory(prefix="pellucid-page-")
     os.environ["GRADIO_TEMP_DIR"] = folder.name
     blocks = build_page(service, Path(folder.name))
@@ -81,10 +82,10 @@ def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Call
 
 
 def build_page(service: Service, folder: Path) -> gr.Blocks:
-    """The page's layout and events. folder: for pictures to be downloaded."""
+    """Build the layout and the events of the page; folder: for downloads."""
 
     async def show(content: bytes | None, example: float | None, damage: str, strength: float, seed: float | None) -> list[Any]:
-        """From the choices to all that is shown; a refusal becomes a message."""
+        """The inputs -> the outputs of the page; a refusal becomes an error message."""
         if content is None and example is None:
             return [None, gr.update(value=None, interactive=False), None, "", "", gr.update(visible=False)]
         try:
@@ -93,28 +94,28 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
                     if content is not None:
                         clean = await service.decode_content(content, 0, admission)
                     else:
-                        clean = Picture(work.examples()[int(example or 0)])
+                        clean = Picture(work.example_pictures()[int(example or 0)])
                     picture = await service.run(work.add_damage, clean, damage, strength / 100, int(seed or 0))
                     prediction = await service.predict(picture)
                     return list(await service.run(_shown, clean, picture, prediction, damage, folder))
         except Refusal as refusal:
             raise gr.Error(refusal.message, print_exception=False) from None
         except TimeoutError:
-            told = f"Expected a result within {service.limits.timeout:g} seconds, found none; take a smaller picture, or try again."
-            raise gr.Error(told, print_exception=False) from None
+            message = f"Expected a result within {service.limits.timeout:g} seconds, found none; take a smaller picture, or try again."
+            raise gr.Error(message, print_exception=False) from None
 
     def take_example(event: gr.SelectData, damage: str) -> tuple[Any, int, str]:
-        """An example in place of the file, with damage."""
+        """Select an example instead of a file, with damage."""
         return None, int(event.index), work.EXAMPLE_DAMAGE if damage == work.NONE else damage
 
     blocks: gr.Blocks
-    with gr.Blocks(title="Pellucid", delete_cache=(KEPT, KEPT), analytics_enabled=False) as blocks:
+    with gr.Blocks(title="Pellucid", delete_cache=(KEEP_SECONDS, KEEP_SECONDS), analytics_enabled=False) as blocks:
         gr.Markdown(_heading(service))
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=300):
                 file = gr.File(label="Drop a picture", type="binary", height=140, elem_id="file")
                 gallery = gr.Gallery(
-                    [(work.fit(each), name) for each, name in zip(work.examples(), work.EXAMPLES, strict=True)],
+                    [(work.display(each), name) for each, name in zip(work.example_pictures(), work.CLASSES, strict=True)],
                     label="or take an example",
                     columns=5,
                     allow_preview=False,
@@ -157,24 +158,24 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
 def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folder: Path) -> tuple[Any, ...]:
     """The values of the page's outputs."""
     restored = picture.pixels if prediction.restored is None else prediction.restored
-    figures = None if damage == work.NONE or prediction.restored is None else work.measure(clean.pixels, picture.pixels, restored)
+    figures = None if damage == work.NONE or prediction.restored is None else work.measure_picture(clean.pixels, picture.pixels, restored)
     for old in folder.glob("*/restored.png"):  # Gradio deletes what it has written itself
         with suppress(OSError):
-            if old.stat().st_mtime < time.time() - KEPT:
+            if old.stat().st_mtime < time.time() - KEEP_SECONDS:
                 old.unlink()
     target = folder / secrets.token_hex(16) / "restored.png"
     target.parent.mkdir()
     target.write_bytes(encode_png(replace(picture, pixels=restored)))
     notes = "; ".join(picture.notes)
     return (
-        (work.fit(picture.pixels), work.fit(restored)),
+        (work.display(picture.pixels), work.display(restored)),
         gr.update(value=str(target), interactive=True),
         prediction.probabilities,
-        work.figures_table(figures, "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."),
-        work.damage_table(prediction) + (f"<p>{work.escape(notes)}</p>" if notes else ""),
+        work.metrics_html(figures, "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."),
+        work.damage_html(prediction) + (f"<p>{work.escape(notes)}</p>" if notes else ""),
         gr.update(visible=False, value=None)
         if prediction.mask is None or not prediction.mask.any()
-        else gr.update(visible=True, value=work.fit_mask(prediction.mask)),
+        else gr.update(visible=True, value=work.display(draw_mask(prediction.mask))),
     )
 
 

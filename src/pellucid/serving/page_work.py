@@ -1,4 +1,4 @@
-"""The work behind the page: examples, damage to add, figures where the clean picture is known, and what is shown of it all."""
+"""Functions of the page: examples, adding damage, metrics against the clean picture, and their display."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -8,50 +8,50 @@ from importlib.resources import files
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from pellucid.batch import from_pixels, to_deep_pixels, to_pixels
+from pellucid.data.cifar10 import CLASSES as CLASSES
 from pellucid.degradations import SUITES, Pipeline, Step
 from pellucid.degradations.suites import PIPELINES
 from pellucid.inference import Prediction
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.metrics.ssim import ssim_of
 from pellucid.pictures import Picture, Pixels, decode
+from pellucid.pictures.display import enlarge, shrink
 from pellucid.seeding import generator
 
 NONE = "none"
-"""The choice of no damage; the suite of that name does the same."""
+"""The choice of no damage, also the name of an empty suite."""
 
-EXAMPLES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 EXAMPLE_DAMAGE = "reference"
-"""What is added to an example if no other damage was chosen: undamaged ones would show nothing."""
+"""Damage of an example if no other was chosen: undamaged ones would show nothing."""
 
-SHOWN, FEWEST = 1600, 384
-"""Pixels a side to which large pictures are shrunk, and small ones are enlarged, to be looked at; what is downloaded has its own size."""
+MIN_DISPLAY_SIDE, MAX_DISPLAY_SIDE = 384, 1600
+"""Range in pixels of the longer side of displayed pictures; downloads keep their size."""
 
 
 @cache
-def examples() -> tuple[NDArray[np.uint8], ...]:
-    """Undamaged pictures (32, 32, 3), one for each of `EXAMPLES`."""
+def example_pictures() -> tuple[NDArray[np.uint8], ...]:
+    """Undamaged pictures (32, 32, 3), one of each class of CIFAR-10."""
     with (files("pellucid.serving") / "examples.png").open("rb") as stream:
         strip = decode(stream, "the examples")
-    return tuple(np.ascontiguousarray(each) for each in np.split(strip, len(EXAMPLES), axis=1))
+    return tuple(np.ascontiguousarray(each) for each in np.split(strip, len(CLASSES), axis=1))
 
 
 @cache
 def single_damages() -> Mapping[str, Step]:
-    """Damage of one kind by its name, with the range of its strength in the first suite that has it."""
+    """Single degradations by name, with the range of strengths of the first suite that contains it."""
     steps = [step for pipeline in PIPELINES.values() for step in pipeline.steps if step.high is not None]
     return {name.removesuffix("_c").replace("_", " "): step for step in reversed(steps) for name in [step.name]}
 
 
 def damage_choices() -> list[str]:
-    """The names of all damage that can be added: none, the suites, the single kinds."""
+    """The names of all selectable damage: none, the suites, single degradations."""
     return [*SUITES, *sorted(single_damages())]
 
 
 def add_damage(picture: Picture, name: str, strength: float, seed: int) -> Picture:
-    """A picture with damage added. strength: of a single kind, from 0 to 1 of its range; suites draw theirs by the seed."""
+    """Add damage to a picture. strength: of a single degradation, from 0 to 1 of its range; suites draw it by the seed."""
     if name == NONE:
         return picture
     if name in SUITES:
@@ -66,25 +66,25 @@ def add_damage(picture: Picture, name: str, strength: float, seed: int) -> Pictu
 
 
 @dataclass(frozen=True, slots=True)
-class Figures:
-    """PSNR in dB and SSIM, against the clean picture, of the damaged and of the restored one; SSIM is NaN below 11 pixels a side."""
+class PictureMetrics:
+    """PSNR in dB and SSIM of the damaged and of the restored picture; SSIM is NaN below 11 pixels a side."""
 
     psnr: tuple[float, float]
     ssim: tuple[float, float]
 
 
-def measure(clean: Pixels, damaged: Pixels, restored: Pixels) -> Figures:
-    """The figures of a restored picture."""
+def measure_picture(clean: Pixels, damaged: Pixels, restored: Pixels) -> PictureMetrics:
+    """Compute the metrics of a damaged and a restored picture."""
     reference = from_pixels(clean[None])
     both = [from_pixels(each[None]) for each in (damaged, restored)]
     psnr, ssim = ([float(figure(each, reference)) for each in both] for figure in (psnr_of, ssim_of))
-    return Figures((psnr[0], psnr[1]), (ssim[0], ssim[1]))
+    return PictureMetrics((psnr[0], psnr[1]), (ssim[0], ssim[1]))
 
 
-def figures_table(figures: Figures | None, clean_known: str) -> str:
-    """PSNR and SSIM as HTML, or a sentence that says why there are none."""
+def metrics_html(figures: PictureMetrics | None, missing: str) -> str:
+    """PSNR and SSIM as HTML; missing: the text without metrics."""
     if figures is None:
-        return f"<p>{escape(clean_known)}</p>"
+        return f"<p>{escape(missing)}</p>"
     rows = [("damaged", figures.psnr[0], figures.ssim[0]), ("restored", figures.psnr[1], figures.ssim[1])]
     cells = "".join(f"<tr><th>{name}</th><td>{_psnr(psnr)}</td><td>{_ssim(ssim)}</td></tr>" for name, psnr, ssim in rows)
     return f"<table><thead><tr><th></th><th>PSNR in dB</th><th>SSIM</th></tr></thead><tbody>{cells}</tbody></table>"
@@ -98,33 +98,24 @@ def _ssim(value: float) -> str:
     return "too small" if np.isnan(value) else f"{value:.4f}"
 
 
-def damage_table(prediction: Prediction) -> str:
-    """What the model says of the damage, as HTML; the likeliest first."""
+def damage_html(prediction: Prediction) -> str:
+    """The estimated damage as HTML, most probable first."""
     if prediction.damage is None:
         return "<p>This model doesn't say what damaged a picture.</p>"
     rows = ""
-    for kind, found in sorted(prediction.damage.items(), key=lambda item: -item[1]["probability"]):
-        unlikely = "" if found["probability"] > 0.5 else " class=unlikely"
-        strength = f"{float(format(found['strength'], '.2g')):g} {found['unit']}"
+    for kind, estimate in sorted(prediction.damage.items(), key=lambda item: -item[1]["probability"]):
+        unlikely = "" if estimate["probability"] > 0.5 else " class=unlikely"
+        strength = f"{float(format(estimate['strength'], '.2g')):g} {estimate['unit']}"
         name = kind.replace("_", " ")
-        rows += f"<tr{unlikely}><th>{escape(name)}</th><td>{100 * found['probability']:.0f} %</td><td>{escape(strength)}</td></tr>"
+        rows += f"<tr{unlikely}><th>{escape(name)}</th><td>{100 * estimate['probability']:.0f} %</td><td>{escape(strength)}</td></tr>"
     head = "<tr><th>damage</th><th>probability</th><th>strength, if it is there</th></tr>"
     lost = "" if prediction.mask is None else f"<p>{100 * float(prediction.mask.mean()):.1f} % of the pixels are lost.</p>"
     return f"{lost}<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 
 
-def fit(pixels: Pixels) -> NDArray[np.uint8]:
-    """A picture (H, W, 3) at a size to look at: small ones enlarged by a whole factor, pixel for pixel."""
-    eight = Picture(pixels).on_white()
-    height, width = eight.shape[:2]
-    if max(height, width) > SHOWN:
-        scale = SHOWN / max(height, width)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        return np.asarray(Image.fromarray(eight).resize(size, Image.Resampling.LANCZOS, reducing_gap=3))
-    factor = max(1, -(-FEWEST // max(height, width)))
-    return eight.repeat(factor, axis=0).repeat(factor, axis=1) if max(height, width) * factor <= SHOWN else eight
-
-
-def fit_mask(mask: NDArray[np.bool_]) -> NDArray[np.uint8]:
-    """A mask (H, W) at that size, lost pixels white."""
-    return fit(np.uint8(255) * mask[:, :, None].repeat(3, axis=2))
+def display(pixels: Pixels) -> NDArray[np.uint8]:
+    """A picture (H, W, 3) with a longer side of `MIN_DISPLAY_SIDE` to `MAX_DISPLAY_SIDE` pixels, for display."""
+    picture = shrink(Picture(pixels).on_white(), MAX_DISPLAY_SIDE)
+    side = max(picture.shape[:2])
+    factor = max(1, -(-MIN_DISPLAY_SIDE // side))
+    return enlarge(picture, factor) if side * factor <= MAX_DISPLAY_SIDE else picture

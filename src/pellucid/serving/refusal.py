@@ -1,4 +1,4 @@
-"""Refusals: what a request gets instead of an answer, a status, a code for programs and a sentence for people."""
+"""Error responses: an HTTP status, a code for programs and a sentence for people."""
 
 import json
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ CODES: dict[str, tuple[int, str]] = {
     "stopping":             (503, "the server is being stopped"),
     "timeout":              (504, "the answer was not ready in time"),
 }  # fmt: skip
-"""Every code: its status, and when it is given."""
+"""Error codes: HTTP status and meaning."""
 
 
 class Refusal(Exception):  # noqa: N818 - most of them are the client's
-    """Ends a request. code: one of `CODES`; index: of the picture that it is about, from 0."""
+    """Ends a request with an error. code: a key of `CODES`; index: of the picture concerned, from 0."""
 
     def __init__(self, code: str, message: str, index: int | None = None) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class Refusal(Exception):  # noqa: N818 - most of them are the client's
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What goes with it."""
+        """Further HTTP headers."""
         match self.code:
             case "too_many_requests" | "stopping":
                 return {"Retry-After": "1"}
@@ -49,7 +49,7 @@ class Refusal(Exception):  # noqa: N818 - most of them are the client's
         return {}
 
     def body(self) -> bytes:
-        """`{"error": {"code": ..., "message": ...}}`, with the index of the picture if it is about one."""
+        """`{"error": {"code": ..., "message": ...}}`, with the index of the picture concerned, if any."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.index is not None:
             error["index"] = self.index

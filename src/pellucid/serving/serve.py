@@ -1,4 +1,4 @@
-"""The work behind `pellucid app`: a socket, one process or several, and an end that finishes what was taken."""
+"""`pellucid app`: runs the server in one or several processes; accepted requests are completed on shutdown."""
 
 import os
 import socket
@@ -11,30 +11,30 @@ from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
 from pellucid.errors import UserError
-from pellucid.serving.settings import SEVERAL, ServerSettings
+from pellucid.serving.settings import METRICS_FOLDER, ServerSettings
 from pellucid.serving.worker import build
 
 BACKLOG = 2048
-"""Connections that wait to be accepted."""
+"""Maximum number of connections that wait to be accepted."""
 
 
-def serve(settings: ServerSettings, tell: Callable[[str], None] = print) -> None:
-    """Serve until SIGINT or SIGTERM; what was taken by then is answered. Raises `UserError` for a port or a model that can't be had."""
+def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
+    """Serve until SIGINT or SIGTERM; accepted requests are completed. Raises `UserError` if the port or the model is not available."""
     with listen(settings) as listening:
         address = f"http://{_in_url(settings.host)}:{listening.getsockname()[1]}"
         page = f"{address}/ (the page), " if settings.page else ""
         ready = f"Serving {settings.model}: {page}{address}/docs (the API). Ctrl-C ends it."
         if settings.workers == 1:
             application = build(settings)
-            tell(ready)
+            log(ready)
             uvicorn.Server(config(settings, application)).run([listening])
         else:
             from pellucid.checkpoint import load_model
 
-            load_model(settings.model, "cpu")  # a mistake should be one sentence here, not one of each worker
-            tell(ready)
+            load_model(settings.model, "cpu")  # report errors once, not in each worker
+            log(ready)
             with TemporaryDirectory(prefix="pellucid-") as folder:
-                os.environ[SEVERAL] = folder
+                os.environ[METRICS_FOLDER] = folder
                 Multiprocess(config(settings, partial(build, settings), factory=True), [listening]).run()
 
 
@@ -54,7 +54,7 @@ def config(settings: ServerSettings, application: ASGIApp | Callable[[], ASGIApp
 
 
 def listen(settings: ServerSettings) -> socket.socket:
-    """A socket that listens; raises `UserError`."""
+    """Open a listening socket; raises `UserError` if the address is not available."""
     try:
         family = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((settings.host, settings.port), family=family, backlog=BACKLOG)

@@ -1,4 +1,4 @@
-"""The service: contents of picture files -> lines like those of `predictions.jsonl`. Knows nothing of HTTP but its refusals."""
+"""The prediction service: contents of picture files -> lines like those of `predictions.jsonl`. Independent of HTTP except for refusals."""
 
 import asyncio
 import base64
@@ -10,41 +10,40 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from io import BytesIO
 from typing import Any
 
-import numpy as np
-
 from pellucid.errors import UserError
 from pellucid.inference import Prediction, Predictor
-from pellucid.inference.lines import NOT_FINITE, describe
+from pellucid.inference.lines import NOT_FINITE, prediction_fields
+from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, decode_picture, encode_png
 from pellucid.serving.batching import Batcher
-from pellucid.serving.metrics import Metrics
+from pellucid.serving.metrics import ServerMetrics
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.settings import Limits
 
 LONGEST = 400
-"""Letters of a sentence about a damaged picture; some libraries quote what they have found."""
+"""Maximum length of an error message; some libraries quote the content of the file."""
 
-SMALL = 16_384
-"""Bytes of a file, and pixels of its picture, up to which it is decoded without a thread."""
+SMALL_FILE = 16_384
+"""Maximum size in bytes, and in pixels, of pictures that are decoded without a thread."""
 
 
 class _LargeError(Exception):
-    """A small file has a large picture."""
+    """A small file contains a large picture."""
 
 
 @dataclass
 class Admission:
-    """A request that was admitted, and the pixels that it holds."""
+    """An admitted request, and its number of decoded pixels."""
 
     service: "Service"
     pixels: int = 0
 
     def reserve(self, index: int, pixels: int) -> None:
-        """Take room for the pixels of a picture before it is decoded; raises `Refusal`. From any thread."""
+        """Reserve the pixels of a picture before it is decoded; raises `Refusal`. Thread-safe."""
         limits = self.service.limits
         if pixels > limits.max_pixels:
             raise Refusal(
@@ -61,16 +60,16 @@ class Admission:
 
 @dataclass
 class Service:
-    """A predictor, and what it takes to let many requests at it. Start and close it in the loop that uses it.
+    """A predictor for concurrent requests. Start and close it in the event loop that uses it.
 
-    name: of the model, as answers state it.
+    name: of the model, as stated in responses.
     """
 
     predictor: Predictor
     limits: Limits = field(default_factory=Limits)
     name: str = "bundled"
     mirror: bool = False
-    metrics: Metrics = field(default_factory=Metrics)
+    metrics: ServerMetrics = field(default_factory=ServerMetrics)
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
@@ -79,17 +78,17 @@ class Service:
         self.pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "pictures")
 
     def start(self) -> None:
-        """Begin to take pictures."""
+        """Start accepting pictures."""
         self.batcher.start()
 
     async def close(self) -> None:
-        """Finish what was taken, then end."""
+        """Complete accepted pictures, then stop."""
         await self.batcher.close()
         self.pool.shutdown()
 
     @contextmanager
     def admit(self) -> Iterator[Admission]:
-        """A place among the requests in flight; raises `Refusal` where all are taken."""
+        """Context manager: admit a request; raises `Refusal` if too many are in flight."""
         if not self.batcher.running:
             raise Refusal("stopping", "Expected a running server, found it being stopped; try another, or try again.")
         if self.in_flight >= self.limits.max_in_flight:
@@ -105,8 +104,8 @@ class Service:
             with self.lock:
                 self.pixels -= admission.pixels
 
-    async def answer(self, contents: Sequence[bytes], admission: Admission, restored: bool = False, mask: bool = False) -> bytes:
-        """The JSON for some pictures; restored pictures and masks of lost pixels in it only if asked for. Raises `Refusal`."""
+    async def predict_contents(self, contents: Sequence[bytes], admission: Admission, restored: bool = False, mask: bool = False) -> bytes:
+        """The JSON response for pictures, optionally with restored pictures and masks of lost pixels. Raises `Refusal`."""
         try:
             async with asyncio.timeout(self.limits.timeout):
                 lines = await asyncio.gather(*(self._line(each, index, admission, restored, mask) for index, each in enumerate(contents)))
@@ -119,7 +118,7 @@ class Service:
     async def _line(self, content: bytes, index: int, admission: Admission, restored: bool, mask: bool) -> dict[str, Any]:
         picture = await self.decode_content(content, index, admission)
         prediction = await self.predict(picture, index)
-        line: dict[str, Any] = {**describe(prediction), "restored": None, "mask": None, "notes": list(picture.notes)}
+        line: dict[str, Any] = {**prediction_fields(prediction), "restored": None, "mask": None, "notes": list(picture.notes)}
         if restored or mask:
             line |= await self.run(_pictures, picture, prediction, restored, mask)
         return line | {"model": self.name, "mirror": self.mirror}
@@ -129,10 +128,10 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self.pool, function, *arguments)
 
     async def decode_content(self, content: bytes, index: int, admission: Admission) -> Picture:
-        """The picture in the content of a file; raises `Refusal`. A small one at once, since a thread would cost more than its decoding."""
-        if len(content) <= SMALL:
+        """Decode the content of a file; raises `Refusal`. Small files are decoded without a thread, which would take more time."""
+        if len(content) <= SMALL_FILE:
             with suppress(_LargeError):
-                return self._decode(content, index, admission, SMALL)
+                return self._decode(content, index, admission, SMALL_FILE)
         picture: Picture = await self.run(self._decode, content, index, admission)
         return picture
 
@@ -149,11 +148,13 @@ class Service:
         except UserError as error:
             raise Refusal("not_a_picture", textwrap.shorten(str(error), LONGEST), index) from error
         except Exception as error:  # damaged bytes make decoders raise nearly anything, and must not look like a defect of the server
-            told = f"Expected a whole picture in picture {index}, found one that can't be decoded ({type(error).__name__}); copy it again."
-            raise Refusal("not_a_picture", told, index) from error
+            message = (
+                f"Expected a whole picture in picture {index}, found one that can't be decoded ({type(error).__name__}); copy it again."
+            )
+            raise Refusal("not_a_picture", message, index) from error
 
     async def predict(self, picture: Picture, index: int = 0) -> Prediction:
-        """The prediction for a picture, out of a batch with others; raises `Refusal`."""
+        """Predict a picture, in a batch with others; raises `Refusal`."""
         try:
             prediction = await self.batcher.predict(picture.pixels)
         except UserError as error:
@@ -163,10 +164,9 @@ class Service:
         return prediction
 
     def describe(self) -> dict[str, Any]:
-        """What `GET /v1/model` says."""
+        """The response of `GET /v1/model`."""
         from importlib.metadata import version
 
-        limits = {name: getattr(self.limits, name) for name in ("max_bytes", "max_pixels", "max_pictures", "max_in_flight", "timeout")}
         return {
             "model": self.name,
             "mirror": self.mirror,
@@ -176,15 +176,15 @@ class Service:
             "batch_size": self.predictor.batch_size,
             "engine": self.predictor.stated,
             "pellucid": version("pellucid"),
-            "limits": limits,
+            "limits": asdict(self.limits),
         }
 
 
 def _pictures(picture: Picture, prediction: Prediction, restored: bool, mask: bool) -> dict[str, str]:
-    """Pictures of a prediction as PNG in base64: those that are asked for and that there are."""
-    made = {}
+    """The requested pictures of a prediction, as PNG in base64."""
+    contents = {}
     if restored and prediction.restored is not None:
-        made["restored"] = encode_png(replace(picture, pixels=prediction.restored))
+        contents["restored"] = encode_png(replace(picture, pixels=prediction.restored))
     if mask and prediction.mask is not None and prediction.mask.any():
-        made["mask"] = encode_png(Picture(np.uint8(255) * prediction.mask[:, :, None].repeat(3, axis=2), grey=True))
-    return {name: base64.b64encode(content).decode() for name, content in made.items()}
+        contents["mask"] = encode_png(Picture(draw_mask(prediction.mask), grey=True))
+    return {name: base64.b64encode(content).decode() for name, content in contents.items()}

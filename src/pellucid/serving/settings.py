@@ -1,4 +1,4 @@
-"""Settings of the server: what it serves, to whom, and its limits."""
+"""Settings of the server: model, address, access and limits."""
 
 import ipaddress
 from dataclasses import dataclass, field
@@ -7,22 +7,22 @@ from pellucid.errors import UserError
 from pellucid.settings import Settings, setting
 
 TOKEN = "PELLUCID_TOKEN"
-"""The environment variable of the token: unlike a flag, it doesn't show in the list of processes."""
+"""Environment variable of the token: unlike a flag, it is not visible in the list of processes."""
 
-SEVERAL = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable of the folder in which several workers keep their figures together, as prometheus_client has it."""
+METRICS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
+"""Environment variable of the folder in which prometheus_client collects the metrics of several workers."""
 
 
 @dataclass(frozen=True)
 class Limits(Settings):
-    """What one worker takes; what exceeds it is refused, see `refusal.py`.
+    """Limits of one worker; requests beyond them are refused, see `refusal.py`.
 
     Args:
         max_bytes: of the body of a request.
-        max_pixels: of a picture; read from its header before it is decoded.
+        max_pixels: of a picture; checked in its header before it is decoded.
         max_pictures: of a request.
-        max_in_flight: requests that are read, computed or waiting at a time.
-        timeout: seconds in which a request must be read, and again in which it must be answered.
+        max_in_flight: of concurrent requests.
+        timeout: seconds for reading a request, and for the response.
     """
 
     max_bytes: int = setting(16_000_000, least=1)
@@ -33,21 +33,21 @@ class Limits(Settings):
 
     @property
     def max_pixels_in_flight(self) -> int:
-        """Pixels, over all pictures that are decoded and not answered yet: bounds the memory."""
+        """Maximum number of decoded pixels over all concurrent requests, which bounds the memory."""
         return 4 * self.max_pixels
 
 
 @dataclass(frozen=True)
 class ServerSettings(Settings):
-    """A server; raises `UserError` where others could reach it without a token and `open_to_all` doesn't say so.
+    """A server; raises `UserError` for a public address without a token, unless `open_to_all` is set.
 
     Args:
-        model: as `load_model` takes it.
-        host, port: what it listens to; port 0 for a free one.
-        workers: processes, each with the model and its share of the cores.
-        token: what requests must carry, as a bearer token or as the password of HTTP's basic authentication.
-        open_to_all: serve without a token on an address that others can reach.
-        page: show the page at `/`; it keeps its state in one process, so there must be no second worker.
+        model: as for `load_model`.
+        host, port: address to listen on; port 0 for any free port.
+        workers: number of processes, each with the model and its share of the cores.
+        token: required in requests, as a bearer token or as the password of HTTP basic authentication.
+        open_to_all: serve without a token on a public address.
+        page: serve the page at `/`; requires a single worker, since its state is in one process.
         device: a name of torch's, or `auto`.
         mirror: average over each picture and its mirror image.
         limits: of each worker.
@@ -75,7 +75,7 @@ class ServerSettings(Settings):
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs on this machine reach an address."""
+    """Whether an address is a loopback address."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -1,4 +1,4 @@
-"""Learns of the signal to stop when it comes, before the server waits for its connections, some of which have no end of their own."""
+"""Callbacks on signals to stop, before the server waits for its connections, some of which are endless."""
 
 import signal
 import threading
@@ -12,7 +12,7 @@ STOPPING = (signal.SIGINT, signal.SIGTERM)
 
 @contextmanager
 def watched(callbacks: Sequence[Callable[[], None]]) -> Iterator[None]:
-    """Call `callbacks` on a signal to stop, then whoever handled it before."""
+    """Context manager: call `callbacks` on a signal to stop, then the previous handler."""
     if not callbacks or threading.current_thread() is not threading.main_thread():
         yield
         return

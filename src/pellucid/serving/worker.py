@@ -1,4 +1,4 @@
-"""The application of one worker. Its imports wait until it is built: a process must answer its supervisor while torch loads."""
+"""The application of one worker. Imports happen when it is built: a process must respond to its supervisor while torch loads."""
 
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,9 @@ def build(settings: ServerSettings) -> "ASGIApp":
     from pellucid.serving.app import build_app
     from pellucid.serving.service import Service
 
-    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
+    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of damaged metadata; relevant damage becomes an error
     if settings.workers > 1:
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
     predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)
-    name = Path(settings.model).name  # not where it lies
+    name = Path(settings.model).name  # without its folder
     return build_app(Service(predictor, settings.limits, name, settings.mirror), settings.token, settings.page)

@@ -10,8 +10,8 @@ def shuffle_guidance(network: nn.Module) -> None:
     """Condition the decoder on the previous image of the batch, or on zeros for a batch of one. Not part of the saved weights."""
     for module in network.modules():
         if isinstance(module, Guidance):
-            module.register_forward_hook(_of_another_image)
+            module.register_forward_hook(_shift_batch)
 
 
-def _of_another_image(_module: nn.Module, _inputs: tuple[Tensor, ...], told: Tensor) -> Tensor:
-    return told.roll(1, 0) if len(told) > 1 else torch.zeros_like(told)
+def _shift_batch(_module: nn.Module, _inputs: tuple[Tensor, ...], condition: Tensor) -> Tensor:
+    return condition.roll(1, 0) if len(condition) > 1 else torch.zeros_like(condition)

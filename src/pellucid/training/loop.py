@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 GRADIENT_RECORDS = 20
 """Maximum number of gradient comparisons in a run; each costs about half a step."""
 
-SMALL = 0.75
+SMALL_SCALE = 0.75
 """Scale factor of the side of small images."""
 
 TIME_SLACK = 0.05
@@ -85,7 +85,7 @@ class Trainer:
     def fit(self) -> nn.Module:
         """Train to the end and return the averaged network in evaluation mode.
 
-        Raises `KeyboardInterrupt`, after saving the state, if a process was asked to stop, and `DivergenceError`, without overwriting the
+        Raises `KeyboardInterrupt`, after saving the state, if a stop was requested, and `DivergenceError`, without overwriting the
         last saved state, if losses, gradients or weights are not finite.
         """
         with torch.random.fork_rng(self._cuda_devices()):  # every step seeds torch's global generators
@@ -106,11 +106,11 @@ class Trainer:
                     self._choose_size(progress)
                     self._update_average(progress - before)
                     self.log.advance(progress)
-                    asked = self._any(stop.requested)
-                    if asked or self._any(self.seconds - saved > 60 * self.config.save_minutes):
+                    stopping = self._any(stop.requested)
+                    if stopping or self._any(self.seconds - saved > 60 * self.config.save_minutes):
                         self.save()
                         saved = self.seconds
-                    if asked:
+                    if stopping:
                         raise KeyboardInterrupt
                     if progress >= 1:
                         break
@@ -127,32 +127,33 @@ class Trainer:
         if not self.config.max_minutes:
             return by_steps
         by_clock = self.seconds / (60 * self.config.max_minutes)
-        hastened: float = self.fabric.broadcast(max(by_steps, (by_clock - TIME_SLACK) / (1 - TIME_SLACK)))
-        return hastened
+        progress: float = self.fabric.broadcast(max(by_steps, (by_clock - TIME_SLACK) / (1 - TIME_SLACK)))
+        return progress
 
     def _any(self, mine: bool) -> bool:
         """Whether `mine` is true in any process; all of them call this at the same steps, so that they save and stop together."""
         if self.fabric.world_size == 1:
             return mine
-        asked: Tensor = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="sum")
-        return bool(asked > 0)
+        count: Tensor = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="sum")
+        return bool(count > 0)
 
     def _cuda_devices(self) -> list[int]:
         return [self.fabric.device.index or 0] if self.fabric.device.type == "cuda" else []
 
     def _diverged(self, what: str, losses: Losses | None) -> NoReturn:
         named = {} if losses is None else {"classification": losses.classification, "restoration": losses.restoration}
-        told = ", ".join(f"{name} loss {float(value.detach()):.3g}" for name, value in named.items() if value is not None)
+        values = ", ".join(f"{name} loss {float(value.detach()):.3g}" for name, value in named.items() if value is not None)
+        found = f"others ({values})" if values else "others"
         step = f"step {min(self.step + 1, self.num_steps):,} of {self.num_steps:,}"
         kept = f"the state of an earlier step is in {self.state_path}" if self.state_path.exists() else "no state of it was saved"
         raise DivergenceError(
-            f"Expected finite {what} in {step}, found others{f' ({told})' if told else ''}: the training diverged; {kept}; train in a new "
-            "folder with a lower training.learning_rate, or a lower objective.weight."
+            f"Expected finite {what} in {step}, found {found}: the training diverged; {kept}; train in a new folder with a "
+            "lower training.learning_rate, or a lower objective.weight."
         )
 
     def _choose_size(self, progress: float) -> None:
         """Set the image size of the next batch by the progress."""
-        self.loader.scale = SMALL if progress < self.config.small_images else 1.0
+        self.loader.scale = SMALL_SCALE if progress < self.config.small_images else 1.0
 
     def _train_step(self, batch: Batch, progress: float) -> None:
         if self.shared is None:

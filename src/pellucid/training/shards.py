@@ -16,7 +16,7 @@ from pellucid.batch import Batch, Damage, Output
 from pellucid.objectives.joint import Losses
 
 Part = TypeVar("Part")
-Result = TypeVar("Result")
+Computed = TypeVar("Computed")
 
 
 class Shards:
@@ -37,14 +37,14 @@ class Shards:
         self.pool = ThreadPoolExecutor(num_workers, initializer=_prepare_thread, initargs=(max(1, num_threads // num_workers),))
 
     def backward(
-        self, parts: Sequence[Part], compute: Callable[[nn.Module, Part], Result], loss: Callable[[Result], Tensor]
-    ) -> list[Result]:
+        self, parts: Sequence[Part], compute: Callable[[nn.Module, Part], Computed], loss: Callable[[Computed], Tensor]
+    ) -> list[Computed]:
         """Write the mean gradient of the shards' losses to the model's `.grad`, and the mean of the replicas' buffers to the model's.
 
         compute: a replica and its shard of the batch -> its result, returned in a list; loss: such a result -> a scalar.
         """
 
-        def work(replica: nn.Module, part: Part) -> Result:
+        def work(replica: nn.Module, part: Part) -> Computed:
             for buffer, source in zip(replica.buffers(), self.model.buffers(), strict=True):
                 buffer.copy_(source)
             result = compute(replica, part)

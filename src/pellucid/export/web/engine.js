@@ -1,0 +1,61 @@
+// ONNX Runtime Web: WebGPU where there is one, WebAssembly with SIMD elsewhere, on as many threads as the page may have.
+
+import { readMetadata } from "./model.js";
+import { PictureError } from "./rules.js";
+
+const ENGINES = {
+  webgpu: { module: "./ort/ort.webgpu.bundle.min.js", wasm: "./ort/ort-wasm-simd-threaded.asyncify.wasm", provider: "webgpu" },
+  wasm: { module: "./ort/ort.wasm.bundle.min.js", wasm: "./ort/ort-wasm-simd-threaded.wasm", provider: "wasm" },
+};
+
+/** Threads are of no use beyond so many. */
+const MOST_THREADS = 8;
+
+/**
+ * {metadata, run, stated, engine} for the model in model.onnx; wanted: "webgpu" or "wasm", or null for the best there is.
+ *
+ * run: (images as Float32Array, height, width) -> outputs by name, {data, dims}; stated: what computes, in words.
+ */
+export async function openModel(wanted) {
+  const answer = await fetch(new URL("./model.onnx", import.meta.url)).catch(() => null);
+  if (!answer?.ok) throw new PictureError("model", "Expected the file model.onnx beside this page, found none; copy the whole folder.");
+  const bytes = new Uint8Array(await answer.arrayBuffer());
+  const metadata = readMetadata(bytes);
+  if (wanted !== "wasm" && metadata.precision === "float32") {
+    const adapter = await navigator.gpu?.requestAdapter().catch(() => null);
+    const inSoftware = adapter?.info?.isFallbackAdapter ?? false; // slower than WebAssembly
+    if (adapter && (!inSoftware || wanted === "webgpu")) {
+      try {
+        return { metadata, ...(await open("webgpu", bytes)) };
+      } catch (error) {
+        console.warn(`WebGPU failed, WebAssembly goes on: ${error.message}`);
+      }
+    }
+  }
+  try {
+    return { metadata, ...(await open("wasm", bytes)) };
+  } catch (error) {
+    const reason = `${error.message}`.split("\n")[0].slice(0, 200);
+    throw new PictureError("model", `Expected a browser that runs WebAssembly with SIMD, found that it failed (${reason}); update the browser.`);
+  }
+}
+
+async function open(engine, bytes) {
+  const { module, wasm, provider } = ENGINES[engine];
+  const ort = await import(module);
+  const one = new URLSearchParams(self.name).get("threads") === "1";
+  const threads = self.crossOriginIsolated && !one ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
+  ort.env.wasm.numThreads = threads;
+  ort.env.wasm.wasmPaths = { wasm: new URL(wasm, import.meta.url).href };
+  ort.env.logLevel = "error";
+  const options = { executionProviders: [provider], graphOptimizationLevel: "all", enableMemPattern: false, logSeverityLevel: 3 };
+  const session = await ort.InferenceSession.create(bytes, options);
+  const run = async (images, height, width) => {
+    const input = new ort.Tensor("float32", images, [1, 3, height, width]);
+    return session.run({ [session.inputNames[0]]: input });
+  };
+  const version = `ONNX Runtime Web ${ort.env.versions.web}`;
+  const on = engine === "webgpu" ? "WebGPU" : `WebAssembly with SIMD, ${threads} thread${threads > 1 ? "s" : ""}`;
+  if (engine === "webgpu") await run(new Float32Array(3 * 32 * 32), 32, 32); // what it can't compute shows here, not at the first picture
+  return { run, engine, stated: `${version}, ${on}` };
+}
