@@ -47,6 +47,8 @@ API = {
     "pellucid.run": "From a recipe to a model",
     "pellucid.evaluation": "Evaluation",
     "pellucid.experiments": "Comparisons",
+    "pellucid.export": "Export to other engines",
+    "pellucid.serving": "The server",
     "pellucid.errors": "Errors",
 }
 """Modules of the API reference; packages show the names in `__all__`."""
@@ -55,6 +57,7 @@ PARTS = {
     "pellucid.evaluation": ("pellucid.evaluation.evaluate",),
     "pellucid.degradations": ("pellucid.degradations.degradation",),
     "pellucid.experiments": ("pellucid.experiments.comparison", "pellucid.experiments.statistics"),
+    "pellucid.serving": ("pellucid.serving.settings", "pellucid.serving.serve", "pellucid.serving.app", "pellucid.serving.service"),
 }
 """Further modules on the page of their package."""
 

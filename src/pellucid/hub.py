@@ -21,12 +21,12 @@ import re
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from pellucid.checkpoint import CONFIG, README, WEIGHTS, ModelMetadata, find_model, load_model, model_card, save_model
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
-from pellucid.hub_access import hub_reachable
+from pellucid.hub_access import hub_reachable, transport_error
 
 if TYPE_CHECKING:
     import torch
@@ -107,10 +107,8 @@ def push_to_hub(
         UserError: the model is not whole, the hub can't be reached (within two seconds), or it refuses the token or the name.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-    # The base class of the hub's own client for all that goes wrong on the way; which package it is from depends on the hub's version.
-    transport = cast(type[Exception], HfHubHTTPError.__bases__[0])
     if not NAME.fullmatch(repo_id):
         raise UserError(
             f"Expected the name of a model on the hub as owner/name, found {repo_id!r}; choose one of letters, digits, -, _ and ."
@@ -128,7 +126,7 @@ def push_to_hub(
         try:
             url = api.create_repo(repo_id, private=private, exist_ok=True)
             api.upload_folder(repo_id=repo_id, folder_path=folder, commit_message=message)
-        except (HfHubHTTPError, HFValidationError, LocalTokenNotFoundError, transport, OSError) as error:
+        except (HfHubHTTPError, LocalTokenNotFoundError, transport_error(), OSError, ValueError) as error:  # ValueError: a name or a card
             reason = " ".join(str(error).split())[:200] or type(error).__name__
             raise UserError(
                 f"Expected to upload {repo_id} to the Hugging Face hub, found that it refused: {reason}; check the name, and give a token "

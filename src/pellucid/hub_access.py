@@ -5,6 +5,7 @@ import threading
 import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 from urllib.parse import urlsplit
 
 from pellucid.errors import UserError
@@ -40,6 +41,13 @@ def _connect(endpoint: str, reached: threading.Event) -> None:
         return
 
 
+def transport_error() -> type[Exception]:
+    """The base class of all that goes wrong on the way to the hub; which package it is from depends on the version of the hub's client."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return cast(type[Exception], HfHubHTTPError.__bases__[0])
+
+
 def download(name: str, files: Sequence[str]) -> Path:
     """The local folder with `files` of the model `name` (owner/name); the newest version, or the cached one if the hub can't be reached.
 
@@ -51,7 +59,7 @@ def download(name: str, files: Sequence[str]) -> Path:
     online = hub_reachable()
     try:
         return Path(snapshot_download(name, allow_patterns=list(files), etag_timeout=2, local_files_only=not online))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, OSError) as error:
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OfflineModeIsEnabled, transport_error(), OSError) as error:
         reason = (
             f"the hub gave no such model ({type(error).__name__})" if online else "the hub can't be reached, nor is it in the hub's cache"
         )
