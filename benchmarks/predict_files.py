@@ -29,7 +29,7 @@ from predict_memory import photograph
 from pellucid import Predictor, data, pictures
 from pellucid.batch import from_pixels, to_pixels
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.tracks import damage
+from pellucid.evaluation.tracks import apply_damage
 from pellucid.files import atomic_write
 from pellucid.inference import predict_files
 from pellucid.inference.pixels import from_pixels as floats
@@ -71,7 +71,7 @@ def small_pictures(name: str, number: int) -> list[NDArray[np.uint8]]:
     track = TRACKS["reference"]
     test = data.load(name).test
     num = min(number, len(test))
-    damaged, _ = damage(track, track.levels[0], from_pixels(test.read(slice(num))), range(num))
+    damaged, _ = apply_damage(track, track.levels[0], from_pixels(test.read(slice(num))), range(num))
     images = to_pixels(damaged)
     return [images[index % num] for index in range(number)]
 
