@@ -32,7 +32,7 @@ from pellucid.evaluation import TRACKS
 from pellucid.evaluation.tracks import apply_damage
 from pellucid.files import atomic_write
 from pellucid.inference import predict_files
-from pellucid.inference.pixels import from_pixels as floats
+from pellucid.inference.pixels import to_floats
 from pellucid.provenance import provenance
 
 RESULTS = Path(__file__).parents[1] / "results" / "predict-files.json"
@@ -136,7 +136,7 @@ def batches(images: Sequence[NDArray[np.uint8]], batch_size: int) -> list[NDArra
             made[-1].append(image)
         else:
             made.append([image])
-    return [floats(np.stack(each)) for each in made]
+    return [to_floats(np.stack(each)) for each in made]
 
 
 def bare(predictor: Predictor, arrays: Sequence[NDArray[np.float32]]) -> float:

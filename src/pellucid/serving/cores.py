@@ -17,7 +17,7 @@ LARGE_PICTURE = 65_536
 
 
 def num_batches(predictor: Predictor) -> int:
-    """The number of batches to compute at a time: for torch on a CPU, its threads; otherwise one, since engines have threads of their own."""
+    """The number of batches to compute at a time: torch's threads on a CPU; otherwise one, since engines have threads of their own."""
     import torch
 
     backend = predictor.backend.backend if isinstance(predictor.backend, MirroredBackend) else predictor.backend
