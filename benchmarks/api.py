@@ -69,7 +69,7 @@ def one_batch_app(model: str) -> Any:
     """The same with one batch at a time, computed by all cores."""
     from unittest.mock import patch
 
-    with patch("pellucid.serving.cores.num_batches", return_value=1):
+    with patch("pellucid.inference.cores.num_batches", return_value=1):
         return batched_app(model)
 
 

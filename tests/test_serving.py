@@ -22,10 +22,10 @@ from servers import Slow, decoded, encoded, picture, png, predictor, service, se
 from pellucid.errors import UserError
 from pellucid.inference import Prediction
 from pellucid.inference.backend import MirroredBackend
+from pellucid.inference.cores import num_batches, predict_on_cores
 from pellucid.inference.lines import prediction_fields
 from pellucid.pictures import load, write
 from pellucid.pictures.picture import Picture
-from pellucid.serving.cores import num_batches, predict_on_cores
 from pellucid.serving.refusal import CODES
 from pellucid.serving.service import Service
 from pellucid.serving.settings import Limits, ServerSettings, is_loopback

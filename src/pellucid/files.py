@@ -65,7 +65,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     sibling = parent / f".part-{secrets.token_hex(6)}{path.suffix}"
     try:
         yield sibling
-        sibling.replace(path)
+        os.replace(sibling, path)  # noqa: PTH105 - pathlib parses the path once more, which takes longer than the call
     except BaseException as error:
         if sibling.is_dir():
             shutil.rmtree(sibling, ignore_errors=True)

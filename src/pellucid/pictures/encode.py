@@ -27,7 +27,7 @@ def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
 
     PNG, TIFF, PPM and PGM keep 16 bits, in the range of the values of the original file; PNG, TIFF, WebP and BMP keep alpha.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     picture = image if isinstance(image, Picture) else Picture(image)
     pixels = picture.pixels
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:

@@ -16,11 +16,11 @@ from typing import Any
 
 from pellucid.errors import UserError
 from pellucid.inference import Prediction, Predictor
+from pellucid.inference.cores import predict_on_cores
 from pellucid.inference.lines import NOT_FINITE, prediction_fields
 from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, decode_picture, encode_png
 from pellucid.serving.batching import Batcher
-from pellucid.serving.cores import predict_on_cores
 from pellucid.serving.metrics import ServerMetrics
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.settings import Limits

@@ -17,8 +17,8 @@ def build(settings: ServerSettings) -> "ASGIApp":
     import torch
 
     from pellucid.inference import Predictor
+    from pellucid.inference.cores import num_batches
     from pellucid.serving.app import build_app
-    from pellucid.serving.cores import num_batches
     from pellucid.serving.service import Service
 
     warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of damaged metadata; relevant damage becomes an error

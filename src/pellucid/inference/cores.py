@@ -1,15 +1,16 @@
 """Cores of a CPU for torch: small pictures are computed by one core for each batch, several batches at a time; large ones by all cores.
 
-With several threads for one operator, all of them wait for the slowest after each operator, and the server and its clients take cores
-from them: with small pictures, most of the time is waiting. A batch on one core waits for nobody.
+With several threads for one operator, all of them wait for the slowest after each operator, while reading, writing, the server and its
+clients take cores from them: with small pictures, most of the time is waiting. A batch on one core waits for nobody.
 """
 
+import sys
 import threading
 from collections.abc import Callable, Sequence
 
-from pellucid.inference import Prediction, Predictor
 from pellucid.inference.backend import MirroredBackend
-from pellucid.inference.torch_backend import TorchBackend
+from pellucid.inference.prediction import Prediction
+from pellucid.inference.predictor import Predictor
 from pellucid.pictures import Pixels
 
 LARGE_PICTURE = 65_536
@@ -19,6 +20,11 @@ LARGE_PICTURE = 65_536
 def num_batches(predictor: Predictor) -> int:
     """The number of batches to compute at a time: torch's threads on a CPU; otherwise one, since engines have threads of their own."""
     import torch
+
+    if "torch" not in sys.modules:  # exported models run without it
+        return 1
+
+    from pellucid.inference.torch_backend import TorchBackend
 
     backend = predictor.backend.backend if isinstance(predictor.backend, MirroredBackend) else predictor.backend
     if not isinstance(backend, TorchBackend) or backend.device.type != "cpu":
