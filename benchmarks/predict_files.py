@@ -29,10 +29,10 @@ from predict_memory import photograph
 from pellucid import Predictor, data, pictures
 from pellucid.batch import from_pixels, to_pixels
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.tracks import damage
+from pellucid.evaluation.tracks import apply_damage
 from pellucid.files import atomic_write
 from pellucid.inference import predict_files
-from pellucid.inference.pixels import from_pixels as floats
+from pellucid.inference.pixels import to_floats
 from pellucid.provenance import provenance
 
 RESULTS = Path(__file__).parents[1] / "results" / "predict-files.json"
@@ -71,7 +71,7 @@ def small_pictures(name: str, number: int) -> list[NDArray[np.uint8]]:
     track = TRACKS["reference"]
     test = data.load(name).test
     num = min(number, len(test))
-    damaged, _ = damage(track, track.levels[0], from_pixels(test.read(slice(num))), range(num))
+    damaged, _ = apply_damage(track, track.levels[0], from_pixels(test.read(slice(num))), range(num))
     images = to_pixels(damaged)
     return [images[index % num] for index in range(number)]
 
@@ -136,7 +136,7 @@ def batches(images: Sequence[NDArray[np.uint8]], batch_size: int) -> list[NDArra
             made[-1].append(image)
         else:
             made.append([image])
-    return [floats(np.stack(each)) for each in made]
+    return [to_floats(np.stack(each)) for each in made]
 
 
 def bare(predictor: Predictor, arrays: Sequence[NDArray[np.float32]]) -> float:

@@ -1,6 +1,6 @@
 r"""The joint network beside segmentation_models.pytorch's Unet with its classification head, trained for the same time on `reference`.
 
-    pip install --target /tmp/smp --no-deps segmentation-models-pytorch==0.5.0 tqdm
+    pip install --target /tmp/smp --no-deps segmentation-models-pytorch==0.6.0 tqdm
     PYTHONPATH=/tmp/smp python benchmarks/smp_unet.py --minutes 5
 
 Unet has its encoder `resnet18`, not pretrained; its map is added to the damaged image, as in our networks. Both are trained by the same
@@ -11,6 +11,7 @@ meanwhile. Nothing is chosen by the figures: they are of the test images, with t
 
 import argparse
 import json
+import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -111,7 +112,7 @@ def main() -> None:
         show(f"{name}: {options.minutes:g} minutes.")
         network, trained = train(build(), its_recipe, splits.train, options.device)
         scores = evaluate(network, splits.test, TRACKS[TRACK], limit=options.measured, device=device)
-        rows[name] = {"macs": count_macs(network), **trained, **{metric: scores.metrics[metric] for metric in METRICS}}
+        rows[name] = {"macs": count_macs(network, 32), **trained, **{metric: scores.metrics[metric] for metric in METRICS}}
     figures = {"track": TRACK, "split": "test", "dataset": options.dataset, "num_images": scores.num_images, "minutes": options.minutes}
     figures |= {"seed": options.seed, "unet": f"segmentation_models_pytorch {smp.__version__}, resnet18", "networks": rows}
     show(table(figures))
@@ -132,6 +133,7 @@ def train(network: nn.Module, recipe: Recipe, clean: Dataset, accelerator: str) 
     """The averaged network in evaluation mode, and how far the training came; `pellucid train` does the same for its own networks."""
     from lightning.fabric import Fabric
 
+    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
     config = recipe.training
     with TemporaryDirectory() as folder:
         fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)
@@ -161,7 +163,7 @@ def table(figures: dict[str, Any]) -> Table:
     images = f"{figures['num_images']:,} {figures['split']} images of {figures['dataset']}"
     title = f"{figures['track']}, {images}, {figures['minutes']:g} minutes each"
     rows = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for heading in ("", "million parameters", "million MACs", "epochs", "accuracy %", "PSNR dB", "mask PSNR dB", "SSIM"):
+    for heading in ("", "M params", "M MACs", "epochs", "acc %", "PSNR", "mask PSNR", "SSIM"):
         rows.add_column(heading, justify="right" if heading else "left")
     for name, each in figures["networks"].items():
         size = (f"{each['parameters'] / 1e6:.2f}", f"{each['macs'] / 1e6:.1f}", f"{each['epochs']:.1f}")

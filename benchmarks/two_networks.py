@@ -27,7 +27,7 @@ from pellucid.bench_worker import TORCH, Worker
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.device import choose_precision
 from pellucid.experiments import arms
-from pellucid.experiments.cost import NUM_CLASSES, macs_of
+from pellucid.experiments.cost import count_macs
 from pellucid.export import export_model
 from pellucid.files import atomic_write
 from pellucid.provenance import provenance
@@ -35,6 +35,8 @@ from pellucid.recipe import RECIPES, Recipe
 from pellucid.run import initialise
 
 RESULTS = Path(__file__).parents[1] / "results" / "two-networks.json"
+
+NUM_CLASSES = 10
 
 ARMS = {"joint": arms.joint, "classify": arms.classify, "restore": arms.restore}
 
@@ -58,7 +60,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     recipes = {name: change(RECIPES[options.recipe]) for name, change in ARMS.items()}
-    macs = {name: macs_of(recipe, options.side) for name, recipe in recipes.items()}
+    macs = {name: count_macs(initialise(recipe, NUM_CLASSES).eval(), options.side) for name, recipe in recipes.items()}
     with TemporaryDirectory() as folder:
         engines = {engine: measure(engine, sources, options) for engine, sources in prepare(recipes, Path(folder)).items()}
     figures = {"recipe": options.recipe, "side": options.side, "batch_size": options.batch_size, "rounds": options.rounds}
@@ -100,10 +102,10 @@ def workers(engine: str, sources: dict[str, Path]) -> Iterator[dict[str, Worker]
 def measure(engine: str, sources: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds of a batch by network, and what the joint one takes of both others."""
     with workers(engine, sources) as of:
-        stated = {name: worker.ask("load")[0] for name, worker in of.items()}
+        stated = {name: worker.call("load")[0] for name, worker in of.items()}
         for worker in of.values():
-            worker.ask("prepare", options.batch_size, options.side, SLICE)
-        turns = [{name: worker.ask("time") for name, worker in of.items()} for _ in range(options.rounds)]
+            worker.call("prepare", options.batch_size, options.side, SLICE)
+        turns = [{name: worker.call("time") for name, worker in of.items()} for _ in range(options.rounds)]
     milliseconds = {name: 1e3 * median(turn[name] for turn in turns) for name in of}
     return {
         "stated": stated["joint"],
@@ -122,10 +124,10 @@ def table(figures: dict[str, Any]) -> Table:
     """Multiply-accumulates and times."""
     title = f"recipe {figures['recipe']}, {figures['batch_size']} images of {figures['side']} pixels; at most {MOST} wanted"
     rows = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    for heading in ("", *ARMS, "joint / both", "times as fast"):
+    for heading in ("", *ARMS, "share", "ratio"):
         rows.add_column(heading, justify="right" if heading else "left", no_wrap=True)
     of = figures["macs"]
-    rows.add_row("million MACs an image", *(f"{of[name] / 1e6:.2f}" for name in ARMS), f"{figures['share_of_macs']:.3f}", "")
+    rows.add_row("million MACs", *(f"{of[name] / 1e6:.2f}" for name in ARMS), f"{figures['share_of_macs']:.3f}", "")
     for engine, each in figures["engines"].items():
         times = (f"{each['milliseconds'][name]:.2f}" for name in ARMS)
         rows.add_row(f"{engine}, ms", *times, f"{each['share_of_time']:.3f}", f"{each['times_as_fast']:.2f}")

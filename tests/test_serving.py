@@ -5,7 +5,7 @@ import io
 import json
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,20 @@ import httpx2
 import numpy as np
 import pytest
 import servers
+import torch
+from numpy.typing import NDArray
 from PIL import Image
 from servers import Slow, decoded, encoded, picture, png, predictor, service, serving
 
 from pellucid.errors import UserError
+from pellucid.inference import Prediction
+from pellucid.inference.backend import MirroredBackend
+from pellucid.inference.cores import num_batches, predict_on_cores
 from pellucid.inference.lines import prediction_fields
 from pellucid.pictures import load, write
 from pellucid.pictures.picture import Picture
 from pellucid.serving.refusal import CODES
+from pellucid.serving.service import Service
 from pellucid.serving.settings import Limits, ServerSettings, is_loopback
 
 SMALL = {"max_bytes": 300_000, "max_pixels": 40_000, "max_pictures": 3}
@@ -345,6 +351,50 @@ def test_waiting_pictures_are_computed_together() -> None:
         assert {each.result().status_code for each in (first, *others)} == {200}
     assert slow.sizes[0] == 1
     assert max(slow.sizes) >= 16  # some may still have been on their way
+
+
+def test_several_threads_compute_a_batch_each_of_about_equal_size() -> None:
+    slow = Slow()
+    with serving(Service(slow, num_threads=2)) as client, ThreadPoolExecutor(34) as pool:
+        others = [pool.submit(post, client, png()) for _ in range(2)]
+        while len(slow.sizes) < 2:
+            pass
+        others += [pool.submit(post, client, png()) for _ in range(32)]
+        while "pellucid_in_flight 34.0" not in client.get("/metrics").text:
+            pass
+        slow.go.set()
+        assert {each.result().status_code for each in others} == {200}
+    assert slow.sizes[:2] == [1, 1]
+    assert sum(slow.sizes) == 34
+    assert max(slow.sizes) <= 17
+    assert len(slow.sizes) <= 8
+
+
+def test_large_pictures_are_computed_by_all_cores_and_small_ones_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+
+    class Watched(Slow):
+        def predict(self, images: Sequence[NDArray[Any]]) -> list[Prediction]:
+            used.append(torch.get_num_threads())
+            return super().predict(images)
+
+    predict = predict_on_cores(Watched(0.001), 3)
+    small, large = np.zeros((8, 8, 3), np.uint8), np.zeros((256, 256, 3), np.uint8)
+    with ThreadPoolExecutor(1) as pool:
+        for pictures in ([small, small], [small, large], [small]):
+            assert len(pool.submit(predict, pictures).result()) == len(pictures)
+    assert used == [1, 3, 1]
+    assert torch.get_num_threads() == 1  # of this thread
+
+
+def test_batches_at_a_time_are_the_threads_of_torch_on_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    torch_predictor = predictor()
+    assert num_batches(torch_predictor) == 3
+    torch_predictor.backend = MirroredBackend(torch_predictor.backend)
+    assert num_batches(torch_predictor) == 3
+    torch_predictor.backend = None  # an exported model's engine has threads of its own
+    assert num_batches(torch_predictor) == 1
 
 
 def test_a_picture_that_fails_takes_no_others_with_it() -> None:

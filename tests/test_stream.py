@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
@@ -18,7 +18,8 @@ from pellucid.ahead import read_ahead
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.cli import main
 from pellucid.errors import UserError
-from pellucid.inference import journal, predict_files
+from pellucid.inference import Predictor, journal, predict_files
+from pellucid.inference.stream import SMALL_FILE, Failure, Predicted, stream
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 
 CONFIG = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)))
@@ -184,3 +185,34 @@ def test_frames_stay_with_their_video_when_parts_are_merged(tmp_path: Path) -> N
     journal.finish(tmp_path)
     assert paths(tmp_path) == ["old", "a", "a", "a", "b", "c"]
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]
+
+
+@pytest.mark.parametrize("failing", [None, 3])
+def test_small_pictures_go_in_groups_in_their_order(tmp_path: Path, failing: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of several kinds in one group: small pictures of two sizes, a damaged one, and a large picture in a small file."""
+    for number in range(40):
+        shape = (300, 300) if number in (5, 20) else (8 + number % 2, 8)
+        Image.new("RGB", shape, (number, 0, 0)).save(tmp_path / f"{number:02}.png")
+    (tmp_path / "07.png").write_bytes(b"no picture")
+    assert (tmp_path / "05.png").stat().st_size < SMALL_FILE
+    network = build_model(CONFIG, len(CLASSES)).eval()
+    predictor = Predictor(network, CLASSES, batch_size=16)
+    sizes: list[set[int]] = []
+    predict = predictor.predict
+    monkeypatch.setattr(predictor, "predict", lambda images: sizes.append({each.size // 3 for each in images}) or predict(images))
+
+    def save(each: Predicted | Failure) -> str:
+        if failing is not None and each.path.name == f"{failing:02}.png":
+            raise OSError("disk full")
+        return each.path.name + ("!" if isinstance(each, Failure) else "")
+
+    saved = []
+    streamed = stream(((path, PurePosixPath(path.name)) for path in sorted(tmp_path.iterdir())), predictor, save)
+    if failing is None:
+        saved = list(streamed)
+        assert saved == [f"{number:02}.png" + "!" * (number == 7) for number in range(40)]
+        assert sizes.count({90_000}) == 2  # alone, so that there is one in memory at a time
+    else:
+        with pytest.raises(OSError, match="disk full"):
+            saved.extend(streamed)
+        assert saved == ["00.png", "01.png", "02.png"]

@@ -59,17 +59,21 @@ def atomic_write(path: Path) -> Iterator[Path]:
     such as a full disk, is raised as a `UserError` about an unwritable path.
     """
     # Not `tempfile`, which creates files readable by their owner alone: permissions should follow the user's umask.
-    sibling = folder(path.parent) / f".part-{secrets.token_hex(6)}{path.suffix}"
+    parent = path.parent
+    if not os.access(parent, os.W_OK | os.X_OK):
+        folder(parent)
+    sibling = parent / f".part-{secrets.token_hex(6)}{path.suffix}"
     try:
         yield sibling
-        sibling.replace(path)
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    finally:
+        os.replace(sibling, path)  # noqa: PTH105 - pathlib parses the path once more, which takes longer than the call
+    except BaseException as error:
         if sibling.is_dir():
             shutil.rmtree(sibling, ignore_errors=True)
         else:
             sibling.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _unwritable(path, error) from error
+        raise
 
 
 def write_json(path: Path, value: object) -> None:

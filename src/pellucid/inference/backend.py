@@ -73,16 +73,19 @@ class Backend(Protocol):
 
 
 class MirroredBackend:
-    """Test-time augmentation: the mean of a backend's outputs for images and for their horizontal flips, flipped back; twice the time."""
+    """Test-time augmentation: the mean of a backend's outputs for images and for their horizontal flips, flipped back; twice the time.
+
+    backend: the one that it calls.
+    """
 
     def __init__(self, backend: Backend) -> None:
-        self._backend = backend
+        self.backend = backend
         self.stated = f"{backend.stated}, each picture and its mirror image"
         self.max_pixels, self.multiple = backend.max_pixels, backend.multiple
 
     def __call__(self, images: Floats) -> Outputs:
         """Compute the outputs for a batch."""
-        one, other = self._backend(images), self._backend(np.ascontiguousarray(images[..., ::-1]))
+        one, other = self.backend(images), self.backend(np.ascontiguousarray(images[..., ::-1]))
         turned = other._replace(
             restored=None if other.restored is None else other.restored[..., ::-1],
             mask=None if other.mask is None else other.mask[..., ::-1],
@@ -93,7 +96,7 @@ class MirroredBackend:
 
     def reach(self) -> int | None:
         """That of the wrapped backend."""
-        return self._backend.reach()
+        return self.backend.reach()
 
 
 def num_threads() -> int:

@@ -1,5 +1,6 @@
 """Lists the input pictures and videos, and assigns each a unique output name."""
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -37,14 +38,21 @@ def _inputs(paths: Sequence[Path], ours: Sequence[Path]) -> Iterator[tuple[Path,
         root, top = path.resolve(), PurePosixPath()
         if len(paths) > 1:
             top /= _unique(taken, root.name)
-        for picture in pictures.find([path], LISTED):
-            below = picture.relative_to(path)
-            if not _within(root / below, ours):
-                yield picture, top / below.parent / restored_name(below.name)
+        folder, skipped, made, target = None, False, set[str](), top
+        for picture in pictures.find([path], LISTED):  # texts where there is a million of them
+            parent, _, name = str(picture).rpartition(os.sep)
+            if parent != folder:
+                folder, below = parent, Path(parent).relative_to(path)
+                skipped, target = _within(root / below, ours), top / below
+                made = {each.name for each in ours if each.parent == root / below}
+            if not skipped and name not in made:
+                yield picture, target / restored_name(name)
 
 
 def restored_name(name: str) -> str:
     """The name of the restored picture of the file `name`: `name` itself or a longer one, unique for each file."""
+    if name[-4:].lower() == ".png" and name.count(".") == 1 and len(name) > 4:
+        return name
     path = PurePath(name)
     ending = path.suffix.lower()
     if ending == ".png":

@@ -4,23 +4,36 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple, TypeVar
+from threading import Lock
+from typing import Generic, NamedTuple, TypeVar
 
 from pellucid import pictures
 from pellucid.ahead import Reserve, read_ahead
 from pellucid.errors import UserError
+from pellucid.inference.cores import LARGE_PICTURE, num_batches, predict_on_cores
 from pellucid.inference.prediction import Prediction
 from pellucid.inference.predictor import Predictor
-from pellucid.pictures import Picture
+from pellucid.pictures import Picture, Pixels
 
 Saved = TypeVar("Saved")
+
+Input = tuple[Path, PurePosixPath]
+"""The path of a picture, and the target of its restored picture."""
+
+Predict = Callable[[Sequence[Pixels]], list[Prediction]]
 
 PIXELS_AHEAD = 32_000_000
 """Maximum number of pixels that wait for the network, and of pixels that wait to be written: 96 MB each with 8 bits."""
 
 MAX_THREADS = 8
 """Maximum number of threads for reading, and for writing; decoding and encoding release Python's global lock."""
+
+SMALL_FILE = 32_768
+"""Bytes of a file up to which its picture is taken for a small one; more precisely, those of less than `LARGE_PICTURE` pixels are."""
 
 
 class Predicted(NamedTuple):
@@ -46,13 +59,55 @@ class _Loaded(NamedTuple):
     picture: Picture
 
 
-def stream(
-    inputs: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]
-) -> Iterator[Saved]:
+def stream(inputs: Iterable[Input], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]) -> Iterator[Saved]:
     """Yield `save(prediction or failure)` for each picture, in order.
 
     inputs: path and target of each picture; save: called in several threads.
     """
+    groups = _groups(inputs, predictor.batch_size)
+    for small, blocks in groupby(groups, key=lambda group: all(map(_is_small, group))):
+        if small:
+            yield from _stream_small(blocks, predictor, save)
+        else:
+            yield from _stream_large(chain.from_iterable(blocks), predictor, save)
+
+
+def _stream_small(groups: Iterable[Sequence[Input]], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]) -> Iterator[Saved]:
+    """Each thread reads, predicts and writes a group of its own; these tasks are too short to be handed from thread to thread."""
+    num_threads = max(2, num_batches(predictor))
+    predict = predict_on_cores(predictor, num_batches(predictor))
+    one_large = Lock()
+
+    def process(group: Sequence[Input]) -> _Results[Saved]:
+        saved: list[Saved] = []
+        try:
+            loaded = [_load_small(each) for each in group]
+            for known, part in groupby(loaded, key=lambda each: each is not None):
+                if known:
+                    saved.extend(save(each) for each in _predict([each for each in part if each is not None], predict))
+                    continue
+                for _ in part:  # a small file of a large picture
+                    with one_large:
+                        saved.extend(save(each) for each in _predict([_load(group[len(saved)], _ignore)], predict))
+        except BaseException as error:
+            return _Results(saved, error)
+        return _Results(saved)
+
+    pool = ThreadPoolExecutor(num_threads)
+    running: deque[Future[_Results[Saved]]] = deque()
+    try:
+        for group in groups:
+            running.append(pool.submit(process, group))
+            if len(running) > num_threads:
+                yield from running.popleft().result().unpack()
+        while running:
+            yield from running.popleft().result().unpack()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _stream_large(inputs: Iterable[Input], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]) -> Iterator[Saved]:
+    """Reading, computing and writing in threads of their own."""
     num_threads = min(MAX_THREADS, max(2, os.cpu_count() or 1))
     pool = ThreadPoolExecutor(num_threads)
     saving: deque[tuple[Future[Saved], int]] = deque()
@@ -60,7 +115,7 @@ def stream(
     try:
         loaded = read_ahead(inputs, _load, num_threads, 2 * predictor.batch_size, PIXELS_AHEAD)
         for chunk in _chunks(loaded, predictor):
-            for each in _predict(chunk, predictor):
+            for each in _predict(chunk, predictor.predict):
                 pixels = each.picture.pixels.size // 3 if isinstance(each, Predicted) else 0
                 saving.append((pool.submit(save, each), pixels))
                 num_pixels += pixels
@@ -74,7 +129,55 @@ def stream(
         pool.shutdown(cancel_futures=True)
 
 
-def _load(source: tuple[Path, PurePosixPath], reserve: Reserve) -> _Loaded | Failure:
+@dataclass(frozen=True, slots=True)
+class _Results(Generic[Saved]):
+    """What was saved of a group, up to an error."""
+
+    saved: Sequence[Saved]
+    error: BaseException | None = None
+
+    def unpack(self) -> Iterator[Saved]:
+        """Yield the results, then raise the error."""
+        yield from self.saved
+        if self.error is not None:
+            raise self.error
+
+
+class _LargeError(Exception):
+    """A small file contains a large picture."""
+
+
+def _groups(inputs: Iterable[Input], size: int) -> Iterator[list[Input]]:
+    """Groups of `size` inputs in their order, the last one smaller."""
+    iterator = iter(inputs)
+    while group := list(islice(iterator, size)):
+        yield group
+
+
+def _is_small(source: Input) -> bool:
+    try:
+        return source[0].stat().st_size <= SMALL_FILE
+    except OSError:
+        return True  # loading says what is wrong
+
+
+def _load_small(source: Input) -> _Loaded | Failure | None:
+    """`None` for a large picture, not decoded."""
+
+    def check(num_pixels: int) -> None:
+        if num_pixels >= LARGE_PICTURE:
+            raise _LargeError
+
+    with suppress(_LargeError):
+        return _load(source, check)
+    return None
+
+
+def _ignore(_: int) -> None:
+    """No bound of the pixels."""
+
+
+def _load(source: Input, reserve: Reserve) -> _Loaded | Failure:
     path, target = source
     try:
         return _Loaded(path, target, pictures.load(path, reserve=reserve))
@@ -98,20 +201,20 @@ def _chunks(loaded: Iterable[_Loaded | Failure], predictor: Predictor) -> Iterat
         yield chunk
 
 
-def _predict(chunk: Sequence[_Loaded | Failure], predictor: Predictor) -> Iterator[Predicted | Failure]:
-    predictions = _predictions([each for each in chunk if isinstance(each, _Loaded)], predictor)
+def _predict(chunk: Sequence[_Loaded | Failure], predict: Predict) -> Iterator[Predicted | Failure]:
+    predictions = _predictions([each for each in chunk if isinstance(each, _Loaded)], predict)
     for each in chunk:
         yield next(predictions) if isinstance(each, _Loaded) else each
 
 
-def _predictions(chunk: Sequence[_Loaded], predictor: Predictor) -> Iterator[Predicted | Failure]:
+def _predictions(chunk: Sequence[_Loaded], predict: Predict) -> Iterator[Predicted | Failure]:
     """Predict all at once or, if memory is insufficient, one by one."""
     try:
-        predictions = predictor.predict([each.picture.pixels for each in chunk])
+        predictions = predict([each.picture.pixels for each in chunk])
     except MemoryError:
         if len(chunk) > 1:
             for each in chunk:
-                yield from _predictions([each], predictor)
+                yield from _predictions([each], predict)
             return
         height, width, _ = chunk[0].picture.pixels.shape
         yield Failure(

@@ -18,13 +18,16 @@ from pellucid.pictures.picture import Picture, Pixels, eight_bits, unstretch
 PNG_HEADER = 33
 """Bytes of a PNG's signature and first chunk; profile and dpi come next."""
 
+PNG_LEVEL = 2
+"""zlib's level: 6, Pillow's, takes four times as long on a photograph, for files that are a tenth smaller."""
+
 
 def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
     """Write a picture, or an array (H, W, 3) uint8, RGB, atomically, in the format of the ending of `path`; without an ending as PNG.
 
     PNG, TIFF, PPM and PGM keep 16 bits, in the range of the values of the original file; PNG, TIFF, WebP and BMP keep alpha.
     """
-    path = Path(path)
+    path = path if isinstance(path, Path) else Path(path)
     picture = image if isinstance(image, Picture) else Picture(image)
     pixels = picture.pixels
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:
@@ -37,7 +40,9 @@ def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
     stored = _stored(picture, form)
     with files.atomic_write(path) as temporary:
         try:
-            if stored.dtype == np.uint16 and (stored.ndim == 3 or form == "PPM"):
+            if form == "PNG":
+                temporary.write_bytes(_png(stored, picture))
+            elif stored.dtype == np.uint16 and (stored.ndim == 3 or form == "PPM"):
                 _write_deep(temporary, form, stored, picture)
             elif form == "BMP" and stored.ndim == 3 and stored.shape[2] == 4:  # Pillow would drop alpha
                 temporary.write_bytes(_encode(".bmp", stored))
@@ -49,12 +54,17 @@ def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
 
 def encode_png(picture: Picture) -> bytes:
     """A picture as a PNG in memory, with the properties that `write` keeps."""
-    stored = _stored(picture, "PNG")
-    if stored.dtype == np.uint16 and stored.ndim == 3:
-        return _deep_png(stored, picture)
-    stream = BytesIO()
-    Image.fromarray(stored).save(stream, "PNG", **_options(picture, "PNG"))
-    return stream.getvalue()
+    return _png(_stored(picture, "PNG"), picture)
+
+
+def _png(stored: Pixels, picture: Picture) -> bytes:
+    """By OpenCV, which is twice as fast as Pillow on small pictures, but for grey with alpha, which it can't write."""
+    if stored.ndim == 3 and stored.shape[2] == 2:
+        stream = BytesIO()
+        Image.fromarray(stored).save(stream, "PNG", compress_level=PNG_LEVEL, **_options(picture, "PNG"))
+        return stream.getvalue()
+    content = _encode(".png", stored)
+    return content[:PNG_HEADER] + _png_chunks(picture) + content[PNG_HEADER:]
 
 
 def _stored(picture: Picture, form: str) -> Pixels:
@@ -100,23 +110,21 @@ def _write_deep(path: Path, form: str, stored: Pixels, picture: Picture) -> None
             metadata=None,
         )
         return
-    path.write_bytes(_deep_png(stored, picture) if form == "PNG" else _encode(f".{form.lower()}", stored))
-
-
-def _deep_png(stored: Pixels, picture: Picture) -> bytes:
-    content = _encode(".png", stored)
-    return content[:PNG_HEADER] + _png_chunks(picture) + content[PNG_HEADER:]
+    path.write_bytes(_encode(f".{form.lower()}", stored))
 
 
 def _encode(ending: str, stored: Pixels) -> bytes:
     """Encode by OpenCV, whose channel order is BGR."""
     import cv2
 
+    options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL] if ending == ".png" else []
+    stored = np.ascontiguousarray(stored)
     try:
         if stored.ndim == 2:
-            written, content = cv2.imencode(".pgm", stored)
+            written, content = cv2.imencode(".pgm" if ending == ".ppm" else ending, stored, options)
         else:
-            written, content = cv2.imencode(ending, stored[:, :, [2, 1, 0, 3][: stored.shape[2]]])
+            order = cv2.COLOR_RGB2BGR if stored.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
+            written, content = cv2.imencode(ending, cv2.cvtColor(stored, order), options)
     except cv2.error as error:
         raise ValueError(error) from error
     if not written:

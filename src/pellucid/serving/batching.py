@@ -1,10 +1,12 @@
 """Dynamic batching: pictures of concurrent requests are predicted in one batch.
 
-Pictures that arrive while the network computes, in a single thread, form the next batch. A single picture is never delayed: only after a
-batch of several pictures, the next batch waits for at most `WAIT_SECONDS` for further requests.
+Pictures that arrive while the network computes form the next batch. Several threads compute a batch each, of which none takes more than its
+share of the pictures. A single picture is never delayed: only after a batch of several pictures, the next batch waits for at most
+`WAIT_SECONDS` for further requests.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -27,12 +29,13 @@ class _Waiting(NamedTuple):
 
 
 class Batcher:
-    """Calls `predict` on batches of pictures, in a single thread; `start` and `close` it in the event loop that uses it.
+    """Calls `predict` on batches of pictures, in threads of its own; `start` and `close` it in the event loop that uses it.
 
     Args:
         predict: pictures -> a prediction for each, in their order.
         batch_size: maximum number of pictures of a batch.
         observe: called with the size of each batch.
+        num_threads: batches that are computed at a time; `predict` is called in as many threads.
     """
 
     def __init__(
@@ -40,12 +43,14 @@ class Batcher:
         predict: Callable[[Sequence[Pixels]], list[Prediction]],
         batch_size: int,
         observe: Callable[[int], None] = lambda _: None,
+        num_threads: int = 1,
     ) -> None:
         self._predict, self._batch_size, self._observe = predict, batch_size, observe
         self._waiting: deque[_Waiting] = deque()
         self._arrived = asyncio.Event()
         self._closing, self._last = False, 0
-        self._thread = ThreadPoolExecutor(1, "predict")
+        self._num_threads, self._num_computing = num_threads, 0
+        self._threads = ThreadPoolExecutor(num_threads, "predict")
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -58,7 +63,7 @@ class Batcher:
         self._arrived.set()
         if self._task is not None:
             await self._task
-        self._thread.shutdown()
+        self._threads.shutdown()
 
     @property
     def running(self) -> bool:
@@ -75,11 +80,25 @@ class Batcher:
         return await future
 
     async def _run(self) -> None:
-        while await self._some_arrived():
-            batch = self._take()
-            self._last = len(batch)
+        free = asyncio.Semaphore(self._num_threads)
+        async with asyncio.TaskGroup() as computing:
+            while True:
+                await free.acquire()
+                if not await self._some_arrived():
+                    return
+                batch = self._take()
+                self._last = len(batch)
+                self._num_computing += len(batch)
+                computing.create_task(self._compute_in(free, batch))
+
+    async def _compute_in(self, free: asyncio.Semaphore, batch: Sequence[_Waiting]) -> None:
+        """Compute a batch in a free thread, then release it."""
+        try:
             if batch:
                 await self._compute(batch)
+        finally:
+            self._num_computing -= len(batch)
+            free.release()
 
     async def _some_arrived(self) -> bool:
         """Wait for pictures; false when it is closing and none are left."""
@@ -97,10 +116,11 @@ class Batcher:
         return True
 
     def _take(self) -> list[_Waiting]:
-        """The next batch, in the order of arrival."""
+        """The next batch, in the order of arrival; at most an equal share of all pictures, so that other threads have as much to do."""
         batch: list[_Waiting] = []
         pixels = 0
-        while self._waiting and len(batch) < self._batch_size:
+        share = math.ceil((len(self._waiting) + self._num_computing) / self._num_threads)
+        while self._waiting and len(batch) < min(self._batch_size, share):
             area = self._waiting[0].picture.size // 3
             if batch and pixels + area > BATCH_PIXELS:
                 break
@@ -115,7 +135,7 @@ class Batcher:
         self._observe(len(batch))
         pictures = [each.picture for each in batch]
         try:
-            predictions = await asyncio.get_running_loop().run_in_executor(self._thread, self._predict, pictures)
+            predictions = await asyncio.get_running_loop().run_in_executor(self._threads, self._predict, pictures)
         except Exception as error:
             if len(batch) > 1:
                 for each in batch:

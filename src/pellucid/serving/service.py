@@ -16,6 +16,7 @@ from typing import Any
 
 from pellucid.errors import UserError
 from pellucid.inference import Prediction, Predictor
+from pellucid.inference.cores import predict_on_cores
 from pellucid.inference.lines import NOT_FINITE, prediction_fields
 from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, decode_picture, encode_png
@@ -62,7 +63,7 @@ class Admission:
 class Service:
     """A predictor for concurrent requests. Start and close it in the event loop that uses it.
 
-    name: of the model, as stated in responses.
+    name: of the model, as stated in responses; num_threads: batches that are computed at a time, see `cores.py`.
     """
 
     predictor: Predictor
@@ -70,11 +71,13 @@ class Service:
     name: str = "bundled"
     mirror: bool = False
     metrics: ServerMetrics = field(default_factory=ServerMetrics)
+    num_threads: int = 1
 
     def __post_init__(self) -> None:
         self.lock = threading.Lock()
         self.pixels, self.in_flight = 0, 0
-        self.batcher = Batcher(self.predictor.predict, self.predictor.batch_size, self.metrics.batches.observe)
+        predict = predict_on_cores(self.predictor, self.num_threads)
+        self.batcher = Batcher(predict, self.predictor.batch_size, self.metrics.batches.observe, self.num_threads)
         self.pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "pictures")
 
     def start(self) -> None:

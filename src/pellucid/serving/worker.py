@@ -17,6 +17,7 @@ def build(settings: ServerSettings) -> "ASGIApp":
     import torch
 
     from pellucid.inference import Predictor
+    from pellucid.inference.cores import num_batches
     from pellucid.serving.app import build_app
     from pellucid.serving.service import Service
 
@@ -25,4 +26,5 @@ def build(settings: ServerSettings) -> "ASGIApp":
         torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
     predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)
     name = Path(settings.model).name  # without its folder
-    return build_app(Service(predictor, settings.limits, name, settings.mirror), settings.token, settings.page)
+    service = Service(predictor, settings.limits, name, settings.mirror, num_threads=num_batches(predictor))
+    return build_app(service, settings.token, settings.page)
