@@ -198,6 +198,17 @@ def test_half_an_archive_is_refused(world: World, form: str, share: float) -> No
 
 
 @pytest.mark.parametrize("form", FORMS)
+def test_an_archive_that_is_damaged_or_no_archive_is_refused(world: World, form: str) -> None:
+    archive = world.archive(form)
+    content = bytearray(archive.read_bytes())
+    half = len(content) // 2
+    content[half : half + 64] = bytes(64)
+    for damaged in (bytes(content), b"no archive" * 100):
+        archive.write_bytes(damaged)
+        refuses("Expected CIFAR-10 in .*, found an archive that is damaged or cut short", archive)
+
+
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("number", range(8))
 def test_a_damaged_or_missing_file_is_named(world: World, form: str, number: int) -> None:
     actual = contents(form, world.images, world.labels)

@@ -4,11 +4,13 @@ Nothing is unpacked to disk: archives and downloads are read as streams, so an i
 without their folder, and only the files in `wanted` are read.
 """
 
+import gzip
 import http.client
 import shutil
 import subprocess
 import tarfile
 import urllib.request
+import zlib
 from collections.abc import Collection, Generator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -83,10 +85,11 @@ def npm_archive(package: str, place: Path) -> Path:
 
 def _from_stream(stream: IO[bytes], wanted: Collection[str]) -> Files:
     try:
-        with tarfile.open(fileobj=stream, mode="r|gz") as archive:
+        # Not mode "r|gz", which takes a file that is cut short between two members for a whole one.
+        with gzip.open(stream) as unpacked, tarfile.open(fileobj=unpacked, mode="r|") as archive:
             for member in archive:
                 name = Path(member.name).name
                 if name in wanted and (content := archive.extractfile(member)):
                     yield name, content.read()
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise UnavailableError(f"an archive that is damaged or cut short ({error})") from error

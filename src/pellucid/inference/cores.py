@@ -19,10 +19,9 @@ LARGE_PICTURE = 65_536
 
 def num_batches(predictor: Predictor) -> int:
     """The number of batches to compute at a time: torch's threads on a CPU; otherwise one, since engines have threads of their own."""
-    import torch
-
     if "torch" not in sys.modules:  # exported models run without it
         return 1
+    import torch
 
     from pellucid.inference.torch_backend import TorchBackend
 
@@ -33,12 +32,20 @@ def num_batches(predictor: Predictor) -> int:
 
 
 def predict_on_cores(predictor: Predictor, num_threads: int) -> Callable[[Sequence[Pixels]], list[Prediction]]:
-    """`predictor.predict` for up to `num_threads` concurrent calls, each in a thread of its own, which share as many cores."""
+    """`predictor.predict` for concurrent calls, each in a thread of its own, of which `num_threads` share as many cores.
+
+    With one thread, one call computes at a time.
+    """
+    all_cores = threading.Lock()
     if num_threads == 1:
-        return predictor.predict
+
+        def predict_alone(pictures: Sequence[Pixels]) -> list[Prediction]:
+            with all_cores:
+                return predictor.predict(pictures)
+
+        return predict_alone
     import torch
 
-    all_cores = threading.Lock()
     current = threading.local()
 
     def use(number: int) -> None:
