@@ -203,9 +203,10 @@ def test_an_archive_that_is_damaged_or_no_archive_is_refused(world: World, form:
     content = bytearray(archive.read_bytes())
     half = len(content) // 2
     content[half : half + 64] = bytes(64)
-    for damaged in (bytes(content), b"no archive" * 100):
-        archive.write_bytes(damaged)
-        refuses("Expected CIFAR-10 in .*, found an archive that is damaged or cut short", archive)
+    archive.write_bytes(bytes(content))
+    refuses("Expected CIFAR-10 in .*, found (an archive that is damaged|a damaged data_batch|files that lack)", archive)
+    archive.write_bytes(b"no archive" * 100)
+    refuses("Expected CIFAR-10 in .*, found an archive that is damaged or cut short", archive)
 
 
 @pytest.mark.parametrize("form", FORMS)
