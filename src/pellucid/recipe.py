@@ -123,7 +123,7 @@ RECIPES = {
     "quick": Recipe(
         model=_compact(24, 80, 160, **JOINT_DESIGN),
         objective=replace(JOINT_OBJECTIVE, weight=1.0),
-        training=TrainingConfig(epochs=6, batch_size=128, shards=2, max_minutes=5, **RATES),
+        training=TrainingConfig(epochs=7, batch_size=128, shards=2, max_minutes=5, **RATES),
     ),
     "base": Recipe(
         model=_compact(48, 96, 192, **JOINT_DESIGN),
