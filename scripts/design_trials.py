@@ -21,7 +21,7 @@ RESULTS, TABLE = (Path(__file__).parents[1] / "results" / f"design.{suffix}" for
 HEAD = """# Trials of the joint design
 
 Recipe `base` with the changes that each line names, trained on 45,000 images for {epochs:g} epochs, measured on the other 5,000, track
-`reference`. One seed each: differences under about 0.5 points or 0.03 dB are noise. `scripts/design_trials.py` has every setting.
+`reference`. Seed 0 unless the line says another: differences under about 0.5 points or 0.03 dB are noise. `scripts/design_trials.py` has every setting.
 
     python scripts/design_trials.py --epochs {epochs:g} --jobs 2
 
@@ -46,6 +46,10 @@ TRIALS: dict[str, dict[str, Any]] = {
     "joint, lambda 2": {"objective.weight": 2.0},
     "joint, lambda 4, rate 0.17": {**rates(0.17)},
     "joint, lambda 4, rate 0.24": {**rates(0.24)},
+    "joint, lambda 5, rate 0.17": {"objective.weight": 5.0, **rates(0.17)},
+    "joint, lambda 4, rate 0.17, last stage of 232": {"model.encoder.widths": (48, 96, 232), **rates(0.17)},
+    "joint, lambda 4, seed 1": {"training.seed": 1},
+    "joint, lambda 4, rate 0.17, seed 1": {"training.seed": 1, **rates(0.17)},
     "classify, rate 0.17": {"arm": "classify", **rates(0.17)},
     "restore, rate 0.17": {"arm": "restore", **rates(0.17)},
     "classify, rate 0.08": {"arm": "classify", **rates(0.08)},
