@@ -1,11 +1,11 @@
 """The speed of `predict` on folders of picture files as a part of the bare network's on arrays in memory, and the growth of its memory.
 
     python benchmarks/predict_files.py
-    python benchmarks/predict_files.py --small 20000 --photos 0 --out results/predict-stream.json
+    python benchmarks/predict_files.py --small 20000 --turns 1 --photos 0 --out results/predict-stream.json
 
 Two kinds of folders: PNGs of 32 pixels, damaged as on track `reference`, in batches of 64; and JPEGs of about a megapixel, drawn or out of
-`--photographs FOLDER`, brought to that size, one at a time. Of each kind the network alone and `predict` take turns on parts of the
-pictures, and the ratio of the whole times counts. Files are as their cache in memory has them. `predict` reads, computes, and writes
+`--photographs FOLDER`, brought to that size, one at a time. Of each kind the network alone and `predict` take turns, on all small pictures
+and on parts of the photographs, and the ratio of the whole times counts. Files are as their cache in memory has them. `predict` reads, computes, and writes
 restored pictures, masks, lines and contact sheet; the loading of the model is measured apart. Nothing else may run meanwhile.
 """
 
@@ -49,17 +49,20 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, help="a folder to take them from; drawn ones otherwise")
     parser.add_argument("--megapixels", type=float, default=1.0, help="of a photograph")
     parser.add_argument("--dataset", default="cifar10", help="the small pictures; or shapes, which are drawn")
-    parser.add_argument("--parts", type=int, default=4, help="turns of each; 1 for memory that is measured over one long call")
+    parser.add_argument("--turns", type=int, default=4, help="calls on all small pictures; 1 to measure the memory over one long call")
+    parser.add_argument("--parts", type=int, default=4, help="calls that the photographs are distributed to")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     start = time.perf_counter()
     predictor = Predictor.load(options.model, "cpu")
     figures: dict[str, Any] = {"model": options.model, "engine": predictor.stated, "load_seconds": round(time.perf_counter() - start, 2)}
     if options.small:
-        figures["small"] = measure(predictor, small_pictures(options.dataset, options.small), BATCH, options.parts, ".png")
+        small = small_pictures(options.dataset, options.small)
+        figures["small"] = measure(predictor, [small] * options.turns, BATCH, ".png")
     if options.photos:
         photos = photographs(options.photographs, options.photos, options.megapixels)
-        figures["photos"] = measure(predictor, photos, 1, options.parts, ".jpg")
+        parts = np.array_split(np.arange(len(photos)), options.parts)
+        figures["photos"] = measure(predictor, [[photos[index] for index in part] for part in parts], 1, ".jpg")
     print(json.dumps(figures, indent=1))
     with atomic_write(options.out) as path:
         origin = provenance(["python", "benchmarks/predict_files.py", *sys.argv[1:]], torch.device("cpu"))
@@ -94,27 +97,28 @@ def resized(image: NDArray[np.uint8], megapixels: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def measure(predictor: Predictor, images: Sequence[NDArray[np.uint8]], batch_size: int, num_parts: int, ending: str) -> dict[str, Any]:
+def measure(predictor: Predictor, turns: Sequence[Sequence[NDArray[np.uint8]]], batch_size: int, ending: str) -> dict[str, Any]:
     """Pictures a second of both, and their ratio."""
     seconds: dict[str, list[float]] = {"bare": [], "predict": []}
     memory: list[float] = []
     with TemporaryDirectory() as folder:
-        warm_up = images[: 2 * batch_size]
+        warm_up = turns[0][: 2 * batch_size]
         bare(predictor, batches(warm_up, batch_size))
         run(predictor, stored(warm_up, Path(folder, "warm-up"), ending), [])
-        for part, chosen in enumerate(np.array_split(np.arange(len(images)), num_parts)):
-            its = [images[index] for index in chosen]
-            source = stored(its, Path(folder, str(part)), ending)
-            seconds["bare"].append(bare(predictor, batches(its, batch_size)))
+        for number, images in enumerate(turns):
+            source = stored(images, Path(folder, str(number)), ending)
+            seconds["bare"].append(bare(predictor, batches(images, batch_size)))
             seconds["predict"].append(run(predictor, source, memory))
     totals = {name: sum(values) for name, values in seconds.items()}
-    height, width, _ = images[0].shape
+    num_pictures = sum(map(len, turns))
+    height, width, _ = turns[0][0].shape
     return {
-        "number": len(images),
+        "number": len(turns[0]),
+        "turns": len(turns),
         "height": height,
         "width": width,
         "batch_size": batch_size,
-        "per_second": {name: round(len(images) / total, 2) for name, total in totals.items()},
+        "per_second": {name: round(num_pictures / total, 2) for name, total in totals.items()},
         "ratio": round(totals["bare"] / totals["predict"], 3),
         "ratios": [round(one / other, 3) for one, other in zip(*seconds.values(), strict=True)],
         "memory_mb": [round(each) for each in memory],
