@@ -19,7 +19,7 @@ from jsonargparse import ArgumentParser, DefaultHelpFormatter, Namespace
 from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS, own_track
-from pellucid.experiments.comparison import QUESTIONS, build_comparison
+from pellucid.experiments.comparison import QUESTIONS, build_comparison, tuned
 from pellucid.files import atomic_write, folder, write_json
 from pellucid.recipe import RECIPES, Recipe, measured_data, settings
 from pellucid.settings import NAMES
@@ -118,6 +118,7 @@ def compare(
     seeds: int | None,
     arms: list[str] | None,
     tracks: list[str] | None,
+    tune: list[list[str]],
     vary: list[str] | None,
     folds: int | None,
     jobs: int,
@@ -134,7 +135,7 @@ def compare(
     out = out or Path("runs") / "compare" / question
     if folds is not None and tracks is None:
         tracks = [own_track(settings(recipe)["damage"], recipe.data.splits().train.damaged is not None)]
-    comparison = build_comparison(question, recipe).only(arms, tracks)
+    comparison = tuned(build_comparison(question, recipe), tune).only(arms, tracks)
     from pellucid import compare as comparing  # only now, because it takes a while
 
     workers = 0 if report_only else jobs
@@ -577,6 +578,14 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--seeds", type=int, metavar="N", help="number of trainings of each arm, 3 by default, 1 for each fold with --folds")
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
+            add(
+                "--tune",
+                nargs=3,
+                action="append",
+                default=[],
+                metavar=("ARM", "SETTING", "VALUE"),
+                help="a setting of one arm: joint training.learning_rate 0.17; may be repeated",
+            )
             add("--vary", nargs="+", metavar=("SETTING", "VALUE"), help="compare at each value of a setting: training.epochs 2 4 8")
             add(
                 "--folds",
