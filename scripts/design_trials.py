@@ -20,8 +20,8 @@ RESULTS, TABLE = (Path(__file__).parents[1] / "results" / f"design.{suffix}" for
 
 HEAD = """# Trials of the joint design
 
-Recipe `base` with the changes that each line names, trained on 45,000 images for {epochs:g} epochs, measured on the other 5,000, track
-`reference`. One seed each: differences under about 0.5 points or 0.03 dB are noise. `scripts/design_trials.py` has every setting.
+Recipe `base` with the changes named in each row, trained on 45,000 images for {epochs:g} epochs, evaluated on the other 5,000, track
+`reference`. One seed each: differences under about 0.5 points or 0.03 dB are noise. `scripts/design_trials.py` lists all settings.
 
     python scripts/design_trials.py --epochs {epochs:g} --jobs 2
 
