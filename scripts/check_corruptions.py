@@ -27,7 +27,7 @@ RESULTS = Path(__file__).parents[1] / "results"
 INTRODUCTION = """# The corruptions compared with the original program
 
 PSNR in dB of the corrupted images, median and quartiles over the images, for the original program of CIFAR-10-C and ImageNet-C (its
-motion blur by ImageMagick 6.9) and for ours: `python scripts/check_corruptions.py --photographs FOLDER`. The random numbers of the two differ.
+motion blur by ImageMagick 6.9) and for ours: `python scripts/check_corruptions.py --photographs FOLDER`. Their random numbers differ.
 Values are truncated to 8 bits, as in the original. Frost differs: the original adds photographs of frost, ours simulates ice.
 """
 
