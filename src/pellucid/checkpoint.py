@@ -163,7 +163,7 @@ def model_card(metadata: ModelMetadata) -> str:
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     measured = sorted({f"{each['split']} images of {each['dataset']}" for each in metadata.figures.values() if "split" in each})
     raw = _are_raw(metadata)
-    outputs = "the network's own outputs, without temperature and gate" if raw else "outputs as `predict` gives them"
+    outputs = "the network's own outputs, without temperature and gate" if raw else "the outputs of `predict`, with temperature and gate"
     rows = "\n".join(_row(*row, columns) for track, figures in metadata.figures.items() for row in _parts(track, figures))
     return f"""---
 license: apache-2.0
@@ -172,19 +172,19 @@ tags: [image-restoration, image-classification, multi-task-learning]
 ---
 # A Pellucid model
 
-One network that restores a damaged image and says what is in it, in one pass.
+A network that restores and classifies damaged images in a single forward pass.
 
 - **Architecture**: {metadata.model.name}, encoder {metadata.model.encoder.name}, {num_parameters:,} parameters
 - **Classes**: {", ".join(metadata.classes)}
 - **Training data**: {metadata.training_data or "not stated"}, {metadata.image_size} pixels a side
 - **Trained**: {metadata.trained or "not stated"}
 - **Confidence**: {_confidence(metadata)}
-- **Gate**: {"undamaged pictures are returned as they are" if metadata.gate else "none, every picture is restored"}
+- **Gate**: {"undamaged pictures are returned unchanged" if metadata.gate else "none, every picture is restored"}
 - **Source**: Pellucid {version("pellucid")}, commit {metadata.commit or "not stated"}
 
 ## Figures
 
-{f"Measured on {', '.join(measured)}, {outputs}." if measured else "No evaluation says which images."}
+{f"Measured on {', '.join(measured)}, {outputs}." if measured else "The evaluated images are not recorded."}
 
 | track | images | {" | ".join(figure.heading for figure in columns.values())} |
 | --- | --- |{" --- |" * len(columns)}
@@ -192,13 +192,13 @@ One network that restores a damaged image and says what is in it, in one pass.
 
 {" ".join(f"{figure.heading}: {figure.meaning}" for figure in columns.values() if figure.explained)}
 
-Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images.
-The damage of each track is fixed: `pellucid evaluate MODEL --track NAME{" --raw" if raw else ""}` measures the same figures again.
+Below a track are its levels, or its images with each kind of damage. PSNR is the mean over images; identical images count as 100 dB.
+The damage of each track is fixed: `pellucid evaluate MODEL --track NAME{" --raw" if raw else ""}` reproduces the figures.
 
 ## Limits
 
-The network knows the damage and the classes that it was trained on. On other damage it may blur, on other subjects it still names one of
-its classes; what it paints where pixels are lost is a guess. Don't take a restored picture for evidence.
+The network was trained on this damage and these classes only. It may blur pictures with other damage, and assigns one of its classes to
+every picture. The restored content of lost regions is a guess. Restored pictures must not be used as evidence.
 
 ## Recipe
 
@@ -213,7 +213,7 @@ def _confidence(metadata: ModelMetadata) -> str:
         return "none, the model does not classify"
     if "temperature" in metadata.fitted:
         return f"calibrated, temperature {metadata.temperature:.3f} ({metadata.fitted})"
-    return "the network's own, not calibrated: no labelled images were held out of the training to fit a temperature on"
+    return "not calibrated: no labelled images were held out of the training to fit a temperature on"
 
 
 def _are_raw(metadata: ModelMetadata) -> bool:

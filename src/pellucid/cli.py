@@ -198,8 +198,8 @@ def evaluate(
         _print(note)
     if json is not None:
         calibration = {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate)}
-        told = {"raw": raw, **calibration, "mirror": mirror}
-        write_json(json, evaluation.to_json() | told | _origin(network, metadata))
+        settings_of_outputs = {"raw": raw, **calibration, "mirror": mirror}
+        write_json(json, evaluation.to_json() | settings_of_outputs | _origin(network, metadata))
     if csv is not None:
         _write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
 

@@ -25,6 +25,9 @@ UNSEEN = "unseen"
 BROKEN_MARK = "*"
 """Marks figures of a model some of whose outputs are not finite."""
 
+NOT_FINITE = "outputs are not finite: they count as misclassified, and are excluded from all other figures"
+"""Explanation of the mark, after the number of outputs."""
+
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
@@ -80,9 +83,7 @@ class Evaluation:
         """Notes below the table, a line each: the meaning of columns, and non-finite outputs."""
         notes = [f"{figure.heading}: {figure.meaning}" for figure in self.shown.values() if figure.explained]
         if self.metrics["broken"]:
-            notes.append(
-                f"{BROKEN_MARK}: {self.metrics['broken']:,} outputs are not finite: they count as named wrong, and in no other figure."
-            )
+            notes.append(f"{BROKEN_MARK}: {self.metrics['broken']:,} {NOT_FINITE}.")
         return "\n".join(notes)
 
     def table(self) -> Table:

@@ -203,7 +203,7 @@ class Folds:
         return bootstrap(figure.scale * (one - other), track, metric) if figure.paired and len(one) == len(other) > 0 else None
 
     def by_class(self, arm: str, track: str) -> Iterator[tuple[str, int, float, Interval]]:
-        """Of each class: its name, its number of pictures, the share of these that is named right, and Wilson's interval of that."""
+        """For each class: its name, its number of pictures, the fraction that is classified correctly, and Wilson's interval of it."""
         label, right = (self.columns(arm, track, name) for name in ("label", "correct"))
         for number, name in enumerate(self.classes if len(label) == len(right) else ()):
             values = right[label == number]

@@ -26,8 +26,8 @@ INTERVALS_NOTE = (
     "interval is corrected for the number of comparisons."
 )
 SAME_IMAGES_NOTE = "Runs of one seed saw the same images, crops and damage."
-OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same images and crops: some arms draw them otherwise."
-ONE_SEED_NOTE = "An arm with one seed has no interval: one seed can’t tell how seeds vary."
+OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same images and crops: some arms sample them differently."
+ONE_SEED_NOTE = "An arm with a single seed has no interval."
 
 DRAWING = ("data.", "training.batch_size", "training.crop", "training.flip", "training.epochs", "training.small_images")
 """Prefixes of the settings that determine which images and crops a run uses."""
@@ -50,13 +50,13 @@ def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) ->
     results = analysis.results
     first, *others = (f"{clause[:1].upper()}{clause[1:]}." for clause in verdicts(analysis).values())
     sections = [
-        Section("The figures", list(_figures(analysis))),
-        Section("The differences", list(_differences(analysis))),
-        Section("Where they differ most", [Html(contrast_gallery(contrasts))] if contrasts else []),
-        Section("What they cost", [cost_table(analysis)] if analysis.costs else []),
-        Section("The trainings", list(_trainings(analysis))),
-        Section("The arms", [Text("What each arm changes in the recipe that all of them start from:"), Terms(dict(changes(analysis)))]),
-        Section("What was run", [Terms(_provenance(analysis)), all_settings(results.base)]),
+        Section("Figures", list(_figures(analysis))),
+        Section("Differences", list(_differences(analysis))),
+        Section("Largest differences", [Html(contrast_gallery(contrasts))] if contrasts else []),
+        Section("Costs", [cost_table(analysis)] if analysis.costs else []),
+        Section("Training", list(_trainings(analysis))),
+        Section("Arms", [Text("Changes of the base recipe in each arm:"), Terms(dict(changes(analysis)))]),
+        Section("Provenance", [Terms(_provenance(analysis)), all_settings(results.base)]),
     ]
     return Report(results.question, results.question, first, [section for section in sections if section.blocks], others)
 
@@ -71,7 +71,7 @@ def _figures(analysis: Analysis) -> Iterator[Block]:
         yield figures_table(analysis, track)
         yield Html(figure_charts(analysis, track))
         yield from level_tables(analysis, track)
-    note = "Small dots: seeds; large dots: their mean, hollow where there is one seed; lines: 95 % intervals, which may go beyond the edge."
+    note = "Small dots: seeds; large dots: their mean, hollow for a single seed; lines: 95 % intervals, which may exceed the axis."
     yield Html(html('<p class="note">{note}</p>', note=note))
 
 
@@ -84,22 +84,20 @@ def _differences(analysis: Analysis) -> Iterator[Block]:
         changed = [line for lines in analysis.results.changes.values() for line in lines]
         same = OTHER_IMAGES_NOTE if any(line.startswith(DRAWING) for line in changed) else SAME_IMAGES_NOTE
         single = any(len(runs) == 1 for runs in analysis.results.runs.values())
-        yield Html(html('<p class="note">In the charts the thin line below is the interval over images.</p>'))
-        bold = "Bold: the interval over seeds leaves 0 out."
+        yield Html(html('<p class="note">In the charts, the thin lower line is the interval over images.</p>'))
+        bold = "Bold: the interval over seeds excludes 0."
         yield Text(" ".join([bold, INTERVALS_NOTE, same, *([ONE_SEED_NOTE] if single else [])]), "note")
 
 
 def _trainings(analysis: Analysis) -> Iterator[Block]:
     if courses := course_charts(analysis):
-        text = (
-            "Single batches of damaged training pictures while the networks learn, smoothed, the mean over the seeds. Where the beginning "
-            "is steep it runs out of the chart."
-        )
+        text = "Single batches of damaged training pictures, smoothed, means over seeds. A steep beginning may exceed the vertical axis."
         yield Html(html("<p>{text}</p>{courses}", text=text, courses=courses))
     if gradients := gradients_table(analysis):
-        yield Subheading("Do the tasks agree?")
+        yield Subheading("Agreement of the gradients")
         yield Text(
-            "The cosine between the tasks’ gradients: above 0 both pull the shared weights the same way, below 0 against each other."
+            "The cosine between the gradients of the two tasks in the shared layers: above 0, a step for one task helps the other; "
+            "below 0, they conflict."
         )
         yield Html(gradient_charts(analysis))
         yield gradients

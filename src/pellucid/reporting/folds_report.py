@@ -21,14 +21,13 @@ FOLDS = "folds.json"
 NOTHING = "–"
 
 INTERVALS = (
-    "Over pictures: how a figure would vary on as many other pictures of this kind, the networks kept; Wilson’s interval where a picture "
-    "is right or wrong, else the bootstrap.",
-    "Over folds: how it would vary with other training pictures; Student’s t, widened by the training pictures that folds share (Nadeau "
-    "and Bengio 2003). No exact interval of a cross-validation is known.",
-    "Exact and near duplicates, and pictures of one group in a table, lie in one fold. Pictures that belong together and are not known to, "
-    "such as several slices of one patient or frames of one scene, may lie in several: then all figures are too good, and both intervals "
-    "too narrow.",
-    "Neither interval says anything of pictures from elsewhere: another scanner, camera or way to choose the pictures.",
+    "Interval over pictures: variation over other samples of as many pictures, with the same networks; Wilson’s interval for accuracy, "
+    "otherwise the bootstrap.",
+    "Interval over folds: variation over training pictures; Student’s t, corrected for the training pictures that folds share (Nadeau and "
+    "Bengio 2003). No exact interval of a cross-validation is known.",
+    "Exact and near duplicates, and pictures of one group in a table, are in one fold. Other related pictures, such as several slices of "
+    "one patient or frames of one scene, may be in several: then all figures are too good, and both intervals too narrow.",
+    "Neither interval covers pictures from other sources, such as another scanner, camera or selection of pictures.",
 )
 
 
@@ -46,9 +45,9 @@ def folds_report(folds: Folds) -> Report:
     first, *others = summary(folds)
     sections = [
         *(Section(f"Track “{track}”", list(_of_track(folds, track))) for track in folds.tracks),
-        Section("How far the figures go", [Items(INTERVALS)]),
+        Section("Interpretation", [Items(INTERVALS)]),
         Section("Not finished", [Items(folds.missing)] if folds.missing else []),
-        Section("What was run", [Terms(_provenance(folds)), all_settings(results.base)]),
+        Section("Provenance", [Terms(_provenance(folds)), all_settings(results.base)]),
     ]
     heading = f"Cross-validation of {name} in {len(folds.results)} folds"
     return Report(heading, heading, first, [section for section in sections if section.blocks], others)
@@ -61,15 +60,14 @@ def summary(folds: Folds) -> list[str]:
     for arm in folds.arms:
         clauses = []
         if accuracy := folds.over_pictures(arm, track, "accuracy"):
-            baseline = f"; “{most_frequent[0]}” for all would be {100 * most_frequent[1]:.1f} %" if most_frequent else ""
-            clauses.append(f"names {accuracy[0]:.1f} % of the pictures right (95 % over pictures {_range(accuracy[1], '.1f')}{baseline})")
+            baseline = f"; “{most_frequent[0]}” for all: {100 * most_frequent[1]:.1f} %" if most_frequent else ""
+            clauses.append(f"accuracy {accuracy[0]:.1f} % (95 % over pictures {_range(accuracy[1], '.1f')}{baseline})")
         if psnr := folds.over_pictures(arm, track, "psnr"):
             before = folds.over_pictures(arm, track, "input_psnr")
-            gain = f" from {before[0]:.2f}" if before else ""
-            pictures = "them" if clauses else "the pictures"
-            clauses.append(f"restores {pictures}{gain} to {psnr[0]:.2f} dB (95 % over pictures {_range(psnr[1], '.2f')})")
+            gain = f"{before[0]:.2f} → " if before else ""
+            clauses.append(f"PSNR {gain}{psnr[0]:.2f} dB (95 % over pictures {_range(psnr[1], '.2f')})")
         if clauses:
-            lines.append(f"{arm} {' and '.join(clauses)}.")
+            lines.append(f"{arm}: {', '.join(clauses)}.")
     for arm, baseline in folds.pairs:
         clauses = []
         for metric in TASKS.values():
@@ -97,16 +95,14 @@ def _of_track(folds: Folds, track: str) -> Iterator[Block]:
         rows,
     )
     if num_undamaged:
-        yield Text(
-            f"PSNR is that of the {len(input_psnr) - num_undamaged:,} damaged pictures; {num_undamaged:,} were left undamaged by the draw."
-        )
+        yield Text(f"PSNR is that of the {len(input_psnr) - num_undamaged:,} damaged pictures; {num_undamaged:,} are undamaged.")
     if most_frequent := folds.most_frequent(track):
-        yield Text(f"“{most_frequent[0]}” for every picture would be {100 * most_frequent[1]:.1f} % right.")
+        yield Text(f"Predicting “{most_frequent[0]}” for every picture gives an accuracy of {100 * most_frequent[1]:.1f} %.")
     if differences := list(_differences(folds, track)):
         head = ["difference", "of", "over folds", "95 %", "95 % over pictures"]
-        yield Table(f"Track “{track}”: differences, paired by fold and by picture; bold: the interval leaves 0 out", head, differences)
+        yield Table(f"Track “{track}”: differences, paired by fold and by picture; bold: the interval excludes 0", head, differences)
     if classes := list(_classes(folds, track)):
-        yield Table(f"Track “{track}”: pictures named right, by their true class", ["class", "of", "pictures", "right %", "95 %"], classes)
+        yield Table(f"Track “{track}”: accuracy by true class", ["class", "of", "pictures", "accuracy %", "95 %"], classes)
 
 
 def _figures(folds: Folds, track: str) -> Iterator[list[str]]:
