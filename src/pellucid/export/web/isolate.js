@@ -1,10 +1,7 @@
-// The service worker: adds the two headers that allow threads to the page and to the workers of ONNX Runtime Web, where the server does
-// not send them. It answers nothing else, sends no requests of its own and caches nothing.
+// The service worker: adds the two headers that allow threads to the page and to scripts of workers, where the server does not send
+// them; WebKit requires them of imported scripts, too. It answers nothing else, sends no requests of its own and caches nothing.
 
 const HEADERS = { "Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp" };
-
-/** Scripts of threads; a worker that shares memory needs the headers, too. */
-const THREADS = [`${self.registration.scope}ort/`, `${self.registration.scope}thread.js`];
 
 /** In the page's HTML; other pages below the same address stay as they are. */
 const MARK = '<meta name="generator" content="Pellucid">';
@@ -12,9 +9,9 @@ const MARK = '<meta name="generator" content="Pellucid">';
 self.addEventListener("install", () => self.skipWaiting());
 self.addEventListener("fetch", (event) => {
   const { method, mode, destination, url } = event.request;
-  if (method !== "GET") return;
+  if (method !== "GET" || !url.startsWith(self.registration.scope)) return;
   if (mode === "navigate") event.respondWith(fetch(event.request).then(isolatePage));
-  else if (destination === "worker" && THREADS.some((start) => url.startsWith(start))) event.respondWith(fetch(event.request).then(addHeaders));
+  else if (destination === "script" || destination === "worker") event.respondWith(fetch(event.request).then(addHeaders));
 });
 
 async function isolatePage(response) {
