@@ -59,6 +59,8 @@ ODD: dict[str, bytes] = {
     "turned.jpg": _turned(),
     "cmyk.jpg": encoded(IMAGE.convert("CMYK"), "JPEG"),
     "frames.gif": encoded(IMAGE, "GIF", save_all=True, append_images=[Image.fromarray(picture(40, 40, 1))]),
+    "frames.webp": encoded(IMAGE, "WEBP", save_all=True, append_images=[Image.fromarray(picture(40, 40, 1))]),
+    "one frame.gif": WHOLE["GIF"],
     "misnamed.png": WHOLE["JPEG"],
     "no ending": WHOLE["PNG"],
 }

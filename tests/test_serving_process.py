@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from servers import encoded, picture, png, predictor, service, serving
+from test_serving import check_metrics
 
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.models import EncoderConfig, ModelConfig
@@ -86,7 +87,9 @@ def test_several_workers_share_the_requests_and_the_figures(model: Path) -> None
             headers = {"Content-Type": "image/png", "Connection": "close"}
             statuses = list(pool.map(lambda _: httpx2.post(f"{address}/v1/predict", content=png(), headers=headers).status_code, range(64)))
         assert statuses == [200] * 64
-        assert 'path="/v1/predict",status="200"} 64.0' in httpx2.get(f"{address}/metrics").text
+        metrics = httpx2.get(f"{address}/metrics").text
+        assert 'path="/v1/predict",status="200"} 64.0' in metrics
+        assert check_metrics(metrics)["pellucid_batch_pictures_sum"] == 64
         process.send_signal(signal.SIGTERM)
         process.wait(60)
 

@@ -80,7 +80,7 @@ class Benchmark:
         from rich import box
         from rich.table import Table
 
-        table = Table(box=box.SIMPLE_HEAD, title=f"{self.model}: images per second and memory", title_justify="left", padding=0, pad_edge=False)
+        table = Table(box=box.SIMPLE_HEAD, title=f"{self.model}: speed and memory", title_justify="left", padding=0, pad_edge=False)
         for heading in ("size", "batch", "engine", "images/s", f"x {self.first}", "memory", f"x {self.first}"):
             table.add_column(heading, justify="left" if heading == "engine" else "right", no_wrap=True)
         for each in self.figures:

@@ -46,7 +46,7 @@ _ERROR = {
                 "message": {"type": "string", "description": "what was expected, what was found, what to do"},
                 "index": {"type": "integer", "description": "of the picture that it is about, from 0"},
             },
-        }
+        },
     },
 }
 
@@ -62,7 +62,10 @@ _PREDICTION = {
         "lost": {"type": ["number", "null"], "description": "the part of the picture whose pixels are lost"},
         "left": {"type": "boolean", "description": "the picture was found undamaged, and the restored one is the picture itself"},
         "restored": {"type": ["string", "null"], "description": "data URL of a PNG, with ?restored=true"},
-        "mask": {"type": ["string", "null"], "description": "data URL of a PNG, lost pixels white, with ?mask=true; null where none are lost"},
+        "mask": {
+            "type": ["string", "null"],
+            "description": "data URL of a PNG, lost pixels white, with ?mask=true; null without them",
+        },
         "notes": {"type": "array", "items": {"type": "string"}, "description": "what of the file was not kept as it was"},
         "model": {"type": "string"},
         "mirror": {"type": "boolean"},

@@ -30,6 +30,9 @@ from pellucid.serving.service import Service
 KEEP_SECONDS = 3600
 """Age in seconds from which files are deleted, and interval in seconds between checks."""
 
+FORM_BYTES = 2_000
+"""Size in bytes of an uploaded form without its file, so that the browser refuses what the server would refuse, with a message."""
+
 AT_ONCE = 8
 """Number of pictures of the page that are processed at a time."""
 
@@ -65,7 +68,7 @@ def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Call
         footer_links=[],
         run_history=False,
         show_error=True,
-        max_file_size=service.limits.max_bytes,
+        max_file_size=max(1, service.limits.max_bytes - FORM_BYTES),
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,
@@ -142,7 +145,7 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
                 report = gr.HTML(elem_id="report", elem_classes="report")
                 with gr.Row():
                     mask = _map("Lost pixels, in white", "mask")
-                    uncertainty = _map(f"Estimated error of each pixel: black is 0, white {WHITE:.0%} of the range or more", "uncertainty")
+                    uncertainty = _map(f"Estimated error, white: {100 * WHITE:.0f} % or more", "uncertainty")
         inputs, outputs = [file, example, damage, strength, seed], [slider, download, label, figures, report, mask, uncertainty]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": AT_ONCE, "concurrency_id": "show"}
         file.upload(lambda: None, None, example, api_visibility="private").then(show, inputs, outputs, **quiet)

@@ -46,12 +46,9 @@ class PageRequests:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to Gradio, or refuse it."""
         path, method = scope["path"], scope["method"]
-        reads = method in ("GET", "HEAD")
-        if reads and path.startswith(FILE):
-            self._check_path(path.removeprefix(FILE))
-        elif method == "POST" and path in EVENTS:
+        if method == "POST" and path in EVENTS:
             receive = await self._checked(receive)
-        elif not (reads and (path in READ or path.startswith(READ_BELOW))) and not (method == "POST" and path == UPLOAD):
+        elif (method, path) != ("POST", UPLOAD) and not (method in ("GET", "HEAD") and self._may_read(path)):
             raise Refusal("not_found", f"Expected an address of the page or one of /docs, found another for {method}; see /docs.")
         await self.app(scope, receive, send)
 
@@ -67,10 +64,11 @@ class PageRequests:
             if len(body) > MAX_EVENT:
                 raise Refusal("too_many_bytes", f"Expected an event of at most {MAX_EVENT:,} bytes, found more; use /v1/predict.")
         try:
-            for path in _paths(json.loads(body)):
-                self._check_path(path)
+            named = list(_paths(json.loads(body)))
         except (ValueError, RecursionError) as error:
             raise Refusal("bad_request", "Expected a body of JSON, found another; correct it.") from error
+        if not all(map(self._is_own, named)):
+            raise Refusal("invalid_request", "Expected a file that was uploaded to this page, found another path; upload the file.")
         waiting: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def pass_on() -> Message:
@@ -78,10 +76,14 @@ class PageRequests:
 
         return pass_on
 
-    def _check_path(self, path: str) -> None:
-        """Refuse a path outside the folder, by its text alone, without a look at the file system."""
-        if not path.startswith(self.folder) or posixpath.normpath(path) != path:
-            raise Refusal("invalid_request", "Expected a file that was uploaded to this page, found another path; upload the file.")
+    def _may_read(self, path: str) -> bool:
+        if path.startswith(FILE):
+            return self._is_own(path.removeprefix(FILE))
+        return path in READ or path.startswith(READ_BELOW)
+
+    def _is_own(self, path: str) -> bool:
+        """Whether a path is in the folder, by its text alone, without a look at the file system."""
+        return path.startswith(self.folder) and posixpath.normpath(path) == path
 
 
 def _paths(value: Any) -> Iterator[str]:
