@@ -403,7 +403,7 @@ def test_unusual_files_are_taken(opened: tuple[Any, ...], name: str) -> None:
     line = json.loads(download(page, "#savejson"))
     assert line["path"] == name
     assert line["notes"] == list(expected.notes)
-    assert pictures.decode_picture(io.BytesIO(download(page, "#savepng")), name).pixels.shape == expected.pixels.shape
+    assert page.locator("#after").evaluate("canvas => [canvas.height, canvas.width]") == list(expected.pixels.shape[:2])
 
 
 def test_the_page_stays_alive_and_can_be_stopped(opened: tuple[Any, ...]) -> None:
