@@ -139,10 +139,6 @@ WRONG = {
     "a numbered cpu": (["train", "--data.dataset", "shapes", "--out", "{new}", "--device", "cpu:0"], "without a number"),
     "a gpu that is not there": (["train", "--data.dataset", "shapes", "--out", "{new}", "--device", "cuda:7"], "choose cpu"),
     "a crop of the whole image": (["train", "--data.dataset", "shapes", "--training.crop", "32", "--out", "{new}"], "32 x 32"),
-    "a network without width": (
-        ["train", "--data.dataset", "shapes", "--model.encoder.widths", "[1,1,1]", "--model.encoder.depths", "[1,1,1]", "--out", "{new}"],
-        "choose others, such as 48 96 192",
-    ),
     "a network for no memory": (
         ["train", "--data.dataset", "shapes", "--model.encoder.widths", "[900000,900000,900000]", "--out", "{new}"],
         "choose others, such as 48 96 192",
