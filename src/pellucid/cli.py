@@ -3,6 +3,7 @@
 import argparse
 import difflib
 import errno
+import io
 import os
 import re
 import sys
@@ -21,7 +22,9 @@ from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS, own_track
 from pellucid.experiments.comparison import QUESTIONS, build_comparison, tuned
 from pellucid.files import atomic_write, folder, write_json
+from pellucid.model_folder import find_model
 from pellucid.recipe import RECIPES, Recipe, measured_data, settings
+from pellucid.run_folder import claim
 from pellucid.settings import NAMES
 
 if TYPE_CHECKING:
@@ -77,6 +80,8 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
     """Train a network by a recipe, whose settings can be changed by flags or a YAML file."""
     if devices < 1:
         raise UserError(f"Expected devices of at least 1, found {devices}.")
+    if out.is_dir():
+        claim(out, recipe, resume)  # before torch is imported
     from pellucid.run import run
 
     splits, first = recipe.data.splits(), not int(os.environ.get("LOCAL_RANK", 0))
@@ -178,16 +183,17 @@ def evaluate(
     """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
-    from pellucid.checkpoint import load_model
-    from pellucid.evaluation.calibration import as_predicted
-    from pellucid.models.mirrored import Mirrored
-
-    for file in (json, csv):  # an unwritable path should be reported before the evaluation
+    for file in (json, csv):  # mistakes are reported before torch is imported
         if file is not None:
             folder(file.parent)
             if file.is_dir():
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
-    network, metadata = load_model(model, device)
+    model_folder = find_model(model)
+    from pellucid.checkpoint import load_model
+    from pellucid.evaluation.calibration import as_predicted
+    from pellucid.models.mirrored import Mirrored
+
+    network, metadata = load_model(model_folder, device)
     test = measured_data(metadata.recipe, data, source).splits().test
     test.require_classes(metadata.classes)
     if mirror:
@@ -451,6 +457,8 @@ USAGE = {
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake is one sentence and exit status 2."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid UTF-8
     try:
         command, settings = parse(arguments)
         COMMANDS[command](**settings)
@@ -612,7 +620,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--source", type=Path, help="path of the data set's files, instead of downloading them")
             add("--limit", type=int, metavar="N", help="measure the first N images only")
         case "predict":
-            add("paths", nargs="+", type=Path, metavar="PATHS", help="picture and video files, and folders of them")
+            add("paths", nargs="+", type=_path, metavar="PATHS", help="picture and video files, and folders of them")
             add("--out", type=Path, required=True, metavar="DIR", help="folder for restored/, masks/, predictions.jsonl, contact sheet")
             add(
                 "--model",
@@ -627,7 +635,7 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--uncertainty", action="store_true", help="write uncertainty/: the estimated error of each pixel, in grey")
             add("--no-gate", action="store_true", help="also restore pictures in which no damage is detected")
         case "damage":
-            add("paths", nargs="+", type=Path, metavar="PATHS", help="picture files, and folders of them")
+            add("paths", nargs="+", type=_path, metavar="PATHS", help="picture files, and folders of them")
             add("--suite", choices=list(SUITES), required=True, help="the damage")
             add("--out", type=Path, required=True, metavar="FILE", help="picture to write the grid to; must be new")
             add("--save", type=Path, metavar="DIR", help="folder for the damaged versions at full size; must be new or empty")
@@ -660,6 +668,11 @@ def _command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
     if command not in ("damage", "data", "export", "bench"):
         add("--device", default="auto", help="auto, cpu, cuda or mps")
     return parser
+
+
+def _path(text: str) -> Path:
+    """A path as it is given; the parser reads values of type `Path` as YAML, which has no names that are not UTF-8."""
+    return Path(text)
 
 
 def _add_server(parser: ArgumentParser) -> None:

@@ -7,6 +7,7 @@ vary on as many other pictures of the same kind with the same networks; that ove
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,6 +113,21 @@ class Folds:
     @property
     def _any(self) -> Results:
         return next(iter(self.results.values()))
+
+    def measured(self, track: str) -> dict[str, Any]:
+        """Data set, split and number of images of the evaluation, over all folds."""
+        by_fold = [
+            [run.metrics[track] for by_seed in each.runs.values() for run in by_seed.values() if track in run.metrics]
+            for each in self.results.values()
+        ]
+        each = [scores[0] for scores in by_fold if scores]
+        named: dict[str, Any] = {name: each[0][name] for name in ("dataset", "split") if each and name in each[0]}
+        return {**named, "num_images": sum(scores["num_images"] for scores in each)}
+
+    def is_broken(self, arm: str, track: str) -> bool:
+        """Whether any output of an arm is not finite."""
+        runs = (run for results in self.results.values() for run in results.runs.get(arm, {}).values())
+        return any(run.metrics.get(track, {}).get("broken") for run in runs)
 
     @property
     def missing(self) -> list[str]:
