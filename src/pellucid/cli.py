@@ -680,7 +680,12 @@ def _add_server(parser: ArgumentParser) -> None:
     from pellucid.serving.settings import TOKEN, Limits, ServerSettings
 
     add = parser.add_argument
-    add("model", nargs="?", default="bundled", help="folder of a model or of a run, name on the Hugging Face hub, or 'bundled'")
+    add(
+        "model",
+        nargs="?",
+        default="bundled",
+        help="folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'",
+    )
     add("--host", default=ServerSettings.host, help="address to listen on; a public one needs a token")
     add("--port", type=int, default=ServerSettings.port, help="0 for any free port")
     add("--workers", type=int, default=1, metavar="N", help="processes, each with the model; several need --no-page")
