@@ -1,12 +1,13 @@
-"""The speed of `predict` on folders of picture files as a part of the bare network's on arrays in memory, and the growth of its memory.
+"""Speed of `predict` on folders of picture files, relative to the network alone on arrays in memory, and the growth of its memory.
 
     python benchmarks/predict_files.py
-    python benchmarks/predict_files.py --small 20000 --photos 0 --out results/predict-stream.json
+    python benchmarks/predict_files.py --small 20000 --turns 1 --photos 0 --out results/predict-stream.json
 
-Two kinds of folders: PNGs of 32 pixels, damaged as on track `reference`, in batches of 64; and JPEGs of about a megapixel, drawn or out of
-`--photographs FOLDER`, brought to that size, one at a time. Of each kind the network alone and `predict` take turns on parts of the
-pictures, and the ratio of the whole times counts. Files are as their cache in memory has them. `predict` reads, computes, and writes
-restored pictures, masks, lines and contact sheet; the loading of the model is measured apart. Nothing else may run meanwhile.
+Two kinds of folders: PNGs of 32 pixels with the damage of track `reference`, in batches of 64; and JPEGs of about a megapixel, drawn, or
+from `--photographs FOLDER` and resized, one at a time. The network alone and `predict` process all small pictures, and parts of the
+photographs, in turns; the ratio is that of the total times. Files are in the cache of the file system. `predict` reads, computes, and
+writes restored pictures, masks, lines and the contact sheet; loading the model is measured separately. Requires an otherwise idle machine.
+With `TMPDIR=/dev/shm` no disk takes part: creating a file takes half a millisecond on some disks, half of the time of a small picture.
 """
 
 import argparse
@@ -49,17 +50,20 @@ def main() -> None:
     parser.add_argument("--photographs", type=Path, help="a folder to take them from; drawn ones otherwise")
     parser.add_argument("--megapixels", type=float, default=1.0, help="of a photograph")
     parser.add_argument("--dataset", default="cifar10", help="the small pictures; or shapes, which are drawn")
-    parser.add_argument("--parts", type=int, default=4, help="turns of each; 1 for memory that is measured over one long call")
+    parser.add_argument("--turns", type=int, default=4, help="calls on all small pictures; 1 to measure the memory over one long call")
+    parser.add_argument("--parts", type=int, default=4, help="calls that the photographs are distributed to")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     start = time.perf_counter()
     predictor = Predictor.load(options.model, "cpu")
     figures: dict[str, Any] = {"model": options.model, "engine": predictor.stated, "load_seconds": round(time.perf_counter() - start, 2)}
     if options.small:
-        figures["small"] = measure(predictor, small_pictures(options.dataset, options.small), BATCH, options.parts, ".png")
+        small = small_pictures(options.dataset, options.small)
+        figures["small"] = measure(predictor, [small] * options.turns, BATCH, ".png")
     if options.photos:
         photos = photographs(options.photographs, options.photos, options.megapixels)
-        figures["photos"] = measure(predictor, photos, 1, options.parts, ".jpg")
+        parts = np.array_split(np.arange(len(photos)), options.parts)
+        figures["photos"] = measure(predictor, [[photos[index] for index in part] for part in parts], 1, ".jpg")
     print(json.dumps(figures, indent=1))
     with atomic_write(options.out) as path:
         origin = provenance(["python", "benchmarks/predict_files.py", *sys.argv[1:]], torch.device("cpu"))
@@ -67,7 +71,7 @@ def main() -> None:
 
 
 def small_pictures(name: str, number: int) -> list[NDArray[np.uint8]]:
-    """Test images of a data set, damaged as on track `reference`; the same ones again if there are not so many."""
+    """Test images of a data set, with the damage of track `reference`; repeated if there are too few."""
     track = TRACKS["reference"]
     test = data.load(name).test
     num = min(number, len(test))
@@ -77,7 +81,7 @@ def small_pictures(name: str, number: int) -> list[NDArray[np.uint8]]:
 
 
 def photographs(folder: Path | None, number: int, megapixels: float) -> list[NDArray[np.uint8]]:
-    """Pictures of about that size: those of a folder, the same ones again if there are not so many, or parts of one that is drawn."""
+    """Pictures of about that size: those of a folder, repeated if there are too few, or parts of a drawn one."""
     if folder is None:
         drawn = photograph(4 * megapixels, deep=False)
         height, width = (side // 2 for side in drawn.shape[:2])
@@ -94,27 +98,28 @@ def resized(image: NDArray[np.uint8], megapixels: float) -> NDArray[np.uint8]:
     return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC), np.uint8)
 
 
-def measure(predictor: Predictor, images: Sequence[NDArray[np.uint8]], batch_size: int, num_parts: int, ending: str) -> dict[str, Any]:
-    """Pictures a second of both, and their ratio."""
+def measure(predictor: Predictor, turns: Sequence[Sequence[NDArray[np.uint8]]], batch_size: int, ending: str) -> dict[str, Any]:
+    """Pictures per second of both, and their ratio."""
     seconds: dict[str, list[float]] = {"bare": [], "predict": []}
     memory: list[float] = []
     with TemporaryDirectory() as folder:
-        warm_up = images[: 2 * batch_size]
+        warm_up = turns[0][: 2 * batch_size]
         bare(predictor, batches(warm_up, batch_size))
         run(predictor, stored(warm_up, Path(folder, "warm-up"), ending), [])
-        for part, chosen in enumerate(np.array_split(np.arange(len(images)), num_parts)):
-            its = [images[index] for index in chosen]
-            source = stored(its, Path(folder, str(part)), ending)
-            seconds["bare"].append(bare(predictor, batches(its, batch_size)))
+        for number, images in enumerate(turns):
+            source = stored(images, Path(folder, str(number)), ending)
+            seconds["bare"].append(bare(predictor, batches(images, batch_size)))
             seconds["predict"].append(run(predictor, source, memory))
     totals = {name: sum(values) for name, values in seconds.items()}
-    height, width, _ = images[0].shape
+    num_pictures = sum(map(len, turns))
+    height, width, _ = turns[0][0].shape
     return {
-        "number": len(images),
+        "number": len(turns[0]),
+        "turns": len(turns),
         "height": height,
         "width": width,
         "batch_size": batch_size,
-        "per_second": {name: round(len(images) / total, 2) for name, total in totals.items()},
+        "per_second": {name: round(num_pictures / total, 2) for name, total in totals.items()},
         "ratio": round(totals["bare"] / totals["predict"], 3),
         "ratios": [round(one / other, 3) for one, other in zip(*seconds.values(), strict=True)],
         "memory_mb": [round(each) for each in memory],
@@ -129,7 +134,7 @@ def stored(images: Sequence[NDArray[np.uint8]], folder: Path, ending: str) -> Pa
 
 
 def batches(images: Sequence[NDArray[np.uint8]], batch_size: int) -> list[NDArray[np.float32]]:
-    """What the network takes, (B, 3, H, W); neighbours of other sizes go alone."""
+    """The inputs of the network, (B, 3, H, W); neighbours of different sizes are separate batches."""
     made: list[list[NDArray[np.uint8]]] = []
     for image in images:
         if made and len(made[-1]) < batch_size and made[-1][0].shape == image.shape:
@@ -140,7 +145,7 @@ def batches(images: Sequence[NDArray[np.uint8]], batch_size: int) -> list[NDArra
 
 
 def bare(predictor: Predictor, arrays: Sequence[NDArray[np.float32]]) -> float:
-    """Seconds of the network alone."""
+    """Time of the network alone in seconds."""
     start = time.perf_counter()
     for each in arrays:
         predictor.backend(each)
@@ -165,7 +170,7 @@ def run(predictor: Predictor, source: Path, memory: list[float]) -> float:
 
 
 def resident() -> float:
-    """Resident memory now, in MB (Linux)."""
+    """Current resident memory in MB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 
