@@ -158,6 +158,8 @@ def test_int8_is_refused_where_it_costs_too_much_unless_forced(
     out = tmp_path / "m.onnx"
     written = export_model(model, "onnx", out, int8=True, force=True)
     assert "int8" in written.stated
+    assert "Largest difference from torch" in str(written)
+    assert str(written.cost) in str(written)
     assert "int8" in pellucid.load(out).stated
     assert written.cost is not None
     assert written.cost.psnr is not None
