@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from pellucid import pictures
+from pellucid.cli import parse
 from pellucid.data import Photos, load_own
 from pellucid.data.duplicates import difference_hash
 from pellucid.data.entries import Entry, list_entries
@@ -130,6 +131,48 @@ def test_duplicates_exact_and_near_are_in_one_fold(tmp_path: Path) -> None:
         tested, trained = (part.read(slice(None)).astype(int) for part in (splits.test, splits.train))
         assert np.abs(tested[:, None] - trained[None]).mean(axis=(2, 3, 4)).min() > 10
     assert len(originals.train) + len(originals.test) == 40
+
+
+def test_a_share_is_held_out_by_groups_where_it_is_enough(tmp_path: Path) -> None:
+    folder = classes(tmp_path / "data", "ab", num=65)
+    for number in range(0, 60, 3):
+        shutil.copy(folder / "a" / f"{number}.png", folder / "a" / f"copy{number}.png")
+    data = DataConfig(str(folder), size=8, validation_share=0.5)
+    splits = data.splits()
+    assert splits.validation is not None
+    assert splits.validation.split == "validation"
+    assert abs(len(splits.validation) - len(splits.train)) <= 4
+    assert np.bincount(splits.validation.labels).min() >= 24
+    apart = [{image.tobytes() for image in part.read(slice(None))} for part in (splits.train, splits.validation, splits.test)]
+    assert not (apart[0] & apart[1] or apart[0] & apart[2] or apart[1] & apart[2])
+    whole = replace(data, validation_share=0.0).splits()
+    assert whole.validation is None
+    assert np.array_equal(whole.test.read(slice(None)), splits.test.read(slice(None)))
+    assert len(whole.train) == len(splits.train) + len(splits.validation)
+    assert replace(data, validation_share=0.3).splits().validation is None  # fewer than 50: too few to fit on, enough to miss
+    assert len(replace(data, validation=4).splits().validation) == 4  # a number goes before a share
+
+
+def test_a_share_of_pictures_with_splits_of_their_own(tmp_path: Path) -> None:
+    classes(tmp_path / "train", "ab", num=60)
+    classes(tmp_path / "test", "ab", num=3)  # the same pictures as six of those, which are not held out
+    splits = load_own(tmp_path, size=8, validation_share=0.5)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (63, 57, 6)
+    classes(tmp_path / "val", "ab", num=2)
+    assert len(load_own(tmp_path, size=8, validation_share=0.5).validation) == 4
+
+
+def test_a_share_of_a_built_in_data_set() -> None:
+    splits = DataConfig("shapes", validation_share=0.1, limit=1000).splits()
+    assert (len(splits.train), len(splits.validation)) == (900, 100)
+    assert DataConfig("shapes", validation_share=0.1, limit=400).splits().validation is None
+
+
+def test_recipe_photo_holds_out_images_and_comparisons_none(tmp_path: Path) -> None:
+    arguments = ["--recipe", "photo", "--data", str(tmp_path)]
+    assert parse(["train", *arguments])[1]["recipe"].data.validation_share == 0.1
+    assert parse(["compare", "reference", *arguments])[1]["recipe"].data.validation_share == 0
+    assert parse(["compare", "reference", "--recipe", "everyday"])[1]["recipe"].data.validation == 0
 
 
 def test_pictures_that_cannot_be_read_are_left_out_and_listed(tmp_path: Path) -> None:

@@ -92,7 +92,10 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
     elif len(splits.test):
         _write_report(out, network, metadata, splits.test, track, REPORTED)
     if metadata.tasks != "restore" and "temperature" not in metadata.fitted:
-        _print("Confidence is not calibrated: that needs images that were not trained on, such as --data.validation 200 holds out.")
+        _print(
+            "Confidence is not calibrated: that needs at least 50 labelled images that were not trained on, such as --data.validation 200 "
+            "holds out."
+        )
     _print(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track {track}")
 
 
@@ -679,7 +682,8 @@ def _add_server(parser: ArgumentParser) -> None:
 def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequence[str]) -> str:
     """Add the settings of a recipe as flags, some of them with a short form; returns the name of the recipe with the default values.
 
-    Without `max_minutes` among the short forms, the recipe's time limit is removed: a comparison counts steps.
+    Without `max_minutes` among the short forms, the recipe's time limit is removed, and no images are held out: a comparison counts steps,
+    and measures networks, without a temperature, on test images.
     """
     name = _named_recipe(arguments)
     recipe = RECIPES[name]
@@ -689,7 +693,8 @@ def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequenc
         kind, message = SHORT[setting]
         parser.add_argument(f"--{setting.replace('_', '-')}", type=kind, metavar="N", help=message)
     if "max_minutes" not in short:
-        recipe = replace(recipe, training=replace(recipe.training, max_minutes=0.0))
+        data = replace(recipe.data, validation=0, validation_share=0.0)
+        recipe = replace(recipe, data=data, training=replace(recipe.training, max_minutes=0.0))
     parser.add_class_arguments(Recipe)
     parser.set_defaults(settings(recipe))
     return name

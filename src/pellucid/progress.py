@@ -36,7 +36,7 @@ class Heartbeat:
 
 
 class ProgressBar:
-    """A progress bar over images or pictures; call it with the number done and the total.
+    """A progress bar over images or pictures, which appears when it is first called, with the number done and the total.
 
     Args:
         what: description of the task.
@@ -50,14 +50,14 @@ class ProgressBar:
         self.task = self.progress.add_task(what, total=None)
 
     def __enter__(self) -> Self:
-        self.progress.start()
-        return self
+        return self  # without a bar, which an error on the way to the first picture would leave behind, and without its thread
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()
 
     def __call__(self, done: int, total: int) -> None:
         """Move the bar."""
+        self.progress.start()
         self.progress.update(self.task, completed=done, total=total)
         self.heartbeat.beat(lambda: f"{self.what}: {done:,} of {total:,}")
 

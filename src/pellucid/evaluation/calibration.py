@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from pellucid.batch import Degrade, Output, from_pixels
 from pellucid.checkpoint import ModelMetadata
-from pellucid.data import Dataset, Splits
+from pellucid.data import MIN_VALIDATION, Dataset, Splits
 from pellucid.device import inference_autocast
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import Columns, psnr_of
@@ -27,7 +27,7 @@ from pellucid.seeding import generator
 MAX_IMAGES = 1000
 """Maximum number of images, evenly spaced in their data set."""
 
-MIN_IMAGES = 50
+MIN_IMAGES = MIN_VALIDATION
 """Minimum number of images for a fit, for the temperature of labelled ones."""
 
 CEILING = 45.0
