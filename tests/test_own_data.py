@@ -144,7 +144,7 @@ def test_a_share_is_held_out_by_groups_where_it_is_enough(tmp_path: Path) -> Non
     assert abs(len(splits.validation) - len(splits.train)) <= 4
     assert np.bincount(splits.validation.labels).min() >= 24
     apart = [{image.tobytes() for image in part.read(slice(None))} for part in (splits.train, splits.validation, splits.test)]
-    assert not (apart[0] & apart[1] or apart[0] & apart[2] or apart[1] & apart[2])
+    assert len(set.union(*apart)) == sum(map(len, apart))
     whole = replace(data, validation_share=0.0).splits()
     assert whole.validation is None
     assert np.array_equal(whole.test.read(slice(None)), splits.test.read(slice(None)))
@@ -333,6 +333,19 @@ def test_inspection_counts_and_finds_duplicates_across_splits(tmp_path: Path) ->
     text = "\n".join(findings.lines())
     for words in ("train: 8 pictures: a 4, b 4", "unreadable: 1", "exact duplicates: 1", "in different splits", "from 30 x 20 to 64 x 64"):
         assert words in text
+
+
+def test_inspection_looks_at_damaged_versions(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "data")
+    (folder / "damaged" / "a" / "1.jpg").write_bytes(b"no picture")
+    pictures.write(folder / "damaged" / "b" / "2.jpg", np.zeros((9, 24, 3), np.uint8))
+    findings = inspect(folder)
+    assert list(findings.unreadable) == [folder / "damaged" / "a" / "1.jpg"]
+    assert [entry.path.name for entry in findings.entries if entry.label == "a"] == ["0.png", "2.png", "3.png", "4.png"]
+    text = "\n".join(findings.lines())
+    assert "9 of them with a damaged version" in text
+    assert "damaged versions of another size: 1" in text
+    assert str(folder / "damaged" / "b" / "2.jpg") in text
 
 
 def test_difference_hashes_of_an_image_and_of_a_smaller_one_are_close() -> None:

@@ -1,4 +1,5 @@
 import json
+import shlex
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,6 +11,7 @@ import torch
 from torch import nn
 
 from pellucid.checkpoint import ModelMetadata
+from pellucid.cli import parse
 from pellucid.data import Dataset
 from pellucid.data.synthetic import shapes
 from pellucid.evaluation import TRACKS
@@ -184,6 +186,10 @@ def test_what_was_run_and_what_comes_next(joint: tuple[Page, Evaluation]) -> Non
         "--track reference",
     ):
         assert printed in page.text
+    steps = [line.strip() for line in page.text.splitlines() if line.strip().startswith("pellucid ")]
+    assert len(steps) == 3
+    for step in steps:
+        parse(shlex.split(step)[1:])
     assert "a run & more" in page.text  # escaped in the source, and quoted for the shell
 
 

@@ -27,9 +27,9 @@ def load_own(
     size: height and width of the images, `SIZE` by default; min_area: see `Photos`; fold: index of the test part. A picture's
     part depends on the files, classes and groups alone, not on names; duplicates, exact or near, and the pictures of one group are in one
     part. Pictures that can't be read are skipped and listed in `Splits.skipped`. Without a test set but with a validation set, that one is
-    measured. validation_share: fraction of the remaining pictures to hold out, chosen in the same way, unless the pictures have a validation
-    set or that fraction has fewer than `MIN_VALIDATION` labels. Raises `UserError` for a fold other than 0 where the pictures have splits of
-    their own.
+    measured. validation_share: fraction of the remaining pictures to hold out, chosen in the same way, unless the pictures have a
+    validation set or that fraction has fewer than `MIN_VALIDATION` labels. Raises `UserError` for a fold other than 0 where the pictures
+    have splits of their own.
     """
     if not 0 <= fold < folds:
         raise UserError(f"Expected a fold from 0 to {folds - 1}, found {fold}; folds are counted from 0.")
@@ -89,14 +89,14 @@ def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:
 
 
 def _groups(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], names: Sequence[str | None]) -> list[list[int]]:
-    """The pictures that stay together, duplicates and named groups, by class and then by the hashes of their files; every n-th is a part."""
+    """Pictures that stay together, duplicates and named groups, by class and then by the hashes of their files; every n-th is a part."""
     group_of = groups_of_duplicates(fingerprints, names)
     members = [np.flatnonzero(group_of == group).tolist() for group in np.unique(group_of)]
     return sorted(members, key=lambda group: min((labels[index], fingerprints[index].digest) for index in group))
 
 
 def _held_out(groups: Sequence[list[int]], split_of: NDArray[np.str_], labels: NDArray[np.int64], share: float) -> list[int]:
-    """The indices of the validation pictures: evenly spaced groups of the training pictures, none if they have too few labels."""
+    """The indices of the validation pictures: evenly spaced groups of the training pictures; none with too few labels."""
     own = [group for group in groups if (split_of[group] == "train").all()]
     chosen = [group for turn, group in enumerate(own) if int((turn + 1) * share) > int(turn * share)]
     held = [index for group in chosen for index in group]

@@ -1,4 +1,4 @@
-"""Evaluates the reliability of predictions: confidence, abstention, gate, per-pixel uncertainty and alarm.
+"""Evaluates the reliability of predictions: confidence, abstention, gate, per-pixel uncertainty, alarm and warning.
 
 All are measured on the images of a track, the gate also on undamaged ones. With several levels, every image counts at each.
 """
@@ -20,6 +20,7 @@ from pellucid.evaluation.tracks import TRACKS, Track
 from pellucid.evaluation.trust_figures import Trust
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import Columns, psnr_of
+from pellucid.models.evidence import evidence_of
 from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
 
@@ -77,6 +78,9 @@ def _columns(network: Callable[[Tensor], Output], metadata: ModelMetadata, batch
     columns = dict(_of_image(output, batch, metadata.gate))
     if output.logits is not None:
         columns |= _of_class(output.logits, batch.labels, metadata.temperature)
+        if metadata.least_evidence is not None:
+            evidence = evidence_of(output.logits.cpu().numpy())
+            columns["unfamiliar"] = torch.from_numpy(evidence < metadata.least_evidence).float()
     if second and output.logits is not None and output.restored is not None:
         given = torch.where(columns["left"][:, None, None, None] > 0, batch.degraded, output.restored.clamp(0, 1))
         again = forward(network, given).logits

@@ -37,6 +37,8 @@ def trust_section(trust: Trust) -> Section:
         content += [Subheading("Where the restored picture may be wrong"), Text(_uncertainty(uncertainty))]
     if alarm := figures.get("alarm"):
         content += [Subheading("The alarm"), Text(_alarm(alarm))]
+    if unfamiliar := figures.get("unfamiliar"):
+        content += [Subheading("Unlike the training pictures"), Text(_unfamiliar(unfamiliar))]
     return Section("Reliability", content)
 
 
@@ -130,6 +132,14 @@ def _uncertainty(uncertainty: Mapping[str, float | None]) -> str:
         "between the best order (0) and a random one (1). Over whole pictures, the mean guess has a rank correlation of "
         f"{number('rank_correlation_of_images')} with the mean error: near 0 it does not tell which pictures went well."
     )
+
+
+def _unfamiliar(figures: Mapping[str, float | None]) -> str:
+    warned, others = (figures[name] for name in ("accuracy", "accuracy_of_others"))
+    rate = f"{100 * (figures['rate'] or 0):.1f} % of these pictures are found unlike the training pictures, by mistake, since they are like them."
+    if warned is None or others is None:
+        return rate
+    return f"{rate} Of these {warned:.1f} % are named right, of the others {others:.1f} %."
 
 
 def _alarm(alarm: Mapping[str, float | None]) -> str:
