@@ -7,7 +7,7 @@ DOCS_SET_UP := $(VENV)/.set-up-docs
 
 .PHONY: demo test check docs bench evidence format clean
 
-demo: $(SET_UP)  ## get the data, train for five minutes, measure, write a report
+demo: $(SET_UP)  ## download the data, train for five minutes, evaluate, write a report
 	$(BIN)/pellucid demo
 
 test: $(SET_UP) check  ## style, types and all tests
@@ -23,17 +23,17 @@ docs: $(DOCS_SET_UP)  ## the documentation site, in site/; a broken link is an e
 	$(BIN)/python scripts/build_docs.py
 	$(BIN)/zensical build --strict --clean
 
-bench: $(SET_UP)  ## speed against this machine's own limit; nothing else may run meanwhile
+bench: $(SET_UP)  ## speed of a training step; requires an otherwise idle machine
 	$(BIN)/python benchmarks/training_step.py
 
-evidence: $(SET_UP)  ## the comparisons in results/, in hours; what is finished is skipped
+evidence: $(SET_UP)  ## the comparisons in results/, in hours; finished runs are skipped
 	$(BIN)/python scripts/evidence.py
 
 format: $(SET_UP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Constraints hold the versions that the tests run on: without them pip may exchange one build of torch for another.
+# Constraints hold the versions that the tests run on: without them pip may replace the installed build of torch.
 $(SET_UP): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'

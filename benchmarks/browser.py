@@ -1,10 +1,10 @@
-"""The page of `pellucid export --format web` in Chromium, against the same model in ONNX Runtime in Python on one thread.
+"""The page of `pellucid export --format web` in Chromium, compared with the same model in ONNX Runtime in Python on one thread.
 
     python benchmarks/browser.py
 
-Both predict the same picture, from decoded pixels to restored ones, in turns; the figure is the ratio of the medians. The page runs as any
-file server serves it, on one thread, and with the headers that allow it threads. Writes `results/browser.json`. Nothing else may run
-meanwhile. Needs playwright, a Chromium, and npm or `--runtime`.
+Both predict the same picture, from decoded pixels to restored ones, in turns; the figure is the ratio of the medians. The page is measured
+on one thread, as served by any file server, and on several, with the headers that allow them. Writes `results/browser.json`. Requires an
+otherwise idle machine, playwright, Chromium, and npm or `--runtime`.
 """
 
 import argparse
@@ -122,7 +122,7 @@ def predict(page: Page, picture: Path) -> float:
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files, without a line for each, with headers of one's own."""
+    """A file server without a log, with additional headers."""
 
     def __init__(self, *arguments: Any, headers_too: dict[str, str], **settings: Any) -> None:
         self.headers_too = headers_too
@@ -135,7 +135,7 @@ class Handler(SimpleHTTPRequestHandler):
         super().end_headers()
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing."""
+        """No log."""
 
 
 @contextmanager

@@ -1,14 +1,13 @@
-"""The speed of `predict` on folders of picture files as a part of the bare network's on arrays in memory, and the growth of its memory.
+"""Speed of `predict` on folders of picture files, relative to the network alone on arrays in memory, and the growth of its memory.
 
     python benchmarks/predict_files.py
     python benchmarks/predict_files.py --small 20000 --turns 1 --photos 0 --out results/predict-stream.json
 
-Two kinds of folders: PNGs of 32 pixels, damaged as on track `reference`, in batches of 64; and JPEGs of about a megapixel, drawn or out of
-`--photographs FOLDER`, brought to that size, one at a time. Of each kind the network alone and `predict` take turns, on all small pictures
-and on parts of the photographs, and the ratio of the whole times counts. Files are as their cache in memory has them. `predict` reads,
-computes, and writes restored pictures, masks, lines and contact sheet; the loading of the model is measured apart. Nothing else may run
-meanwhile. With `TMPDIR=/dev/shm` no disk takes part: where the creation of a file takes half a millisecond, as on some disks, it is half
-of the time of a small picture.
+Two kinds of folders: PNGs of 32 pixels with the damage of track `reference`, in batches of 64; and JPEGs of about a megapixel, drawn, or
+from `--photographs FOLDER` and resized, one at a time. The network alone and `predict` process all small pictures, and parts of the
+photographs, in turns; the ratio is that of the total times. Files are in the cache of the file system. `predict` reads, computes, and
+writes restored pictures, masks, lines and the contact sheet; loading the model is measured separately. Requires an otherwise idle machine.
+With `TMPDIR=/dev/shm` no disk takes part: creating a file takes half a millisecond on some disks, half of the time of a small picture.
 """
 
 import argparse
@@ -72,7 +71,7 @@ def main() -> None:
 
 
 def small_pictures(name: str, number: int) -> list[NDArray[np.uint8]]:
-    """Test images of a data set, damaged as on track `reference`; the same ones again if there are not so many."""
+    """Test images of a data set, with the damage of track `reference`; repeated if there are too few."""
     track = TRACKS["reference"]
     test = data.load(name).test
     num = min(number, len(test))
@@ -82,7 +81,7 @@ def small_pictures(name: str, number: int) -> list[NDArray[np.uint8]]:
 
 
 def photographs(folder: Path | None, number: int, megapixels: float) -> list[NDArray[np.uint8]]:
-    """Pictures of about that size: those of a folder, the same ones again if there are not so many, or parts of one that is drawn."""
+    """Pictures of about that size: those of a folder, repeated if there are too few, or parts of a drawn one."""
     if folder is None:
         drawn = photograph(4 * megapixels, deep=False)
         height, width = (side // 2 for side in drawn.shape[:2])
@@ -100,7 +99,7 @@ def resized(image: NDArray[np.uint8], megapixels: float) -> NDArray[np.uint8]:
 
 
 def measure(predictor: Predictor, turns: Sequence[Sequence[NDArray[np.uint8]]], batch_size: int, ending: str) -> dict[str, Any]:
-    """Pictures a second of both, and their ratio."""
+    """Pictures per second of both, and their ratio."""
     seconds: dict[str, list[float]] = {"bare": [], "predict": []}
     memory: list[float] = []
     with TemporaryDirectory() as folder:
@@ -135,7 +134,7 @@ def stored(images: Sequence[NDArray[np.uint8]], folder: Path, ending: str) -> Pa
 
 
 def batches(images: Sequence[NDArray[np.uint8]], batch_size: int) -> list[NDArray[np.float32]]:
-    """What the network takes, (B, 3, H, W); neighbours of other sizes go alone."""
+    """The inputs of the network, (B, 3, H, W); neighbours of different sizes are separate batches."""
     made: list[list[NDArray[np.uint8]]] = []
     for image in images:
         if made and len(made[-1]) < batch_size and made[-1][0].shape == image.shape:
@@ -146,7 +145,7 @@ def batches(images: Sequence[NDArray[np.uint8]], batch_size: int) -> list[NDArra
 
 
 def bare(predictor: Predictor, arrays: Sequence[NDArray[np.float32]]) -> float:
-    """Seconds of the network alone."""
+    """Time of the network alone in seconds."""
     start = time.perf_counter()
     for each in arrays:
         predictor.backend(each)
@@ -171,7 +170,7 @@ def run(predictor: Predictor, source: Path, memory: list[float]) -> float:
 
 
 def resident() -> float:
-    """Resident memory now, in MB (Linux)."""
+    """Current resident memory in MB (Linux)."""
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 1e6
 

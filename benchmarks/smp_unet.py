@@ -1,12 +1,13 @@
-r"""The joint network beside segmentation_models.pytorch's Unet with its classification head, trained for the same time on `reference`.
+r"""The joint network compared with Unet of segmentation_models.pytorch with its classification head, after equal training times.
 
     pip install --target /tmp/smp --no-deps segmentation-models-pytorch==0.6.0 tqdm
     PYTHONPATH=/tmp/smp python benchmarks/smp_unet.py --minutes 5
 
-Unet has its encoder `resnet18`, not pretrained; its map is added to the damaged image, as in our networks. Both are trained by the same
-loop on the same images in the same order, crops, flips and damage, with the loss, batch size, averaged weights and schedule of the recipe,
-and by the recipe's optimiser; Unet once more by AdamW, the usual choice for it. The clock alone ends a training, so nothing else may run
-meanwhile. Nothing is chosen by the figures: they are of the test images, with the weights at the end. Writes `results/smp-unet.json`.
+Unet has its encoder `resnet18`, not pretrained; its output is added to the damaged image, as in our networks. Both are trained by the same
+loop on the same images in the same order, crops, flips and damage, with the loss, batch size, averaged weights, schedule and optimiser of
+the recipe; Unet also with AdamW, its usual optimiser. The time limit determines the number of steps: requires an otherwise idle machine.
+The figures are those of the last weights on the test images of track `reference`; nothing is selected by them. Writes
+`results/smp-unet.json`.
 """
 
 import argparse
@@ -47,7 +48,7 @@ RESULTS = Path(__file__).parents[1] / "results" / "smp-unet.json"
 TRACK = "reference"
 
 ENDLESS = 10_000.0
-"""Epochs that no training reaches in its time."""
+"""More epochs than any training reaches within the time limit."""
 
 ADAMW: dict[str, Any] = {
     "training.optimizer": "adamw",
@@ -71,7 +72,7 @@ class Unet(nn.Module):
         self.unet.segmentation_head[0].weight.data.mul_(0.1)  # near the identity, as ours at the start
 
     def forward(self, images: Tensor) -> Output:
-        """The restored image is the damaged one plus Unet's map."""
+        """The restored image is the damaged one plus the output of Unet."""
         residual, logits = self.unet(2 * images - 1)
         return Output(logits, images + residual)
 
@@ -130,7 +131,7 @@ def unet(recipe: Recipe, num_classes: int) -> Unet:
 
 
 def train(network: nn.Module, recipe: Recipe, clean: Dataset, accelerator: str) -> tuple[nn.Module, dict[str, Any]]:
-    """The averaged network in evaluation mode, and how far the training came; `pellucid train` does the same for its own networks."""
+    """The averaged network in evaluation mode, and the length of its training; as `pellucid train` does for its own networks."""
     from lightning.fabric import Fabric
 
     logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
@@ -159,7 +160,7 @@ def train(network: nn.Module, recipe: Recipe, clean: Dataset, accelerator: str) 
 
 
 def table(figures: dict[str, Any]) -> Table:
-    """What came out."""
+    """The figures."""
     images = f"{figures['num_images']:,} {figures['split']} images of {figures['dataset']}"
     title = f"{figures['track']}, {images}, {figures['minutes']:g} minutes each"
     rows = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")

@@ -1,11 +1,10 @@
-"""One joint network beside a separate classifier and restorer of the same encoder: the time of a batch and the multiply-accumulates.
+"""One joint network compared with a separate classifier and restorer of the same encoder: time of a batch and multiply-accumulates.
 
     python benchmarks/two_networks.py
 
-The arms `joint`, `classify` and `restore` of a recipe, not trained, since time does not depend on the weights. Each engine has the three
-networks in a process each, with all cores for the one that computes; they take turns, and the median of each counts. Two networks take the
-sum of two medians: a picture that is to be named and restored goes through one after the other. Nothing else may run meanwhile. Writes
-`results/two-networks.json`.
+The arms `joint`, `classify` and `restore` of a recipe, not trained, since the time does not depend on the weights. In each engine, each of
+the three networks has its own process; they compute in turns, on all cores, and the medians count. The time of two networks is the sum of
+two medians, since a picture is processed by one after the other. Requires an otherwise idle machine. Writes `results/two-networks.json`.
 """
 
 import argparse
@@ -41,13 +40,13 @@ NUM_CLASSES = 10
 ARMS = {"joint": arms.joint, "classify": arms.classify, "restore": arms.restore}
 
 EXPORTED = {"onnx": ".onnx", "openvino": ""}
-"""Formats that are exported, and the ending of what is written."""
+"""Exported formats, and the endings of their files."""
 
 SLICE = 0.1
-"""Seconds, about, that a network computes in its turn."""
+"""Approximate duration of a turn of one network in seconds."""
 
 MOST = 0.65
-"""The share of two networks' multiply-accumulates and time that the joint one may take."""
+"""Maximum cost of the joint network, relative to the two networks together."""
 
 
 def main() -> None:
@@ -56,14 +55,21 @@ def main() -> None:
     parser.add_argument("--recipe", default="base", choices=sorted(RECIPES))
     parser.add_argument("--side", type=int, default=32, help="height and width of the images in pixels")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=41, help="turns of each network")
+    parser.add_argument("--starts", type=int, default=5, help="of the processes: some have faster memory than others")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each network after each start")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     recipes = {name: change(RECIPES[options.recipe]) for name, change in ARMS.items()}
     macs = {name: count_macs(initialise(recipe, NUM_CLASSES).eval(), options.side) for name, recipe in recipes.items()}
     with TemporaryDirectory() as folder:
         engines = {engine: measure(engine, sources, options) for engine, sources in prepare(recipes, Path(folder)).items()}
-    figures = {"recipe": options.recipe, "side": options.side, "batch_size": options.batch_size, "rounds": options.rounds}
+    figures = {
+        "recipe": options.recipe,
+        "side": options.side,
+        "batch_size": options.batch_size,
+        "starts": options.starts,
+        "rounds": options.rounds,
+    }
     figures |= {"macs": macs, "share_of_macs": share(macs), "engines": engines}
     show(table(figures))
     with atomic_write(options.out) as path:
@@ -72,7 +78,7 @@ def main() -> None:
 
 
 def prepare(recipes: dict[str, Recipe], folder: Path) -> dict[str, dict[str, Path]]:
-    """By engine, what it opens for each network."""
+    """The model of each network, by engine."""
     sources: dict[str, dict[str, Path]] = {TORCH: {}, **{format: {} for format in EXPORTED}}
     for name, recipe in recipes.items():
         network = initialise(recipe, NUM_CLASSES).eval()
@@ -100,13 +106,15 @@ def workers(engine: str, sources: dict[str, Path]) -> Iterator[dict[str, Worker]
 
 
 def measure(engine: str, sources: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
-    """Milliseconds of a batch by network, and what the joint one takes of both others."""
-    with workers(engine, sources) as of:
-        stated = {name: worker.call("load")[0] for name, worker in of.items()}
-        for worker in of.values():
-            worker.call("prepare", options.batch_size, options.side, SLICE)
-        turns = [{name: worker.call("time") for name, worker in of.items()} for _ in range(options.rounds)]
-    milliseconds = {name: 1e3 * median(turn[name] for turn in turns) for name in of}
+    """Milliseconds of a batch for each network, and the time of the joint one relative to the two others together."""
+    turns = []
+    for _ in range(options.starts):
+        with workers(engine, sources) as of:
+            stated = {name: worker.call("load")[0] for name, worker in of.items()}
+            for worker in of.values():
+                worker.call("prepare", options.batch_size, options.side, SLICE)
+            turns += [{name: worker.call("time") for name, worker in of.items()} for _ in range(options.rounds)]
+    milliseconds = {name: 1e3 * median(turn[name] for turn in turns) for name in ARMS}
     return {
         "stated": stated["joint"],
         "milliseconds": {name: round(value, 3) for name, value in milliseconds.items()},
@@ -116,7 +124,7 @@ def measure(engine: str, sources: dict[str, Path], options: argparse.Namespace) 
 
 
 def share(costs: dict[str, Any]) -> float:
-    """What the joint network costs of the two others together."""
+    """The cost of the joint network relative to the two others together."""
     return round(costs["joint"] / (costs["classify"] + costs["restore"]), 4)
 
 

@@ -24,11 +24,11 @@ from pellucid.seeding import generator
 
 RESULTS = Path(__file__).parents[1] / "results"
 
-INTRODUCTION = """# The corruptions beside their source
+INTRODUCTION = """# The corruptions compared with the original program
 
-PSNR in dB of the corrupted images, median and quartiles over the images, by the program that CIFAR-10-C and ImageNet-C were made with (its
-motion blur by ImageMagick 6.9) and by ours: `python scripts/check_corruptions.py --photographs FOLDER`. Both draw their own random numbers.
-The original writes 8 bits and cuts the rest off; so is ours here. Frost differs: the original adds photographs of frost, ours draws ice.
+PSNR in dB of the corrupted images, median and quartiles over the images, for the original program of CIFAR-10-C and ImageNet-C (its
+motion blur by ImageMagick 6.9) and for ours: `python scripts/check_corruptions.py --photographs FOLDER`. Their random numbers differ.
+Values are truncated to 8 bits, as in the original. Frost differs: the original adds photographs of frost, ours simulates ice.
 """
 
 

@@ -24,10 +24,10 @@ RESULTS, TABLE = ROOT / "results" / "search.jsonl", ROOT / "results" / "search.m
 
 VALIDATION, TRAINED_ON = 5_000, 45_000
 
-HEAD = """Every trial changes recipe `base`, or `quick`, as `scripts/search.py` says, trains on 45,000 images for as many steps as its
-budget pays for, and is measured on the other 5,000, track `reference`. One seed each: differences under about 0.5 points or 0.03 dB
+HEAD = """Every trial changes recipe `base`, or `quick`, as listed in `scripts/search.py`, trains on 45,000 images for the steps of its
+budget, and is evaluated on the other 5,000, track `reference`. One seed each: differences under about 0.5 points or 0.03 dB
 are noise.
-`context`: channels of a last stage of the restorer's own, 96 in `base` then; it brought nothing and is gone.
+`context`: channels of a separate last stage for the restorer, 96 in `base` at that time; it had no benefit and was removed.
 
     python scripts/search.py --tflop 30 --jobs 2"""
 

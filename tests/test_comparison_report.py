@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.results import Cost, Result, Results
 from pellucid.experiments.verdict import verdict
+from pellucid.metrics import FIGURES
 from pellucid.reporting import render
 from pellucid.reporting.comparison_courses import cosine_thirds, course
 from pellucid.reporting.comparison_examples import Contrast, most_different
+from pellucid.reporting.comparison_report import OTHER_IMAGES_NOTE, SAME_IMAGES_NOTE, comparison_report
 from pellucid.reporting.comparison_report import comparison_json as json_of
-from pellucid.reporting.comparison_report import comparison_report
 from pellucid.reporting.comparison_report import write_comparison_report as write_report
 from pellucid.seeding import seed_of
 
@@ -204,8 +206,8 @@ def test_the_bootstrap_is_in_the_units_of_its_figure_and_around_it() -> None:
         (89.0, 27.5, r"with joint, no: both tasks lose \(-1\.00 points \[-1\.\d\d, -0\.\d\d\], -0\.50 dB .*\)"),
         (91.0, 28.0, r"with joint, in part: classification gains, no difference is shown in restoration \(.*"),
         (90.0, 28.5, r"with joint, in part: restoration gains, no difference is shown in classification \(.*"),
-        (91.0, 27.5, r"with joint, no: it trades, classification gains and restoration loses \(.*"),
-        (89.0, 28.5, r"with joint, no: it trades, restoration gains and classification loses \(.*"),
+        (91.0, 27.5, r"with joint, no: classification gains and restoration loses \(.*"),
+        (89.0, 28.5, r"with joint, no: restoration gains and classification loses \(.*"),
         (90.0, 28.0, r"with joint, not shown: both intervals include 0 \(.*"),
         (89.0, 28.0, r"with joint, no: classification loses, no difference is shown in restoration \(.*"),
     ],
@@ -224,18 +226,20 @@ def test_the_verdict_names_every_joint_arm_and_the_main_one_first() -> None:
 
 def test_one_seed_can_not_tell() -> None:
     results = fabricated(BOTH_GAIN, seeds=1)
-    assert verdict(analyse(results)).startswith("with joint, not known: one seed can't tell a gain from luck (+1.0")
+    assert verdict(analyse(results)).startswith("with joint, not known: a single seed gives no interval (+1.0")
     actual = comparison_json(results)
     assert actual["arms"]["joint"]["reference"]["accuracy"]["ci95"] is None
     assert "±" not in markdown(results).replace("seeds ±", "")
-    assert "one seed can’t tell how seeds vary" in markdown(results)
+    assert "An arm with a single seed has no interval." in markdown(results)
 
 
 def test_the_verdict_waits_for_a_single_task_arm_that_is_not_done() -> None:
     results = fabricated(BOTH_GAIN, absent=[("restore", seed) for seed in range(5)])
-    assert re.match(r"with joint, not known yet: classification gains \(.*\), restoration waits for", verdict(analyse(results)))
+    assert re.match(
+        r"with joint, not known yet: classification gains \(.*\), the single-task arm of restoration is not", verdict(analyse(results))
+    )
     absent = fabricated({arm: figures for arm, figures in BOTH_GAIN.items() if arm != "restore"})
-    assert re.match(r"with joint, yes: classification gains \(.*\), and restore is not there", verdict(analyse(absent)))
+    assert re.match(r"with joint, yes: classification gains \(.*\), and arm restore is missing", verdict(analyse(absent)))
 
 
 def test_without_single_task_arms_all_are_compared_with_the_first() -> None:
@@ -255,7 +259,11 @@ def test_a_half_finished_matrix_is_reported_as_far_as_it_goes(tmp_path: Path) ->
     assert "joint-equal" not in actual["arms"]
     assert len(actual["paired"]["joint-classify"]["reference"]["accuracy"]["values"]) == 3
     assert len(actual["paired"]["joint-restore"]["reference"]["psnr"]["values"]) == 4
-    assert "with joint-equal, not known yet: no seed is finished in both arms" in actual["verdict"]
+    assert actual["verdict"].startswith("with joint, yes")
+    assert "joint-equal" not in actual["verdict"]
+    unrelated = [(arm, seed) for arm in ("classify", "restore") for seed in range(2)] + [("joint-equal", seed) for seed in range(2, 5)]
+    apart = fabricated(BOTH_GAIN, absent=[*unrelated, *(("joint", seed) for seed in range(2, 5))])
+    assert "with joint, not known yet: no seed is finished in both arms" in comparison_json(apart)["verdict"]
     assert "joint-equal is not finished with seeds 0, 1, 2, 3, 4." in markdown(results)
     assert "joint is not finished with seed 1." in write_report(tmp_path, results).read_text()
 
@@ -276,11 +284,13 @@ def test_outputs_that_are_not_finite_are_named_and_marked() -> None:
     results = fabricated(BOTH_GAIN)
     results.runs["joint"][2].metrics["reference"]["broken"] = 7
     text = markdown(results)
-    assert "joint with seed 2 has 7 outputs on track “reference” that are not finite and count as named wrong." in text
+    assert "joint with seed 2 has 7 outputs on track “reference” that are not finite and count as misclassified." in text
     assert "| joint* | 5 |" in text
     assert "| joint-equal | 5 |" in text
     assert "*: some outputs are not finite" in text
     assert "not finite" not in markdown(fabricated(BOTH_GAIN))
+    assert f"ECE: {FIGURES['ece'].meaning}" in text or "ECE" not in text
+    assert f"mask PSNR: {FIGURES['mask_psnr'].meaning}" in text
 
 
 def test_every_table_says_what_was_measured(tmp_path: Path) -> None:
@@ -307,13 +317,13 @@ def test_tracks_with_levels_show_each_level(tmp_path: Path) -> None:
 def test_the_markdown_has_what_the_protocol_asks_for() -> None:
     text = markdown(fabricated(BOTH_GAIN))
     rows = {cells[0]: cells[1:] for line in text.splitlines() if line.startswith("| ") for cells in [line.strip("| ").split(" | ")]}
-    table = text[text.index("## The figures") : text.index("## The differences")]
+    table = text[text.index("## Figures") : text.index("## Differences")]
     assert re.search(r"^\| joint \| 5 \| 91\.00 ± 2\.\d\d \| 0\.0300 ± 0\.0000 \| 28\.50 ± 0\.\d\d \|", table, flags=re.MULTILINE)
     assert "- classify: model.tasks: both -> classify" in text
-    assert "- joint: nothing, the recipe as it is" in text
+    assert "- joint: none" in text
     assert re.search(r"\| joint − classify \| accuracy % \| 5 \| \*\*\+1\.00\*\* \| \*\*\[\+0\.9\d, \+1\.0\d\]\*\* \| \[", text)
     assert re.search(r"\| joint-equal − restore \| PSNR dB \| 5 \| 0\.00 \| \[(-0\.0\d|0\.00), (\+0\.0\d|0\.00)\] \| \[", text)  # not bold
-    cost = text[text.index("## What they cost") :]
+    cost = text[text.index("## Costs") :]
     assert "| joint | 1,000,000 | 40 M | 0.67 | 1.00 |" in cost
     assert rows["joint, encoder.stem"] == ["0.210 ± 0.000", "-0.210 ± 0.000"]  # 0.3 - 0.6 t over 0, .05 ... .3 and over .7 ... 1
     for fact in ("pellucid compare reference", "abc1234567", "abc1234566", "2026-01-02", "0, 1, 2, 3, 4", "20 of 20 finished"):
@@ -419,3 +429,11 @@ def test_reports_are_repeatable(tmp_path: Path) -> None:
     first, second = (write_report(tmp_path / name, fabricated(BOTH_GAIN)).parent for name in ("first", "second"))
     for name in ("comparison.json", "report.md", "report.html"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_arms_that_sample_images_differently_are_not_said_to_have_seen_the_same() -> None:
+    results = fabricated(BOTH_GAIN)
+    assert SAME_IMAGES_NOTE in markdown(results)
+    few = replace(results, changes={**results.changes, "joint": ["data.labels: 0 -> 5000"]})
+    assert OTHER_IMAGES_NOTE in markdown(few)
+    assert SAME_IMAGES_NOTE not in markdown(few)

@@ -120,15 +120,16 @@ def test_the_report_of_half_a_cross_validation_is_half_a_report() -> None:
 def test_the_report_says_what_naming_all_alike_would_give() -> None:
     text = render_markdown(folds_report(of_two_classes()))
     for words in (
-        "names 90.0 % of the pictures right",
-        "“no” for every picture would be 50.0 % right",
+        "accuracy 90.0 % (95 % over pictures",
+        "Predicting “no” for every picture gives an accuracy of 50.0 %",
         "AUROC of “yes”",
-        "30 pictures",
+        "30 pictures of waves",
         "the 27 damaged",
     ):
         assert words in text
     written = folds_json(of_two_classes())
     assert written["most_frequent"] == {"reference": ("no", 0.5)}
+    assert written["measured"] == {"reference": {"dataset": "waves", "split": "validation", "num_images": 30}}
     assert json.loads(json.dumps(written, allow_nan=False))["folds"] == 3
 
 
@@ -202,3 +203,12 @@ def test_the_command_line_refuses_folds_of_settings_and_nothing_to_report(
         assert stopped.value.code == 2
         assert words in capsys.readouterr().err
     assert not (tmp_path / "none" / "report.html").exists()
+
+
+def test_figures_with_outputs_that_are_not_finite_are_marked() -> None:
+    folds = of_two_classes()
+    folds.results[1].runs["joint"][0].metrics["reference"]["broken"] = 2
+    text = render_markdown(folds_report(folds))
+    assert "| accuracy % | joint* |" in text
+    assert "; *: some outputs are not finite" in text
+    assert "*: some" not in render_markdown(folds_report(of_two_classes()))

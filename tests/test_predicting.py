@@ -118,11 +118,11 @@ def test_the_card_says_whose_figures_they_are() -> None:
     card = model_card(older)
     assert "the network's own outputs, without temperature and gate" in card
     assert "--track NAME --raw`" in card
-    assert "**Confidence**: the network's own, not calibrated: no labelled images were held out" in card
+    assert "**Confidence**: not calibrated: no labelled images were held out" in card
     newer = ModelMetadata(
         CONFIG, CLASSES, temperature=1.2345, fitted="temperature on 100 validation images", figures={"clean": scores | {"raw": False}}
     )
     card = model_card(newer)
-    assert "outputs as `predict` gives them" in card
+    assert "the outputs of `predict`" in card
     assert "calibrated, temperature 1.234 (temperature on 100 validation images)" in card
     assert "--raw" not in card

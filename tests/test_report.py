@@ -133,7 +133,7 @@ def test_the_figures_are_those_of_the_evaluation(joint: tuple[Page, Evaluation])
     assert "first 4 pictures only" in page.row("inpainting")[0]
     verb = "restores" if metrics["psnr"] > metrics["input_psnr"] else "worsens"
     assert (
-        f"This network names the class of {metrics['accuracy']:.1f} % of damaged test pictures and {verb} them "
+        f"This network classifies {metrics['accuracy']:.1f} % of damaged test pictures correctly and {verb} them "
         f"from {metrics['input_psnr']:.1f} to {metrics['psnr']:.1f} dB." in page.text
     )
 
@@ -195,14 +195,14 @@ def test_what_was_run_and_what_comes_next(joint: tuple[Page, Evaluation]) -> Non
 
 @pytest.mark.parametrize(("arm", "figures", "absent"), [
     ("classify", {"classification_loss": 2.0, "accuracy": 30.0}, ["PSNR dB", "→", "Joint loss"]),
-    ("restore", {"restoration_loss": 0.1, "psnr": 25.0}, ["accuracy %", "named", "✓", "✗", "Joint loss"]),
+    ("restore", {"restoration_loss": 0.1, "psnr": 25.0}, ["accuracy %", "predicted", "✓", "✗", "Joint loss"]),
 ])  # fmt: skip
 def test_one_task_alone(tmp_path: Path, arm: str, figures: dict[str, float], absent: list[str]) -> None:
     write_log(tmp_path, **figures)
     page, evaluation = report(tmp_path, arm)
     assert len(page.all("svg")) == 3
     assert not [text for text in absent if text in page.text]
-    assert (evaluation.metrics["accuracy"] is None) == ("names the class" not in page.text)
+    assert (evaluation.metrics["accuracy"] is None) == ("classifies" not in page.text)
 
 
 def test_names_are_text_and_never_markup(tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ def test_levels_have_rows_of_their_own(tmp_path: Path) -> None:
 
 def test_without_damage_nothing_is_restored(tmp_path: Path) -> None:
     page, evaluation = report(tmp_path, track="clean")
-    assert f"% of undamaged test pictures and gives them back at {evaluation.metrics['psnr']:.1f} dB." in page.text
+    assert f"% of undamaged test pictures correctly and returns them at {evaluation.metrics['psnr']:.1f} dB." in page.text
     assert "identical →" in page.text
 
 

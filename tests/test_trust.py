@@ -365,7 +365,7 @@ def test_training_ends_with_a_report_and_report_makes_another(tiny: Recipe, tmp_
     assert (figures["split"], figures["trust"]["num_images"]) == ("test", 30)
     assert set(figures["trust"]["strengths"]) == {"gaussian_noise", "occlusion"}
     page = (run / "report.html").read_text()
-    for heading in ("Reliability", "Which classes are confused", "Against the strength", "Restored best and worst", "The alarm"):
+    for heading in ("Reliability", "Confusion matrix", "By strength of the damage", "Largest and smallest gains", "The alarm"):
         assert heading in page
         assert heading in (run / "report.md").read_text()
     assert "The report:" in capsys.readouterr().out

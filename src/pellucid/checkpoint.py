@@ -10,12 +10,10 @@
 
 import json
 import math
-import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +26,7 @@ from pellucid.degradations import DEGRADATIONS, SUITES
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
-from pellucid.hub_access import download
+from pellucid.model_folder import CONFIG, README, WEIGHTS, find_model
 from pellucid.models import ModelConfig, build_model, model_config
 from pellucid.models.gate import Gate
 
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the file format, incremented on incompatible changes."""
-
-WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
 
 @dataclass(frozen=True)
@@ -141,34 +137,19 @@ def _untrained(metadata: ModelMetadata) -> nn.Module:
         return build_model(metadata.model, len(metadata.classes), metadata.damages, load=False)
 
 
-def find_model(source: str | Path | None) -> Path:
-    """The local folder of a model given as for `load_model`, downloaded if necessary; raises `UserError` if there is none."""
-    if source in (None, "bundled"):
-        return Path(str(files("pellucid"))) / "bundled"
-    folder = Path(source)
-    if (folder / "model" / CONFIG).is_file():  # the folder of a run
-        return folder / "model"
-    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
-        if not (folder / CONFIG).is_file():
-            reason = "no such folder" if not folder.exists() else f"no {CONFIG} in it"
-            raise UserError(
-                f"Expected the folder of a saved model or of a run, found {source} ({reason}); train one with 'pellucid train'."
-            )
-        return folder
-    return download(str(source), (WEIGHTS, CONFIG))
-
-
 def model_card(metadata: ModelMetadata) -> str:
     """The model card, in Markdown with the hub's metadata."""
-    from pellucid.metrics import FIGURES  # only now: loading a model does not need it
+    from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES  # only now: loading a model does not need them
 
     columns = {name: figure for name, figure in FIGURES.items() if figure.card}
     network = _untrained(metadata)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     measured = sorted({f"{each['split']} images of {each['dataset']}" for each in metadata.figures.values() if "split" in each})
     raw = _are_raw(metadata)
-    outputs = "the network's own outputs, without temperature and gate" if raw else "outputs as `predict` gives them"
-    rows = "\n".join(_row(*row, columns) for track, figures in metadata.figures.items() for row in _parts(track, figures))
+    outputs = "the network's own outputs, without temperature and gate" if raw else "the outputs of `predict`, with temperature and gate"
+    parts = [row for track, figures in metadata.figures.items() for row in _parts(track, figures)]
+    rows = "\n".join(_row(name, figures, columns, BROKEN_MARK if figures.get("broken") else "") for name, figures in parts)
+    broken = f"\n{BROKEN_MARK}: some {BROKEN_NOTE}.\n" if any(figures.get("broken") for _, figures in parts) else ""
     return f"""---
 license: apache-2.0
 library_name: pellucid
@@ -176,33 +157,33 @@ tags: [image-restoration, image-classification, multi-task-learning]
 ---
 # A Pellucid model
 
-One network that restores a damaged image and says what is in it, in one pass.
+A network that restores and classifies damaged images in a single forward pass.
 
 - **Architecture**: {metadata.model.name}, encoder {metadata.model.encoder.name}, {num_parameters:,} parameters
 - **Classes**: {", ".join(metadata.classes)}
 - **Training data**: {metadata.training_data or "not stated"}, {metadata.image_size} pixels a side
 - **Trained**: {metadata.trained or "not stated"}
 - **Confidence**: {_confidence(metadata)}
-- **Gate**: {"undamaged pictures are returned as they are" if metadata.gate else "none, every picture is restored"}
+- **Gate**: {"undamaged pictures are returned unchanged" if metadata.gate else "none, every picture is restored"}
 - **Source**: Pellucid {version("pellucid")}, commit {metadata.commit or "not stated"}
 
 ## Figures
 
-{f"Measured on {', '.join(measured)}, {outputs}." if measured else "No evaluation says which images."}
+{f"Measured on {', '.join(measured)}, {outputs}." if measured else "The evaluated images are not recorded."}
 
 | track | images | {" | ".join(figure.heading for figure in columns.values())} |
 | --- | --- |{" --- |" * len(columns)}
 {rows or f"| none measured |{' |' * (1 + len(columns))}"}
 
 {" ".join(f"{figure.heading}: {figure.meaning}" for figure in columns.values() if figure.explained)}
-
-Under a track stand its levels, or its images with each kind of damage. PSNR is the mean over images; 100 dB stands for identical images.
-The damage of each track is fixed: `pellucid evaluate MODEL --track NAME{" --raw" if raw else ""}` measures the same figures again.
+{broken}
+Below a track are its levels, or its images with each kind of damage. PSNR is the mean over images; identical images count as 100 dB.
+The damage of each track is fixed: `pellucid evaluate MODEL --track NAME{" --raw" if raw else ""}` reproduces the figures.
 
 ## Limits
 
-The network knows the damage and the classes that it was trained on. On other damage it may blur, on other subjects it still names one of
-its classes; what it paints where pixels are lost is a guess. Don't take a restored picture for evidence.
+The network was trained on this damage and these classes only. It may blur pictures with other damage, and assigns one of its classes to
+every picture. The restored content of lost regions is a guess. Restored pictures must not be used as evidence.
 
 ## Recipe
 
@@ -217,7 +198,7 @@ def _confidence(metadata: ModelMetadata) -> str:
         return "none, the model does not classify"
     if "temperature" in metadata.fitted:
         return f"calibrated, temperature {metadata.temperature:.3f} ({metadata.fitted})"
-    return "the network's own, not calibrated: no labelled images were held out of the training to fit a temperature on"
+    return "not calibrated: no labelled images were held out of the training to fit a temperature on"
 
 
 def _are_raw(metadata: ModelMetadata) -> bool:
@@ -233,10 +214,7 @@ def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str,
         yield from ((f"— {name.replace('_', ' ')}", scores) for name, scores in figures.get(part, {}).items())
 
 
-def _row(name: str, figures: dict[str, Any], columns: "Mapping[str, Figure]") -> str:
-    cells = " | ".join(_cell(figures.get(column), figure.spec) for column, figure in columns.items())
+def _row(name: str, figures: dict[str, Any], columns: "Mapping[str, Figure]", mark: str) -> str:
+    values = [(figures.get(column), figure.spec) for column, figure in columns.items()]
+    cells = " | ".join("-" if value is None else format(value, spec) + mark for value, spec in values)
     return f"| {name} | {figures['num_images']:,} | {cells} |"
-
-
-def _cell(value: float | None, spec: str) -> str:
-    return "-" if value is None else format(value, spec)

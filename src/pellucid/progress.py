@@ -36,7 +36,7 @@ class Heartbeat:
 
 
 class ProgressBar:
-    """A progress bar over images or pictures, which appears when it is first called, with the number done and the total.
+    """A progress bar over images or pictures, shown from the first call on; call it with the number done and the total.
 
     Args:
         what: description of the task.
@@ -50,7 +50,7 @@ class ProgressBar:
         self.task = self.progress.add_task(what, total=None)
 
     def __enter__(self) -> Self:
-        return self  # without a bar, which an error on the way to the first picture would leave behind, and without its thread
+        return self
 
     def __exit__(self, *_: object) -> None:
         self.progress.stop()

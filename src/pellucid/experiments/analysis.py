@@ -122,7 +122,7 @@ def _incomplete(results: Results, arm: str) -> Iterator[str]:
                 yield f"{arm} with seed {seed} has no {FIGURES[metric].heading} on track “{track}”"
         for seed, run in results.runs[arm].items():
             if broken := run.metrics.get(track, {}).get("broken"):
-                yield f"{arm} with seed {seed} has {broken:,} outputs on track “{track}” that are not finite and count as named wrong"
+                yield f"{arm} with seed {seed} has {broken:,} outputs on track “{track}” that are not finite and count as misclassified"
 
 
 def _differences(results: Results, arm: str, baseline: str) -> Differences:

@@ -7,6 +7,7 @@ vary on as many other pictures of the same kind with the same networks; that ove
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,6 +115,21 @@ class Folds:
     def _any(self) -> Results:
         return next(iter(self.results.values()))
 
+    def measured(self, track: str) -> dict[str, Any]:
+        """Data set, split and number of images of the evaluation, over all folds."""
+        by_fold = [
+            [run.metrics[track] for by_seed in each.runs.values() for run in by_seed.values() if track in run.metrics]
+            for each in self.results.values()
+        ]
+        each = [scores[0] for scores in by_fold if scores]
+        named: dict[str, Any] = {name: each[0][name] for name in ("dataset", "split") if each and name in each[0]}
+        return {**named, "num_images": sum(scores["num_images"] for scores in each)}
+
+    def is_broken(self, arm: str, track: str) -> bool:
+        """Whether any output of an arm is not finite."""
+        runs = (run for results in self.results.values() for run in results.runs.get(arm, {}).values())
+        return any(run.metrics.get(track, {}).get("broken") for run in runs)
+
     @property
     def missing(self) -> list[str]:
         """Planned runs that are not finished, in words."""
@@ -204,7 +220,7 @@ class Folds:
         return bootstrap(figure.scale * (one - other), track, metric) if figure.paired and len(one) == len(other) > 0 else None
 
     def by_class(self, arm: str, track: str) -> Iterator[tuple[str, int, float, Interval]]:
-        """Of each class: its name, its number of pictures, the share of these that is named right, and Wilson's interval of that."""
+        """For each class: its name, its number of pictures, the fraction that is classified correctly, and Wilson's interval of it."""
         label, right = (self.columns(arm, track, name) for name in ("label", "correct"))
         for number, name in enumerate(self.classes if len(label) == len(right) else ()):
             values = right[label == number]

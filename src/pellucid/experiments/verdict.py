@@ -14,7 +14,7 @@ from pellucid.metrics import FIGURES, TASKS
 JOINT = "joint"
 """The main arm, and the prefix of the names of its variants."""
 
-ONE_SEED = "one seed can't tell a gain from luck"
+ONE_SEED = "a single seed gives no interval"
 
 
 def verdict(analysis: Analysis) -> str:
@@ -23,17 +23,18 @@ def verdict(analysis: Analysis) -> str:
 
 
 def verdicts(analysis: Analysis) -> dict[str, str]:
-    """The conclusion by arm, the main one first."""
+    """The conclusion by arm, the main one first; without arms of which no run is finished, unless there are no others."""
     arms, _ = analysis.results.planned
     compared = [arm for arm, _ in analysis.results.pairs]
     judged = list(dict.fromkeys(arm for arm in compared if arm.startswith(JOINT))) or list(dict.fromkeys(compared))
     if not judged:
-        return {"": f"nothing to compare: no arm beside {' and '.join(arms)}"}
+        return {"": f"nothing to compare {' and '.join(arms)} with"}
+    judged = [arm for arm in judged if arm in analysis.figures] or judged
     judged.sort(key=lambda arm: arm != JOINT)
     clauses = {arm: _clause(analysis, arm) for arm in judged}
     present = [name for name in SINGLE if name in arms]
     if present and (absent := [name for name in SINGLE if name not in arms]):
-        clauses[judged[0]] += f", and {absent[0]} is not there to compare with"
+        clauses[judged[0]] += f", and arm {absent[0]} is missing"
     return clauses
 
 
@@ -42,7 +43,8 @@ def _clause(analysis: Analysis, arm: str) -> str:
     baselines = [baseline for name, baseline in analysis.results.pairs if name == arm]
     single = [name for name in SINGLE if name in baselines]
     parts = [f"with {arm}, {': '.join(_conclude(analysis, arm, single))}"] if single else []
-    parts += [f"against {name}: {_conclude(analysis, arm, [name])[1]}" for name in baselines if name not in single]
+    others = [name for name in baselines if name not in single and (name in analysis.figures or not single)]
+    parts += [f"against {name}: {_conclude(analysis, arm, [name])[1]}" for name in others]
     return ("" if single else f"{arm} ") + ", ".join(parts)
 
 
@@ -59,7 +61,7 @@ def _conclude(analysis: Analysis, arm: str, baselines: list[str]) -> tuple[str, 
     measured = analysis.figures[arm].get(track, {})
     required = {metric for metric, single in zip(TASKS.values(), SINGLE, strict=True) if single in baselines and metric in measured}
     if waiting := [task for task, metric in TASKS.items() if metric in required - differences.keys()]:
-        return "not known yet", f"{_gains(differences)} {figures}, {waiting[0]} waits for its single-task arm"
+        return "not known yet", f"{_gains(differences)} {figures}, the single-task arm of {waiting[0]} is not finished"
     signs = {difference.sign for difference in differences.values()}
     word = "no" if -1 in signs else "not shown" if signs == {0} else "in part" if 0 in signs else "yes"
     return word, f"{_gains(differences)} {figures}"
@@ -75,7 +77,7 @@ def _gains(differences: Mapping[str, Estimate]) -> str:
     if len(gaining) > 1 or len(losing) > 1:
         return "both tasks gain" if gaining else "both tasks lose"
     if gaining and losing:
-        return f"it trades, {gaining[0]} gains and {losing[0]} loses"
+        return f"{gaining[0]} gains and {losing[0]} loses"
     text = f"{gaining[0]} gains" if gaining else f"{losing[0]} loses"
     return text + (f", no difference is shown in {undecided[0]}" if undecided else "")
 

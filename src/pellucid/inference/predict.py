@@ -152,6 +152,8 @@ def _check_folder(out: Path, force: bool, resume: bool) -> None:
             f"Expected a new or an empty folder for the results, found files in {out}; choose another, --force this one, or go on by "
             "--resume."
         )
+    if goes_on:
+        files.remove_partial(out, below=True)
 
 
 def _predicted(waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, out: Path, uncertainty: bool) -> Iterator[Line]:

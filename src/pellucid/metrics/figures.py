@@ -19,6 +19,12 @@ Columns = Mapping[str, Tensor]
 NUM_BINS = 15
 """Number of equal-width bins of the expected calibration error."""
 
+BROKEN_MARK = "*"
+"""Marks figures of a model some of whose outputs are not finite."""
+
+BROKEN_NOTE = "outputs are not finite: they count as misclassified, and are excluded from all other figures"
+"""Explanation of the mark, after the number of outputs."""
+
 
 def mean(column: Tensor) -> float | None:
     """The mean of the non-NaN values, in float64; `None` if there are none."""
@@ -87,7 +93,7 @@ FIGURES: dict[str, Figure] = {
     "ece": Figure(
         "ECE",
         ".4f",
-        "Expected calibration error: how far the stated confidence is from the part that is right; 0 can be trusted, 1 never.",
+        "Expected calibration error: the mean absolute difference between confidence and accuracy, over bins of confidence; 0 is best.",
         compute=calibration_error,
         card=True,
         explained=True,
@@ -95,7 +101,7 @@ FIGURES: dict[str, Figure] = {
     "psnr": Figure(
         "PSNR dB",
         ".2f",
-        "Peak signal-to-noise ratio against the clean picture: 3 dB more is half the squared error, 100 dB is identical.",
+        "Peak signal-to-noise ratio against the clean picture; identical pictures count as 100 dB.",
         "psnr",
         psnr,
         difference="dB",
@@ -107,7 +113,7 @@ FIGURES: dict[str, Figure] = {
     "mask_psnr": Figure(
         "mask PSNR",
         ".2f",
-        "PSNR over the destroyed pixels alone, whose content has to be guessed.",
+        "PSNR over the destroyed pixels only.",
         "mask_psnr",
         mask_psnr,
         compared=True,

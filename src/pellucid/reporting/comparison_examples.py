@@ -45,7 +45,7 @@ def contrast_gallery(shown: Sequence[Contrast]) -> Markup:
         )
         for contrast in shown
     )
-    text = "These are the measured pictures on which two arms differ most, so they show how arms differ and not how often."
+    text = "The evaluated pictures on which two arms differ most: examples of differences, not of their frequency."
     return html('<p>{text}</p><ul class="rows">{rows}</ul>', text=text, rows=Markup().join(rows))
 
 

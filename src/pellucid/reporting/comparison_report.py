@@ -11,10 +11,19 @@ from pellucid.experiments.analysis import Analysis, Difference, analyse
 from pellucid.experiments.results import Results
 from pellucid.experiments.verdict import verdict, verdicts
 from pellucid.files import atomic_write
+from pellucid.metrics import FIGURES
 from pellucid.reporting.blocks import Block, Html, Items, Report, Section, Subheading, Terms, Text
 from pellucid.reporting.comparison_charts import course_charts, difference_charts, figure_charts, gradient_charts
 from pellucid.reporting.comparison_examples import Contrast, contrast_gallery
-from pellucid.reporting.comparison_tables import changes, cost_table, differences_table, figures_table, gradients_table, level_tables
+from pellucid.reporting.comparison_tables import (
+    changes,
+    cost_table,
+    differences_table,
+    figures_table,
+    gradients_table,
+    level_tables,
+    measured_images,
+)
 from pellucid.reporting.facts import all_settings
 from pellucid.reporting.render import html, write_report_files
 
@@ -26,8 +35,8 @@ INTERVALS_NOTE = (
     "interval is corrected for the number of comparisons."
 )
 SAME_IMAGES_NOTE = "Runs of one seed saw the same images, crops and damage."
-OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same images and crops: some arms draw them otherwise."
-ONE_SEED_NOTE = "An arm with one seed has no interval: one seed can’t tell how seeds vary."
+OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same images and crops: some arms sample them differently."
+ONE_SEED_NOTE = "An arm with a single seed has no interval."
 
 DRAWING = ("data.", "training.batch_size", "training.crop", "training.flip", "training.epochs", "training.small_images")
 """Prefixes of the settings that determine which images and crops a run uses."""
@@ -50,13 +59,13 @@ def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) ->
     results = analysis.results
     first, *others = (f"{clause[:1].upper()}{clause[1:]}." for clause in verdicts(analysis).values())
     sections = [
-        Section("The figures", list(_figures(analysis))),
-        Section("The differences", list(_differences(analysis))),
-        Section("Where they differ most", [Html(contrast_gallery(contrasts))] if contrasts else []),
-        Section("What they cost", [cost_table(analysis)] if analysis.costs else []),
-        Section("The trainings", list(_trainings(analysis))),
-        Section("The arms", [Text("What each arm changes in the recipe that all of them start from:"), Terms(dict(changes(analysis)))]),
-        Section("What was run", [Terms(_provenance(analysis)), all_settings(results.base)]),
+        Section("Figures", list(_figures(analysis))),
+        Section("Differences", list(_differences(analysis))),
+        Section("Largest differences", [Html(contrast_gallery(contrasts))] if contrasts else []),
+        Section("Costs", [cost_table(analysis)] if analysis.costs else []),
+        Section("Training", list(_trainings(analysis))),
+        Section("Arms", [Text("Changes of the base recipe in each arm:"), Terms(dict(changes(analysis)))]),
+        Section("Provenance", [Terms(_provenance(analysis)), all_settings(results.base)]),
     ]
     return Report(results.question, results.question, first, [section for section in sections if section.blocks], others)
 
@@ -71,7 +80,10 @@ def _figures(analysis: Analysis) -> Iterator[Block]:
         yield figures_table(analysis, track)
         yield Html(figure_charts(analysis, track))
         yield from level_tables(analysis, track)
-    note = "Small dots: seeds; large dots: their mean, hollow where there is one seed; lines: 95 % intervals, which may go beyond the edge."
+    metrics = {metric for by_track in analysis.figures.values() for figures in by_track.values() for metric in figures}
+    if explained := {figure.heading: figure.meaning for name, figure in FIGURES.items() if name in metrics and figure.explained}:
+        yield Terms(explained)
+    note = "Small dots: seeds; large dots: their mean, hollow for a single seed; lines: 95 % intervals, which may exceed the axis."
     yield Html(html('<p class="note">{note}</p>', note=note))
 
 
@@ -84,22 +96,20 @@ def _differences(analysis: Analysis) -> Iterator[Block]:
         changed = [line for lines in analysis.results.changes.values() for line in lines]
         same = OTHER_IMAGES_NOTE if any(line.startswith(DRAWING) for line in changed) else SAME_IMAGES_NOTE
         single = any(len(runs) == 1 for runs in analysis.results.runs.values())
-        yield Html(html('<p class="note">In the charts the thin line below is the interval over images.</p>'))
-        bold = "Bold: the interval over seeds leaves 0 out."
+        yield Html(html('<p class="note">In the charts, the thin lower line is the interval over images.</p>'))
+        bold = "Bold: the interval over seeds excludes 0."
         yield Text(" ".join([bold, INTERVALS_NOTE, same, *([ONE_SEED_NOTE] if single else [])]), "note")
 
 
 def _trainings(analysis: Analysis) -> Iterator[Block]:
     if courses := course_charts(analysis):
-        text = (
-            "Single batches of damaged training pictures while the networks learn, smoothed, the mean over the seeds. Where the beginning "
-            "is steep it runs out of the chart."
-        )
+        text = "Single batches of damaged training pictures, smoothed, means over seeds. A steep beginning may exceed the vertical axis."
         yield Html(html("<p>{text}</p>{courses}", text=text, courses=courses))
     if gradients := gradients_table(analysis):
-        yield Subheading("Do the tasks agree?")
+        yield Subheading("Agreement of the gradients")
         yield Text(
-            "The cosine between the tasks’ gradients: above 0 both pull the shared weights the same way, below 0 against each other."
+            "The cosine between the gradients of the two tasks in the shared layers: above 0, a step for one task helps the other; "
+            "below 0, they conflict."
         )
         yield Html(gradient_charts(analysis))
         yield gradients
@@ -152,7 +162,7 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
         "question": results.question,
         **{name: results.provenance.get(name) for name in ("command", "commit", "device", "date")},
         "seeds": list(results.planned[1]),
-        "measured": {track: _measured(results, track) for track in results.tracks},
+        "measured": {track: measured_images(results, track) for track in results.tracks},
         "arms": {
             arm: {
                 **{track: {metric: figure.to_json() for metric, figure in figures.items()} for track, figures in by_track.items()},
@@ -172,12 +182,6 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
             {"arm": arm, "seed": seed, "reason": results.failures.get((arm, seed), "not finished")} for arm, seed in analysis.missing
         ],
     }
-
-
-def _measured(results: Results, track: str) -> dict[str, Any]:
-    """Data set, split and number of images behind a track's figures; empty where no run is finished."""
-    scores = (run.metrics[track] for runs in results.runs.values() for run in runs.values() if track in run.metrics)
-    return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}
 
 
 def _difference(difference: Difference) -> dict[str, Any]:

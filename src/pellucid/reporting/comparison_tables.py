@@ -1,13 +1,14 @@
 """Tables of a comparison."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from pellucid.evaluation.evaluate import BROKEN_MARK
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
 from pellucid.experiments.comparison import SINGLE
+from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import Estimate, Interval, estimate
 from pellucid.experiments.verdict import JOINT
-from pellucid.metrics import FIGURES, TASKS
+from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Strong, Table
 from pellucid.reporting.comparison_courses import cosine_thirds, layers
 
@@ -31,6 +32,12 @@ def figures_table(analysis: Analysis, track: str) -> Table:
             for arm, figures in by_arm.items()
         ],
     )
+
+
+def measured_images(results: Results, track: str) -> dict[str, Any]:
+    """Data set, split and number of images of a track's figures; empty where no run is finished."""
+    scores = (run.metrics[track] for runs in results.runs.values() for run in runs.values() if track in run.metrics)
+    return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}
 
 
 def measured_on(analysis: Analysis, track: str) -> str:
@@ -76,7 +83,7 @@ def cost_table(analysis: Analysis) -> Table:
     costs = analysis.costs
     both = sum(costs[name].macs for name in SINGLE) if costs.keys() >= set(SINGLE) else None
     joint = costs[JOINT].training_seconds if JOINT in costs else None
-    head = ["arm", "parameters", "MACs", f"of {' + '.join(SINGLE)}", f"training, of {JOINT}’s", "ms an image"]
+    head = ["arm", "parameters", "MACs", f"relative to {' + '.join(SINGLE)}", f"training time, relative to {JOINT}", "ms per image"]
     rows = [
         [
             arm,
@@ -90,9 +97,9 @@ def cost_table(analysis: Analysis) -> Table:
     ]
     known = [any(cell != NOTHING for cell in column) for column in zip(*rows, strict=True)]
     together = max((run.provenance.get("runs_at_a_time", 1) for runs in analysis.results.runs.values() for run in runs.values()), default=1)
-    shared = f"; up to {together} runs shared the machine, so compare times of training with care" if together > 1 else ""
+    shared = f"; up to {together} runs shared the machine, which affects training times" if together > 1 else ""
     return Table(
-        f"Cost of one network, and of one forward of one image{shared}",
+        f"Cost of each network, and of one forward pass on one image{shared}",
         [name for name, shown in zip(head, known, strict=True) if shown],
         [[cell for cell, shown in zip(row, known, strict=True) if shown] for row in rows],
     )
@@ -137,7 +144,7 @@ def changes(analysis: Analysis) -> Iterator[tuple[str, str]]:
     """Each planned arm, and its changes of the recipe."""
     changed: Mapping[str, Sequence[str]] = analysis.results.changes
     for arm in analysis.results.planned[0]:
-        yield arm, "; ".join(changed.get(arm, [])) or "nothing, the recipe as it is"
+        yield arm, "; ".join(changed.get(arm, [])) or "none"
 
 
 def _difference(pair: str, metric: str, difference: Difference) -> list[str]:

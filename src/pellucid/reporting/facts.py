@@ -39,7 +39,7 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
         "Software": f"Pellucid {version('pellucid')}, PyTorch {torch.__version__}, Python {platform.python_version()}",
         "Written": _today(),
     }
-    return Section("What was run", [Terms(entries), all_settings(metadata.recipe)])
+    return Section("Provenance", [Terms(entries), all_settings(metadata.recipe)])
 
 
 def duration(seconds: float) -> str:

@@ -11,7 +11,7 @@ from pellucid.experiments.analysis import METRICS
 from pellucid.experiments.folds import Folds
 from pellucid.experiments.statistics import Estimate, Interval
 from pellucid.files import atomic_write
-from pellucid.metrics import FIGURES, TASKS
+from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Block, Items, Report, Section, Strong, Table, Terms, Text
 from pellucid.reporting.facts import all_settings
 from pellucid.reporting.render import write_report_files
@@ -21,14 +21,13 @@ FOLDS = "folds.json"
 NOTHING = "–"
 
 INTERVALS = (
-    "Over pictures: how a figure would vary on as many other pictures of this kind, the networks kept; Wilson’s interval where a picture "
-    "is right or wrong, else the bootstrap.",
-    "Over folds: how it would vary with other training pictures; Student’s t, widened by the training pictures that folds share (Nadeau "
-    "and Bengio 2003). No exact interval of a cross-validation is known.",
-    "Exact and near duplicates, and pictures of one group in a table, lie in one fold. Pictures that belong together and are not known to, "
-    "such as several slices of one patient or frames of one scene, may lie in several: then all figures are too good, and both intervals "
-    "too narrow.",
-    "Neither interval says anything of pictures from elsewhere: another scanner, camera or way to choose the pictures.",
+    "Interval over pictures: variation over other samples of as many pictures, with the same networks; Wilson’s interval for accuracy, "
+    "otherwise the bootstrap.",
+    "Interval over folds: variation over training pictures; Student’s t, corrected for the training pictures that folds share (Nadeau and "
+    "Bengio 2003). No exact interval of a cross-validation is known.",
+    "Exact and near duplicates, and pictures of one group in a table, are in one fold. Other related pictures, such as several slices of "
+    "one patient or frames of one scene, may be in several: then all figures are too good, and both intervals too narrow.",
+    "Neither interval covers pictures from other sources, such as another scanner, camera or selection of pictures.",
 )
 
 
@@ -46,9 +45,9 @@ def folds_report(folds: Folds) -> Report:
     first, *others = summary(folds)
     sections = [
         *(Section(f"Track “{track}”", list(_of_track(folds, track))) for track in folds.tracks),
-        Section("How far the figures go", [Items(INTERVALS)]),
+        Section("Interpretation", [Items(INTERVALS)]),
         Section("Not finished", [Items(folds.missing)] if folds.missing else []),
-        Section("What was run", [Terms(_provenance(folds)), all_settings(results.base)]),
+        Section("Provenance", [Terms(_provenance(folds)), all_settings(results.base)]),
     ]
     heading = f"Cross-validation of {name} in {len(folds.results)} folds"
     return Report(heading, heading, first, [section for section in sections if section.blocks], others)
@@ -61,15 +60,14 @@ def summary(folds: Folds) -> list[str]:
     for arm in folds.arms:
         clauses = []
         if accuracy := folds.over_pictures(arm, track, "accuracy"):
-            baseline = f"; “{most_frequent[0]}” for all would be {100 * most_frequent[1]:.1f} %" if most_frequent else ""
-            clauses.append(f"names {accuracy[0]:.1f} % of the pictures right (95 % over pictures {_range(accuracy[1], '.1f')}{baseline})")
+            baseline = f"; “{most_frequent[0]}” for all: {100 * most_frequent[1]:.1f} %" if most_frequent else ""
+            clauses.append(f"accuracy {accuracy[0]:.1f} % (95 % over pictures {_range(accuracy[1], '.1f')}{baseline})")
         if psnr := folds.over_pictures(arm, track, "psnr"):
             before = folds.over_pictures(arm, track, "input_psnr")
-            gain = f" from {before[0]:.2f}" if before else ""
-            pictures = "them" if clauses else "the pictures"
-            clauses.append(f"restores {pictures}{gain} to {psnr[0]:.2f} dB (95 % over pictures {_range(psnr[1], '.2f')})")
+            gain = f"{before[0]:.2f} → " if before else ""
+            clauses.append(f"PSNR {gain}{psnr[0]:.2f} dB (95 % over pictures {_range(psnr[1], '.2f')})")
         if clauses:
-            lines.append(f"{arm} {' and '.join(clauses)}.")
+            lines.append(f"{arm}: {', '.join(clauses)}.")
     for arm, baseline in folds.pairs:
         clauses = []
         for metric in TASKS.values():
@@ -91,22 +89,22 @@ def _of_track(folds: Folds, track: str) -> Iterator[Block]:
     input_psnr = folds.columns(folds.arms[0], track, "input_psnr")
     num_undamaged = int(np.isnan(input_psnr).sum())
     num_pictures = max(len(folds.columns(arm, track, column)) for arm in folds.arms for column in ("correct", "psnr"))
+    pictures = f"{num_pictures:,} pictures of {folds.measured(track).get('dataset', 'the data set')}"
+    broken = f"; {BROKEN_MARK}: some outputs are not finite" if any(folds.is_broken(arm, track) for arm in folds.arms) else ""
     yield Table(
-        f"Track “{track}”, {num_pictures:,} pictures, each measured by networks that were not trained on it",
+        f"Track “{track}”, {pictures}, each evaluated by networks that were not trained on it{broken}",
         ["figure", "of", "over pictures", "95 %", "over folds", "95 %", "the folds"],
         rows,
     )
     if num_undamaged:
-        yield Text(
-            f"PSNR is that of the {len(input_psnr) - num_undamaged:,} damaged pictures; {num_undamaged:,} were left undamaged by the draw."
-        )
+        yield Text(f"PSNR is that of the {len(input_psnr) - num_undamaged:,} damaged pictures; {num_undamaged:,} are undamaged.")
     if most_frequent := folds.most_frequent(track):
-        yield Text(f"“{most_frequent[0]}” for every picture would be {100 * most_frequent[1]:.1f} % right.")
+        yield Text(f"Predicting “{most_frequent[0]}” for every picture gives an accuracy of {100 * most_frequent[1]:.1f} %.")
     if differences := list(_differences(folds, track)):
         head = ["difference", "of", "over folds", "95 %", "95 % over pictures"]
-        yield Table(f"Track “{track}”: differences, paired by fold and by picture; bold: the interval leaves 0 out", head, differences)
+        yield Table(f"Track “{track}”: differences, paired by fold and by picture; bold: the interval excludes 0", head, differences)
     if classes := list(_classes(folds, track)):
-        yield Table(f"Track “{track}”: pictures named right, by their true class", ["class", "of", "pictures", "right %", "95 %"], classes)
+        yield Table(f"Track “{track}”: accuracy by true class", ["class", "of", "pictures", "accuracy %", "95 %"], classes)
 
 
 def _figures(folds: Folds, track: str) -> Iterator[list[str]]:
@@ -117,7 +115,7 @@ def _figures(folds: Folds, track: str) -> Iterator[list[str]]:
             if estimate := folds.estimate(arm, track, metric):
                 over = folds.over_pictures(arm, track, metric)
                 pooled = [format(over[0], figure.spec), _range(over[1], figure.spec)] if over else [NOTHING, NOTHING]
-                name = "damaged pictures" if metric == "input_psnr" else arm
+                name = "damaged pictures" if metric == "input_psnr" else arm + BROKEN_MARK * folds.is_broken(arm, track)
                 yield [figure.heading, name, *pooled, *_spread(estimate, figure.spec), _values(estimate, figure.spec)]
     for arm in folds.arms:
         if estimate := folds.auroc(arm, track):
@@ -164,15 +162,17 @@ def _provenance(folds: Folds) -> dict[str, str]:
 def folds_json(folds: Folds) -> dict[str, Any]:
     """All results, in plain values.
 
-    command, commit, device, date; folds; seeds; arms: by arm, then by track and metric, pictures (mean and ci95 over pictures, null where
-    not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the same of the difference; classes: by arm and track;
-    most_frequent: by track, the class that most pictures have, and their share; missing: unfinished runs, as text.
+    command, commit, device, date; folds; seeds; measured: by track, data set, split and number of images; arms: by arm, then by track and
+    metric, pictures (mean and ci95 over pictures, null where not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the
+    same of the difference; classes: by arm and track; most_frequent: by track, the class that most pictures have, and their share;
+    missing: unfinished runs, as text.
     """
     results = next(iter(folds.results.values()))
     return {
         **{name: results.provenance.get(name) for name in ("command", "commit", "device", "date")},
         "folds": len(folds.results),
         "seeds": list(results.planned[1]),
+        "measured": {track: folds.measured(track) for track in folds.tracks},
         "arms": {arm: {track: _track_json(folds, arm, track) for track in folds.tracks} for arm in folds.arms},
         "paired": {
             f"{arm}-{baseline}": {track: _paired_json(folds, arm, baseline, track) for track in folds.tracks}

@@ -130,7 +130,7 @@ def _classes(example: Example) -> Markup:
     if example.predicted is None or example.confidence is None:
         return truth
     prediction = html(
-        "<span>named <b>{predicted}</b>, {sure}\N{NO-BREAK SPACE}%\N{NO-BREAK SPACE}sure</span>",
+        "<span>predicted <b>{predicted}</b>, {sure}\N{NO-BREAK SPACE}%</span>",
         predicted=example.predicted,
         sure=f"{100 * example.confidence:.0f}",
     )

@@ -80,11 +80,11 @@ def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evalu
     sentences = [
         f"All {num_images:,} pictures."
         if len(shown) == num_images
-        else f"{len(shown)} of the {num_images:,} pictures, at equal distances from the first one on: nobody chose them.",
-        f"{sum(known)} of {len(known)} are named right." if known else "",
-        f"Below each stands its number and its PSNR, damaged{'' if shown[0].psnr is None else ' → restored'}.",
+        else f"{len(shown)} of the {num_images:,} pictures, evenly spaced, not selected by hand.",
+        f"{sum(known)} of {len(known)} are classified correctly." if known else "",
+        f"Below each: its index and its PSNR, damaged{'' if shown[0].psnr is None else ' → restored'}.",
         "They are enlarged without smoothing." if side <= SMALL_SIDE else "",
-        f"They are shown at {MAX_SIDE} of their {side} pixels." if side > MAX_SIDE else "",
+        f"They are scaled down from {side} to {MAX_SIDE} pixels." if side > MAX_SIDE else "",
     ]
     return Section(f"A sample of the {dataset.split} pictures", [Text(" ".join(filter(None, sentences))), Html(gallery(shown))])
 
@@ -103,23 +103,23 @@ def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, eva
         return None
     ordered = sorted(gains, key=gains.__getitem__)
     device = next(network.parameters()).device
-    content: list[Block] = [Text("By the gain in PSNR, over all measured pictures that are damaged.")]
-    for heading, chosen in (("Gained most", ordered[: -NUM_EXTREMES - 1 : -1]), ("Gained least, or lost", ordered[:NUM_EXTREMES])):
+    content: list[Block] = [Text("By the gain in PSNR, over all evaluated pictures that are damaged.")]
+    for heading, chosen in (("Largest gains", ordered[: -NUM_EXTREMES - 1 : -1]), ("Smallest gains, or losses", ordered[:NUM_EXTREMES])):
         levels, indices = zip(*chosen, strict=True)
         shown = collect_examples(network, metadata.classes, dataset, track, indices, device, levels)
         content += [Subheading(heading), Html(gallery(shown))]
-    return Section("Restored best and worst", content)
+    return Section("Largest and smallest gains", content)
 
 
 def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Section:
-    heading = "The training"
+    heading = "Training"
     if not records:
         return Section(heading, [Text(f"The folder of this run has no records of its training ({LOG}), so there are no curves.")])
     window = smoothing(len(records))
     sentences = [
-        "Losses, accuracy and PSNR are those of single batches of damaged training pictures while the network learns.",
+        "Losses, accuracy and PSNR are those of single batches of damaged training pictures.",
         f"Thin: every record; thick: the mean over {window} records around it." if window > 1 else "",
-        f"Dashed: what the finished network reached on the {evaluation.split} pictures (track “{evaluation.track}”).",
+        f"Dashed: the trained network on the {evaluation.split} pictures (track “{evaluation.track}”).",
     ]
     return Section(heading, [Text(" ".join(filter(None, sentences))), Html(curves(records, evaluation.metrics, evaluation.split))])
 
@@ -131,8 +131,8 @@ def _next_steps(folder: Path, metadata: ModelMetadata, evaluation: Evaluation) -
     longer += "" if dataset == DataConfig.dataset else f" --data {shlex.quote(dataset)}"
     longer += "" if encoder.weights is None else f" --model.encoder.weights {shlex.quote(encoder.weights)}"
     steps = {
-        "Restore and name pictures of your own:": f"pellucid predict PICTURES... --out restored --model {run}",
-        f"Measure it again, or on another track ({', '.join(TRACKS)}):": f"pellucid evaluate {run} --track {evaluation.track}",
+        "Restore and classify your own pictures:": f"pellucid predict PICTURES... --out restored --model {run}",
+        f"Evaluate it, on this or another track ({', '.join(TRACKS)}):": f"pellucid evaluate {run} --track {evaluation.track}",
         "Train longer, for a better network:": longer,
     }
-    return Section("What to do next", [Steps(steps)])
+    return Section("Next steps", [Steps(steps)])

@@ -11,12 +11,12 @@ from pellucid.degradations import Mixture
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import Evaluation
 from pellucid.labels import UNLABELLED
-from pellucid.metrics import DAMAGED, FIGURES, MAX_PSNR, Scores
+from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, DAMAGED, FIGURES, MAX_PSNR, Scores
 from pellucid.reporting.blocks import Block, Section, Table, Terms, Text
 from pellucid.reporting.render import html
 
 NOTES = {
-    "damaged image": "left as it is",
+    "damaged image": "not restored",
     "non-local means": "no training; given the true noise",
     "inpainting": "no training; given the true mask",
     "inpainting, then means": "no training; given both",
@@ -34,19 +34,19 @@ def result(evaluation: Evaluation, references: Mapping[str, Evaluation] | None =
     clauses = []
     if accuracy is not None:
         share = html('<strong class="naming">{share} %</strong>', share=f"{accuracy:.1f}")
-        clauses.append(html("names the class of {share} of {pictures}", share=share, pictures=pictures))
+        clauses.append(html("classifies {share} of {pictures} correctly", share=share, pictures=pictures))
         pictures = "them"
     if of_damaged:
         pictures = f"the {of_damaged['num_images']:,} of {pictures} that are damaged"
     if psnr is not None:
         after = html('<strong class="restoring">{psnr} dB</strong>', psnr=f"{psnr:.1f}")
         if before is None or not damaged:
-            verb = f"gives {pictures} back at"
+            verb = f"returns {pictures} at"
         else:
             verb = f"{'restores' if psnr > before else 'worsens'} {pictures} from {before:.1f} to"
         clauses.append(html("{verb} {after}", verb=verb, after=after))
     if not clauses:
-        return html("The {split} pictures have no labels to measure this network by.", split=evaluation.split)
+        return html("The {split} pictures have no labels to evaluate this network on.", split=evaluation.split)
     sentence = html("This network {clauses}.", clauses=Markup(" and ").join(clauses))
     warning = shortfall(evaluation, references or {})
     return html("{sentence} {warning}", sentence=sentence, warning=warning) if warning else sentence
@@ -61,7 +61,7 @@ def shortfall(evaluation: Evaluation, references: Mapping[str, Evaluation]) -> s
     if not better:
         return ""
     best = max(better, key=better.__getitem__)
-    return f"OpenCV restores them better without any training ({best}: {better[best]:.1f} dB): this network has not trained long enough."
+    return f"OpenCV restores them better without training ({best}: {better[best]:.1f} dB): the training was too short."
 
 
 def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, references: Mapping[str, Evaluation]) -> Section:
@@ -85,9 +85,9 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     broken = evaluation.metrics["broken"]
     content: list[Block] = [Text(f"Measured on {part} {evaluation.images}, track “{evaluation.track}”: {_damage(evaluation.track)}.")]
     if applied := [*["temperature"] * (metadata.temperature != 1), *["gate"] * (metadata.gate is not None)]:
-        content.append(Text(f"Outputs are those that predict gives, with {' and '.join(applied)}."))
+        content.append(Text(f"Outputs are those of predict, with {' and '.join(applied)}."))
     if broken:
-        content.append(Text(f"{broken:,} outputs are not finite: they count as named wrong, and in no other figure."))
+        content.append(Text(f"{BROKEN_MARK}: {broken:,} {BROKEN_NOTE}."))
     content.append(_table("This network and its baselines", columns, compared, "figures lead"))
     if evaluation.levels:
         columns.append("input_psnr")
@@ -98,20 +98,21 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     meanings = {FIGURES[name].heading: FIGURES[name].meaning for name in columns}
     if "accuracy" in columns:
         meanings[FIGURES["accuracy"].heading] += (
-            f" Always naming the most frequent class would get {_most_frequent(dataset, num_images):.1f} %."
+            f" Predicting the most frequent class for every picture gives {_most_frequent(dataset, num_images):.1f} %."
         )
-    note = Text("This is one run with one seed; another seed comes out a little different.", "note")
-    return Section("The figures", [*content, Terms(meanings), note])
+    note = Text("One run with one seed; results vary slightly between seeds.", "note")
+    return Section("Figures", [*content, Terms(meanings), note])
 
 
 def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Scores], style: str = "figures") -> Table:
     """A row of figures for each name, formatted as by `pellucid evaluate`."""
-    cells = [[name, *(_cell(scores.get(column), FIGURES[column].spec) for column in columns)] for name, scores in rows.items()]
+    cells = [[name, *(_cell(scores, column) for column in columns)] for name, scores in rows.items()]
     return Table(caption, ["", *(FIGURES[column].heading for column in columns)], cells, style)
 
 
-def _cell(figure: float | None, spec: str) -> str:
-    return "–" if figure is None else format(figure, spec)
+def _cell(scores: Scores, column: str) -> str:
+    figure = scores.get(column)
+    return "–" if figure is None else format(figure, FIGURES[column].spec) + BROKEN_MARK * bool(scores.get("broken"))
 
 
 def _damage(name: str) -> str:

@@ -34,7 +34,7 @@ def trust_section(trust: Trust) -> Section:
     if gate := figures.get("gate"):
         content += [Subheading("Undamaged pictures"), Text(_gate(gate, "gate" in trust.fitted))]
     if uncertainty := figures.get("uncertainty"):
-        content += [Subheading("Where the restored picture may be wrong"), Text(_uncertainty(uncertainty))]
+        content += [Subheading("Uncertainty of restored pictures"), Text(_uncertainty(uncertainty))]
     if alarm := figures.get("alarm"):
         content += [Subheading("The alarm"), Text(_alarm(alarm))]
     if unfamiliar := figures.get("unfamiliar"):
@@ -48,10 +48,10 @@ def strengths_section(strengths: Mapping[str, Sequence[Mapping[str, Any]]]) -> S
         return None
     charts = [_strength_chart(kind, rows) for kind, rows in strengths.items()]
     text = (
-        "Above, the accuracy on the pictures that have this kind of damage, alone or with others; below, the mean PSNR of the restored "
-        "picture (line) and of the damaged one (dashed)."
+        "Top: accuracy on the pictures with this kind of damage, alone or with others. Bottom: mean PSNR of the restored (line) and of the "
+        "damaged pictures (dashed)."
     )
-    return Section("Against the strength of the damage", [Text(text), Html(chart_grid(charts))])
+    return Section("By strength of the damage", [Text(text), Html(chart_grid(charts))])
 
 
 def confusion_section(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Section | None:
@@ -70,10 +70,10 @@ def confusion_section(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
     rows = [[true, named, f"{count:,}", f"{100 * count / total:.1f} %"] for count, total, true, named in wrong[:NUM_CONFUSIONS] if count]
     content: list[Block] = []
     if len(classes) <= MAX_CLASSES:
-        content += [Text("Rows: the true class; columns: the class that is named; in % of the row."), Html(_matrix(counts, classes))]
+        content += [Text("Rows: true class; columns: predicted class; in % of the row."), Html(_matrix(counts, classes))]
     if rows:
-        content.append(Table("The most frequent confusions", ["true class", "named", "images", "of the class"], rows))
-    return Section("Which classes are confused", content)
+        content.append(Table("The most frequent confusions", ["true class", "predicted", "images", "of the class"], rows))
+    return Section("Confusion matrix", content)
 
 
 def _confidence(confidence: Mapping[str, Any], abstention: Mapping[str, Any], trust: Trust) -> list[Block]:
@@ -82,7 +82,7 @@ def _confidence(confidence: Mapping[str, Any], abstention: Mapping[str, Any], tr
     if fitted:
         text = f"A temperature of {temperature:.2f} was fitted ({fitted}): the calibration error is {after:.4f}, without it {before:.4f}."
         if trust.split == "validation":
-            text += " It was fitted on such images, so that on new ones it is a little worse."
+            text += " It was fitted on images of this split; on new images the error is slightly larger."
     else:
         text = (
             f"The calibration error is {after:.4f}. No temperature was fitted, since no labelled images were held out of the training; "
@@ -100,25 +100,25 @@ def _confidence(confidence: Mapping[str, Any], abstention: Mapping[str, Any], tr
         Subheading("Confidence"),
         Text(text),
         Html(chart_grid([_reliability(confidence["bins"]), _coverage(abstention)])),
-        Table("What abstaining gives (--abstain-below)", ["abstain", "pictures with a class", "of these right"], rows),
+        Table("Abstention (--abstain-below)", ["abstain", "pictures with a class", "accuracy of these"], rows),
     ]
 
 
 def _gate(gate: Mapping[str, float], fitted: bool) -> str:
     if not fitted:
         return (
-            "This model has no gate, since none was fitted that brings undamaged pictures back better and costs damaged ones next to "
-            f"nothing: undamaged ones come back at {gate['clean_psnr']:.2f} dB, of which {CEILING:g} dB count at most."
+            "This model has no gate, since no threshold improves undamaged pictures at negligible cost for damaged ones. Undamaged "
+            f"pictures are restored to {gate['clean_psnr']:.2f} dB; the PSNR of each picture is limited to {CEILING:g} dB."
         )
 
     def psnr(part: str) -> str:
         without, with_gate = gate[f"{part}_psnr_without_gate"], gate[f"{part}_psnr"]
         return f"{with_gate:.2f} dB with the gate, {without:.2f} dB without"
 
-    text = f"The gate leaves {100 * gate['clean_left']:.1f} % of undamaged pictures as they are (PSNR: {psnr('clean')})"
+    text = f"The gate leaves {100 * gate['clean_left']:.1f} % of undamaged pictures unchanged (PSNR: {psnr('clean')})"
     if "damaged_left" in gate:
         text += f", and {100 * gate['damaged_left']:.1f} % of damaged ones ({psnr('damaged')})"
-    return f"{text}. Of each picture {CEILING:g} dB count at most: beyond that nobody sees a difference."
+    return f"{text}. The PSNR of each picture is limited to {CEILING:g} dB, above which differences are invisible."
 
 
 def _uncertainty(uncertainty: Mapping[str, float | None]) -> str:
@@ -127,19 +127,20 @@ def _uncertainty(uncertainty: Mapping[str, float | None]) -> str:
         return "not defined" if value is None else f"{value:.2f}"
 
     return (
-        f"The guessed error of each pixel (pellucid predict --uncertainty) has a rank correlation of {number('rank_correlation')} with the "
-        f"true error inside a picture. Leaving out pixels in its order, the error that remains lies at {number('sparsification_error')} "
-        "between the best order (0) and a random one (1). Over whole pictures, the mean guess has a rank correlation of "
-        f"{number('rank_correlation_of_images')} with the mean error: near 0 it does not tell which pictures went well."
+        f"The estimated error of each pixel (pellucid predict --uncertainty) has a rank correlation of {number('rank_correlation')} with "
+        "the true error within a picture. The sparsification error, when pixels are removed in its order, is "
+        f"{number('sparsification_error')}: 0 is the order of the true error, 1 a random order. Between pictures, the mean estimate has a "
+        "rank correlation of "
+        f"{number('rank_correlation_of_images')} with the mean error."
     )
 
 
 def _unfamiliar(figures: Mapping[str, float | None]) -> str:
     warned, others = (figures[name] for name in ("accuracy", "accuracy_of_others"))
-    rate = f"{100 * (figures['rate'] or 0):.1f} % of these pictures are found unlike the training pictures, by mistake, since they are like them."
+    rate = f"{100 * (figures['rate'] or 0):.1f} % of the pictures get a warning; since they are of the kind of the training pictures, it is false."
     if warned is None or others is None:
         return rate
-    return f"{rate} Of these {warned:.1f} % are named right, of the others {others:.1f} %."
+    return f"{rate} Accuracy with a warning: {warned:.1f} %; without: {others:.1f} %."
 
 
 def _alarm(alarm: Mapping[str, float | None]) -> str:
@@ -148,9 +149,9 @@ def _alarm(alarm: Mapping[str, float | None]) -> str:
         return "none" if value is None else f"{100 * value:.1f} %"
 
     return (
-        f"On {share('rate')} of the pictures the restored one is named otherwise (pellucid predict --second-look). Of these, "
-        f"{share('precision')} were named wrong, against {share('error_rate')} of all pictures; {share('recall')} of all wrong names "
-        "have an alarm, so that its silence proves little."
+        f"For {share('rate')} of the pictures, the restored one is classified differently (pellucid predict --second-look). Of these, "
+        f"{share('precision')} are misclassified, of all pictures {share('error_rate')}. The recall is {share('recall')} of the "
+        "misclassified pictures: the absence of an alarm is weak evidence."
     )
 
 
@@ -162,12 +163,14 @@ def _reliability(bins: Sequence[Mapping[str, float]]) -> Markup:
             width = each["to"] - each["from"]
             alpha = 0.4 if each["num_images"] >= FEW else 0.12
             axes.bar(each["from"], each["accuracy"] / 100, 0.9 * width, align="edge", color=PLACEHOLDERS["naming"], alpha=alpha)
-        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="stated confidence")
+        axes.set(xlim=(0, 1), ylim=(0, 1.02), xlabel="confidence")
         _in_percent(axes)
 
-    label = "; ".join(f"stated {b['confidence']:.2f}, right {b['accuracy']:.0f} %, {b['num_images']} images" for b in bins)
+    label = "; ".join(f"confidence {b['confidence']:.2f}, accuracy {b['accuracy']:.0f} %, {b['num_images']} images" for b in bins)
     return chart(
-        "Reliability", f"part that is right; dashed: as stated; pale: fewer than {FEW} images", draw_svg(plot, label, salt="reliability")
+        "Reliability",
+        f"accuracy; dashed: equal to the confidence; pale: fewer than {FEW} images",
+        draw_svg(plot, label, salt="reliability"),
     )
 
 
@@ -177,12 +180,12 @@ def _coverage(abstention: Mapping[str, Any]) -> Markup:
     def plot(figure: Figure) -> None:
         axes = figure.add_subplot()
         axes.plot(coverage, risk, color=PLACEHOLDERS["naming"], linewidth=1.8, marker="o" if len(risk) == 1 else "")
-        axes.set(xlim=(0, 1), xlabel="pictures that get a class, the surest first")
+        axes.set(xlim=(0, 1), xlabel="coverage, most confident pictures first")
         axes.set_ylim(bottom=0)
         _in_percent(axes)
 
-    label = f"Risk against coverage: area {abstention['aurc']:.4f}, {100 * risk[-1]:.1f} % wrong with a class for every picture"
-    unit = f"part that is wrong; area {abstention['aurc']:.4f}"
+    label = f"Risk against coverage: area {abstention['aurc']:.4f}, {100 * risk[-1]:.1f} % errors at full coverage"
+    unit = f"error rate; area {abstention['aurc']:.4f}"
     return chart("Risk against coverage", unit, draw_svg(plot, label, salt="coverage"))
 
 

@@ -81,6 +81,10 @@ class TrainingLog:
         with self.progress:
             yield
 
+    def warn(self, message: str) -> None:
+        """Print a warning."""
+        self.progress.console.print(f"warning: {message}", markup=False, highlight=False, soft_wrap=True)
+
     def advance(self, progress: float) -> None:
         """Update the displayed progress."""
         self.progress.update(self._task, completed=progress)
