@@ -2,8 +2,8 @@
 
     python scripts/measure_unfamiliar.py FOLDER...
 
-The threshold is that of a twentieth of the first test images of CIFAR-10 on track `everyday`: the bundled model has no held-out images. Pictures
-of folders, at most 300 of each, evenly spaced, are scaled down as `predict` does. Prints a row of a Markdown table for each.
+The threshold is that of a twentieth of the first test images of CIFAR-10 on track `everyday`: the bundled model has no held-out images.
+Pictures of folders, at most 300 of each, evenly spaced, are scaled down as `predict` does. Prints a row of a Markdown table for each.
 """
 
 import argparse

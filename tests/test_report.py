@@ -1,6 +1,8 @@
 import json
+import re
 import shlex
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -186,7 +188,7 @@ def test_what_was_run_and_what_comes_next(joint: tuple[Page, Evaluation]) -> Non
         "--track reference",
     ):
         assert printed in page.text
-    steps = [line.strip() for line in page.text.splitlines() if line.strip().startswith("pellucid ")]
+    steps = [unescape(step) for step in re.findall(r">(pellucid [^<]+)<", page.source)]
     assert len(steps) == 3
     for step in steps:
         parse(shlex.split(step)[1:])

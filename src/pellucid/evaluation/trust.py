@@ -43,12 +43,11 @@ def measure_trust(
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
     if num_images < 1:
         raise UserError("Expected at least one image to measure on, found none; check the data set and the limit.")
-    plan = [(track, level) for level in track.levels] + [(TRACKS["clean"], TRACKS["clean"].levels[0])]
+    plan = [(track, level, False) for level in track.levels] + [(TRACKS["clean"], TRACKS["clean"].levels[0], True)]
     parts: tuple[list[Columns], list[Columns]] = ([], [])
     strengths: list[tuple[int, Columns]] = []
     done = 0
-    for on, level in plan:
-        is_clean = on is not track
+    for on, level, is_clean in plan:
         for batch in batches(dataset, on, level, num_images, batch_size, device):
             parts[is_clean].append(_columns(network, metadata, batch, second=not is_clean))
             if not is_clean:

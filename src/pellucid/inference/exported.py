@@ -28,8 +28,8 @@ class ExportedMetadata:
 
     size_multiple: height and width of the input are multiples of it; reach, max_pixels, multiple: see `Backend`; precision: `float32` or
     `int8`; cost: what int8 cost in accuracy (points) and PSNR (dB), and on which images; tasks, temperature, gate, least_evidence: see
-    `ModelMetadata`; input: description of the input; made: version of Pellucid and commit of the model; units: of the strengths of the kinds of
-    damage, for readers without Pellucid.
+    `ModelMetadata`; input: description of the input; made: version of Pellucid and commit of the model; units: of the strengths of the
+    kinds of damage, for readers without Pellucid.
     """
 
     classes: tuple[str, ...]

@@ -137,7 +137,7 @@ def _uncertainty(uncertainty: Mapping[str, float | None]) -> str:
 
 def _unfamiliar(figures: Mapping[str, float | None]) -> str:
     warned, others = (figures[name] for name in ("accuracy", "accuracy_of_others"))
-    rate = f"{100 * (figures['rate'] or 0):.1f} % of the pictures get a warning; since they are of the kind of the training pictures, it is false."
+    rate = f"{100 * (figures['rate'] or 0):.1f} % of these pictures, which are of the kind of the training pictures, get a false warning."
     if warned is None or others is None:
         return rate
     return f"{rate} Accuracy with a warning: {warned:.1f} %; without: {others:.1f} %."
