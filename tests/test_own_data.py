@@ -14,7 +14,7 @@ from pellucid.cli import parse
 from pellucid.data import Photos, load_own
 from pellucid.data.duplicates import difference_hash
 from pellucid.data.entries import Entry, list_entries
-from pellucid.data.inspect import inspect
+from pellucid.data.inspect import Findings, inspect
 from pellucid.data.photos import prepare
 from pellucid.degradations import SUITES
 from pellucid.errors import UserError
@@ -333,6 +333,15 @@ def test_inspection_counts_and_finds_duplicates_across_splits(tmp_path: Path) ->
     text = "\n".join(findings.lines())
     for words in ("train: 8 pictures: a 4, b 4", "unreadable: 1", "exact duplicates: 1", "in different splits", "from 30 x 20 to 64 x 64"):
         assert words in text
+
+
+def test_inspection_lists_all_unreadable_files_and_some_duplicates() -> None:
+    entries = [Entry(Path(f"{number}.png")) for number in range(40)]
+    pairs_of_them = [entries[number : number + 2] for number in range(0, 40, 2)]
+    lines = Findings(entries, [(1, 1)] * 40, {Path(f"bad{number}.png"): "cut" for number in range(25)}, [], pairs_of_them).lines()
+    assert sum("bad" in line for line in lines) == 25
+    assert sum(" = " in line for line in lines) == 10
+    assert "  and 10 more" in lines
 
 
 def test_inspection_looks_at_damaged_versions(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class Findings:
         return dict(counts)
 
     def lines(self, most: int = 10) -> list[str]:
-        """The result as lines of text, with at most `most` examples of each kind."""
+        """The result as lines of text, with all unreadable files, and at most `most` examples of each other kind."""
         lines = []
         for split, counts in self.counts.items():
             named = ", ".join(f"{label} {number:,}" for label, number in sorted(counts.items()))
@@ -60,7 +60,7 @@ class Findings:
                 f"{heights.max()}, median {np.median(widths):.0f} x {np.median(heights):.0f}; shorter side at least "
                 f"{np.minimum(widths, heights).min()}"
             )
-        lines += _examples("unreadable", [f"{path}: {reason}" for path, reason in self.unreadable.items()], most)
+        lines += _examples("unreadable", [f"{path}: {reason}" for path, reason in self.unreadable.items()], len(self.unreadable))
         if self.other_sizes:
             lines += _examples("damaged versions of another size", [str(entry.damaged) for entry in self.other_sizes], most)
         for what, groups in (("exact duplicates", self.exact), ("near duplicates", self.near)):
