@@ -90,6 +90,7 @@ def export_model(
         max_pixels=reference.max_pixels,
         tasks=metadata.tasks,
         temperature=metadata.temperature,
+        least_evidence=metadata.least_evidence,
         gate=metadata.gate,
         units=tuple(DEGRADATIONS[kind].unit for kind in metadata.damages),
         made=f"Pellucid {version('pellucid')}, model of commit {metadata.commit or 'not stated'}",
