@@ -55,14 +55,21 @@ def main() -> None:
     parser.add_argument("--recipe", default="base", choices=sorted(RECIPES))
     parser.add_argument("--side", type=int, default=32, help="height and width of the images in pixels")
     parser.add_argument("--batch-size", type=int, default=64)
-    parser.add_argument("--rounds", type=int, default=41, help="turns of each network")
+    parser.add_argument("--starts", type=int, default=5, help="of the processes: some have faster memory than others")
+    parser.add_argument("--rounds", type=int, default=15, help="turns of each network after each start")
     parser.add_argument("--out", type=Path, default=RESULTS)
     options = parser.parse_args()
     recipes = {name: change(RECIPES[options.recipe]) for name, change in ARMS.items()}
     macs = {name: count_macs(initialise(recipe, NUM_CLASSES).eval(), options.side) for name, recipe in recipes.items()}
     with TemporaryDirectory() as folder:
         engines = {engine: measure(engine, sources, options) for engine, sources in prepare(recipes, Path(folder)).items()}
-    figures = {"recipe": options.recipe, "side": options.side, "batch_size": options.batch_size, "rounds": options.rounds}
+    figures = {
+        "recipe": options.recipe,
+        "side": options.side,
+        "batch_size": options.batch_size,
+        "starts": options.starts,
+        "rounds": options.rounds,
+    }
     figures |= {"macs": macs, "share_of_macs": share(macs), "engines": engines}
     show(table(figures))
     with atomic_write(options.out) as path:
@@ -100,12 +107,14 @@ def workers(engine: str, sources: dict[str, Path]) -> Iterator[dict[str, Worker]
 
 def measure(engine: str, sources: dict[str, Path], options: argparse.Namespace) -> dict[str, Any]:
     """Milliseconds of a batch for each network, and the time of the joint one relative to the two others together."""
-    with workers(engine, sources) as of:
-        stated = {name: worker.call("load")[0] for name, worker in of.items()}
-        for worker in of.values():
-            worker.call("prepare", options.batch_size, options.side, SLICE)
-        turns = [{name: worker.call("time") for name, worker in of.items()} for _ in range(options.rounds)]
-    milliseconds = {name: 1e3 * median(turn[name] for turn in turns) for name in of}
+    turns = []
+    for _ in range(options.starts):
+        with workers(engine, sources) as of:
+            stated = {name: worker.call("load")[0] for name, worker in of.items()}
+            for worker in of.values():
+                worker.call("prepare", options.batch_size, options.side, SLICE)
+            turns += [{name: worker.call("time") for name, worker in of.items()} for _ in range(options.rounds)]
+    milliseconds = {name: 1e3 * median(turn[name] for turn in turns) for name in ARMS}
     return {
         "stated": stated["joint"],
         "milliseconds": {name: round(value, 3) for name, value in milliseconds.items()},

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from pellucid import data
-from pellucid.cli import COMMANDS, EXAMPLES, main, parse
+from pellucid.cli import main, parse
+from pellucid.cli.commands import COMMANDS
+from pellucid.cli.flags import EXAMPLES
 from pellucid.metrics import FIGURES
 from pellucid.pictures import write
 from pellucid.recipe import Recipe, settings

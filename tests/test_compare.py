@@ -1,6 +1,7 @@
 """`pellucid compare`: its arms, its matrix of runs, and what it refuses."""
 
 import json
+import re
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from pellucid.cli import main, parse
 from pellucid.compare import gather
 from pellucid.errors import DivergenceError, UserError
 from pellucid.experiments.analysis import analyse
-from pellucid.experiments.comparison import QUESTIONS, build_comparison
+from pellucid.experiments.comparison import QUESTIONS, build_comparison, tuned
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
 from pellucid.experiments.matrix import RUNS, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.matrix_progress import MatrixProgress
@@ -113,6 +114,33 @@ def test_the_clock_decides_in_no_comparison(capsys: pytest.CaptureFixture[str], 
     assert stopped.value.code == 2
     assert "count steps, found max_minutes 2" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_an_arm_can_be_tuned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    comparison = build_comparison("reference", RECIPES["base"])
+    rate = ("joint", "training.learning_rate", "0.2")
+    adjusted = tuned(comparison, [rate, ("joint", "model.encoder.widths", "[8, 16, 24]"), ("classify", "training.learning_rate", "0.1")])
+    assert adjusted.recipe("joint", 3).training == replace(comparison.recipe("joint", 3).training, learning_rate=0.2)
+    assert adjusted.recipe("joint", 3).model.encoder.widths == (8, 16, 24)
+    assert adjusted.recipe("classify", 0) != comparison.recipe("classify", 0)
+    assert adjusted.recipe("restore", 0) == comparison.recipe("restore", 0)
+    assert f"training.learning_rate: {RECIPES['base'].training.learning_rate:g} -> 0.2" in adjusted.changes("joint")
+    assert parse(["compare", "reference", "--tune", *rate, "--tune", "restore", "objective.weight", "2"])[1]["tune"] == [
+        list(rate),
+        ["restore", "objective.weight", "2"],
+    ]
+    for tuning, message in (
+        (("joined", "training.learning_rate", "0.2"), "Expected arms among classify, restore, .*, found joined"),
+        (("joint", "training.rate", "0.2"), "training.rate"),
+        (("joint", "training.learning_rate", "fast"), "'fast'"),
+        (("joint", "training.learning_rate", "-1"), "at least 0|above 0"),
+        (("joint", "training.seed", "1"), "that arms may differ in, found training.seed"),
+        (("joint", "training.max_minutes", "1"), "that arms may differ in, found training.max_minutes"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["compare", "reference", "--tune", *tuning, "--out", str(tmp_path / "out")])
+        assert re.search(message, capsys.readouterr().err)
+        assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("name", QUESTIONS)

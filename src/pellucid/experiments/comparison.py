@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from pellucid.errors import UserError
@@ -181,6 +182,22 @@ def build_comparison(name: str, base: Recipe) -> Comparison:
     """The comparison of that name, starting from a recipe."""
     question, its_arms, tracks = QUESTIONS[name]
     return Comparison(question, base, its_arms, tracks)
+
+
+def tuned(comparison: Comparison, tunings: Sequence[Sequence[str]]) -> Comparison:
+    """The comparison with settings of single arms, each as (arm, setting, value), such as ("joint", "training.learning_rate", "0.17").
+
+    Raises `UserError` for unknown arms and settings, for settings that all arms share, and for invalid values.
+    """
+    its_arms = dict(comparison.arms)
+    for arm, setting, value in tunings:
+        if arm not in its_arms:
+            raise UserError(f"Expected arms among {', '.join(its_arms)}, found {arm}; choose from these.")
+        if setting in ("training.seed", "training.max_minutes"):
+            raise UserError(f"Expected a setting that arms may differ in, found {setting}; leave it out.")
+        its_arms[arm] = replace(its_arms[arm], change=chain(its_arms[arm].change, partial(_set, setting=setting, value=value)))
+        its_arms[arm].change(comparison.base)  # refuses what is invalid before anything is trained
+    return replace(comparison, arms=its_arms)
 
 
 def at_values(comparison: Comparison, setting: str, values: Sequence[str]) -> dict[str, Comparison]:

@@ -64,12 +64,12 @@ class TrainingLog:
         )
         self.heartbeat = Heartbeat(self.progress.console)
         self._figures = ""
-        self._every = 1
+        self._every, self._recorded = 1, 0.0
 
     @contextmanager
     def open(self, num_steps: int, step: int, progress: float) -> Iterator[None]:
         """Log a training of `num_steps` from `step` on, with `progress` of it done; records of an earlier run after `step` are dropped."""
-        self._every = max(1, num_steps // NUM_RECORDS)
+        self._every, self._recorded = max(1, num_steps // NUM_RECORDS), progress
         if self.fabric.is_global_zero:
             records = [record for record in read_log(self.path) if record["step"] <= step]
             with atomic_write(self.path) as path:
@@ -107,8 +107,11 @@ class TrainingLog:
 
         weight: ratio of the restoration weight to the classification weight.
         """
-        if (step % self._every and gradients is None) or not self.fabric.is_global_zero:
+        # With a time limit, `num_steps` may be far more than there will be.
+        due = step % self._every == 0 or gradients is not None or progress - self._recorded > 1 / NUM_RECORDS
+        if not due or not self.fabric.is_global_zero:
             return
+        self._recorded = progress
         figures = {"loss": losses.total, **_classification(output, batch, losses), **_restoration(output, batch, losses)}
         if losses.tasks() is not None and isinstance(weight, Tensor):
             figures["restoration_weight"] = weight
