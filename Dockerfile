@@ -8,8 +8,9 @@ RUN python -m venv /venv
 ENV PATH=/venv/bin:$PATH
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY src src
-# The build of torch without CUDA has a tenth of the size; "+cpu" satisfies the pin of constraints.txt.
-RUN pip install --no-cache-dir -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision \
+# The build of torch without CUDA has a tenth of the size; "+cpu" satisfies the pin of constraints.txt. From that index only these two are
+# installed; the second line gets their dependencies from PyPI.
+RUN pip install --no-cache-dir --no-deps -c constraints.txt --index-url https://download.pytorch.org/whl/cpu torch torchvision \
     && pip install --no-cache-dir -c constraints.txt ".[app,dicom]"
 
 FROM python:3.12.12-slim-bookworm

@@ -1,20 +1,31 @@
-"""Peak memory and time of `predict` on one large photograph.
+"""Peak memory and time of `predict` on one large photograph, of 8 and of 16 bits.
 
     python benchmarks/predict_memory.py --megapixels 24
 
-Draws a noisy photograph, restores it by the bundled model on the CPU, and prints the peak of the resident memory, torch included.
+Draws a noisy photograph, restores it by the bundled model on the CPU, each depth in its own process, and measures the peak of the resident
+memory, torch included. Writes `results/predict-memory.json`.
 """
 
 import argparse
+import json
+import multiprocessing
 import resource
+import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import cv2
 import numpy as np
+import torch
 
+from pellucid.files import atomic_write
 from pellucid.inference import predict_files
+from pellucid.provenance import provenance
+
+RESULTS = Path(__file__).parents[1] / "results" / "predict-memory.json"
 
 
 def photograph(megapixels: float, deep: bool) -> np.ndarray:
@@ -31,24 +42,34 @@ def photograph(megapixels: float, deep: bool) -> np.ndarray:
     return pixels
 
 
-def main() -> None:
-    """Measure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--megapixels", type=float, default=24)
-    parser.add_argument("--deep", action="store_true", help="16 bits instead of 8")
-    parser.add_argument("--number", type=int, default=1, help="how many copies the folder holds")
-    arguments = parser.parse_args()
+def measure(megapixels: float, number: int, deep: bool) -> dict[str, float]:
+    """Seconds of `predict`, and peak memory of this process in GB."""
     with TemporaryDirectory() as folder:
         source = Path(folder, "in")
         source.mkdir()
-        for number in range(arguments.number):
-            cv2.imwrite(str(source / f"{number}.png"), photograph(arguments.megapixels, arguments.deep))
+        for copy in range(number):
+            cv2.imwrite(str(source / f"{copy}.png"), photograph(megapixels, deep))
         start = time.perf_counter()
-        summary = predict_files([source], Path(folder, "out"), device="cpu")
+        predict_files([source], Path(folder, "out"), device="cpu")
         seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    depth = 16 if arguments.deep else 8
-    print(f"{summary.num_pictures} x {arguments.megapixels:g} megapixels of {depth} bits: {seconds:.1f} s, at most {peak:.2f} GB")
+    return {"seconds": round(seconds, 1), "gigabytes": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6, 2)}
+
+
+def main() -> None:
+    """Measure 8 and 16 bits, each in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--megapixels", type=float, default=24)
+    parser.add_argument("--number", type=int, default=1, help="how many copies the folder holds")
+    parser.add_argument("--out", type=Path, default=RESULTS)
+    options = parser.parse_args()
+    figures: dict[str, Any] = {"megapixels": options.megapixels, "number": options.number}
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        for bits in (8, 16):
+            figures[f"{bits} bits"] = pool.submit(measure, options.megapixels, options.number, bits == 16).result()
+    print(json.dumps(figures, indent=1))
+    with atomic_write(options.out) as path:
+        origin = provenance(["python", "benchmarks/predict_memory.py", *sys.argv[1:]], torch.device("cpu"))
+        path.write_text(json.dumps(origin | figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

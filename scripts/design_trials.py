@@ -70,12 +70,13 @@ TRIALS: dict[str, dict[str, Any]] = {
         "model.decoder.detail_width": 24,
     },
     "restore, 24 channels of detail": {"arm": "restore", "model.decoder.detail_width": 24},
-    "joint, lambda from 12 to 1.3": {"weights": (12.0, 1.3)},
-    "joint, lambda from 1.3 to 12": {"weights": (1.3, 12.0)},
-    "joint, lambda 4, a clean teacher": {"objective.distillation": 1.0},
+    "joint, lambda from 12 to 1.3, rate 0.17": {"weights": (12.0, 1.3), **rates(0.17)},
+    "joint, lambda from 1.3 to 12, rate 0.17": {"weights": (1.3, 12.0), **rates(0.17)},
+    "joint, lambda 4, rate 0.17, a clean teacher": {"objective.distillation": 1.0, **rates(0.17)},
+    "classify, a clean teacher": {"arm": "classify", "after": {"objective.distillation": 1.0}},
     "joint, lambda 4, the last stage shared": {"model.decoder.last_stage": "shared"},
 }
-"""Changes of recipe `base` in each trial; arm: of the comparison `reference`; weights: lambda at the start and at the end."""
+"""Changes of recipe `base`; arm: of the comparison `reference`; after: changes of the arm; weights: lambda at the start and at the end."""
 
 
 def main() -> None:
@@ -105,10 +106,9 @@ def run_trial(name: str, epochs: float) -> dict[str, Any]:
     from pellucid.recipe import RECIPES, changed
 
     changes = dict(TRIALS[name])
-    arm, weights = changes.pop("arm", "joint"), changes.pop("weights", None)
-    recipe = REFERENCE[arm].change(
-        changed(RECIPES["base"], {**rates(0.13), "data.validation": VALIDATION, "training.epochs": epochs, **changes})
-    )
+    arm, weights, after = changes.pop("arm", "joint"), changes.pop("weights", None), changes.pop("after", {})
+    base = changed(RECIPES["base"], {**rates(0.13), "data.validation": VALIDATION, "training.epochs": epochs, **changes})
+    recipe = changed(REFERENCE[arm].change(base), after)
     if weights:
         _vary_weight(*weights)
     metrics, seconds = train_and_measure(recipe)

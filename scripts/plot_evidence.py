@@ -58,6 +58,7 @@ def figures(comparison: dict[str, Any]) -> None:
         axes.invert_yaxis()
         axes.set_xlabel(label)
         axes.grid(True, axis="x", alpha=0.3)
+        axes.locator_params(axis="x", nbins=5)
     _save(figure, "joint-figures")
 
 
@@ -79,6 +80,7 @@ def differences(comparisons: dict[str, dict[str, Any]]) -> None:
         axes.invert_yaxis()
         axes.set_xlabel(f"{label}: joint minus {baseline}")
         axes.grid(True, axis="x", alpha=0.3)
+        axes.locator_params(axis="x", nbins=5)
     _save(figure, "joint-differences")
 
 

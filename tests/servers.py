@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -15,6 +16,7 @@ import uvicorn
 from numpy.typing import NDArray
 from PIL import Image
 
+from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.inference import Prediction, Predictor
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.serving.app import build_app
@@ -25,16 +27,24 @@ from pellucid.serving.settings import Limits, ServerSettings
 CLASSES = ("cat", "dog", "ship")
 
 
-def predictor() -> Predictor:
+DAMAGES = ("gaussian_noise", "occlusion")
+CONFIG = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)), damage_head=True)
+
+
+def network() -> torch.nn.Module:
     """A small network with all heads, and arbitrary weights."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        network = build_model(
-            ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)), damage_head=True),
-            len(CLASSES),
-            ("gaussian_noise", "occlusion"),
-        )
-    return Predictor(network.eval(), CLASSES, damages=("gaussian_noise", "occlusion"))
+        return build_model(CONFIG, len(CLASSES), DAMAGES).eval()
+
+
+def predictor() -> Predictor:
+    return Predictor(network(), CLASSES, damages=DAMAGES)
+
+
+def save_small_model(folder: Path) -> Path:
+    save_model(folder, network(), ModelMetadata(CONFIG, CLASSES, DAMAGES))
+    return folder
 
 
 class Slow:

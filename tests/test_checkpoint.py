@@ -2,12 +2,13 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
-from pellucid.checkpoint import CONFIG, README, WEIGHTS, ModelMetadata, load_model, save_model
+from pellucid.checkpoint import CONFIG, README, WEIGHTS, ModelMetadata, load_model, model_card, save_model
 from pellucid.errors import UserError
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.provenance import source_commit
@@ -103,3 +104,12 @@ def test_a_name_of_the_hub_without_a_network_is_a_sentence(monkeypatch: pytest.M
 
 def test_the_commit_is_one_of_this_source() -> None:
     assert source_commit().startswith("version") or len(source_commit().rstrip("+")) == 10
+
+
+def test_the_card_marks_figures_with_outputs_that_are_not_finite() -> None:
+    figures = {"clean": {**METADATA.figures["clean"], "broken": 3}, "noise": METADATA.figures["clean"]}
+    card = model_card(replace(METADATA, figures=figures))
+    assert "| `clean` | 10 | 50.00* |" in card
+    assert "| `noise` | 10 | 50.00 |" in card
+    assert "*: some outputs are not finite" in card
+    assert "not finite" not in model_card(METADATA)

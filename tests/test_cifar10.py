@@ -168,6 +168,16 @@ def test_a_cache_that_was_cut_short_is_filled_again(world: World) -> None:
         world.is_loaded(cifar10.load(world.archive()))
 
 
+def test_changed_labels_in_the_cache_are_detected(world: World) -> None:
+    cifar10.load(world.archive())
+    for wrong in (3, 200):
+        labels = np.load(world.cache / "train_labels.npy")
+        labels[0] = wrong if labels[0] != wrong else 4
+        np.save(world.cache / "train_labels.npy", labels)
+        refuses("Expected to download CIFAR-10")
+        world.is_loaded(cifar10.load(world.archive()))
+
+
 def test_a_source_given_by_hand_is_read_although_the_cache_is_full(world: World) -> None:
     cifar10.load(world.archive())
     refuses("Expected CIFAR-10 in .*missing, found no such file or folder; give the folder", world.place / "missing")

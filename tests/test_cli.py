@@ -1,7 +1,9 @@
 """The command line as a user meets it."""
 
 import csv
+import errno
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -11,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from pellucid import data
-from pellucid.cli import COMMANDS, EXAMPLES, main, parse
+from pellucid.cli import main, parse
+from pellucid.cli.commands import COMMANDS
+from pellucid.cli.flags import EXAMPLES
 from pellucid.metrics import FIGURES
 from pellucid.pictures import write
 from pellucid.recipe import Recipe, settings
@@ -137,6 +141,10 @@ WRONG = {
     "a numbered cpu": (["train", "--data.dataset", "shapes", "--out", "{new}", "--device", "cpu:0"], "without a number"),
     "a gpu that is not there": (["train", "--data.dataset", "shapes", "--out", "{new}", "--device", "cuda:7"], "choose cpu"),
     "a crop of the whole image": (["train", "--data.dataset", "shapes", "--training.crop", "32", "--out", "{new}"], "32 x 32"),
+    "a network for no memory": (
+        ["train", "--data.dataset", "shapes", "--model.encoder.widths", "[900000,900000,900000]", "--out", "{new}"],
+        "choose others, such as 48 96 192",
+    ),
     "an unknown device": (["evaluate", "{run}", "--device", "abacus"], "device"),
     "an unknown device to train on": (["train", "--data.dataset", "shapes", "--out", "{new}", "--device", "abacus"], "device"),
     "a word for a number": (["train", "--training.epochs", "many"], "Expected a number. Got value: many"),
@@ -195,3 +203,46 @@ def test_help_loads_nothing_heavy() -> None:
     assert "'pellucid.recipe'" in loaded
     for heavy in ("torch", "numpy", "lightning", "timm", "cv2", "PIL", "matplotlib"):
         assert f"'{heavy}'" not in loaded, heavy
+
+
+def test_a_full_disk_is_a_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "log.jsonl")
+
+    monkeypatch.setitem(COMMANDS, "train", full)
+    assert call("train") == 2
+    assert "Expected room on the disk, found none (log.jsonl)" in capsys.readouterr().err
+
+
+MISTAKES = {
+    "a model that is missing": ["evaluate", "{tmp}/missing"],
+    "figures into a folder": ["evaluate", "bundled", "--json", "{tmp}"],
+    "a folder that is used": ["train", "--out", "{tmp}"],
+    "no model to predict with": ["predict", "{tmp}/a.png", "--out", "{tmp}/out", "--model", "{tmp}/missing"],
+    "no picture": ["predict", "{tmp}/missing.png", "--out", "{tmp}/out"],
+    "an unknown arm": ["compare", "reference", "--recipe", "base", "--arms", "both"],
+}
+
+
+@pytest.mark.parametrize("arguments", MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_found_before_torch_is_imported(arguments: list[str], tmp_path: Path) -> None:
+    write(tmp_path / "a.png", data.load("shapes").test.images[0])
+    script = (
+        "import sys\nfrom pellucid.cli import main\ntry: main(sys.argv[1:])\n"
+        "except SystemExit as stopped: print(stopped.code, 'torch' in sys.modules)"
+    )
+    command = [sys.executable, "-c", script, *(argument.format(tmp=tmp_path) for argument in arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "2 False", done.stderr
+    assert "Expected" in done.stderr
+
+
+def test_names_need_not_be_utf_8(tmp_path: Path) -> None:
+    picture = tmp_path / "bad\udcff.png"
+    write(picture, data.load("shapes").test.images[0])
+    for paths, out in ((picture, "one"), (tmp_path, "two")):
+        command = [sys.executable, "-c", "from pellucid.cli import main; main()", "predict", str(paths), "--out", str(tmp_path / out)]
+        environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "bad\\udcff.png" in done.stdout

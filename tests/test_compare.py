@@ -24,7 +24,7 @@ from pellucid.experiments.comparison import QUESTIONS, build_comparison, tuned
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
 from pellucid.experiments.matrix import RUNS, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.matrix_progress import MatrixProgress
-from pellucid.experiments.results import PER_IMAGE_FILE, RESULT, Result
+from pellucid.experiments.results import PER_IMAGE_FILE, RESULT, Cost, Result
 from pellucid.files import locked
 from pellucid.loader import num_batches
 from pellucid.models import EncoderConfig, ModelConfig
@@ -395,6 +395,14 @@ def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> N
 def test_figures_that_are_not_whole_name_their_folder(tmp_path: Path) -> None:
     for content in ('{"arm": ', '{"arm": "joint"}'):
         (tmp_path / RESULT).write_text(content)
+        with pytest.raises(UserError, match=rf"finished run in {tmp_path}.*remove {RESULT}"):
+            Result.load(tmp_path)
+    result = Result("joint", 0, {}, Cost(1, 1, 1.0), {}, {}, per_image={"reference": {"psnr": np.ones(9, np.float32)}})
+    result.save(tmp_path)
+    assert Result.load(tmp_path) == result
+    columns = tmp_path / PER_IMAGE_FILE
+    for spoil in (lambda: columns.write_bytes(columns.read_bytes()[:40]), columns.unlink):
+        spoil()
         with pytest.raises(UserError, match=rf"finished run in {tmp_path}.*remove {RESULT}"):
             Result.load(tmp_path)
 

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,12 @@ from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.results import Cost, Result, Results
 from pellucid.experiments.verdict import verdict
+from pellucid.metrics import FIGURES
 from pellucid.reporting import render
 from pellucid.reporting.comparison_courses import cosine_thirds, course
 from pellucid.reporting.comparison_examples import Contrast, most_different
+from pellucid.reporting.comparison_report import OTHER_IMAGES_NOTE, SAME_IMAGES_NOTE, comparison_report
 from pellucid.reporting.comparison_report import comparison_json as json_of
-from pellucid.reporting.comparison_report import comparison_report
 from pellucid.reporting.comparison_report import write_comparison_report as write_report
 from pellucid.seeding import seed_of
 
@@ -257,7 +259,11 @@ def test_a_half_finished_matrix_is_reported_as_far_as_it_goes(tmp_path: Path) ->
     assert "joint-equal" not in actual["arms"]
     assert len(actual["paired"]["joint-classify"]["reference"]["accuracy"]["values"]) == 3
     assert len(actual["paired"]["joint-restore"]["reference"]["psnr"]["values"]) == 4
-    assert "with joint-equal, not known yet: no seed is finished in both arms" in actual["verdict"]
+    assert actual["verdict"].startswith("with joint, yes")
+    assert "joint-equal" not in actual["verdict"]
+    unrelated = [(arm, seed) for arm in ("classify", "restore") for seed in range(2)] + [("joint-equal", seed) for seed in range(2, 5)]
+    apart = fabricated(BOTH_GAIN, absent=[*unrelated, *(("joint", seed) for seed in range(2, 5))])
+    assert "with joint, not known yet: no seed is finished in both arms" in comparison_json(apart)["verdict"]
     assert "joint-equal is not finished with seeds 0, 1, 2, 3, 4." in markdown(results)
     assert "joint is not finished with seed 1." in write_report(tmp_path, results).read_text()
 
@@ -283,6 +289,8 @@ def test_outputs_that_are_not_finite_are_named_and_marked() -> None:
     assert "| joint-equal | 5 |" in text
     assert "*: some outputs are not finite" in text
     assert "not finite" not in markdown(fabricated(BOTH_GAIN))
+    assert f"ECE: {FIGURES['ece'].meaning}" in text or "ECE" not in text
+    assert f"mask PSNR: {FIGURES['mask_psnr'].meaning}" in text
 
 
 def test_every_table_says_what_was_measured(tmp_path: Path) -> None:
@@ -421,3 +429,11 @@ def test_reports_are_repeatable(tmp_path: Path) -> None:
     first, second = (write_report(tmp_path / name, fabricated(BOTH_GAIN)).parent for name in ("first", "second"))
     for name in ("comparison.json", "report.md", "report.html"):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+def test_arms_that_sample_images_differently_are_not_said_to_have_seen_the_same() -> None:
+    results = fabricated(BOTH_GAIN)
+    assert SAME_IMAGES_NOTE in markdown(results)
+    few = replace(results, changes={**results.changes, "joint": ["data.labels: 0 -> 5000"]})
+    assert OTHER_IMAGES_NOTE in markdown(few)
+    assert SAME_IMAGES_NOTE not in markdown(few)

@@ -123,12 +123,13 @@ def test_the_report_says_what_naming_all_alike_would_give() -> None:
         "accuracy 90.0 % (95 % over pictures",
         "Predicting “no” for every picture gives an accuracy of 50.0 %",
         "AUROC of “yes”",
-        "30 pictures",
+        "30 pictures of waves",
         "the 27 damaged",
     ):
         assert words in text
     written = folds_json(of_two_classes())
     assert written["most_frequent"] == {"reference": ("no", 0.5)}
+    assert written["measured"] == {"reference": {"dataset": "waves", "split": "validation", "num_images": 30}}
     assert json.loads(json.dumps(written, allow_nan=False))["folds"] == 3
 
 
@@ -179,6 +180,7 @@ def test_what_can_not_be_cross_validated_is_refused(own: Recipe, tiny: Recipe, t
     refused(own, 1, "at least 2 folds, found 1")
     refused(tiny, 5, "pictures of your own only, found it with shapes")
     refused(replace(own, data=replace(own.data, validation=4)), 3, "measure the test parts, found data.validation 4")
+    refused(replace(own, data=replace(own.data, validation_share=0.1)), 3, r"found data\.validation_share 0\.1; set it to 0")
     for split in ("train", "test"):
         classes(tmp_path / "split" / split, num=3)
     refused(replace(own, data=DataConfig(str(tmp_path / "split"), size=16)), 3, "without splits of their own")
@@ -201,3 +203,12 @@ def test_the_command_line_refuses_folds_of_settings_and_nothing_to_report(
         assert stopped.value.code == 2
         assert words in capsys.readouterr().err
     assert not (tmp_path / "none" / "report.html").exists()
+
+
+def test_figures_with_outputs_that_are_not_finite_are_marked() -> None:
+    folds = of_two_classes()
+    folds.results[1].runs["joint"][0].metrics["reference"]["broken"] = 2
+    text = render_markdown(folds_report(folds))
+    assert "| accuracy % | joint* |" in text
+    assert "; *: some outputs are not finite" in text
+    assert "*: some" not in render_markdown(folds_report(of_two_classes()))

@@ -32,13 +32,16 @@ SEVERAL = (Step("gaussian_noise", 0.1, 0.2, probability=0.7), Step("gaussian_blu
         (lambda: Step("gaussian_noise", math.nan), "found low nan"),
         (lambda: Step("jpeg", 0), "Expected strengths of jpeg with 1 <= low <= high <= 100 .quality of libjpeg., found low 0"),
         (lambda: Step("low_resolution", 0.5), "1 <= low"),
-        (lambda: Step("occlusion", 8, probability=1.5), "Expected a probability of occlusion from 0 to 1, found 1.5; correct"),
+        (lambda: Step("occlusion", 8, probability=1.5), r"Expected probability in \[0, 1\], found 1.5"),
         (lambda: Step("occlusion", 8, probability=math.nan), "found nan"),
         (
             lambda: Pipeline((Step("jpeg", 10), Step("jpeg", 20))),
             "Expected every kind of degradation once at most, found jpeg, jpeg; widen",
         ),
-        (lambda: Pipeline((Step("jpeg", 10),), at_most=0), "Expected at_most to be at least 1, found 0; for no damage"),
+        (lambda: Step("gaussian_noise", "a lot"), "Expected low as a number, found 'a lot'"),
+        (lambda: Step("occlusion", 8, relative=1), "Expected relative as true or false, found 1"),
+        (lambda: Pipeline(("jpeg",)), "Expected steps as a list, settings by their names for each, found .'jpeg',."),
+        (lambda: Pipeline((Step("jpeg", 10),), at_most=0), "Expected at_most of at least 1, found 0"),
     ],
 )
 def test_what_a_pipeline_refuses(make: Callable[[], object], sentence: str) -> None:

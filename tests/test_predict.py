@@ -474,6 +474,7 @@ class TestPredictFiles:
         assert [Path(line["path"]).name for line in lines(tmp_path / "out")] == ["0.png", "1.png", "2.png"]
         with (tmp_path / "out" / "predictions.jsonl").open("a") as file:
             file.write('{"path": "cut o')  # by a kill
+        (tmp_path / "out" / "restored" / ".part-0a.png").write_bytes(b"half")  # by the same
         put(tmp_path / "in" / "1.png")  # mended
         text: list[str] = []
         summary = predict_files([tmp_path / "in"], tmp_path / "out", model, "cpu", resume=True, log=text.append)

@@ -21,6 +21,17 @@ def test_lines_come_now_and_then_and_never_on_a_terminal(terminal: bool, expecte
     assert console.file.getvalue().splitlines() == expected
 
 
+def test_a_bar_is_shown_from_the_first_call_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.StringIO()
+    monkeypatch.setattr("pellucid.progress.Console", lambda **_: Console(file=output, force_terminal=True))
+    with pytest.raises(ValueError, match="before"), ProgressBar("pictures"):
+        raise ValueError("before the first picture")
+    assert not output.getvalue()
+    with ProgressBar("pictures") as bar:
+        bar(1, 2)
+    assert "pictures" in output.getvalue()
+
+
 def test_a_bar_that_is_no_terminals_is_lines(capsys: pytest.CaptureFixture[str]) -> None:
     with ProgressBar("pictures") as bar:
         bar.heartbeat.interval = 0

@@ -36,7 +36,7 @@ CHANGES = {
         lambda text: text.replace("pellucid compare low-label", "pellucid compare few-label"),
         "run python scripts/sync_readme.py",
     ),
-    "a module": (lambda text: text.replace("  cli.py  ", "  shell.py"), "shell.py"),
+    "a module": (lambda text: text.replace("  bench.py  ", "  speed.py  "), "speed.py"),
     "a section": (lambda text: text + "\n## Export\n", "README.md has .*## Export"),
     "a block of code": (lambda text: text + "\n```sh\nls\n```\n", "blocks of code"),
 }
@@ -52,11 +52,11 @@ def test_what_differs_is_said(change, words: str) -> None:
 def test_new_lines_come_over_and_translated_comments_stay() -> None:
     line = "pellucid damage examples/ship.png --suite art"
     changed = ENGLISH.replace(line, f"pellucid export bundled  # one file\n{line}").replace(
-        "  cli.py   ", "  new/\n    config.py   settings\n  cli.py   "
+        "  bench.py   ", "  new/\n    config.py   settings\n  bench.py   "
     )
     synced = sync_readme.sync(changed, CHINESE)
     assert not sync_readme.differences(changed, synced)
     assert "pellucid export bundled  # one file\n" in synced
     kept = set(CHINESE.splitlines()) - set(synced.splitlines())
-    assert not {each for each in kept if "cli.py" not in each}
+    assert not {each for each in kept if "bench.py" not in each}
     assert sync_readme.sync(ENGLISH, CHINESE) == CHINESE

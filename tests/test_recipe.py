@@ -84,6 +84,15 @@ def test_what_has_no_meaning_is_refused() -> None:
         Recipe(damage="nope")
     with pytest.raises(UserError, match="validation"):
         DataConfig(validation=-1)
+    with pytest.raises(UserError, match=r"Expected a damage suite among .*, found 3; choose"):
+        Recipe(damage=3)
+    with pytest.raises(UserError, match="Expected settings by their names under data, such as dataset, found 'cifar10'"):
+        Recipe(data="cifar10")
+
+
+def test_the_help_names_every_suite() -> None:
+    listed = Recipe.__doc__.partition("damage: a suite of degradations: ")[2].partition(". In a file")[0]
+    assert set(listed.replace(" or ", ", ").split(", ")) == set(SUITES)
 
 
 def test_steps_from_before_relative_lengths_are_completed() -> None:

@@ -3,20 +3,22 @@
 import base64
 import io
 import json
-import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import bad_files
 import httpx2
+import jsonschema
 import numpy as np
 import pytest
 import servers
 import torch
+from bad_files import bomb
 from numpy.typing import NDArray
 from PIL import Image
+from prometheus_client.parser import text_string_to_metric_families
 from servers import Slow, decoded, encoded, picture, png, predictor, service, serving
 
 from pellucid.errors import UserError
@@ -24,9 +26,11 @@ from pellucid.inference import Prediction
 from pellucid.inference.backend import MirroredBackend
 from pellucid.inference.cores import num_batches, predict_on_cores
 from pellucid.inference.lines import prediction_fields
+from pellucid.inference.schema import schema
 from pellucid.pictures import load, write
 from pellucid.pictures.picture import Picture
 from pellucid.serving.refusal import CODES
+from pellucid.serving.serve import listen
 from pellucid.serving.service import Service
 from pellucid.serving.settings import Limits, ServerSettings, is_loopback
 
@@ -42,7 +46,8 @@ def client() -> Iterator[httpx2.Client]:
 def error(response: httpx2.Response) -> str:
     """The code of a refusal, its form checked."""
     body = response.json()
-    assert body.keys() == {"error"}
+    jsonschema.validate(body, schema())
+    assert body.keys() == {"schema", "error"}
     assert body["error"].keys() - {"index"} == {"code", "message"}
     message = body["error"]["message"]
     assert message.startswith("Expected ")
@@ -50,6 +55,12 @@ def error(response: httpx2.Response) -> str:
     assert len(message) < 500
     assert response.status_code == CODES[body["error"]["code"]][0]
     return str(body["error"]["code"])
+
+
+def unpacked(url: str) -> bytes:
+    """The content of a data URL of a PNG."""
+    assert url.startswith("data:image/png;base64,")
+    return base64.b64decode(url.partition(",")[2])
 
 
 def post(client: httpx2.Client, content: bytes, kind: str = "image/png", **query: Any) -> httpx2.Response:
@@ -68,6 +79,7 @@ def test_a_prediction_is_a_line_of_predictions_jsonl(client: httpx2.Client) -> N
     ):
         assert response.status_code == 200, response.text
         [line] = response.json()["predictions"]
+        jsonschema.validate(line, schema())
         fields = prediction_fields(expected)
         assert line.keys() == {*fields, "restored", "mask", "notes", "model", "mirror"}
         assert line["label"] == fields["label"]
@@ -80,11 +92,12 @@ def test_restored_pictures_and_masks_come_when_asked_for(client: httpx2.Client) 
     image = picture()
     [expected] = predictor().predict([image])
     [line] = post(client, png(image), restored="true", mask="true").json()["predictions"]
-    restored = decoded(base64.b64decode(line["restored"]))
+    jsonschema.validate(line, schema())
+    restored = decoded(unpacked(line["restored"]))
     assert np.abs(restored.astype(int) - expected.restored).max() <= 1
     assert expected.mask is not None
     if expected.mask.any():
-        assert (decoded(base64.b64decode(line["mask"])) == 255 * expected.mask).mean() > 0.99
+        assert (decoded(unpacked(line["mask"])) == 255 * expected.mask).mean() > 0.99
     else:
         assert line["mask"] is None
 
@@ -96,7 +109,7 @@ def test_deep_grey_and_transparent_pictures_keep_their_kind(client: httpx2.Clien
     for given in (grey, deep, alpha):
         write(tmp_path / "a.png", given)
         [line] = post(client, (tmp_path / "a.png").read_bytes(), restored="true").json()["predictions"]
-        (tmp_path / "b.png").write_bytes(base64.b64decode(line["restored"]))
+        (tmp_path / "b.png").write_bytes(unpacked(line["restored"]))
         back = load(tmp_path / "b.png")
         assert (back.pixels.dtype, back.grey, back.alpha is None) == (given.pixels.dtype, given.grey, given.alpha is None)
 
@@ -112,20 +125,10 @@ def test_64_different_pictures_at_once_get_their_own_answers() -> None:
         [line] = response.json()["predictions"]
         assert line["label"] == prediction.label
         assert line["probabilities"] == pytest.approx(prediction.probabilities, abs=1e-4)
-        assert np.abs(decoded(base64.b64decode(line["restored"])).astype(int) - prediction.restored).max() <= 1
+        assert np.abs(decoded(unpacked(line["restored"])).astype(int) - prediction.restored).max() <= 1
     assert 'pellucid_requests_total{path="/v1/predict",status="200"} 64.0' in metrics
     assert "pellucid_batch_pictures_sum 64.0" in metrics
     assert "pellucid_in_flight 0.0" in metrics
-
-
-def bomb(width: int = 60_000, height: int = 60_000) -> bytes:
-    """A small PNG whose header promises a huge picture."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
 
 
 JPEG = encoded(Image.fromarray(picture(40, 40)), "JPEG")
@@ -179,6 +182,24 @@ def test_what_is_no_picture_is_refused_in_a_sentence(client: httpx2.Client, name
         response = client.post("/v1/predict", files=[("images", ("a.png", png())), ("images", ("b.png", content))])
         assert error(response) == code
         assert response.json()["error"]["index"] == 1
+
+
+@pytest.mark.parametrize("name", bad_files.BAD)
+def test_files_that_are_no_pictures_are_refused(client: httpx2.Client, name: str) -> None:
+    content = bad_files.BAD[name]
+    for response in (
+        post(client, content),
+        client.post("/v1/predict", files=[("image", (name, content))]),
+        client.post("/v1/predict", json={"image": base64.b64encode(content).decode()}),
+    ):
+        assert error(response) in ("not_a_picture", "too_many_pixels")
+        assert response.status_code in (413, 422)
+
+
+@pytest.mark.parametrize("name", bad_files.ODD)
+def test_unusual_files_are_taken(client: httpx2.Client, name: str) -> None:
+    for response in (post(client, bad_files.ODD[name]), client.post("/v1/predict", files=[("image", (name, bad_files.ODD[name]))])):
+        assert response.status_code == 200, response.text
 
 
 FORM = "multipart/form-data; boundary=x"
@@ -245,6 +266,41 @@ def test_the_model_is_described(client: httpx2.Client) -> None:
     assert text["damages"] == ["gaussian_noise", "occlusion"]
     assert text["limits"]["max_pixels"] == SMALL["max_pixels"]
     assert text["engine"].startswith("torch")
+
+
+def check_metrics(text: str) -> dict[str, float]:
+    """Read Prometheus' text format; returns the samples without labels."""
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert {name: family.type for name, family in families.items()} == {
+        "pellucid_requests": "counter",
+        "pellucid_request_seconds": "histogram",
+        "pellucid_batch_pictures": "histogram",
+        "pellucid_in_flight": "gauge",
+    }
+    samples = {sample.name: sample.value for family in families.values() for sample in family.samples if not sample.labels}
+    for name, family in families.items():
+        assert family.documentation
+        assert all(sample.value >= 0 for sample in family.samples)
+        if family.type == "histogram":
+            buckets = [(float(each.labels["le"]), each.value) for each in family.samples if each.name.endswith("_bucket")]
+            assert buckets == sorted(buckets)
+            assert [value for _, value in buckets] == sorted(value for _, value in buckets)
+            assert buckets[-1] == (float("inf"), samples[f"{name}_count"])
+    return samples
+
+
+def test_the_metrics_are_prometheus_text(client: httpx2.Client) -> None:
+    assert post(client, png()).status_code == 200
+    before = check_metrics(client.get("/metrics").text)
+    assert post(client, b"no picture").status_code == 422
+    assert client.post("/v1/predict", files=[("images", ("a", png()))] * 2).status_code == 200
+    assert client.get('/"weird\\n{path="x"}').status_code == 404
+    response = client.get("/metrics")
+    assert response.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    after = check_metrics(response.text)
+    assert after["pellucid_request_seconds_count"] - before["pellucid_request_seconds_count"] == 2
+    assert after["pellucid_batch_pictures_sum"] - before["pellucid_batch_pictures_sum"] == 2
+    assert after["pellucid_in_flight"] == 0
 
 
 def test_the_documentation_is_whole_and_needs_no_other_host(client: httpx2.Client) -> None:
@@ -446,6 +502,8 @@ def test_settings_are_checked(settings: dict[str, Any], message: str) -> None:
 
 
 def test_settings_that_are_safe_are_taken() -> None:
+    with listen(ServerSettings(port=0)) as listening:
+        assert listening.getsockname()[0] == "127.0.0.1"
     assert "secret" not in repr(ServerSettings(host="0.0.0.0", token="secret token"))
     ServerSettings(host="0.0.0.0", open_to_all=True)
     assert [is_loopback(host) for host in ("127.0.0.2", "::1", "localhost", "10.0.0.1")] == [True, True, True, False]

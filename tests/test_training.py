@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +28,7 @@ from pellucid.training.gradients import compare_gradients
 from pellucid.training.log import read_log
 from pellucid.training.loop import Trainer
 from pellucid.training.optimizer import build_optimizer, learning_rate_factor
+from pellucid.training.stop import SIGNALS, StopSignal
 
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
@@ -134,6 +136,15 @@ def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None
     wider = changed(replace(tiny, training=frozen), {"model.encoder.widths": (8, 24)})
     with pytest.raises(UserError, match="same architecture"):
         run(wider, tmp_path / "third", device="cpu")
+
+
+def test_progress_has_the_images_per_second(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("pellucid.progress.Heartbeat.beat", lambda self, line: lines.append(line()))
+    run(tiny, tmp_path / "run", device="cpu")
+    state = torch.load(tmp_path / "run" / "state.ckpt", weights_only=True)
+    rate = float(re.search(r"([\d,]+) images/s$", lines[-1])[1].replace(",", ""))
+    assert rate == pytest.approx(state["step"] * tiny.training.batch_size / state["seconds"], rel=0.3)
 
 
 def test_a_time_limit_ends_the_training_with_its_schedule(tiny: Recipe, tmp_path: Path) -> None:
@@ -408,3 +419,46 @@ def test_schedules_rise_and_fall(schedule: str) -> None:
 def test_settings_without_a_meaning_are_refused(wrong: dict) -> None:
     with pytest.raises(UserError):
         TrainingConfig(**wrong)
+
+
+def test_the_log_is_replaced_as_a_whole(tiny: Recipe, tmp_path: Path) -> None:
+    run(tiny, tmp_path / "run", device="cpu")
+    log = tmp_path / "run" / "log.jsonl"
+    before = log.read_text()
+    shutil.rmtree(tmp_path / "run" / "model")
+    with log.open() as reader:  # still sees the old file, which is not changed in place
+        run(tiny, tmp_path / "run", resume=True, device="cpu")
+        assert reader.read() == before
+
+
+def test_a_full_disk_at_the_last_save_does_not_cost_the_model(
+    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(_self: Trainer) -> None:
+        raise UserError("Expected to write state.ckpt, found that it can't be done (No space left on device).")
+
+    monkeypatch.setattr(Trainer, "save", full)
+    run(tiny, tmp_path / "run", device="cpu")
+    assert "warning: Expected to write state.ckpt" in capsys.readouterr().out
+    load_model(tmp_path / "run", "cpu")
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_stop_signal_is_noted_once_and_has_its_usual_effect_the_second_time(number: signal.Signals) -> None:
+    former = signal.signal(number, lambda *_: (_ for _ in ()).throw(InterruptedError))
+    try:
+        with StopSignal() as stop:
+            os.kill(os.getpid(), number)
+            assert stop.requested
+            with pytest.raises(InterruptedError):
+                os.kill(os.getpid(), number)
+    finally:
+        signal.signal(number, former)
+
+
+def test_what_a_killed_process_left_behind_is_removed(tiny: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "run" / ".part-0a.json").parent.mkdir()
+    (tmp_path / "run" / ".part-0a.json").write_text("half")
+    (tmp_path / "run" / ".part-0b").mkdir()
+    run(tiny, tmp_path / "run", device="cpu")
+    assert not list((tmp_path / "run").glob(".part-*"))

@@ -17,6 +17,7 @@ from threading import Thread
 from time import sleep
 from typing import Any
 
+import bad_files
 import jsonschema
 import numpy as np
 import pytest
@@ -412,6 +413,27 @@ def test_a_bad_file_is_one_sentence(opened: tuple[Any, ...], name: str) -> None:
     assert page.locator("#result").is_hidden()
     drop(page, "square.png", FILES["square.png"])  # the page goes on
     assert settled(page) == ""
+
+
+@pytest.mark.parametrize("name", bad_files.BAD)
+def test_what_the_api_refuses_is_refused_here_too(opened: tuple[Any, ...], name: str) -> None:
+    page, *_ = opened
+    drop(page, name, bad_files.BAD[name])
+    told = settled(page)
+    assert re.fullmatch(rf"Expected .+ in {re.escape(name)}, found .+; .+", told), told
+    assert told.count("Expected") == 1
+
+
+@pytest.mark.parametrize("name", bad_files.ODD)
+def test_unusual_files_are_taken(opened: tuple[Any, ...], name: str) -> None:
+    page, *_ = opened
+    drop(page, name, bad_files.ODD[name])
+    assert settled(page) == ""
+    expected = pictures.decode_picture(io.BytesIO(bad_files.ODD[name]), name)
+    line = json.loads(download(page, "#savejson"))
+    assert line["path"] == name
+    assert line["notes"] == list(expected.notes)
+    assert page.locator("#after").evaluate("canvas => [canvas.height, canvas.width]") == list(expected.pixels.shape[:2])
 
 
 def test_the_page_stays_alive_and_can_be_stopped(opened: tuple[Any, ...]) -> None:

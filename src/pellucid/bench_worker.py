@@ -67,11 +67,10 @@ def _work(connection: Connection, name: str, source: str | Path) -> None:
                 size, side, budget = values
                 images = np.random.default_rng(0).random((size, 3, side, side), np.float32)
                 gc.collect()
-                before = _memory(peak=False)
                 _reset_peak()
                 backend(images)
                 repeats = max(1, round(budget / _seconds(backend, images, 1)))
-                connection.send(max(0, _memory(peak=True) - before))
+                connection.send(_memory(peak=True))
             else:
                 connection.send(_seconds(backend, images, repeats))
         except (UserError, MemoryError) as error:

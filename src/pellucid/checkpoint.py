@@ -10,12 +10,10 @@
 
 import json
 import math
-import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +26,7 @@ from pellucid.degradations import DEGRADATIONS, SUITES
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
-from pellucid.hub_access import download
+from pellucid.model_folder import CONFIG, README, WEIGHTS, find_model
 from pellucid.models import ModelConfig, build_model, model_config
 from pellucid.models.gate import Gate
 
@@ -37,8 +35,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 """Version of the file format, incremented on incompatible changes."""
-
-WEIGHTS, CONFIG, README = "model.safetensors", "config.json", "README.md"
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class ModelMetadata:
     distinguishes; recipe: all settings of its training; training_data: description of the training images; trained: date, device and
     duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`; image_size: shorter
     side of the training images in pixels, 32 for models that were saved before it was recorded; temperature, gate, fitted: see
-    `evaluation.calibration.Calibration`; 1, `None` and empty for models saved before they were recorded.
+    `evaluation.calibration.Calibration`, as is least_evidence; 1, `None` and empty for models saved before they were recorded.
     """
 
     model: ModelConfig
@@ -64,10 +60,13 @@ class ModelMetadata:
     temperature: float = 1.0
     gate: Gate | None = None
     fitted: str = ""
+    least_evidence: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise ValueError(f"Expected a temperature above 0, found {self.temperature}.")
+        if self.least_evidence is not None and not math.isfinite(self.least_evidence):
+            raise ValueError(f"Expected a finite least_evidence, found {self.least_evidence}.")
 
     @property
     def tasks(self) -> str:
@@ -120,6 +119,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
             temperature=config.get("temperature", 1.0),
             gate=Gate(**gate) if (gate := config.get("gate")) else None,
             fitted=config.get("fitted", ""),
+            least_evidence=config.get("least_evidence"),
         )
         network = _untrained(metadata)
         network.load_state_dict(load_file(folder / WEIGHTS))
@@ -137,26 +137,9 @@ def _untrained(metadata: ModelMetadata) -> nn.Module:
         return build_model(metadata.model, len(metadata.classes), metadata.damages, load=False)
 
 
-def find_model(source: str | Path | None) -> Path:
-    """The local folder of a model given as for `load_model`, downloaded if necessary; raises `UserError` if there is none."""
-    if source in (None, "bundled"):
-        return Path(str(files("pellucid"))) / "bundled"
-    folder = Path(source)
-    if (folder / "model" / CONFIG).is_file():  # the folder of a run
-        return folder / "model"
-    if folder.exists() or not re.fullmatch(r"[\w.-]+/[\w.-]+", str(source)):
-        if not (folder / CONFIG).is_file():
-            reason = "no such folder" if not folder.exists() else f"no {CONFIG} in it"
-            raise UserError(
-                f"Expected the folder of a saved model or of a run, found {source} ({reason}); train one with 'pellucid train'."
-            )
-        return folder
-    return download(str(source), (WEIGHTS, CONFIG))
-
-
 def model_card(metadata: ModelMetadata) -> str:
     """The model card, in Markdown with the hub's metadata."""
-    from pellucid.metrics import FIGURES  # only now: loading a model does not need it
+    from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES  # only now: loading a model does not need them
 
     columns = {name: figure for name, figure in FIGURES.items() if figure.card}
     network = _untrained(metadata)
@@ -164,7 +147,9 @@ def model_card(metadata: ModelMetadata) -> str:
     measured = sorted({f"{each['split']} images of {each['dataset']}" for each in metadata.figures.values() if "split" in each})
     raw = _are_raw(metadata)
     outputs = "the network's own outputs, without temperature and gate" if raw else "the outputs of `predict`, with temperature and gate"
-    rows = "\n".join(_row(*row, columns) for track, figures in metadata.figures.items() for row in _parts(track, figures))
+    parts = [row for track, figures in metadata.figures.items() for row in _parts(track, figures)]
+    rows = "\n".join(_row(name, figures, columns, BROKEN_MARK if figures.get("broken") else "") for name, figures in parts)
+    broken = f"\n{BROKEN_MARK}: some {BROKEN_NOTE}.\n" if any(figures.get("broken") for _, figures in parts) else ""
     return f"""---
 license: apache-2.0
 library_name: pellucid
@@ -191,7 +176,7 @@ A network that restores and classifies damaged images in a single forward pass.
 {rows or f"| none measured |{' |' * (1 + len(columns))}"}
 
 {" ".join(f"{figure.heading}: {figure.meaning}" for figure in columns.values() if figure.explained)}
-
+{broken}
 Below a track are its levels, or its images with each kind of damage. PSNR is the mean over images; identical images count as 100 dB.
 The damage of each track is fixed: `pellucid evaluate MODEL --track NAME{" --raw" if raw else ""}` reproduces the figures.
 
@@ -229,10 +214,7 @@ def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str,
         yield from ((f"— {name.replace('_', ' ')}", scores) for name, scores in figures.get(part, {}).items())
 
 
-def _row(name: str, figures: dict[str, Any], columns: "Mapping[str, Figure]") -> str:
-    cells = " | ".join(_cell(figures.get(column), figure.spec) for column, figure in columns.items())
+def _row(name: str, figures: dict[str, Any], columns: "Mapping[str, Figure]", mark: str) -> str:
+    values = [(figures.get(column), figure.spec) for column, figure in columns.items()]
+    cells = " | ".join("-" if value is None else format(value, spec) + mark for value, spec in values)
     return f"| {name} | {figures['num_images']:,} | {cells} |"
-
-
-def _cell(value: float | None, spec: str) -> str:
-    return "-" if value is None else format(value, spec)

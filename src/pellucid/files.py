@@ -13,6 +13,9 @@ from pellucid.errors import UserError
 LOCK = ".lock"
 """Lock file of a process in a folder."""
 
+PARTIAL = ".part-"
+"""Prefix of the temporary files and folders of `atomic_write`."""
+
 
 def home() -> Path:
     """The folder for all data that Pellucid keeps between runs: `$PELLUCID_HOME`, or `~/.cache/pellucid`."""
@@ -32,7 +35,7 @@ def folder(path: Path) -> Path:
 
 @contextmanager
 def locked(path: Path, wait: bool = False) -> Iterator[None]:
-    """Hold an exclusive lock on the folder `path`. The system releases it when a process dies.
+    """Hold an exclusive lock on the folder `path`. The system releases it when a process dies; partial files of that process are removed.
 
     wait: wait while another process holds it; otherwise that is a `UserError`.
     """
@@ -44,6 +47,7 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
     except Timeout:
         raise UserError(f"Expected a folder that no other process works in, found {path} in use; wait for it, or choose another.") from None
     try:
+        remove_partial(path)
         yield
     finally:
         lock.release()
@@ -62,7 +66,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     parent = path.parent
     if not os.access(parent, os.W_OK | os.X_OK):
         folder(parent)
-    sibling = parent / f".part-{secrets.token_hex(6)}{path.suffix}"
+    sibling = parent / f"{PARTIAL}{secrets.token_hex(6)}{path.suffix}"
     try:
         yield sibling
         os.replace(sibling, path)  # noqa: PTH105 - pathlib parses the path once more, which takes longer than the call
@@ -74,6 +78,15 @@ def atomic_write(path: Path) -> Iterator[Path]:
         if isinstance(error, OSError):
             raise _unwritable(path, error) from error
         raise
+
+
+def remove_partial(path: Path, below: bool = False) -> None:
+    """Remove the temporary files and folders that killed writers have left in the folder `path`; below: also in its subfolders."""
+    for left in list((path.rglob if below else path.glob)(f"{PARTIAL}*")):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:

@@ -23,10 +23,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pellucid.checkpoint import CONFIG, README, WEIGHTS, ModelMetadata, find_model, load_model, model_card, save_model
+from pellucid.checkpoint import ModelMetadata, load_model, model_card, save_model
 from pellucid.errors import UserError
 from pellucid.files import atomic_write
 from pellucid.hub_access import hub_reachable, transport_error
+from pellucid.model_folder import CONFIG, README, WEIGHTS, find_model
 
 if TYPE_CHECKING:
     import torch

@@ -36,7 +36,7 @@ class Heartbeat:
 
 
 class ProgressBar:
-    """A progress bar over images or pictures; call it with the number done and the total.
+    """A progress bar over images or pictures, shown from the first call on; call it with the number done and the total.
 
     Args:
         what: description of the task.
@@ -50,7 +50,6 @@ class ProgressBar:
         self.task = self.progress.add_task(what, total=None)
 
     def __enter__(self) -> Self:
-        self.progress.start()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -58,6 +57,7 @@ class ProgressBar:
 
     def __call__(self, done: int, total: int) -> None:
         """Move the bar."""
+        self.progress.start()
         self.progress.update(self.task, completed=done, total=total)
         self.heartbeat.beat(lambda: f"{self.what}: {done:,} of {total:,}")
 

@@ -28,13 +28,15 @@ class DataConfig(Settings):
     """The clean training images.
 
     Args:
-        dataset: a key of `pellucid.data.DATASETS`, or a folder or table of pictures; see `docs/data.md`.
+        dataset: `cifar10`, `shapes` (synthetic), or a folder or table of pictures; see `docs/data.md`.
         source: path of the files of a built-in data set, instead of downloading them.
         size: height and width of the images of a folder or table, default 128.
         min_area: smallest fraction of the area of a picture in random resized crops; 1 for the largest centred square.
         folds: number of parts into which pictures without a test set are split.
         fold: index of the part that is the test set.
         validation: number of training images to hold out for evaluation, the last ones of every class.
+        validation_share: fraction of the training images to hold out if `validation` is 0, the data have no validation images of their own,
+            and it has at least 50 labelled ones; in folders and tables, duplicates and groups stay together.
         limit: maximum number of training images, the first ones; 0 for all.
         labels: number of training images that keep their label, stratified by class, chosen by a fixed seed of the protocol; 0 for all.
         unlabelled: also train on images without a label.
@@ -48,6 +50,7 @@ class DataConfig(Settings):
     folds: int = setting(5, least=2)
     fold: int = setting(0, least=0)
     validation: int = setting(0, least=0)
+    validation_share: float = setting(0.0, least=0, below=1)
     limit: int = setting(0, least=0)
     labels: int = setting(0, least=0)
     unlabelled: bool = True
@@ -57,13 +60,17 @@ class DataConfig(Settings):
         """Load the images."""
         from pellucid import data  # imports numpy, which the command line does not need
 
+        share = 0.0 if self.validation else self.validation_share
         if self.dataset in data.DATASETS or not Path(self.dataset).exists():
             if others := [name for name in ("size", "min_area", "folds", "fold") if getattr(self, name) != getattr(DataConfig, name)]:
                 raise UserError(f"Expected data.{others[0]} with pictures of your own only, found it with {self.dataset}; leave it out.")
             splits = data.load(self.dataset, self.source)
+            num_held = round(share * min(self.limit or len(splits.train), len(splits.train)))
+            validation = self.validation or (num_held if num_held >= data.MIN_VALIDATION else 0)
         else:
-            splits = data.load_own(Path(self.dataset), self.size, self.min_area, self.folds, self.fold)
-        return data.select(splits, limit=self.limit, validation=self.validation, labels=self.labels, unlabelled=self.unlabelled)
+            splits = data.load_own(Path(self.dataset), self.size, self.min_area, self.folds, self.fold, share)
+            validation = self.validation
+        return data.select(splits, limit=self.limit, validation=validation, labels=self.labels, unlabelled=self.unlabelled)
 
 
 def measured_data(recipe: dict[str, Any], dataset: str | None = None, source: Path | None = None) -> DataConfig:
@@ -75,12 +82,14 @@ def measured_data(recipe: dict[str, Any], dataset: str | None = None, source: Pa
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Settings):
     """All settings of a run, by stage.
 
     Args:
         data: the clean images.
-        damage: the degradations: a key of `pellucid.degradations.SUITES`, a pipeline, or a mixture of suites.
+        damage: a suite of degradations: none, reference, mixed, single, medical, driving, surveillance, art, everyday or general. In a file
+            for --config also a pipeline, such as `damage: {steps: [{name: jpeg, low: 20, high: 80, probability: 0.5}]}`, or a mixture,
+            `damage: {weights: {art: 0.8, none: 0.2}}`.
         model: the network.
         objective: the losses.
         training: the training loop and the optimiser.
@@ -93,8 +102,9 @@ class Recipe:
     training: TrainingConfig = field(default_factory=TrainingConfig)
 
     def __post_init__(self) -> None:
-        if isinstance(self.damage, str) and self.damage not in SUITES:
-            raise UserError(f"Expected a damage suite among {', '.join(SUITES)}, found '{self.damage}'; choose one of these.")
+        super().__post_init__()
+        if not (isinstance(self.damage, Pipeline | Mixture) or self.damage in SUITES):
+            raise UserError(f"Expected a damage suite among {', '.join(SUITES)}, found {self.damage!r}; choose one of these.")
 
     @property
     def pipeline(self) -> Pipeline | Mixture:
@@ -142,7 +152,7 @@ RECIPES = {
     ),
     # Photographs: a pretrained encoder.
     "photo": Recipe(
-        data=DataConfig(dataset="photos", size=160, min_area=0.35),
+        data=DataConfig(dataset="photos", size=160, min_area=0.35, validation_share=0.1),
         damage="everyday",
         model=ModelConfig(
             encoder=EncoderConfig("tf_efficientnet_lite0", pretrained=True, learning_rate=0.3, stem="standard"), **JOINT_DESIGN
@@ -210,6 +220,7 @@ BEFORE: dict[str, Any] = {
     "data.min_area": 1.0,
     "data.folds": 5,
     "data.fold": 0,
+    "data.validation_share": 0.0,
     "data.labels": 0,
     "data.unlabelled": True,
     "data.labelled_share": 0.5,

@@ -108,6 +108,7 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
         temperature=calibration.temperature,
         gate=calibration.gate,
         fitted=calibration.fitted,
+        least_evidence=calibration.least_evidence,
     )
     if fabric.is_global_zero:
         save_model(folder / MODEL, network, metadata)

@@ -58,8 +58,9 @@ def check(declared: "Field[Any]", kind: Any, value: Any) -> None:
         raise UserError(f"Expected settings by their names under {name}, such as {fields(kind)[0].name}, found {value!r}.")
     elements = [get_args(option)[0] for option in options if get_origin(option) is tuple]
     numbers = value if isinstance(value, tuple) else (value,)
-    if elements and not (isinstance(value, tuple) and value and all(_is(number, elements[0]) for number in numbers)):
-        raise UserError(f"Expected {name} as a list, {NAMES[elements[0]]} for each, found {value!r}.")
+    whole = isinstance(value, tuple) and all(elements and _is(each, elements[0]) for each in value)
+    if elements and not (whole and (value or elements[0] not in NAMES)):
+        raise UserError(f"Expected {name} as a list, {NAMES.get(elements[0], 'settings by their names')} for each, found {value!r}.")
     if declared.metadata and not all(_in_range(number, **declared.metadata) for number in numbers):
         raise UserError(f"Expected {name} {_range(**declared.metadata)}, found {value}.")
 

@@ -34,8 +34,9 @@ class Mixture:
                 f"Expected a mixture of suites out of {', '.join(PIPELINES)}, found {', '.join(unknown) or 'none'}; correct its weights."
             )
         for name, weight in self.weights.items():
-            if not (weight >= 0 and math.isfinite(weight)) or not any(self.weights.values()):
-                raise UserError(f"Expected weights of at least 0, one of them above, found {weight:g} of {name}; correct it.")
+            valid = isinstance(weight, int | float) and weight >= 0 and math.isfinite(weight)
+            if not valid or not any(self.weights.values()):
+                raise UserError(f"Expected weights of at least 0, one of them above, found {weight!r} of {name}; correct it.")
 
     def __hash__(self) -> int:
         return hash(tuple(self.weights.items()))

@@ -14,6 +14,7 @@ from pellucid.degradations.degradation import Degradation
 from pellucid.degradations.occlusion import FILL, paste
 from pellucid.degradations.table import DEGRADATIONS
 from pellucid.errors import UserError
+from pellucid.settings import Settings, setting
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Step:
+class Step(Settings):
     """One degradation of a pipeline; raises `UserError` for invalid settings.
 
     Args:
@@ -36,10 +37,11 @@ class Step:
     name: str
     low: float
     high: float | None = None
-    probability: float = 1.0
+    probability: float = setting(1.0, least=0, most=1)
     relative: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.relative and not self.degradation.is_length:
             raise UserError(
                 f"Expected relative strengths of a length in pixels, found relative {self.name} ({self.degradation.unit}); "
@@ -51,8 +53,6 @@ class Step:
                 f"Expected strengths of {self.name} with {least:g} <= low <= high <= {greatest:g} ({self.degradation.unit}), "
                 f"found low {self.low:g} and high {self.highest:g}; correct the step."
             )
-        if not 0 <= self.probability <= 1:
-            raise UserError(f"Expected a probability of {self.name} from 0 to 1, found {self.probability:g}; correct the step.")
 
     @property
     def highest(self) -> float:
@@ -83,7 +83,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Pipeline:
+class Pipeline(Settings):
     """Steps in the order in which they are applied; raises `UserError`.
 
     Args:
@@ -92,14 +92,13 @@ class Pipeline:
     """
 
     steps: tuple[Step, ...] = ()
-    at_most: int | None = None
+    at_most: int | None = setting(None, least=1)
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if len(set(self.kinds)) < len(self.steps):
             names = ", ".join(step.name for step in self.steps)
             raise UserError(f"Expected every kind of degradation once at most, found {names}; widen the range of one step.")
-        if self.at_most is not None and self.at_most < 1:
-            raise UserError(f"Expected at_most to be at least 1, found {self.at_most}; for no damage at all leave out the steps.")
 
     @property
     def kinds(self) -> tuple[str, ...]:

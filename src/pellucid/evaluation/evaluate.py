@@ -14,19 +14,13 @@ from pellucid.data import Dataset, Photos
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
 from pellucid.evaluation.tracks import PAIRS, Level, Track, apply_damage, seen_groups
-from pellucid.metrics import FIGURES, Figure, Metrics, Scores
+from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES, Figure, Metrics, Scores
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of images done, over all levels, and the total."""
 
 UNSEEN = "unseen"
 """Name of the mean over the groups of levels that a model has not seen in its training."""
-
-BROKEN_MARK = "*"
-"""Marks figures of a model some of whose outputs are not finite."""
-
-NOT_FINITE = "outputs are not finite: they count as misclassified, and are excluded from all other figures"
-"""Explanation of the mark, after the number of outputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +77,7 @@ class Evaluation:
         """Notes below the table, a line each: the meaning of columns, and non-finite outputs."""
         notes = [f"{figure.heading}: {figure.meaning}" for figure in self.shown.values() if figure.explained]
         if self.metrics["broken"]:
-            notes.append(f"{BROKEN_MARK}: {self.metrics['broken']:,} {NOT_FINITE}.")
+            notes.append(f"{BROKEN_MARK}: {self.metrics['broken']:,} {BROKEN_NOTE}.")
         return "\n".join(notes)
 
     def table(self) -> Table:

@@ -7,6 +7,7 @@ vary on as many other pictures of the same kind with the same networks; that ove
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +32,9 @@ def in_folds(comparison: Comparison, folds: int) -> dict[int, Comparison]:
     data = comparison.base.data
     if folds < 2:
         raise UserError(f"Expected at least 2 folds, found {folds}; 5 is usual.")
-    if data.validation:
-        raise UserError(f"Expected a cross-validation to measure the test parts, found data.validation {data.validation}; set it to 0.")
+    for name in ("validation", "validation_share"):
+        if value := getattr(data, name):
+            raise UserError(f"Expected a cross-validation to measure the test parts, found data.{name} {value}; set it to 0.")
     by_fold = {fold: replace(comparison, base=changed(comparison.base, {"data.folds": folds, "data.fold": fold})) for fold in range(folds)}
     for varied in by_fold.values():  # what is wrong with any of them shows before the first one is trained
         if varied.base.data.splits().validation is not None:
@@ -112,6 +114,21 @@ class Folds:
     @property
     def _any(self) -> Results:
         return next(iter(self.results.values()))
+
+    def measured(self, track: str) -> dict[str, Any]:
+        """Data set, split and number of images of the evaluation, over all folds."""
+        by_fold = [
+            [run.metrics[track] for by_seed in each.runs.values() for run in by_seed.values() if track in run.metrics]
+            for each in self.results.values()
+        ]
+        each = [scores[0] for scores in by_fold if scores]
+        named: dict[str, Any] = {name: each[0][name] for name in ("dataset", "split") if each and name in each[0]}
+        return {**named, "num_images": sum(scores["num_images"] for scores in each)}
+
+    def is_broken(self, arm: str, track: str) -> bool:
+        """Whether any output of an arm is not finite."""
+        runs = (run for results in self.results.values() for run in results.runs.get(arm, {}).values())
+        return any(run.metrics.get(track, {}).get("broken") for run in runs)
 
     @property
     def missing(self) -> list[str]:

@@ -71,7 +71,7 @@ class Result:
         per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
         try:
             plain = json.loads((folder / RESULT).read_text().replace('"hole_', '"mask_'))  # renamed since older versions
-            with np.load(folder / PER_IMAGE_FILE, allow_pickle=False) as columns:
+            with (folder / PER_IMAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as columns:
                 for key in columns.files:
                     track, name = key.replace("/hole_", "/mask_").split("/")
                     per_image.setdefault(track, {})[name] = columns[key].astype(np.float32)

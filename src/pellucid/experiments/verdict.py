@@ -23,12 +23,13 @@ def verdict(analysis: Analysis) -> str:
 
 
 def verdicts(analysis: Analysis) -> dict[str, str]:
-    """The conclusion by arm, the main one first."""
+    """The conclusion by arm, the main one first; without arms of which no run is finished, unless there are no others."""
     arms, _ = analysis.results.planned
     compared = [arm for arm, _ in analysis.results.pairs]
     judged = list(dict.fromkeys(arm for arm in compared if arm.startswith(JOINT))) or list(dict.fromkeys(compared))
     if not judged:
         return {"": f"nothing to compare {' and '.join(arms)} with"}
+    judged = [arm for arm in judged if arm in analysis.figures] or judged
     judged.sort(key=lambda arm: arm != JOINT)
     clauses = {arm: _clause(analysis, arm) for arm in judged}
     present = [name for name in SINGLE if name in arms]
@@ -42,7 +43,8 @@ def _clause(analysis: Analysis, arm: str) -> str:
     baselines = [baseline for name, baseline in analysis.results.pairs if name == arm]
     single = [name for name in SINGLE if name in baselines]
     parts = [f"with {arm}, {': '.join(_conclude(analysis, arm, single))}"] if single else []
-    parts += [f"against {name}: {_conclude(analysis, arm, [name])[1]}" for name in baselines if name not in single]
+    others = [name for name in baselines if name not in single and (name in analysis.figures or not single)]
+    parts += [f"against {name}: {_conclude(analysis, arm, [name])[1]}" for name in others]
     return ("" if single else f"{arm} ") + ", ".join(parts)
 
 

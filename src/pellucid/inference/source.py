@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 from pellucid.errors import UserError
 from pellucid.inference.backend import Backend
 from pellucid.inference.exported import MODEL_XML, ONNX
+from pellucid.model_folder import find_model
 from pellucid.models.gate import Gate
 
 if TYPE_CHECKING:
@@ -48,6 +49,11 @@ class Metadata(Protocol):
         """Thresholds below which a picture is left unchanged."""
         ...
 
+    @property
+    def least_evidence(self) -> float | None:
+        """Evidence below which a picture is unlike the training images."""
+        ...
+
 
 def is_exported(source: str | Path | None) -> bool:
     """Whether `source` is the path of an exported model, by its ending or the files in the folder."""
@@ -57,6 +63,7 @@ def is_exported(source: str | Path | None) -> bool:
 def open_backend(source: str | Path | None, device: "torch.device | str" = "auto") -> tuple[Backend, Metadata]:
     """The backend for a model, exported or not, and its metadata. Raises `UserError` if there is no valid model."""
     if source is None or not is_exported(source):
+        folder = find_model(source)  # before torch is imported, since a missing model is a frequent mistake
         try:
             from pellucid.checkpoint import load_model
         except ModuleNotFoundError as error:
@@ -66,7 +73,7 @@ def open_backend(source: str | Path | None, device: "torch.device | str" = "auto
             ) from error
         from pellucid.inference.torch_backend import TorchBackend
 
-        network, metadata = load_model(source, device)
+        network, metadata = load_model(folder, device)
         return TorchBackend(network, device), metadata
     if str(device) not in ("auto", "cpu"):
         raise UserError(f"Expected cpu for the exported model {source}, found '{device}'; exported models run on the CPU.")

@@ -11,11 +11,13 @@ Results are float32, with the restored image clamped to [0, 1].
 """
 
 from pellucid.metrics.accumulator import DAMAGED, PER_IMAGE, Metrics, Scores
-from pellucid.metrics.figures import FIGURES, NUM_BINS, TASKS, Columns, Figure
+from pellucid.metrics.figures import BROKEN_MARK, BROKEN_NOTE, FIGURES, NUM_BINS, TASKS, Columns, Figure
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.metrics.ssim import ssim_of
 
 __all__ = [
+    "BROKEN_MARK",
+    "BROKEN_NOTE",
     "DAMAGED",
     "FIGURES",
     "MAX_PSNR",

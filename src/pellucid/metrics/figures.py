@@ -19,6 +19,12 @@ Columns = Mapping[str, Tensor]
 NUM_BINS = 15
 """Number of equal-width bins of the expected calibration error."""
 
+BROKEN_MARK = "*"
+"""Marks figures of a model some of whose outputs are not finite."""
+
+BROKEN_NOTE = "outputs are not finite: they count as misclassified, and are excluded from all other figures"
+"""Explanation of the mark, after the number of outputs."""
+
 
 def mean(column: Tensor) -> float | None:
     """The mean of the non-NaN values, in float64; `None` if there are none."""

@@ -15,7 +15,8 @@ from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import Estimate
 from pellucid.experiments.verdict import JOINT
 from pellucid.files import atomic_write, write_json
-from pellucid.metrics import FIGURES, TASKS
+from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
+from pellucid.reporting.comparison_tables import measured_images, measured_on
 
 CURVE = "curve"
 
@@ -30,9 +31,9 @@ def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Pat
     """Write the three files of a curve into `out`, replacing older ones, and return the path of the picture."""
     analyses = {value: analyse(results) for value, results in by_value.items()}
     curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS.values()} for arm in _joint_arms(analyses)}
-    write_json(out / f"{CURVE}.json", _plain(setting, by_value, curves))
+    write_json(out / f"{CURVE}.json", _plain(setting, analyses, curves))
     with atomic_write(out / f"{CURVE}.md") as path:
-        path.write_text(_table(setting, list(by_value), curves))
+        path.write_text(_table(setting, analyses, curves))
     with atomic_write(out / f"{CURVE}.png") as path:
         _draw(setting, list(by_value), curves).savefig(path, dpi=150)
     return out / f"{CURVE}.png"
@@ -55,13 +56,15 @@ def _points(analyses: Mapping[str, Analysis], arm: str, metric: str) -> list[Poi
     return points
 
 
-def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dict[str, Any]:
-    first = next(iter(by_value.values()))
+def _plain(setting: str, analyses: Mapping[str, Analysis], curves: Curves) -> dict[str, Any]:
+    first = next(iter(analyses.values())).results
     return {
         "question": first.question,
         **first.provenance,
         "setting": setting,
         "seeds": list(first.planned[1]),
+        "measured": measured_images(first, first.tracks[0]),
+        "broken": {value: sorted(arm for arm, _ in analysis.broken) for value, analysis in analyses.items() if analysis.broken},
         "paired": {
             f"{arm}-{BASELINES[metric]}": {value: point.to_json() for value, point in points}
             for arm, by_metric in curves.items()
@@ -70,13 +73,20 @@ def _plain(setting: str, by_value: Mapping[str, Results], curves: Curves) -> dic
     }
 
 
-def _table(setting: str, values: Sequence[str], curves: Curves) -> str:
+def _table(setting: str, analyses: Mapping[str, Analysis], curves: Curves) -> str:
     """A table of the differences to the single-task arms, a row for each value."""
     columns = [(arm, metric) for arm, by_metric in curves.items() for metric in by_metric]
     head = [setting, *(f"{arm} − {BASELINES[metric]}, {FIGURES[metric].difference}" for arm, metric in columns)]
-    rows = [[value, *(_cell(dict(curves[arm][metric]).get(value)) for arm, metric in columns)] for value in values]
+    rows = [
+        [value + BROKEN_MARK * bool(analysis.broken), *(_cell(dict(curves[arm][metric]).get(value)) for arm, metric in columns)]
+        for value, analysis in analyses.items()
+    ]
     lines = ["| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *rows)]
-    return "\n".join(["Paired differences by seed, mean and 95 % interval.", "", *lines]) + "\n"
+    first = next(iter(analyses.values()))
+    track = first.results.tracks[0]
+    title = f"Track “{track}”{measured_on(first, track)}: paired differences by seed, mean and 95 % interval"
+    note = f"; {BROKEN_MARK}: some outputs are not finite" if any(analysis.broken for analysis in analyses.values()) else ""
+    return "\n".join([f"{title}{note}.", "", *lines]) + "\n"
 
 
 def _cell(point: Estimate | None) -> str:

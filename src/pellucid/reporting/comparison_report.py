@@ -11,10 +11,19 @@ from pellucid.experiments.analysis import Analysis, Difference, analyse
 from pellucid.experiments.results import Results
 from pellucid.experiments.verdict import verdict, verdicts
 from pellucid.files import atomic_write
+from pellucid.metrics import FIGURES
 from pellucid.reporting.blocks import Block, Html, Items, Report, Section, Subheading, Terms, Text
 from pellucid.reporting.comparison_charts import course_charts, difference_charts, figure_charts, gradient_charts
 from pellucid.reporting.comparison_examples import Contrast, contrast_gallery
-from pellucid.reporting.comparison_tables import changes, cost_table, differences_table, figures_table, gradients_table, level_tables
+from pellucid.reporting.comparison_tables import (
+    changes,
+    cost_table,
+    differences_table,
+    figures_table,
+    gradients_table,
+    level_tables,
+    measured_images,
+)
 from pellucid.reporting.facts import all_settings
 from pellucid.reporting.render import html, write_report_files
 
@@ -71,6 +80,9 @@ def _figures(analysis: Analysis) -> Iterator[Block]:
         yield figures_table(analysis, track)
         yield Html(figure_charts(analysis, track))
         yield from level_tables(analysis, track)
+    metrics = {metric for by_track in analysis.figures.values() for figures in by_track.values() for metric in figures}
+    if explained := {figure.heading: figure.meaning for name, figure in FIGURES.items() if name in metrics and figure.explained}:
+        yield Terms(explained)
     note = "Small dots: seeds; large dots: their mean, hollow for a single seed; lines: 95 % intervals, which may exceed the axis."
     yield Html(html('<p class="note">{note}</p>', note=note))
 
@@ -150,7 +162,7 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
         "question": results.question,
         **{name: results.provenance.get(name) for name in ("command", "commit", "device", "date")},
         "seeds": list(results.planned[1]),
-        "measured": {track: _measured(results, track) for track in results.tracks},
+        "measured": {track: measured_images(results, track) for track in results.tracks},
         "arms": {
             arm: {
                 **{track: {metric: figure.to_json() for metric, figure in figures.items()} for track, figures in by_track.items()},
@@ -170,12 +182,6 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
             {"arm": arm, "seed": seed, "reason": results.failures.get((arm, seed), "not finished")} for arm, seed in analysis.missing
         ],
     }
-
-
-def _measured(results: Results, track: str) -> dict[str, Any]:
-    """Data set, split and number of images behind a track's figures; empty where no run is finished."""
-    scores = (run.metrics[track] for runs in results.runs.values() for run in runs.values() if track in run.metrics)
-    return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}
 
 
 def _difference(difference: Difference) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """Tables of a comparison."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
-from pellucid.evaluation.evaluate import BROKEN_MARK
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
 from pellucid.experiments.comparison import SINGLE
+from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import Estimate, Interval, estimate
 from pellucid.experiments.verdict import JOINT
-from pellucid.metrics import FIGURES, TASKS
+from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Strong, Table
 from pellucid.reporting.comparison_courses import cosine_thirds, layers
 
@@ -31,6 +32,12 @@ def figures_table(analysis: Analysis, track: str) -> Table:
             for arm, figures in by_arm.items()
         ],
     )
+
+
+def measured_images(results: Results, track: str) -> dict[str, Any]:
+    """Data set, split and number of images of a track's figures; empty where no run is finished."""
+    scores = (run.metrics[track] for runs in results.runs.values() for run in runs.values() if track in run.metrics)
+    return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}
 
 
 def measured_on(analysis: Analysis, track: str) -> str:

@@ -11,7 +11,7 @@ from pellucid.experiments.analysis import METRICS
 from pellucid.experiments.folds import Folds
 from pellucid.experiments.statistics import Estimate, Interval
 from pellucid.files import atomic_write
-from pellucid.metrics import FIGURES, TASKS
+from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Block, Items, Report, Section, Strong, Table, Terms, Text
 from pellucid.reporting.facts import all_settings
 from pellucid.reporting.render import write_report_files
@@ -89,8 +89,10 @@ def _of_track(folds: Folds, track: str) -> Iterator[Block]:
     input_psnr = folds.columns(folds.arms[0], track, "input_psnr")
     num_undamaged = int(np.isnan(input_psnr).sum())
     num_pictures = max(len(folds.columns(arm, track, column)) for arm in folds.arms for column in ("correct", "psnr"))
+    pictures = f"{num_pictures:,} pictures of {folds.measured(track).get('dataset', 'the data set')}"
+    broken = f"; {BROKEN_MARK}: some outputs are not finite" if any(folds.is_broken(arm, track) for arm in folds.arms) else ""
     yield Table(
-        f"Track “{track}”, {num_pictures:,} pictures, each measured by networks that were not trained on it",
+        f"Track “{track}”, {pictures}, each evaluated by networks that were not trained on it{broken}",
         ["figure", "of", "over pictures", "95 %", "over folds", "95 %", "the folds"],
         rows,
     )
@@ -113,7 +115,7 @@ def _figures(folds: Folds, track: str) -> Iterator[list[str]]:
             if estimate := folds.estimate(arm, track, metric):
                 over = folds.over_pictures(arm, track, metric)
                 pooled = [format(over[0], figure.spec), _range(over[1], figure.spec)] if over else [NOTHING, NOTHING]
-                name = "damaged pictures" if metric == "input_psnr" else arm
+                name = "damaged pictures" if metric == "input_psnr" else arm + BROKEN_MARK * folds.is_broken(arm, track)
                 yield [figure.heading, name, *pooled, *_spread(estimate, figure.spec), _values(estimate, figure.spec)]
     for arm in folds.arms:
         if estimate := folds.auroc(arm, track):
@@ -160,15 +162,17 @@ def _provenance(folds: Folds) -> dict[str, str]:
 def folds_json(folds: Folds) -> dict[str, Any]:
     """All results, in plain values.
 
-    command, commit, device, date; folds; seeds; arms: by arm, then by track and metric, pictures (mean and ci95 over pictures, null where
-    not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the same of the difference; classes: by arm and track;
-    most_frequent: by track, the class that most pictures have, and their share; missing: unfinished runs, as text.
+    command, commit, device, date; folds; seeds; measured: by track, data set, split and number of images; arms: by arm, then by track and
+    metric, pictures (mean and ci95 over pictures, null where not kept) and folds (mean, ci95, values); paired: by `"ARM-BASELINE"`, the
+    same of the difference; classes: by arm and track; most_frequent: by track, the class that most pictures have, and their share;
+    missing: unfinished runs, as text.
     """
     results = next(iter(folds.results.values()))
     return {
         **{name: results.provenance.get(name) for name in ("command", "commit", "device", "date")},
         "folds": len(folds.results),
         "seeds": list(results.planned[1]),
+        "measured": {track: folds.measured(track) for track in folds.tracks},
         "arms": {arm: {track: _track_json(folds, arm, track) for track in folds.tracks} for arm in folds.arms},
         "paired": {
             f"{arm}-{baseline}": {track: _paired_json(folds, arm, baseline, track) for track in folds.tracks}

@@ -9,9 +9,9 @@ from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
 from pellucid.degradations import Mixture
 from pellucid.evaluation import TRACKS
-from pellucid.evaluation.evaluate import NOT_FINITE, Evaluation
+from pellucid.evaluation.evaluate import Evaluation
 from pellucid.labels import UNLABELLED
-from pellucid.metrics import DAMAGED, FIGURES, MAX_PSNR, Scores
+from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, DAMAGED, FIGURES, MAX_PSNR, Scores
 from pellucid.reporting.blocks import Block, Section, Table, Terms, Text
 from pellucid.reporting.render import html
 
@@ -87,7 +87,7 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
     if applied := [*["temperature"] * (metadata.temperature != 1), *["gate"] * (metadata.gate is not None)]:
         content.append(Text(f"Outputs are those of predict, with {' and '.join(applied)}."))
     if broken:
-        content.append(Text(f"{broken:,} {NOT_FINITE}."))
+        content.append(Text(f"{BROKEN_MARK}: {broken:,} {BROKEN_NOTE}."))
     content.append(_table("This network and its baselines", columns, compared, "figures lead"))
     if evaluation.levels:
         columns.append("input_psnr")
@@ -106,12 +106,13 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
 
 def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Scores], style: str = "figures") -> Table:
     """A row of figures for each name, formatted as by `pellucid evaluate`."""
-    cells = [[name, *(_cell(scores.get(column), FIGURES[column].spec) for column in columns)] for name, scores in rows.items()]
+    cells = [[name, *(_cell(scores, column) for column in columns)] for name, scores in rows.items()]
     return Table(caption, ["", *(FIGURES[column].heading for column in columns)], cells, style)
 
 
-def _cell(figure: float | None, spec: str) -> str:
-    return "–" if figure is None else format(figure, spec)
+def _cell(scores: Scores, column: str) -> str:
+    figure = scores.get(column)
+    return "–" if figure is None else format(figure, FIGURES[column].spec) + BROKEN_MARK * bool(scores.get("broken"))
 
 
 def _damage(name: str) -> str:

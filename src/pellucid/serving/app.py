@@ -62,8 +62,8 @@ def add_routes(app: FastAPI, service: Service) -> None:
     )
     async def predict(
         request: Request,
-        restored: Annotated[bool, Query(description="the restored picture, as PNG in base64")] = False,
-        mask: Annotated[bool, Query(description="the mask of lost pixels, as PNG in base64")] = False,
+        restored: Annotated[bool, Query(description="the restored picture, as PNG in a data URL")] = False,
+        mask: Annotated[bool, Query(description="the mask of lost pixels, as PNG in a data URL")] = False,
     ) -> Response:
         """Restore and classify pictures. One invalid picture refuses the whole request."""
         with service.admit() as admission:

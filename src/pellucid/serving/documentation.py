@@ -24,8 +24,8 @@ EXAMPLE: dict[str, Any] = {
             "damage": {"gaussian_noise": {"probability": 0.998, "strength": 0.051, "unit": "sigma on the [0, 1] scale"}},
             "lost": 0.0625,
             "left": False,
-            "restored": _PNG,
-            "mask": _PNG,
+            "restored": f"data:image/png;base64,{_PNG}",
+            "mask": f"data:image/png;base64,{_PNG}",
             "notes": [],
             "model": "bundled",
             "mirror": False,
@@ -35,8 +35,9 @@ EXAMPLE: dict[str, Any] = {
 
 _ERROR = {
     "type": "object",
-    "required": ["error"],
+    "required": ["schema", "error"],
     "properties": {
+        "schema": {"const": VERSION, "description": "the version of this form"},
         "error": {
             "type": "object",
             "required": ["code", "message"],
@@ -45,7 +46,7 @@ _ERROR = {
                 "message": {"type": "string", "description": "what was expected, what was found, what to do"},
                 "index": {"type": "integer", "description": "of the picture that it is about, from 0"},
             },
-        }
+        },
     },
 }
 
@@ -60,8 +61,11 @@ _PREDICTION = {
         "damage": {"type": ["object", "null"], "description": "by kind: probability, strength if it has it, and the unit of the strength"},
         "lost": {"type": ["number", "null"], "description": "the part of the picture whose pixels are lost"},
         "left": {"type": "boolean", "description": "the picture was found undamaged, and the restored one is the picture itself"},
-        "restored": {"type": ["string", "null"], "description": "PNG in base64, with ?restored=true"},
-        "mask": {"type": ["string", "null"], "description": "PNG in base64, lost pixels white, with ?mask=true; null where none are lost"},
+        "restored": {"type": ["string", "null"], "description": "data URL of a PNG, with ?restored=true"},
+        "mask": {
+            "type": ["string", "null"],
+            "description": "data URL of a PNG, lost pixels white, with ?mask=true; null without them",
+        },
         "notes": {"type": "array", "items": {"type": "string"}, "description": "what of the file was not kept as it was"},
         "model": {"type": "string"},
         "mirror": {"type": "boolean"},
@@ -100,7 +104,7 @@ def responses(*codes: str) -> dict[int | str, dict[str, Any]]:
         response = by_status.setdefault(status, {"description": "", "content": {"application/json": {"schema": _ERROR, "examples": {}}}})
         response["description"] += f"{'; ' if response['description'] else ''}`{code}`: {meaning}"
         response["content"]["application/json"]["examples"][code] = {
-            "value": {"error": {"code": code, "message": "Expected ..., found ...; ..."}}
+            "value": {"schema": VERSION, "error": {"code": code, "message": "Expected ..., found ...; ..."}}
         }
     return by_status
 

@@ -1,4 +1,4 @@
-"""The web page at `/`, by Gradio: upload a picture or select an example, add damage, compare, read the class and the damage, download.
+"""The web page at `/`, by Gradio: upload a picture or select an example, add damage, compare, read class, damage and uncertainty, download.
 
 Gradio stores uploaded and restored pictures in a temporary folder, and deletes them within two hours and when the server stops. Pictures
 are predicted by the same service as those of the API, within the same limits.
@@ -20,14 +20,18 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is impor
 import gradio as gr
 from fastapi import FastAPI
 
-from pellucid.inference.maps import draw_mask
-from pellucid.pictures import Picture, encode_png
+from pellucid.inference.maps import WHITE, draw_map, draw_mask, uncertainty_map
+from pellucid.pictures import Picture, Pixels, encode_png
 from pellucid.serving import page_work as work
+from pellucid.serving.page_requests import PageRequests
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.service import Service
 
 KEEP_SECONDS = 3600
 """Age in seconds from which files are deleted, and interval in seconds between checks."""
+
+FORM_BYTES = 2_000
+"""Size in bytes of an uploaded form without its file, so that the browser refuses what the server would refuse, with a message."""
 
 AT_ONCE = 8
 """Number of pictures of the page that are processed at a time."""
@@ -45,7 +49,7 @@ STYLE = """
 #examples .grid-container { grid-template-columns: repeat(5, minmax(0, 1fr)) !important; gap: 4px }
 #examples .thumbnail-lg { min-width: 0; width: 100% }
 #examples .caption-label { font-size: 10px; padding: 0 3px; left: 0; right: 0; bottom: 0; max-width: none; border-radius: 0 }
-#slider img, #mask img { image-rendering: pixelated }
+#slider img, #mask img, #uncertainty img { image-rendering: pixelated }
 """
 # System fonts: the default theme loads its fonts from another host.
 FONT = ["system-ui", "sans-serif"]
@@ -64,7 +68,7 @@ def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Call
         footer_links=[],
         run_history=False,
         show_error=True,
-        max_file_size=service.limits.max_bytes,
+        max_file_size=max(1, service.limits.max_bytes - FORM_BYTES),
         ssr_mode=False,
         enable_monitoring=False,
         pwa=False,
@@ -73,12 +77,14 @@ def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Call
         css=STYLE,
     )
     mounted: Any = app.routes[-1]
+    gradio_app = mounted.app
+    mounted.app = PageRequests(gradio_app, Path(folder.name))
 
     def delete() -> None:
         with suppress(OSError):
             folder.cleanup()
 
-    return mounted.app.stop_event.set, delete
+    return gradio_app.stop_event.set, delete
 
 
 def build_page(service: Service, folder: Path) -> gr.Blocks:
@@ -87,7 +93,7 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
     async def show(content: bytes | None, example: float | None, damage: str, strength: float, seed: float | None) -> list[Any]:
         """The inputs -> the outputs of the page; a refusal becomes an error message."""
         if content is None and example is None:
-            return [None, gr.update(value=None, interactive=False), None, "", "", gr.update(visible=False)]
+            return [None, gr.update(value=None, interactive=False), None, "", "", *[gr.update(visible=False, value=None)] * 2]
         try:
             with service.admit() as admission:
                 async with asyncio.timeout(service.limits.timeout):
@@ -99,7 +105,7 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
                     prediction = await service.predict(picture)
                     return list(await service.run(_shown, clean, picture, prediction, damage, folder))
         except Refusal as refusal:
-            raise gr.Error(refusal.message, print_exception=False) from None
+            raise gr.Error(refusal.message.replace("picture 0", "the picture"), print_exception=False) from None
         except TimeoutError:
             message = f"Expected a result within {service.limits.timeout:g} seconds, found none; take a smaller picture, or try again."
             raise gr.Error(message, print_exception=False) from None
@@ -137,10 +143,10 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
                 label = gr.Label(label="Class", num_top_classes=5, elem_id="label")
                 figures = gr.HTML(elem_id="figures", elem_classes="report")
                 report = gr.HTML(elem_id="report", elem_classes="report")
-                mask = gr.Image(
-                    label="Lost pixels, in white", format="png", height=220, visible=False, interactive=False, buttons=[], elem_id="mask"
-                )
-        inputs, outputs = [file, example, damage, strength, seed], [slider, download, label, figures, report, mask]
+                with gr.Row():
+                    mask = _map("Lost pixels, in white", "mask")
+                    uncertainty = _map(f"Estimated error, white: {100 * WHITE:.0f} % or more", "uncertainty")
+        inputs, outputs = [file, example, damage, strength, seed], [slider, download, label, figures, report, mask, uncertainty]
         quiet: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": AT_ONCE, "concurrency_id": "show"}
         file.upload(lambda: None, None, example, api_visibility="private").then(show, inputs, outputs, **quiet)
         file.clear(show, inputs, outputs, **quiet)
@@ -173,10 +179,19 @@ def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folde
         prediction.probabilities,
         work.metrics_html(figures, "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."),
         work.damage_html(prediction) + (f"<p>{work.escape(notes)}</p>" if notes else ""),
-        gr.update(visible=False, value=None)
-        if prediction.mask is None or not prediction.mask.any()
-        else gr.update(visible=True, value=work.display(draw_mask(prediction.mask))),
+        _update_map(None if prediction.mask is None or not prediction.mask.any() else draw_mask(prediction.mask)),
+        _update_map(None if prediction.restored is None else draw_map(uncertainty_map(picture.pixels, restored))),
     )
+
+
+def _map(label: str, name: str) -> gr.Image:
+    """A hidden picture of a value for each pixel."""
+    return gr.Image(label=label, format="png", height=220, min_width=220, visible=False, interactive=False, buttons=[], elem_id=name)
+
+
+def _update_map(drawn: Pixels | None) -> Any:
+    """Show a picture in a `_map`, or hide it."""
+    return gr.update(visible=False, value=None) if drawn is None else gr.update(visible=True, value=work.display(drawn))
 
 
 def _heading(service: Service) -> str:

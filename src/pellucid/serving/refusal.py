@@ -4,6 +4,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from pellucid.inference.schema import VERSION
+
 CODES: dict[str, tuple[int, str]] = {
     "bad_request":          (400, "the body can't be read as what its Content-Type says"),
     "unauthorized":         (401, "the token is missing or wrong"),
@@ -49,8 +51,8 @@ class Refusal(Exception):  # noqa: N818 - most of them are the client's
         return {}
 
     def body(self) -> bytes:
-        """`{"error": {"code": ..., "message": ...}}`, with the index of the picture concerned, if any."""
+        """`{"schema": 1, "error": {"code": ..., "message": ...}}`, with the index of the picture concerned, if any."""
         error: dict[str, Any] = {"code": self.code, "message": self.message}
         if self.index is not None:
             error["index"] = self.index
-        return json.dumps({"error": error}).encode()
+        return json.dumps({"schema": VERSION, "error": error}).encode()

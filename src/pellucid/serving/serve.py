@@ -29,9 +29,9 @@ def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
             log(ready)
             uvicorn.Server(config(settings, application)).run([listening])
         else:
-            from pellucid.checkpoint import load_model
+            from pellucid.inference.source import open_backend
 
-            load_model(settings.model, "cpu")  # report errors once, not in each worker
+            open_backend(settings.model, "cpu")  # report errors once, not in each worker
             log(ready)
             with TemporaryDirectory(prefix="pellucid-") as folder:
                 os.environ[METRICS_FOLDER] = folder

@@ -184,10 +184,10 @@ class Service:
 
 
 def _pictures(picture: Picture, prediction: Prediction, restored: bool, mask: bool) -> dict[str, str]:
-    """The requested pictures of a prediction, as PNG in base64."""
+    """The requested pictures of a prediction, as PNG in data URLs."""
     contents = {}
     if restored and prediction.restored is not None:
         contents["restored"] = encode_png(replace(picture, pixels=prediction.restored))
     if mask and prediction.mask is not None and prediction.mask.any():
         contents["mask"] = encode_png(Picture(draw_mask(prediction.mask), grey=True))
-    return {name: base64.b64encode(content).decode() for name, content in contents.items()}
+    return {name: f"data:image/png;base64,{base64.b64encode(content).decode()}" for name, content in contents.items()}

@@ -42,8 +42,9 @@ class ServerSettings(Settings):
     """A server; raises `UserError` for a public address without a token, unless `open_to_all` is set.
 
     Args:
-        model: as for `load_model`.
-        host, port: address to listen on; port 0 for any free port.
+        model: as for `Predictor.load`.
+        host: address to listen on.
+        port: number of the port; 0 for any free one.
         workers: number of processes, each with the model and its share of the cores.
         token: required in requests, as a bearer token or as the password of HTTP basic authentication.
         open_to_all: serve without a token on a public address.

@@ -23,7 +23,9 @@ def build(settings: ServerSettings) -> "ASGIApp":
 
     warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of damaged metadata; relevant damage becomes an error
     if settings.workers > 1:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // settings.workers))
+        share = max(1, (os.cpu_count() or 1) // settings.workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(share))  # of the engines of exported models
+        torch.set_num_threads(share)
     predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)
     name = Path(settings.model).name  # without its folder
     service = Service(predictor, settings.limits, name, settings.mirror, num_threads=num_batches(predictor))

@@ -117,7 +117,10 @@ class Trainer:
                 self.log.epoch(self.step, self.raw_model)
         if not all(bool(tensor.isfinite().all()) for tensor in self.average.module.state_dict().values()):
             self._diverged("weights", None)
-        self.save()
+        try:
+            self.save()
+        except UserError as error:  # such as a full disk; the model, which is smaller, may still fit
+            self.log.warn(str(error))
         return self.average.module.eval()
 
     @property

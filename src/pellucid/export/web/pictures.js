@@ -23,13 +23,14 @@ export async function decode(file, name) {
     throw new PictureError("unreadable", `Expected a picture (${FORMATS}) ${of}, found an empty file; choose another.`);
   }
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const { format, size, grey, profile } = inspect(bytes);
+  const about = inspect(bytes);
+  const { format, size } = about;
   if (size && size[0] * size[1] > MAX_PIXELS) {
     const found = `${size[1].toLocaleString("en")} x ${size[0].toLocaleString("en")}`;
     throw new PictureError("out_of_memory", `Expected at most ${MAX_PIXELS.toLocaleString("en")} pixels ${of}, found ${found}; scale it down first.`);
   }
   try {
-    return format === "PNG" ? fromPng(await decodePng(bytes)) : await fromBrowser(file, format, grey, profile);
+    return format === "PNG" ? fromPng(await decodePng(bytes)) : await fromBrowser(file, about);
   } catch (error) {
     if (error instanceof PictureError) throw new PictureError(error.code, error.message.replace(/^Expected a whole PNG/, `$& ${of}`));
     if (/alloc|memory/i.test(error.message)) {
@@ -64,7 +65,7 @@ function fromPng({ height, width, depth, values, channels, profile, dots, notes 
 }
 
 /** Decoded by the browser: upright as EXIF says, colours in their profile, 8 bits. */
-async function fromBrowser(file, format, grey, profile) {
+async function fromBrowser(file, { grey, cmyk, frames, profile }) {
   const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" });
   const { height, width } = bitmap;
   if (height * width > MAX_PIXELS) {
@@ -91,7 +92,8 @@ async function fromBrowser(file, format, grey, profile) {
   bitmap.close();
   const alpha = isClear || isHalf ? opacity : null;
   const notes = isHalf ? ["colours were rounded by the browser where it is half transparent"] : [];
-  if (format === "GIF") notes.push("of several frames the first counts");
+  if (frames > 1) notes.push(`first of ${frames.toLocaleString("en")} frames`);
+  if (cmyk) notes.push("CMYK became RGB");
   return {
     height, width, pixels: whitened(pixels, alpha, 255), white: 255, grey, alpha, window: null,
     profile: profile && (await packProfile(profile, grey)), dots: null, notes,

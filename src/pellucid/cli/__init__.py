@@ -1,0 +1,90 @@
+"""The command line."""
+
+import errno
+import io
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import fields, replace
+from importlib.metadata import version
+from typing import Any
+
+from jsonargparse import Namespace
+
+from pellucid.cli.commands import COMMANDS, RESUMABLE
+from pellucid.cli.flags import SHORT, command_parser, summary
+from pellucid.cli.parser import Parser
+from pellucid.errors import UserError
+from pellucid.recipe import Recipe
+
+STOPPED = 130
+"""Exit status after Ctrl-C, as shells have it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; a user's mistake is one sentence and exit status 2."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid UTF-8
+    try:
+        command, settings = parse(arguments)
+        COMMANDS[command](**settings)
+    except UserError as error:
+        print(f"pellucid: {error}", file=sys.stderr)
+        sys.exit(2)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith("pellucid"):
+            raise
+        print(
+            f"pellucid: Expected the package {error.name} for 'pellucid {arguments[0]}', found it not installed; pip install pellucid with "
+            "all that it needs.",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        print(f"pellucid: Expected room on the disk, found none ({error.filename or error}); make room, and go on.", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        again = RESUMABLE.get(arguments[0])
+        advice = f"; {again} goes on from here" if again else ""
+        print(f"pellucid: stopped{advice}.", file=sys.stderr)
+        sys.exit(STOPPED)
+
+
+def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
+    """Parse the command line: the name of the command, and the arguments of its function."""
+    if arguments[:1] in (["train"], ["compare"]):  # short, as for evaluate; the parser would read it as a file of settings
+        arguments = [re.sub(r"^--data(?=$|=)", "--data.dataset", argument) for argument in arguments]
+    parser = Parser(prog="pellucid", description="Restore and classify damaged images with one network.")
+    parser.add_argument("--version", action="version", version=f"pellucid {version('pellucid')}")
+    subcommands = parser.add_subcommands(required=True, metavar="COMMAND")
+    for name in COMMANDS:
+        subcommands.add_subcommand(name, command_parser(name, arguments), help=summary(name))
+    namespace = parser.parse_args(arguments)
+    command: str = namespace.subcommand
+    for part in ("data", "model", "objective", "training") if "recipe" in namespace[command] else ():
+        if not isinstance(namespace[command][part], Namespace):
+            found = namespace[command][part]
+            raise UserError(f"Expected settings by their names under '{part}', such as training: {{epochs: 3}}, found {found!r}.")
+    try:
+        values = parser.instantiate(namespace)[command].as_dict()
+    except UserError:
+        raise
+    except (TypeError, ValueError) as error:  # jsonargparse lists what each type of a setting says
+        lines = [line.strip().removeprefix("- ") for line in str(error).splitlines()]
+        sentences = [line for line in lines if line.startswith("Expected ") and "<class" not in line]
+        raise UserError(
+            sentences[0] if sentences else f"Expected settings that make a recipe, found others: {' '.join(str(error).split())}"
+        ) from error
+    if "recipe" in values:
+        values.pop("config")
+        recipe = Recipe(**{field.name: values.pop(field.name) for field in fields(Recipe)})
+        flags = {argument.partition("=")[0] for argument in arguments}
+        short = {name: value for name in SHORT if (value := values.pop(name, None)) is not None}
+        for name in list(short):  # one out of a file gives way to the setting's own flag
+            if f"--training.{name}" in flags and f"--{name.replace('_', '-')}" not in flags:
+                del short[name]
+        values["recipe"] = replace(recipe, training=replace(recipe.training, **short))
+    return command, values

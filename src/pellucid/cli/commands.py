@@ -1,0 +1,318 @@
+"""The commands, one typed function for each, whose docstring is its help. Torch is imported only when a command runs."""
+
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pellucid.cli.output import measure, origin, outputs_note, print_evaluation, report_run, show, write_csv
+from pellucid.errors import UserError
+from pellucid.evaluation import TRACKS, own_track
+from pellucid.experiments.comparison import build_comparison, tuned
+from pellucid.files import folder, write_json
+from pellucid.model_folder import find_model
+from pellucid.recipe import RECIPES, Recipe, measured_data, settings
+from pellucid.run_folder import claim
+
+INSPECT = "inspect"
+"""Instead of the name of a data set: inspect a folder or a table."""
+
+REPORTED = 1000
+"""Maximum number of images in the report at the end of a training; `pellucid report` evaluates all."""
+
+
+def demo(out: Path, resume: bool, device: str) -> None:
+    """Download CIFAR-10, train recipe `quick` (five minutes on two CPU cores), evaluate it and write a report."""
+    from pellucid import data
+    from pellucid.evaluation.calibration import as_predicted
+    from pellucid.evaluation.classical import CLASSICAL
+    from pellucid.evaluation.evaluate import evaluate
+    from pellucid.reporting import write_report
+    from pellucid.reporting.scores import shortfall
+    from pellucid.run import run
+
+    network, metadata = run(RECIPES["quick"], out, resume=resume, device=device)
+    test = data.load("cifar10").test
+    evaluation = measure(as_predicted(network, metadata), metadata, test, "reference")
+    best_untrained = "inpainting, then means"
+    references = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
+    others = {"raw": False, "references": {name: other.to_json() for name, other in references.items()}}
+    write_json(out / "evaluation.json", evaluation.to_json() | others | origin(network, metadata))
+    report = write_report(out, network, metadata, test, evaluation, references)
+    print_evaluation(evaluation)
+    if warning := shortfall(evaluation, references):
+        show(warning)
+    show(
+        f"The report: {report}\n"
+        f"Restore and name your own pictures: pellucid predict PICTURES... --out restored --model {out}\n"
+        f"Measure on other damage:            pellucid evaluate {out} --track noise\n"
+        "Train longer, for a better model:   pellucid train --recipe base --out runs/base"
+    )
+
+
+def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> None:
+    """Train a network by a recipe, whose settings can be changed by flags or a YAML file."""
+    if devices < 1:
+        raise UserError(f"Expected devices of at least 1, found {devices}.")
+    if out.is_dir():
+        claim(out, recipe, resume)  # before torch is imported
+    from pellucid.run import run
+
+    splits, first = recipe.data.splits(), not int(os.environ.get("LOCAL_RANK", 0))
+    if splits.skipped and first:
+        num, example = len(splits.skipped), splits.skipped[0]
+        print(f"pellucid: left out {num:,} pictures ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
+    network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
+    if not first:
+        return  # only the first of several processes prints
+    track = own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
+    if splits.validation is not None:
+        report_run(out, network, metadata, splits.validation, track, REPORTED)
+    elif len(splits.test):
+        report_run(out, network, metadata, splits.test, track, REPORTED)
+    if metadata.tasks != "restore" and "temperature" not in metadata.fitted:
+        show(
+            "Confidence is not calibrated: that needs at least 50 labelled images that were not trained on, such as --data.validation 100 "
+            "holds out."
+        )
+    show(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track {track}")
+
+
+def report(run: Path, track: str | None, data: str | None, source: Path | None, limit: int | None, device: str) -> None:
+    """Evaluate a run on test images, and write its report: figures, pictures and reliability."""
+    if limit is not None and limit < 1:
+        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+    if not (run / "model").is_dir():
+        raise UserError(f"Expected the folder of a finished run, with model/ in it, found {run}; train one with 'pellucid train'.")
+    from pellucid.checkpoint import load_model
+
+    network, metadata = load_model(run, device)
+    test = measured_data(metadata.recipe, data, source).splits().test
+    test.require_classes(metadata.classes)
+    own = own_track(metadata.recipe.get("damage"), test.damaged is not None)
+    report_run(run, network, metadata, test, track or own, limit)
+
+
+def compare(
+    question: str,
+    recipe: Recipe,
+    out: Path | None,
+    seeds: int | None,
+    arms: list[str] | None,
+    tracks: list[str] | None,
+    tune: list[list[str]],
+    vary: list[str] | None,
+    folds: int | None,
+    jobs: int,
+    report_only: bool,
+    device: str,
+) -> None:
+    """Train and evaluate several arms with several seeds, and report their differences with confidence intervals."""
+    if vary and folds is not None:
+        raise UserError("Expected --vary or --folds, found both; the folds are varied already.")
+    seeds = (3 if folds is None else 1) if seeds is None else seeds
+    for name, number in (("seeds", seeds), ("jobs", jobs)):
+        if number < 1:
+            raise UserError(f"Expected {name} of at least 1, found {number}.")
+    out = out or Path("runs") / "compare" / question
+    if folds is not None and tracks is None:
+        tracks = [own_track(settings(recipe)["damage"], recipe.data.splits().train.damaged is not None)]
+    comparison = tuned(build_comparison(question, recipe), tune).only(arms, tracks)
+    from pellucid import compare as comparing  # only now, because it takes a while
+
+    workers = 0 if report_only else jobs
+    if folds is not None:
+        of_folds = comparing.cross_validate(comparison, folds, range(seeds), out, device=device, workers=workers)
+        by_value = {f"fold {fold}": results for fold, results in of_folds.results.items()}
+        show("\n".join(comparing.summary_of_folds(of_folds)))
+        show(f"The report: {out / comparing.REPORT}")
+    elif vary:
+        setting, *values = vary
+        by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
+        show(f"The curve: {out / comparing.CURVE}.png")
+    else:
+        results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers)
+        by_value = {"": results}
+        show(comparing.summary(results))
+        show(f"The report: {out / comparing.REPORT}")
+    failures = [
+        f"{arm} with seed {seed}{value and f' at {value}'}: {reason}"
+        for value, each in by_value.items()
+        for (arm, seed), reason in each.failures.items()
+    ]
+    if failures:
+        print(f"pellucid: {len(failures)} runs failed ({'; '.join(failures)}); the same command tries them again.", file=sys.stderr)
+        sys.exit(1)
+
+
+def evaluate(
+    model: str,
+    track: str,
+    json: Path | None,
+    csv: Path | None,
+    data: str | None,
+    source: Path | None,
+    limit: int | None,
+    mirror: bool,
+    raw: bool,
+    device: str,
+) -> None:
+    """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
+    if limit is not None and limit < 1:
+        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+    for file in (json, csv):  # mistakes are reported before torch is imported
+        if file is not None:
+            folder(file.parent)
+            if file.is_dir():
+                raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
+    model_folder = find_model(model)
+    from pellucid.checkpoint import load_model
+    from pellucid.evaluation.calibration import as_predicted
+    from pellucid.models.mirrored import Mirrored
+
+    network, metadata = load_model(model_folder, device)
+    test = measured_data(metadata.recipe, data, source).splits().test
+    test.require_classes(metadata.classes)
+    if mirror:
+        network = Mirrored(network)
+    evaluation = measure(network if raw else as_predicted(network, metadata), metadata, test, track, limit)
+    print_evaluation(evaluation)
+    if note := outputs_note(metadata, raw):
+        show(note)
+    if json is not None:
+        calibration = {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate)}
+        settings_of_outputs = {"raw": raw, **calibration, "mirror": mirror}
+        write_json(json, evaluation.to_json() | settings_of_outputs | origin(network, metadata))
+    if csv is not None:
+        write_csv(csv, [{"track": evaluation.track, "level": level, **row} for level, row in evaluation.rows().items()])
+
+
+def predict(
+    paths: list[Path],
+    out: Path,
+    model: str,
+    force: bool,
+    resume: bool,
+    mirror: bool,
+    abstain_below: float,
+    second_look: bool,
+    uncertainty: bool,
+    no_gate: bool,
+    device: str,
+) -> None:
+    """Restore and classify pictures and videos."""
+    import warnings
+
+    from pellucid.inference import predict_files
+    from pellucid.progress import ProgressBar
+
+    options: dict[str, Any] = {"abstain_below": abstain_below, "second_look": second_look, "uncertainty": uncertainty, "gate": not no_gate}
+    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of metadata that are damaged; what matters becomes an error
+    if int(os.environ.get("RANK", 0)):  # only the first of several processes prints
+        predict_files(paths, out, model, device, force, None, mirror, resume, **options)
+        return
+    with ProgressBar("pictures") as progress:
+        summary = predict_files(paths, out, model, device, force, progress, mirror, resume, progress.print, **options)
+    show(str(summary))
+    if summary.num_failed:
+        sys.exit(1)
+
+
+def damage(paths: list[Path], suite: str, out: Path, save: Path | None, seed: int, draws: int, force: bool) -> None:
+    """Apply a damage suite to pictures, and draw a grid of several samples of each."""
+    from pellucid.damage import damage_files
+
+    show(damage_files(paths, suite, out, seed, draws, force, save))
+
+
+def app(
+    model: str,
+    host: str,
+    port: int,
+    workers: int,
+    token: str | None,
+    open_to_all: bool,
+    no_page: bool,
+    max_bytes: int,
+    max_pixels: int,
+    max_pictures: int,
+    max_in_flight: int,
+    timeout: float,
+    mirror: bool,
+    device: str,
+) -> None:
+    """Serve a model: an HTTP API and a web page."""
+    from importlib.util import find_spec
+
+    missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "gradio") if find_spec(name) is None]
+    if set(missing) - ({"gradio"} if no_page else set()):
+        raise UserError(f"Expected the packages of the extra 'app', found no {', '.join(missing)}; pip install 'pellucid[app]'.")
+    from pellucid.serving.settings import TOKEN, Limits, ServerSettings
+
+    limits = Limits(max_bytes, max_pixels, max_pictures, max_in_flight, timeout)
+    token = token or os.environ.get(TOKEN) or None
+    settings = ServerSettings(model, host, port, workers, token, open_to_all, not no_page, device, mirror, limits)
+    from pellucid.serving.serve import serve
+
+    serve(settings, partial(print, flush=True))  # a reader behind a pipe would otherwise wait until the end
+
+
+def data(dataset: str, path: Path | None, source: Path | None) -> None:
+    """Download a data set to $PELLUCID_HOME (~/.cache/pellucid) and verify it; or inspect a folder or a table of pictures."""
+    from pellucid import data
+    from pellucid.data.inspect import inspect
+
+    if (dataset == INSPECT) != (path is not None):
+        raise UserError(
+            "Expected the name of a data set alone, or 'inspect' and a folder or a table of pictures; see pellucid data --help."
+        )
+    if path is not None:
+        findings = inspect(path)
+        show("\n".join(findings.lines()))
+        if findings.unreadable:
+            sys.exit(1)
+        return
+    splits = data.load(dataset, source)
+    show(f"{dataset}: {len(splits.train):,} training and {len(splits.test):,} test images, {len(splits.train.classes)} classes.")
+
+
+def export(
+    model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None, runtime: Path | None
+) -> None:
+    """Write a model for ONNX Runtime or OpenVINO, verified against torch, or as a page that computes in the browser."""
+    from pellucid.export import export_model
+
+    show(str(export_model(model, format, out, int8, force, data, source, runtime, lambda message: print(message, file=sys.stderr))))
+
+
+def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
+    """Measure images per second and memory of a model in torch, ONNX Runtime and OpenVINO, as ratios in one run."""
+    from pellucid.bench import run_benchmark
+
+    results = run_benchmark(model, formats, batch_sizes, sizes, seconds, lambda message: print(message, file=sys.stderr))
+    show(results.table())
+    show(results.notes)
+    if json is not None:
+        write_json(json, results.to_json(["pellucid", *sys.argv[1:]]))
+
+
+COMMANDS: dict[str, Callable[..., None]] = {
+    "demo": demo,
+    "train": train,
+    "compare": compare,
+    "evaluate": evaluate,
+    "report": report,
+    "predict": predict,
+    "damage": damage,
+    "app": app,
+    "data": data,
+    "export": export,
+    "bench": bench,
+}
+"""Every command by name; `flags.py` has their flags."""
+
+RESUMABLE = dict.fromkeys(("demo", "train", "predict"), "the same command with --resume") | {"compare": "the same command"}
+"""How to resume each command that can be stopped."""
