@@ -180,6 +180,7 @@ def test_what_can_not_be_cross_validated_is_refused(own: Recipe, tiny: Recipe, t
     refused(own, 1, "at least 2 folds, found 1")
     refused(tiny, 5, "pictures of your own only, found it with shapes")
     refused(replace(own, data=replace(own.data, validation=4)), 3, "measure the test parts, found data.validation 4")
+    refused(replace(own, data=replace(own.data, validation_share=0.1)), 3, r"found data\.validation_share 0\.1; set it to 0")
     for split in ("train", "test"):
         classes(tmp_path / "split" / split, num=3)
     refused(replace(own, data=DataConfig(str(tmp_path / "split"), size=16)), 3, "without splits of their own")

@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 COMPILER = "torch._dynamo"
 
 
@@ -52,4 +54,82 @@ sys.path.insert(0, {str(tmp_path)!r})
 from pellucid.models.lean_timm import timm
 import torch._dynamo
 assert timm.allow_in_graph is torch._dynamo.allow_in_graph
+""")
+
+
+def test_with_another_thread_timm_is_imported_as_usual() -> None:
+    run(f"""
+import sys, threading
+import torch
+stop = threading.Event()
+thread = threading.Thread(target=stop.wait)
+thread.start()
+try:
+    from pellucid.models.lean_timm import timm
+    assert sys.modules["{COMPILER}"].__file__
+finally:
+    stop.set()
+    thread.join()
+from torchvision.ops import roi_align
+assert "{COMPILER}" in sys.modules
+""")
+
+
+@pytest.mark.parametrize("first", ["timm", "torchvision"])
+def test_whoever_imports_them_first_has_what_he_imported(first: str) -> None:
+    run(f"""
+import sys
+import {first}
+compiler = sys.modules.get("{COMPILER}")
+modules = dict(sys.modules)
+from pellucid.models.lean_timm import timm as lean
+import timm, torchvision
+assert lean is timm
+assert all(sys.modules[name] is module for name, module in modules.items())
+import torch._dynamo
+assert torch._dynamo.__file__
+assert compiler in (None, torch._dynamo)
+import torch
+assert torch.compile(lambda images: images + 1, backend="eager")(torch.ones(2)).tolist() == [2, 2]
+""")
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError('another version')", "ImportError('no torchvision')"])
+def test_after_an_error_the_compiler_is_the_real_one(error: str, tmp_path: Path) -> None:
+    (tmp_path / "timm.py").write_text(f"import torch._dynamo\nraise {error}\n")
+    run(f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+try:
+    from pellucid.models.lean_timm import timm
+except BaseException as error:
+    assert type(error) is type({error}) or type(error) is {error.partition("(")[0]}
+else:
+    raise SystemExit("no error")
+import torch._dynamo
+assert torch._dynamo.__file__
+assert torch._dynamo.utils.__file__
+""")
+
+
+def test_a_module_that_keeps_the_stand_in_gets_the_compiler_from_it_later(tmp_path: Path) -> None:
+    (tmp_path / "timm.py").write_text("import torch._dynamo as dynamo\nfrom torch._dynamo import utils\n")
+    run(f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+from pellucid.models.lean_timm import timm
+assert "{COMPILER}" not in sys.modules
+assert timm.dynamo.config is sys.modules["{COMPILER}"].config
+assert timm.utils.counters is sys.modules["{COMPILER}.utils"].counters
+""")
+
+
+def test_a_function_that_the_compiler_leaves_out_is_left_out_of_compiled_ones() -> None:
+    run("""
+import torch
+from pellucid.models.lean_timm import _disable
+double = _disable(lambda images: images * 2)
+compiled = torch.compile(lambda images: double(images + 1), backend="eager")
+assert compiled(torch.ones(2)).tolist() == [4, 4]
+assert compiled(torch.zeros(2)).tolist() == [2, 2]
 """)

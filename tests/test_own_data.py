@@ -10,10 +10,11 @@ import pytest
 import torch
 
 from pellucid import pictures
+from pellucid.cli import parse
 from pellucid.data import Photos, load_own
 from pellucid.data.duplicates import difference_hash
 from pellucid.data.entries import Entry, list_entries
-from pellucid.data.inspect import inspect
+from pellucid.data.inspect import Findings, inspect
 from pellucid.data.photos import prepare
 from pellucid.degradations import SUITES
 from pellucid.errors import UserError
@@ -130,6 +131,48 @@ def test_duplicates_exact_and_near_are_in_one_fold(tmp_path: Path) -> None:
         tested, trained = (part.read(slice(None)).astype(int) for part in (splits.test, splits.train))
         assert np.abs(tested[:, None] - trained[None]).mean(axis=(2, 3, 4)).min() > 10
     assert len(originals.train) + len(originals.test) == 40
+
+
+def test_a_share_is_held_out_by_groups_where_it_is_enough(tmp_path: Path) -> None:
+    folder = classes(tmp_path / "data", "ab", num=65)
+    for number in range(0, 60, 3):
+        shutil.copy(folder / "a" / f"{number}.png", folder / "a" / f"copy{number}.png")
+    data = DataConfig(str(folder), size=8, validation_share=0.5)
+    splits = data.splits()
+    assert splits.validation is not None
+    assert splits.validation.split == "validation"
+    assert abs(len(splits.validation) - len(splits.train)) <= 4
+    assert np.bincount(splits.validation.labels).min() >= 24
+    apart = [{image.tobytes() for image in part.read(slice(None))} for part in (splits.train, splits.validation, splits.test)]
+    assert len(set.union(*apart)) == sum(map(len, apart))
+    whole = replace(data, validation_share=0.0).splits()
+    assert whole.validation is None
+    assert np.array_equal(whole.test.read(slice(None)), splits.test.read(slice(None)))
+    assert len(whole.train) == len(splits.train) + len(splits.validation)
+    assert replace(data, validation_share=0.3).splits().validation is None  # fewer than 50: too few to fit on, enough to miss
+    assert len(replace(data, validation=4).splits().validation) == 4  # a number goes before a share
+
+
+def test_a_share_of_pictures_with_splits_of_their_own(tmp_path: Path) -> None:
+    classes(tmp_path / "train", "ab", num=60)
+    classes(tmp_path / "test", "ab", num=3)  # the same pictures as six of those, which are not held out
+    splits = load_own(tmp_path, size=8, validation_share=0.5)
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (63, 57, 6)
+    classes(tmp_path / "val", "ab", num=2)
+    assert len(load_own(tmp_path, size=8, validation_share=0.5).validation) == 4
+
+
+def test_a_share_of_a_built_in_data_set() -> None:
+    splits = DataConfig("shapes", validation_share=0.1, limit=1000).splits()
+    assert (len(splits.train), len(splits.validation)) == (900, 100)
+    assert DataConfig("shapes", validation_share=0.1, limit=400).splits().validation is None
+
+
+def test_recipe_photo_holds_out_images_and_comparisons_none(tmp_path: Path) -> None:
+    arguments = ["--recipe", "photo", "--data", str(tmp_path)]
+    assert parse(["train", *arguments])[1]["recipe"].data.validation_share == 0.1
+    assert parse(["compare", "reference", *arguments])[1]["recipe"].data.validation_share == 0
+    assert parse(["compare", "reference", "--recipe", "everyday"])[1]["recipe"].data.validation == 0
 
 
 def test_pictures_that_cannot_be_read_are_left_out_and_listed(tmp_path: Path) -> None:
@@ -290,6 +333,28 @@ def test_inspection_counts_and_finds_duplicates_across_splits(tmp_path: Path) ->
     text = "\n".join(findings.lines())
     for words in ("train: 8 pictures: a 4, b 4", "unreadable: 1", "exact duplicates: 1", "in different splits", "from 30 x 20 to 64 x 64"):
         assert words in text
+
+
+def test_inspection_lists_all_unreadable_files_and_some_duplicates() -> None:
+    entries = [Entry(Path(f"{number}.png")) for number in range(40)]
+    pairs_of_them = [entries[number : number + 2] for number in range(0, 40, 2)]
+    lines = Findings(entries, [(1, 1)] * 40, {Path(f"bad{number}.png"): "cut" for number in range(25)}, [], pairs_of_them).lines()
+    assert sum("bad" in line for line in lines) == 25
+    assert sum(" = " in line for line in lines) == 10
+    assert "  and 10 more" in lines
+
+
+def test_inspection_looks_at_damaged_versions(tmp_path: Path) -> None:
+    folder = pairs(tmp_path / "data")
+    (folder / "damaged" / "a" / "1.jpg").write_bytes(b"no picture")
+    pictures.write(folder / "damaged" / "b" / "2.jpg", np.zeros((9, 24, 3), np.uint8))
+    findings = inspect(folder)
+    assert list(findings.unreadable) == [folder / "damaged" / "a" / "1.jpg"]
+    assert [entry.path.name for entry in findings.entries if entry.label == "a"] == ["0.png", "2.png", "3.png", "4.png"]
+    text = "\n".join(findings.lines())
+    assert "9 of them with a damaged version" in text
+    assert "damaged versions of another size: 1" in text
+    assert str(folder / "damaged" / "b" / "2.jpg") in text
 
 
 def test_difference_hashes_of_an_image_and_of_a_smaller_one_are_close() -> None:

@@ -1,5 +1,8 @@
 import json
+import re
+import shlex
 from dataclasses import replace
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ import torch
 from torch import nn
 
 from pellucid.checkpoint import ModelMetadata
+from pellucid.cli import parse
 from pellucid.data import Dataset
 from pellucid.data.synthetic import shapes
 from pellucid.evaluation import TRACKS
@@ -184,6 +188,10 @@ def test_what_was_run_and_what_comes_next(joint: tuple[Page, Evaluation]) -> Non
         "--track reference",
     ):
         assert printed in page.text
+    steps = [unescape(step) for step in re.findall(r">(pellucid [^<]+)<", page.source)]
+    assert len(steps) == 3
+    for step in steps:
+        parse(shlex.split(step)[1:])
     assert "a run & more" in page.text  # escaped in the source, and quoted for the shell
 
 

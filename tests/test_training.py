@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -135,6 +136,15 @@ def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None
     wider = changed(replace(tiny, training=frozen), {"model.encoder.widths": (8, 24)})
     with pytest.raises(UserError, match="same architecture"):
         run(wider, tmp_path / "third", device="cpu")
+
+
+def test_progress_has_the_images_per_second(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines: list[str] = []
+    monkeypatch.setattr("pellucid.progress.Heartbeat.beat", lambda self, line: lines.append(line()))
+    run(tiny, tmp_path / "run", device="cpu")
+    state = torch.load(tmp_path / "run" / "state.ckpt", weights_only=True)
+    rate = float(re.search(r"([\d,]+) images/s$", lines[-1])[1].replace(",", ""))
+    assert rate == pytest.approx(state["step"] * tiny.training.batch_size / state["seconds"], rel=0.3)
 
 
 def test_a_time_limit_ends_the_training_with_its_schedule(tiny: Recipe, tmp_path: Path) -> None:

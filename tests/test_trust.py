@@ -30,6 +30,7 @@ from pellucid.inference.maps import WHITE, draw_map, uncertainty_map
 from pellucid.inference.pixels import STRIP_ROWS
 from pellucid.metrics import Columns
 from pellucid.models import EncoderConfig, ModelConfig, build_model
+from pellucid.models.evidence import evidence_of
 from pellucid.models.gate import BLOCK, Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
 from pellucid.recipe import Recipe, settings
@@ -87,8 +88,10 @@ class TestTemperature:
         assert held_out.temperature != 1
         assert "temperature" in held_out.fitted
         assert "100 validation images" in held_out.fitted
+        assert without.least_evidence is None
+        assert held_out.least_evidence is not None
         few = calibrate(network, Splits(train, whole, validation.subset(slice(20))), SUITES["reference"])
-        assert few.temperature == 1
+        assert (few.temperature, few.least_evidence) == (1, None)
         assert "validation" not in few.fitted
         assert calibrate(network, Splits(train.subset(slice(20)), whole), SUITES["reference"]).gate is None
 
@@ -227,6 +230,43 @@ class TestRanking:
         assert risk.tolist() == pytest.approx([0, 1 / 2, 2 / 3])
 
 
+class TestUnfamiliar:
+    def test_evidence_is_the_logarithm_of_the_sum(self) -> None:
+        logits = np.array([[1.0, 2.0, 3.0], [1000.0, 0.0, -1000.0]], np.float32)
+        np.testing.assert_allclose(evidence_of(logits), [torch.logsumexp(torch.tensor(logits[0]), 0).item(), 1000], rtol=1e-6)
+
+    def test_pictures_with_little_evidence_are_unlike_the_training(self) -> None:
+        even, clear = predictor(least_evidence=1.0).predict([grey(128), grey(0)])
+        assert (even.unfamiliar, clear.unfamiliar) == (True, False)
+        assert even.label is not None
+        assert predictor().predict(grey(128))[0].unfamiliar is None
+
+    def test_a_twentieth_of_the_held_out_images_are(self) -> None:
+        whole = shapes(300).train
+        network = build_model(CONFIG_OF_ALL, len(whole.classes), SUITES["none"].kinds).eval()
+        train, validation = hold_out(whole, 100)
+        least = calibrate(network, Splits(train, whole, validation), SUITES["none"]).least_evidence
+        metadata = ModelMetadata(CONFIG_OF_ALL, whole.classes, least_evidence=least)
+        trust = measure_trust(network, metadata, validation, TRACKS["clean"])
+        figures = trust.to_json()["unfamiliar"]
+        assert figures["rate"] == pytest.approx(0.05, abs=0.011)
+        correct, warned = trust.columns["correct"], trust.columns["unfamiliar"] > 0
+        assert figures["accuracy"] == pytest.approx(100 * correct[warned].mean().item())
+        assert figures["accuracy_of_others"] == pytest.approx(100 * correct[~warned].mean().item(), rel=1e-5)
+
+    def test_predict_warns(self, tmp_path: Path) -> None:
+        network = build_model(CONFIG_OF_ALL, 3).eval()
+        save_model(tmp_path / "model", network, ModelMetadata(CONFIG_OF_ALL, CLASSES, least_evidence=99.0))
+        pictures.write(tmp_path / "a.png", grey(9))
+        text: list[str] = []
+        summary = predict_files([tmp_path / "a.png"], tmp_path / "out", tmp_path / "model", "cpu", log=text.append)
+        line = json.loads((tmp_path / "out" / "predictions.jsonl").read_text())
+        assert line["unfamiliar"] is True
+        assert " %, unlike the training pictures" in text[0]
+        assert "1 unlike the training pictures" in str(summary)
+        assert "with a warning" in str(summary)
+
+
 def test_the_measures_agree_with_their_definitions() -> None:
     dataset = replace(shapes(60, num_classes=3).train, name="shapes", split="test")
     torch.manual_seed(1)
@@ -253,17 +293,19 @@ def test_the_measures_agree_with_their_definitions() -> None:
 
 class TestSaved:
     def test_temperature_and_gate_come_back(self, tmp_path: Path) -> None:
-        metadata = ModelMetadata(CONFIG_OF_ALL, CLASSES, temperature=1.5, gate=Gate(change=0.1), fitted="gate on 3 images")
+        metadata = ModelMetadata(CONFIG_OF_ALL, CLASSES, temperature=1.5, gate=Gate(change=0.1), fitted="gate", least_evidence=2.5)
         save_model(tmp_path / "new", build_model(CONFIG_OF_ALL, 3), metadata)
         assert load_model(tmp_path / "new", "cpu")[1] == metadata
         config = json.loads((tmp_path / "new" / CONFIG).read_text())
-        for name in ("temperature", "gate", "fitted"):
+        for name in ("temperature", "gate", "fitted", "least_evidence"):
             del config[name]
         (tmp_path / "new" / CONFIG).write_text(json.dumps(config))
         older = load_model(tmp_path / "new", "cpu")[1]
-        assert (older.temperature, older.gate, older.fitted) == (1, None, "")
+        assert (older.temperature, older.gate, older.fitted, older.least_evidence) == (1, None, "", None)
 
-    @pytest.mark.parametrize(("name", "value"), [("temperature", 0), ("temperature", float("nan")), ("gate", {"no": 1})])
+    @pytest.mark.parametrize(
+        ("name", "value"), [("temperature", 0), ("temperature", float("nan")), ("gate", {"no": 1}), ("least_evidence", float("inf"))]
+    )
     def test_others_are_refused(self, tmp_path: Path, name: str, value: Any) -> None:
         save_model(tmp_path / "bad", build_model(CONFIG_OF_ALL, 3), ModelMetadata(CONFIG_OF_ALL, CLASSES))
         config = json.loads((tmp_path / "bad" / CONFIG).read_text()) | {name: value}
@@ -327,6 +369,8 @@ def test_training_ends_with_a_report_and_report_makes_another(tiny: Recipe, tmp_
         assert heading in page
         assert heading in (run / "report.md").read_text()
     assert "The report:" in capsys.readouterr().out
+    main(["report", str(run), "--track", "clean", "--limit", "20", "--device", "cpu"])  # without damaged pictures
+    assert json.loads((run / "evaluation.json").read_text())["track"] == "clean"
 
 
 @pytest.mark.parametrize(("arguments", "wanted"), [

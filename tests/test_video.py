@@ -159,7 +159,7 @@ def test_what_pictures_can_be_asked_for_can_be_asked_of_videos(tmp_path: Path, m
     assert [line["alarm"] for line in of_frames] == [False, False, True, True, True, False, False]
     assert [line.get("abstained", False) for line in of_frames] == [False, False, True, True, True, False, False]
     assert of_frames[2]["label"] is None
-    assert of_video["counts"] == {"left": 0, "abstained": 3, "alarm": 3}
+    assert of_video["counts"] == {"left": 0, "abstained": 3, "alarm": 3, "unfamiliar": 0}
     assert "7 frames at 10 a second, 3 without a sure class, 3 with an alarm -> restored/a.avi" in text[0]
     assert "the model knows 3 classes" in str(summary)
     rate, uncertain = frames(tmp_path / "out" / of_video["uncertainty"])

@@ -45,7 +45,7 @@ class ModelMetadata:
     distinguishes; recipe: all settings of its training; training_data: description of the training images; trained: date, device and
     duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`; image_size: shorter
     side of the training images in pixels, 32 for models that were saved before it was recorded; temperature, gate, fitted: see
-    `evaluation.calibration.Calibration`; 1, `None` and empty for models saved before they were recorded.
+    `evaluation.calibration.Calibration`, as is least_evidence; 1, `None` and empty for models saved before they were recorded.
     """
 
     model: ModelConfig
@@ -60,10 +60,13 @@ class ModelMetadata:
     temperature: float = 1.0
     gate: Gate | None = None
     fitted: str = ""
+    least_evidence: float | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0):
             raise ValueError(f"Expected a temperature above 0, found {self.temperature}.")
+        if self.least_evidence is not None and not math.isfinite(self.least_evidence):
+            raise ValueError(f"Expected a finite least_evidence, found {self.least_evidence}.")
 
     @property
     def tasks(self) -> str:
@@ -116,6 +119,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
             temperature=config.get("temperature", 1.0),
             gate=Gate(**gate) if (gate := config.get("gate")) else None,
             fitted=config.get("fitted", ""),
+            least_evidence=config.get("least_evidence"),
         )
         network = _untrained(metadata)
         network.load_state_dict(load_file(folder / WEIGHTS))

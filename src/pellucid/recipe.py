@@ -35,6 +35,8 @@ class DataConfig(Settings):
         folds: number of parts into which pictures without a test set are split.
         fold: index of the part that is the test set.
         validation: number of training images to hold out for evaluation, the last ones of every class.
+        validation_share: fraction of the training images to hold out if `validation` is 0, the data have no validation images of their own,
+            and it has at least 50 labelled ones; in folders and tables, duplicates and groups stay together.
         limit: maximum number of training images, the first ones; 0 for all.
         labels: number of training images that keep their label, stratified by class, chosen by a fixed seed of the protocol; 0 for all.
         unlabelled: also train on images without a label.
@@ -48,6 +50,7 @@ class DataConfig(Settings):
     folds: int = setting(5, least=2)
     fold: int = setting(0, least=0)
     validation: int = setting(0, least=0)
+    validation_share: float = setting(0.0, least=0, below=1)
     limit: int = setting(0, least=0)
     labels: int = setting(0, least=0)
     unlabelled: bool = True
@@ -57,13 +60,17 @@ class DataConfig(Settings):
         """Load the images."""
         from pellucid import data  # imports numpy, which the command line does not need
 
+        share = 0.0 if self.validation else self.validation_share
         if self.dataset in data.DATASETS or not Path(self.dataset).exists():
             if others := [name for name in ("size", "min_area", "folds", "fold") if getattr(self, name) != getattr(DataConfig, name)]:
                 raise UserError(f"Expected data.{others[0]} with pictures of your own only, found it with {self.dataset}; leave it out.")
             splits = data.load(self.dataset, self.source)
+            num_held = round(share * min(self.limit or len(splits.train), len(splits.train)))
+            validation = self.validation or (num_held if num_held >= data.MIN_VALIDATION else 0)
         else:
-            splits = data.load_own(Path(self.dataset), self.size, self.min_area, self.folds, self.fold)
-        return data.select(splits, limit=self.limit, validation=self.validation, labels=self.labels, unlabelled=self.unlabelled)
+            splits = data.load_own(Path(self.dataset), self.size, self.min_area, self.folds, self.fold, share)
+            validation = self.validation
+        return data.select(splits, limit=self.limit, validation=validation, labels=self.labels, unlabelled=self.unlabelled)
 
 
 def measured_data(recipe: dict[str, Any], dataset: str | None = None, source: Path | None = None) -> DataConfig:
@@ -145,7 +152,7 @@ RECIPES = {
     ),
     # Photographs: a pretrained encoder.
     "photo": Recipe(
-        data=DataConfig(dataset="photos", size=160, min_area=0.35),
+        data=DataConfig(dataset="photos", size=160, min_area=0.35, validation_share=0.1),
         damage="everyday",
         model=ModelConfig(
             encoder=EncoderConfig("tf_efficientnet_lite0", pretrained=True, learning_rate=0.3, stem="standard"), **JOINT_DESIGN
@@ -213,6 +220,7 @@ BEFORE: dict[str, Any] = {
     "data.min_area": 1.0,
     "data.folds": 5,
     "data.fold": 0,
+    "data.validation_share": 0.0,
     "data.labels": 0,
     "data.unlabelled": True,
     "data.labelled_share": 0.5,

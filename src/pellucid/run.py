@@ -79,7 +79,13 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
 
     metadata = _describe(recipe, splits, trainer, f"{describe_device(fabric.device)}, {precision}", commit)
     calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
-    metadata = replace(metadata, temperature=calibration.temperature, gate=calibration.gate, fitted=calibration.fitted)
+    metadata = replace(
+        metadata,
+        temperature=calibration.temperature,
+        gate=calibration.gate,
+        fitted=calibration.fitted,
+        least_evidence=calibration.least_evidence,
+    )
     if fabric.is_global_zero:
         save_model(folder / MODEL, network, metadata)
     return network, metadata

@@ -74,7 +74,10 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
     elif len(splits.test):
         report_run(out, network, metadata, splits.test, track, REPORTED)
     if metadata.tasks != "restore" and "temperature" not in metadata.fitted:
-        show("Confidence is not calibrated: that needs images that were not trained on, such as --data.validation 200 holds out.")
+        show(
+            "Confidence is not calibrated: that needs at least 50 labelled images that were not trained on, such as --data.validation 100 "
+            "holds out."
+        )
     show(f"The model: {out / 'model'}\nMeasure it: pellucid evaluate {out} --track {track}")
 
 

@@ -210,7 +210,8 @@ def _add_server(parser: ArgumentParser) -> None:
 def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequence[str]) -> str:
     """Add the settings of a recipe as flags, some of them with a short form; returns the name of the recipe with the default values.
 
-    Without `max_minutes` among the short forms, the recipe's time limit is removed: a comparison counts steps.
+    Without `max_minutes` among the short forms, the recipe's time limit is removed, and no images are held out: a comparison counts steps,
+    and evaluates networks, without a temperature, on test images.
     """
     name = _named_recipe(arguments)
     recipe = RECIPES[name]
@@ -220,7 +221,8 @@ def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequenc
         kind, message = SHORT[setting]
         parser.add_argument(f"--{setting.replace('_', '-')}", type=kind, metavar="N", help=message)
     if "max_minutes" not in short:
-        recipe = replace(recipe, training=replace(recipe.training, max_minutes=0.0))
+        data = replace(recipe.data, validation=0, validation_share=0.0)
+        recipe = replace(recipe, data=data, training=replace(recipe.training, max_minutes=0.0))
     parser.add_class_arguments(Recipe)
     parser.set_defaults(settings(recipe))
     return name

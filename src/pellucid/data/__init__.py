@@ -19,10 +19,10 @@ from pellucid.data import cifar10, synthetic
 from pellucid.data.dataset import Dataset, Splits
 from pellucid.data.own import load_own
 from pellucid.data.photos import Photos
-from pellucid.data.split import hold_out, keep_labels, select
+from pellucid.data.split import MIN_VALIDATION, hold_out, keep_labels, select
 from pellucid.errors import UserError
 
-__all__ = ["DATASETS", "Dataset", "Photos", "Splits", "hold_out", "keep_labels", "load", "load_own", "select"]
+__all__ = ["DATASETS", "MIN_VALIDATION", "Dataset", "Photos", "Splits", "hold_out", "keep_labels", "load", "load_own", "select"]
 
 DATASETS: dict[str, Callable[[Path | None], Splits]] = {
     "cifar10": cifar10.load,

@@ -3,8 +3,9 @@
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +23,8 @@ UNBALANCED = 3
 class Findings:
     """The result of an inspection.
 
-    entries: the readable pictures; sizes: width and height of each; unreadable: the error of each of the others; exact: groups of identical
-    files; near: pairs of similar pictures.
+    entries: the readable pictures; sizes: width and height of each; unreadable: the error of each of the others, and of damaged versions;
+    exact: groups of identical files; near: pairs of similar pictures; other_sizes: pairs whose damaged version has another size.
     """
 
     entries: list[Entry]
@@ -31,6 +32,7 @@ class Findings:
     unreadable: dict[Path, str]
     exact: list[list[Entry]]
     near: list[list[Entry]]
+    other_sizes: list[Entry] = field(default_factory=list)
 
     @property
     def counts(self) -> dict[str, Counter[str]]:
@@ -41,7 +43,7 @@ class Findings:
         return dict(counts)
 
     def lines(self, most: int = 10) -> list[str]:
-        """The result as lines of text, with at most `most` examples of each kind."""
+        """The result as lines of text, with all unreadable files, and at most `most` examples of each other kind."""
         lines = []
         for split, counts in self.counts.items():
             named = ", ".join(f"{label} {number:,}" for label, number in sorted(counts.items()))
@@ -58,7 +60,9 @@ class Findings:
                 f"{heights.max()}, median {np.median(widths):.0f} x {np.median(heights):.0f}; shorter side at least "
                 f"{np.minimum(widths, heights).min()}"
             )
-        lines += _examples("unreadable", [f"{path}: {reason}" for path, reason in self.unreadable.items()], most)
+        lines += _examples("unreadable", [f"{path}: {reason}" for path, reason in self.unreadable.items()], len(self.unreadable))
+        if self.other_sizes:
+            lines += _examples("damaged versions of another size", [str(entry.damaged) for entry in self.other_sizes], most)
         for what, groups in (("exact duplicates", self.exact), ("near duplicates", self.near)):
             marked = sorted(((_remark(group), " = ".join(str(entry.path) for entry in group)) for group in groups), reverse=True)
             lines += _examples(what, [f"{paths}{remark}" for remark, paths in marked], most)
@@ -82,18 +86,37 @@ def inspect(source: Path) -> Findings:
     fingerprints: list[Fingerprint] = []
     sizes: list[tuple[int, int]] = []
     unreadable: dict[Path, str] = {}
+    other_sizes: list[Entry] = []
     with ProgressBar("pictures read") as progress, ThreadPoolExecutor() as pool:
-        for number, (entry, outcome) in enumerate(zip(entries, pool.map(_read, (entry.path for entry in entries)), strict=True), 1):
-            if isinstance(outcome, str):
-                unreadable[entry.path] = outcome
-            else:
+        for number, (entry, outcome) in enumerate(zip(entries, pool.map(_inspect, entries), strict=True), 1):
+            unreadable |= outcome.errors
+            if outcome.size is not None and outcome.fingerprint is not None:
                 readable.append(entry)
-                sizes.append(outcome[0])
-                fingerprints.append(outcome[1])
+                sizes.append(outcome.size)
+                fingerprints.append(outcome.fingerprint)
+                if outcome.damaged_size not in (None, outcome.size):
+                    other_sizes.append(entry)
             progress(number, len(entries))
     exact = [[readable[index] for index in group] for group in exact_duplicates(fingerprints)]
     near = [[readable[index] for index in pair] for pair in near_duplicates(fingerprints)]
-    return Findings(readable, sizes, unreadable, exact, near)
+    return Findings(readable, sizes, unreadable, exact, near, other_sizes)
+
+
+class _Outcome(NamedTuple):
+    """Width, height and fingerprint of a picture, `None` if it or its damaged version can't be read, and the errors."""
+
+    errors: dict[Path, str]
+    size: tuple[int, int] | None = None
+    fingerprint: Fingerprint | None = None
+    damaged_size: tuple[int, int] | None = None
+
+
+def _inspect(entry: Entry) -> _Outcome:
+    outcomes = {path: _read(path) for path in (entry.path, entry.damaged) if path is not None}
+    if errors := {path: outcome for path, outcome in outcomes.items() if isinstance(outcome, str)}:
+        return _Outcome(errors)
+    (size, fingerprint), *others = (outcome for outcome in outcomes.values() if not isinstance(outcome, str))
+    return _Outcome({}, size, fingerprint, others[0][0] if others else None)
 
 
 def _read(path: Path) -> tuple[tuple[int, int], Fingerprint] | str:

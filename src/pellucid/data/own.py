@@ -11,6 +11,7 @@ from pellucid.data.dataset import Dataset, Splits
 from pellucid.data.duplicates import Fingerprint, groups_of_duplicates
 from pellucid.data.entries import Entry, list_entries
 from pellucid.data.photos import Photos, prepare
+from pellucid.data.split import MIN_VALIDATION
 from pellucid.errors import UserError
 from pellucid.labels import UNLABELLED
 
@@ -18,13 +19,17 @@ SIZE = 128
 """Default height and width of the images."""
 
 
-def load_own(source: Path, size: int | None = None, min_area: float = 1.0, folds: int = 5, fold: int = 0) -> Splits:
+def load_own(
+    source: Path, size: int | None = None, min_area: float = 1.0, folds: int = 5, fold: int = 0, validation_share: float = 0.0
+) -> Splits:
     """The pictures of `list_entries` in splits: their own or, without any, a test set of one part in `folds`, stratified by class.
 
     size: height and width of the images, `SIZE` by default; min_area: see `Photos`; fold: index of the test part. A picture's
     part depends on the files, classes and groups alone, not on names; duplicates, exact or near, and the pictures of one group are in one
     part. Pictures that can't be read are skipped and listed in `Splits.skipped`. Without a test set but with a validation set, that one is
-    measured. Raises `UserError` for a fold other than 0 where the pictures have splits of their own.
+    measured. validation_share: fraction of the remaining pictures to hold out, chosen in the same way, unless the pictures have a
+    validation set or that fraction has fewer than `MIN_VALIDATION` labels. Raises `UserError` for a fold other than 0 where the pictures
+    have splits of their own.
     """
     if not 0 <= fold < folds:
         raise UserError(f"Expected a fold from 0 to {folds - 1}, found {fold}; folds are counted from 0.")
@@ -32,11 +37,15 @@ def load_own(source: Path, size: int | None = None, min_area: float = 1.0, folds
     classes = tuple(sorted({entry.label for entry in entries if entry.label is not None}))
     labels = np.array([UNLABELLED if entry.label is None else classes.index(entry.label) for entry in entries], np.int64)
     whole = Dataset(photos, labels, classes, source.name, damaged=damaged)
-    split_of = np.array([entry.split or "train" for entry in entries])
+    split_of = np.array([entry.split or "train" for entry in entries], f"U{len('validation')}")
+    groups = _groups(labels, fingerprints, [entry.group for entry in entries])
     if set(split_of) == {"train"}:
-        split_of[_fold_of(labels, fingerprints, [entry.group for entry in entries], folds) == fold] = "test"
+        for group in groups[fold::folds]:
+            split_of[group] = "test"
     elif fold:
         raise UserError(f"Expected pictures without splits of their own for fold {fold}, found some in {source}; leave data.fold out.")
+    if validation_share and "validation" not in split_of:
+        split_of[_held_out(groups, split_of, labels, validation_share)] = "validation"
     parts = {name: replace(whole.subset(np.flatnonzero(split_of == name)), split=name) for name in ("train", "validation", "test")}
     train, validation, test = parts.values()
     if not len(train) or not len(test) + len(validation):
@@ -79,12 +88,16 @@ def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:
         )
 
 
-def _fold_of(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], names: Sequence[str | None], folds: int) -> NDArray[np.int64]:
-    """(N,) the part of each picture: duplicates and named groups, by class and then by the hashes of their files, are assigned in turn."""
+def _groups(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], names: Sequence[str | None]) -> list[list[int]]:
+    """Pictures that stay together, duplicates and named groups, by class and then by the hashes of their files; every n-th is a part."""
     group_of = groups_of_duplicates(fingerprints, names)
     members = [np.flatnonzero(group_of == group).tolist() for group in np.unique(group_of)]
-    ordered = sorted(members, key=lambda group: min((labels[index], fingerprints[index].digest) for index in group))
-    fold_of = np.empty(len(labels), np.int64)
-    for turn, group in enumerate(ordered):
-        fold_of[group] = turn % folds
-    return fold_of
+    return sorted(members, key=lambda group: min((labels[index], fingerprints[index].digest) for index in group))
+
+
+def _held_out(groups: Sequence[list[int]], split_of: NDArray[np.str_], labels: NDArray[np.int64], share: float) -> list[int]:
+    """The indices of the validation pictures: evenly spaced groups of the training pictures; none with too few labels."""
+    own = [group for group in groups if (split_of[group] == "train").all()]
+    chosen = [group for turn, group in enumerate(own) if int((turn + 1) * share) > int(turn * share)]
+    held = [index for group in chosen for index in group]
+    return held if (labels[held] != UNLABELLED).sum() >= MIN_VALIDATION and len(chosen) < len(own) else []

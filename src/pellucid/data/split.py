@@ -8,6 +8,9 @@ from pellucid.data.dataset import Dataset, Splits
 from pellucid.errors import UserError
 from pellucid.labels import UNLABELLED
 
+MIN_VALIDATION = 50
+"""Minimum number of validation images with labels to fit a temperature on."""
+
 LABEL_SEED = 0
 """Seed of the choice of images that keep their label; fixed by the protocol, the same for every run."""
 

@@ -1,8 +1,8 @@
-"""Calibrates the outputs of a trained network: fits the temperature and the gate.
+"""Calibrates the outputs of a trained network: fits the temperature, the gate, and the least evidence for a class.
 
-Never on test images. The temperature is fitted only on images held out of the training: a network is overconfident on images that it has
-memorised, and a temperature fitted on those makes its confidence on new ones worse (figures in `docs/trust.md`). The gate may be fitted on
-training images with new damage, since it does not use labels.
+Never on test images. Temperature and evidence are fitted only on images held out of the training: a network is overconfident on images that
+it has memorised, and a temperature fitted on those makes its confidence on new ones worse (figures in `docs/trust.md`). The gate may be
+fitted on training images with new damage, since it does not use labels.
 """
 
 from collections.abc import Callable, Iterator
@@ -16,10 +16,11 @@ from torch import Tensor, nn
 
 from pellucid.batch import Degrade, Output, from_pixels
 from pellucid.checkpoint import ModelMetadata
-from pellucid.data import Dataset, Splits
+from pellucid.data import MIN_VALIDATION, Dataset, Splits
 from pellucid.device import inference_autocast
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import Columns, psnr_of
+from pellucid.models.evidence import QUANTILE, evidence_of
 from pellucid.models.gate import Gate, change_of
 from pellucid.models.predicting import Predicting
 from pellucid.seeding import generator
@@ -27,7 +28,7 @@ from pellucid.seeding import generator
 MAX_IMAGES = 1000
 """Maximum number of images, evenly spaced in their data set."""
 
-MIN_IMAGES = 50
+MIN_IMAGES = MIN_VALIDATION
 """Minimum number of images for a fit, for the temperature of labelled ones."""
 
 CEILING = 45.0
@@ -42,11 +43,13 @@ FORWARD_PIXELS = 256 * 32 * 32
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """temperature: divisor of the logits before the softmax; gate: see `Gate`; fitted: description of what was fitted on which images."""
+    """temperature: divisor of the logits before the softmax; gate: see `Gate`; fitted: description of what was fitted on which images;
+    least_evidence: see `models.evidence`, `None` without held-out images."""
 
     temperature: float = 1.0
     gate: Gate | None = None
     fitted: str = ""
+    least_evidence: float | None = None
 
 
 def as_predicted(network: nn.Module, metadata: ModelMetadata) -> Predicting:
@@ -55,16 +58,16 @@ def as_predicted(network: nn.Module, metadata: ModelMetadata) -> Predicting:
 
 
 def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degrade, device: torch.device | str = "cpu") -> Calibration:
-    """Fit temperature and gate of a network in evaluation mode, under the damage that it was trained on.
+    """Fit temperature, gate and least evidence of a network in evaluation mode, under the damage that it was trained on.
 
-    The temperature needs validation images with labels, `MIN_IMAGES` at least, else it stays 1. The gate is fitted on these, or else on
-    training images.
+    The temperature needs validation images with labels, `MIN_IMAGES` at least, else it stays 1; the evidence needs as many, without labels.
+    The gate is fitted on these, or else on training images.
     """
     held_out = splits.validation is not None and len(splits.validation) >= MIN_IMAGES
     dataset = splits.validation if held_out and splits.validation is not None else splits.train
     indices = np.linspace(0, len(dataset) - 1, min(MAX_IMAGES, len(dataset))).round().astype(np.int64)
     measured = list(_measured(network, dataset, indices, degrade, torch.device(device)))
-    temperature, gate, fitted = 1.0, None, []
+    temperature, gate, least_evidence, fitted = 1.0, None, None, []
     images = f"{len(indices):,} {dataset.split.replace('train', 'training')} images"
     labels = torch.tensor(dataset.labels[indices])
     several = [each.logits for each in measured if each.logits is not None]
@@ -74,10 +77,13 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
         if int(known.sum()) >= MIN_IMAGES:
             temperature = fit_temperature(logits[known], labels[known])
             fitted.append("temperature")
+        evidence = evidence_of(logits.numpy())
+        if np.isfinite(evidence).all():
+            least_evidence = float(np.quantile(evidence, QUANTILE))
     if measured[0].clean and len(indices) >= MIN_IMAGES:
         gate = fit_gate(_joined([each.clean for each in measured]), _joined([each.damaged for each in measured]))
         fitted += ["gate"] if gate is not None else []
-    return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "")
+    return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "", least_evidence)
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:

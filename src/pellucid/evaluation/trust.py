@@ -1,4 +1,4 @@
-"""Evaluates the reliability of predictions: confidence, abstention, gate, per-pixel uncertainty and alarm.
+"""Evaluates the reliability of predictions: confidence, abstention, gate, per-pixel uncertainty, alarm and warning.
 
 All are measured on the images of a track, the gate also on undamaged ones. With several levels, every image counts at each.
 """
@@ -20,6 +20,7 @@ from pellucid.evaluation.tracks import TRACKS, Track
 from pellucid.evaluation.trust_figures import Trust
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import Columns, psnr_of
+from pellucid.models.evidence import evidence_of
 from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
 
@@ -42,12 +43,11 @@ def measure_trust(
     num_images = len(dataset) if limit is None else min(limit, len(dataset))
     if num_images < 1:
         raise UserError("Expected at least one image to measure on, found none; check the data set and the limit.")
-    plan = [(track, level) for level in track.levels] + [(TRACKS["clean"], TRACKS["clean"].levels[0])]
+    plan = [(track, level, False) for level in track.levels] + [(TRACKS["clean"], TRACKS["clean"].levels[0], True)]
     parts: tuple[list[Columns], list[Columns]] = ([], [])
     strengths: list[tuple[int, Columns]] = []
     done = 0
-    for on, level in plan:
-        is_clean = on is not track
+    for on, level, is_clean in plan:
         for batch in batches(dataset, on, level, num_images, batch_size, device):
             parts[is_clean].append(_columns(network, metadata, batch, second=not is_clean))
             if not is_clean:
@@ -77,6 +77,9 @@ def _columns(network: Callable[[Tensor], Output], metadata: ModelMetadata, batch
     columns = dict(_of_image(output, batch, metadata.gate))
     if output.logits is not None:
         columns |= _of_class(output.logits, batch.labels, metadata.temperature)
+        if metadata.least_evidence is not None:
+            evidence = evidence_of(output.logits.cpu().numpy())
+            columns["unfamiliar"] = torch.from_numpy(evidence < metadata.least_evidence).float()
     if second and output.logits is not None and output.restored is not None:
         given = torch.where(columns["left"][:, None, None, None] > 0, batch.degraded, output.restored.clamp(0, 1))
         again = forward(network, given).logits

@@ -50,6 +50,7 @@ class Trust:
             "gate": self.gate(),
             "uncertainty": self.uncertainty(),
             "alarm": self.alarm(),
+            "unfamiliar": self.unfamiliar(),
             "strengths": self.by_strength(),
         }
         return {**measured, **{name: part for name, part in parts.items() if part}}
@@ -152,6 +153,18 @@ class Trust:
             "error_rate": float(wrong.double().mean()),
             "precision": float(wrong[alarm].double().mean()) if alarm.any() else None,
             "recall": float(alarm[wrong].double().mean()) if wrong.any() else None,
+        }
+
+    def unfamiliar(self) -> dict[str, Any]:
+        """rate: fraction of images that are found unlike the training images; accuracy of these and of the others in %."""
+        columns = self._labelled("unfamiliar", "correct") if "unfamiliar" in self.columns else None
+        if columns is None:
+            return {}
+        warned, correct = columns[0] > 0, 100 * columns[1]
+        return {
+            "rate": float(warned.double().mean()),
+            "accuracy": _mean(correct[warned]),
+            "accuracy_of_others": _mean(correct[~warned]),
         }
 
     def by_strength(self) -> dict[str, list[dict[str, Any]]]:

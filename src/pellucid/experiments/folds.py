@@ -32,8 +32,9 @@ def in_folds(comparison: Comparison, folds: int) -> dict[int, Comparison]:
     data = comparison.base.data
     if folds < 2:
         raise UserError(f"Expected at least 2 folds, found {folds}; 5 is usual.")
-    if data.validation:
-        raise UserError(f"Expected a cross-validation to measure the test parts, found data.validation {data.validation}; set it to 0.")
+    for name in ("validation", "validation_share"):
+        if value := getattr(data, name):
+            raise UserError(f"Expected a cross-validation to measure the test parts, found data.{name} {value}; set it to 0.")
     by_fold = {fold: replace(comparison, base=changed(comparison.base, {"data.folds": folds, "data.fold": fold})) for fold in range(folds)}
     for varied in by_fold.values():  # what is wrong with any of them shows before the first one is trained
         if varied.base.data.splits().validation is not None:

@@ -27,9 +27,9 @@ class ExportedMetadata:
     """Metadata of an exported model for the predictor; in an ONNX file, the entry `pellucid` of its metadata, as JSON.
 
     size_multiple: height and width of the input are multiples of it; reach, max_pixels, multiple: see `Backend`; precision: `float32` or
-    `int8`; cost: what int8 cost in accuracy (points) and PSNR (dB), and on which images; tasks, temperature, gate: see `ModelMetadata`;
-    input: description of the input; made: version of Pellucid and commit of the model; units: of the strengths of the kinds of
-    damage, for readers without Pellucid.
+    `int8`; cost: what int8 cost in accuracy (points) and PSNR (dB), and on which images; tasks, temperature, gate, least_evidence: see
+    `ModelMetadata`; input: description of the input; made: version of Pellucid and commit of the model; units: of the strengths of the
+    kinds of damage, for readers without Pellucid.
     """
 
     classes: tuple[str, ...]
@@ -44,6 +44,7 @@ class ExportedMetadata:
     tasks: str = "both"
     temperature: float = 1.0
     gate: Gate | None = None
+    least_evidence: float | None = None
     input: str = "RGB in [0, 1], (B, 3, H, W), float32; H and W multiples of size_multiple, the last row and column repeated"
     made: str = ""
     units: tuple[str, ...] = ()

@@ -17,7 +17,12 @@ from pellucid.pictures import Picture
 
 RESTORED, MASKS, UNCERTAINTY = "restored", "masks", "uncertainty"
 
-COUNTED = {"left": "found undamaged and left", "abstained": "without a sure class", "alarm": "with an alarm"}
+COUNTED = {
+    "left": "found undamaged and left",
+    "abstained": "without a sure class",
+    "alarm": "with an alarm",
+    "unfamiliar": "unlike the training pictures",
+}
 """Fields of a line that are counted over the frames of a video, and the text of the count."""
 
 NOT_FINITE = "Expected finite outputs of the model, found others; its training may have diverged: train it again."
@@ -65,6 +70,8 @@ def prediction_fields(prediction: Prediction) -> Line:
     optional: Line = {"abstained": True} if prediction.abstained else {}
     if prediction.alarm is not None:
         optional |= {"restored_label": prediction.restored_label, "alarm": prediction.alarm}
+    if prediction.unfamiliar is not None:
+        optional |= {"unfamiliar": prediction.unfamiliar}
     line: Line = {
         "schema": schema.VERSION,
         "label": prediction.label,
@@ -98,16 +105,17 @@ def line_text(line: Line) -> str:
 
 def count_texts(counts: Mapping[str, int]) -> list[str]:
     """The counts of the fields in `COUNTED` as text, without those that are 0."""
-    return [f"{counts[name]:,} {what}" for name, what in COUNTED.items() if counts[name]]
+    return [f"{counts[name]:,} {what}" for name, what in COUNTED.items() if counts.get(name)]
 
 
 def class_text(line: Line) -> str:
-    """The class and its confidence; `not sure (cat 41 %)` if the model abstains."""
+    """The class and its confidence, and a warning of unfamiliar pictures; `not sure (cat 41 %)` if the model abstains."""
     if line["probabilities"] is None:
         return ""
     likeliest = max(line["probabilities"], key=line["probabilities"].__getitem__)
     text = f"{likeliest} {100 * line['confidence']:.0f} %"
-    return f"not sure ({text})" if line.get("abstained") else text
+    text = f"not sure ({text})" if line.get("abstained") else text
+    return f"{text}, unlike the training pictures" if line.get("unfamiliar") else text
 
 
 def damage_text(line: Line) -> str:

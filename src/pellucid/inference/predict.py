@@ -5,9 +5,9 @@ Pictures stream through, so that memory doesn't grow with their number.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
 from pathlib import Path, PurePosixPath
@@ -18,7 +18,7 @@ from pellucid.inference import journal, sheet
 from pellucid.inference.distributed import join_processes
 from pellucid.inference.inputs import inputs
 from pellucid.inference.journal import PREDICTIONS
-from pellucid.inference.lines import MASKS, RESTORED, UNCERTAINTY, Line, line_text, save, sheet_cell
+from pellucid.inference.lines import COUNTED, MASKS, RESTORED, UNCERTAINTY, Line, count_texts, line_text, save, sheet_cell
 from pellucid.inference.predictor import Predictor
 from pellucid.inference.stream import stream
 from pellucid.inference.video import restore_video
@@ -31,8 +31,8 @@ SHEET = "contact-sheet.png"
 class Summary:
     """The result of a call: numbers of pictures, including videos, and of failures; `str` is a sentence.
 
-    labels: note on the labels; empty without labels; stated: engine and precision, as text; num_left, num_abstained, num_alarms: numbers of
-    pictures of this call that were left unchanged, got no label, and got an alarm.
+    labels: note on the labels; empty without labels; stated: engine and precision, as text; counts: numbers of pictures of this call with
+    each of `lines.COUNTED`.
     """
 
     out: Path
@@ -40,9 +40,7 @@ class Summary:
     num_failed: int
     labels: str = ""
     stated: str = ""
-    num_left: int = 0
-    num_abstained: int = 0
-    num_alarms: int = 0
+    counts: Mapping[str, int] = field(default_factory=dict)
 
     def __str__(self) -> str:
         good, errors = self.num_pictures - self.num_failed, f"{self.out / PREDICTIONS} says why"
@@ -50,8 +48,7 @@ class Summary:
             return f"None of {_pictures(self.num_pictures)} could be used: {errors}."
         failed = f" {self.num_failed:,} of {_pictures(self.num_pictures)} failed: {errors}." if self.num_failed else ""
         more = "".join(f"\n{each}" for each in (self.stated and f"Computed by {self.stated}.", self.labels) if each)
-        counts = {"found undamaged and left": self.num_left, "without a sure class": self.num_abstained, "with an alarm": self.num_alarms}
-        counted = ", ".join(f"{count:,} {what}" for what, count in counts.items() if count)
+        counted = ", ".join(count_texts(self.counts))
         return f"{_pictures(good)} went well{f' ({counted})' if counted else ''}: look at {self.out / SHEET}.{failed}{more}"
 
 
@@ -126,7 +123,7 @@ def predict_files(
             chooser.add(line)
         done = num_kept = sum(1 for path, _ in inputs(paths, made) if str(path) in done_before) if resume else 0
         num_failed, labelled = 0, False
-        counts = dict.fromkeys(("left", "abstained", "alarm"), 0)
+        counts = dict.fromkeys(COUNTED, 0)
         with journal.part(out, processes.rank, processes.num).open("a", encoding="utf-8", buffering=1) as file:
             for line in _predicted(waiting, predictor, out, uncertainty):
                 file.write(json.dumps(line | options_in_lines) + "\n")
@@ -145,7 +142,7 @@ def predict_files(
         num_done, num_failed, num_labelled, *sums = processes.sums(done - num_kept, num_failed, labelled, *counts.values())
         processes.first_does(lambda: _finish(out, chooser.lines, num_kept + num_done))
     about = _about_labels(predictor) if num_labelled else ""
-    return Summary(out, num_kept + num_done, num_failed, about, predictor.stated, *sums)
+    return Summary(out, num_kept + num_done, num_failed, about, predictor.stated, dict(zip(counts, sums, strict=True)))
 
 
 def _check_folder(out: Path, force: bool, resume: bool) -> None:
@@ -195,10 +192,11 @@ def _finish(out: Path, shown: Sequence[Line], num_pictures: int) -> None:
 
 
 def _about_labels(predictor: Predictor) -> str:
-    """A note on the labels: the model does not detect pictures that are unlike its training images."""
+    """A note on the labels: of some pictures that are unlike its training images a model can tell, of none without `least_evidence`."""
+    warned = "" if predictor.least_evidence is None else ", with a warning for some of those that are unlike its training pictures"
     return (
         f"Labels: the model knows {len(predictor.classes)} classes ({_some(predictor.classes)}), learned from pictures of "
-        f"{predictor.image_size} pixels a side; it gives every picture one of them, whatever it shows."
+        f"{predictor.image_size} pixels a side; it gives every picture one of them, whatever it shows{warned}."
     )
 
 

@@ -28,7 +28,8 @@ class Prediction:
     the type of the picture, grey if it is; damage: by kind of damage, in the model's order; mask: (H, W) bool, true for pixels estimated as
     destroyed; broken: the output is not finite, and all other fields are `None`; left: no damage was detected, and `restored` is the
     picture itself; abstained: the confidence is below `abstain_below`, so that the label is `None`; restored_label: the most probable class
-    of the restored picture, with `second_look`.
+    of the restored picture, with `second_look`; unfamiliar: the picture is unlike the training images, so that its class means little, see
+    `models.evidence`; `None` if the model can't tell.
     """
 
     label: str | None
@@ -41,6 +42,7 @@ class Prediction:
     left: bool = False
     abstained: bool = False
     restored_label: str | None = None
+    unfamiliar: bool | None = None
 
     @property
     def likeliest(self) -> str | None:

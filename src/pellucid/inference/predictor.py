@@ -16,6 +16,7 @@ from pellucid.inference.pixels import STRIP_ROWS, Floats, floats_to_pixels, pad_
 from pellucid.inference.prediction import BROKEN, EstimatedDamage, Prediction
 from pellucid.inference.source import DEFAULT_IMAGE_SIZE, open_backend
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
+from pellucid.models.evidence import evidence_of
 from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.overview import has_own_size, scale_down
 from pellucid.pictures import Pixels
@@ -42,6 +43,7 @@ class Predictor:
         gate: thresholds below which a picture is left unchanged; `None` restores every picture.
         abstain_below: minimum confidence for a label.
         second_look: also classify the restored picture, for about twice the time; see `Prediction.alarm`.
+        least_evidence: evidence for a class below which a picture counts as unlike the training images; see `models.evidence`.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class Predictor:
         gate: Gate | None = None,
         abstain_below: float = 0.0,
         second_look: bool = False,
+        least_evidence: float | None = None,
     ) -> None:
         if not 0 <= abstain_below <= 1:
             raise UserError(f"Expected a probability from 0 to 1 to abstain below, found {abstain_below:g}; 0.5 is fifty per cent.")
@@ -74,7 +77,7 @@ class Predictor:
         self.batch_size, self.image_size = batch_size, image_size
         self.max_pixels = self.backend.max_pixels
         self.temperature, self.gate = temperature, gate
-        self.abstain_below, self.second_look = abstain_below, second_look
+        self.abstain_below, self.second_look, self.least_evidence = abstain_below, second_look, least_evidence
 
     @classmethod
     def load(
@@ -114,6 +117,7 @@ class Predictor:
             gate=metadata.gate if gate else None,
             abstain_below=abstain_below,
             second_look=second_look,
+            least_evidence=metadata.least_evidence,
         )
 
     @property
@@ -184,12 +188,16 @@ class Predictor:
             logits = self._forward(to_floats(restored if near else scale_down(restored, self.image_size))).logits
             second = [None] * num_pictures if logits is None else list(self._classes(logits)[0])
         nothing = [None] * num_pictures
+        unfamiliar: list[bool] | list[None] = nothing
+        if self.least_evidence is not None and output.logits is not None:
+            unfamiliar = (evidence_of(output.logits) < self.least_evidence).tolist()
         predictions = [
-            replace(Prediction(*fields), left=bool(is_left), restored_label=again) if whole else BROKEN
-            for whole, is_left, again, *fields in zip(
+            replace(Prediction(*fields), left=bool(is_left), restored_label=again, unfamiliar=unlike) if whole else BROKEN
+            for whole, is_left, again, unlike, *fields in zip(
                 finite.tolist(),
                 left,
                 second,
+                unfamiliar,
                 *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
                 nothing if restored is None else restored,
                 nothing if output.presence is None or output.strength is None else self._damages(output.presence, output.strength),

@@ -49,6 +49,11 @@ class Metadata(Protocol):
         """Thresholds below which a picture is left unchanged."""
         ...
 
+    @property
+    def least_evidence(self) -> float | None:
+        """Evidence below which a picture is unlike the training images."""
+        ...
+
 
 def is_exported(source: str | Path | None) -> bool:
     """Whether `source` is the path of an exported model, by its ending or the files in the folder."""

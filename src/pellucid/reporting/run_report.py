@@ -126,11 +126,13 @@ def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Sec
 
 def _next_steps(folder: Path, metadata: ModelMetadata, evaluation: Evaluation) -> Section:
     run, dataset = shlex.quote(str(folder)), metadata.recipe.get("data", {}).get("dataset", DataConfig.dataset)
-    other = "" if dataset == DataConfig.dataset else f"dataset {shlex.quote(dataset)}"
+    encoder = metadata.model.encoder
+    longer = "pellucid train --recipe " + ("photo --epochs 40" if encoder.is_pretrained else "base")
+    longer += "" if dataset == DataConfig.dataset else f" --data {shlex.quote(dataset)}"
+    longer += "" if encoder.weights is None else f" --model.encoder.weights {shlex.quote(encoder.weights)}"
     steps = {
         "Restore and classify your own pictures:": f"pellucid predict PICTURES... --out restored --model {run}",
-        f"Evaluate it, on this or another track ({', '.join(TRACKS)}):": f"pellucid evaluate {run} --track {evaluation.track}"
-        + (other and f" --{other}"),
-        "Train longer, for a better network:": "pellucid train --recipe base" + (other and f" --data.{other}"),
+        f"Evaluate it, on this or another track ({', '.join(TRACKS)}):": f"pellucid evaluate {run} --track {evaluation.track}",
+        "Train longer, for a better network:": longer,
     }
     return Section("Next steps", [Steps(steps)])

@@ -37,6 +37,8 @@ def trust_section(trust: Trust) -> Section:
         content += [Subheading("Uncertainty of restored pictures"), Text(_uncertainty(uncertainty))]
     if alarm := figures.get("alarm"):
         content += [Subheading("The alarm"), Text(_alarm(alarm))]
+    if unfamiliar := figures.get("unfamiliar"):
+        content += [Subheading("Unlike the training pictures"), Text(_unfamiliar(unfamiliar))]
     return Section("Reliability", content)
 
 
@@ -131,6 +133,14 @@ def _uncertainty(uncertainty: Mapping[str, float | None]) -> str:
         "rank correlation of "
         f"{number('rank_correlation_of_images')} with the mean error."
     )
+
+
+def _unfamiliar(figures: Mapping[str, float | None]) -> str:
+    warned, others = (figures[name] for name in ("accuracy", "accuracy_of_others"))
+    rate = f"{100 * (figures['rate'] or 0):.1f} % of these pictures, which are of the kind of the training pictures, get a false warning."
+    if warned is None or others is None:
+        return rate
+    return f"{rate} Accuracy with a warning: {warned:.1f} %; without: {others:.1f} %."
 
 
 def _alarm(alarm: Mapping[str, float | None]) -> str:

@@ -126,6 +126,8 @@ class TrainingLog:
             {f"{name}/{layer}": value for name, by_layer in compared.items() for layer, value in by_layer.items()}, step=step
         )
         shown = [f"{record[name]:.1f} {unit}" for name, unit in (("accuracy", "%"), ("psnr", "dB")) if name in record]
+        if seconds > 0:  # the rate since the start of the training, earlier calls included
+            shown.append(f"{step * len(batch) * self.fabric.world_size / seconds:,.0f} images/s")
         self._figures = "  ".join(shown)
         self.progress.update(self._task, figures=self._figures)
 
