@@ -9,13 +9,14 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
 from pellucid.batch import Batch
 from pellucid.checkpoint import ModelMetadata, load_model, save_model
-from pellucid.data import Dataset
+from pellucid.data import Dataset, Splits
 from pellucid.device import choose_device, describe_device, resolve_precision
 from pellucid.errors import UserError
 from pellucid.evaluation.calibration import calibrate
@@ -31,6 +32,9 @@ from pellucid.training.controls import shuffle_guidance
 from pellucid.training.log import TrainingLog
 from pellucid.training.loop import Trainer
 from pellucid.training.memory import keep_memory
+
+if TYPE_CHECKING:
+    from lightning.fabric import Fabric
 
 
 def run(
@@ -49,11 +53,6 @@ def run(
 
 
 def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> tuple[nn.Module, ModelMetadata]:
-    from lightning.fabric import Fabric
-    from lightning.fabric.loggers import TensorBoardLogger
-
-    for name in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they log the precision of every run
     chosen = choose_device(device)
     recipe = claim(folder, recipe, resume)
     if resume and (folder / MODEL).exists():
@@ -64,18 +63,53 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     precision = resolve_precision(recipe.training.precision, chosen)
     recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
     commit = source_commit()  # now, since the source may change during a long training
-    config = recipe.training
-    fabric = Fabric(
-        accelerator=device, devices=devices, precision=config.precision, loggers=TensorBoardLogger(folder, name="tensorboard", version="")
+    fabric = _launch(recipe, folder, device, devices)
+    splits = recipe.data.splits()
+    _check(recipe, splits.train)
+
+    model = _build_network(recipe, len(splits.train.classes), restorer, resumed=resume and (folder / STATE).exists())
+    loader = _build_loader(recipe, splits.train, fabric)
+    log = TrainingLog(fabric, folder / LOG, _examples(splits.train, recipe, fabric.device), header={"precision": str(precision)})
+    trainer = Trainer(fabric, model, loader, recipe.objective, recipe.training, log, folder / STATE)
+    if fabric.is_global_zero:
+        write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
+    if resume:
+        trainer.load()
+    network = trainer.fit()
+
+    metadata = _describe(recipe, splits, trainer, f"{describe_device(fabric.device)}, {precision}", commit)
+    calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
+    metadata = replace(
+        metadata,
+        temperature=calibration.temperature,
+        gate=calibration.gate,
+        fitted=calibration.fitted,
+        least_evidence=calibration.least_evidence,
     )
+    if fabric.is_global_zero:
+        save_model(folder / MODEL, network, metadata)
+    return network, metadata
+
+
+def _launch(recipe: Recipe, folder: Path, device: str, devices: int) -> "Fabric":
+    """Fabric with the precision of the recipe and TensorBoard, launched."""
+    from lightning.fabric import Fabric
+    from lightning.fabric.loggers import TensorBoardLogger
+
+    for name in ("lightning.fabric", "lightning.pytorch"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # they log the precision of every run
+    logger = TensorBoardLogger(folder, name="tensorboard", version="")
+    fabric = Fabric(accelerator=device, devices=devices, precision=recipe.training.precision, loggers=logger)
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_memory()
-    splits = recipe.data.splits()
-    clean = splits.train
-    _check(recipe, clean)
-    model = _build_network(recipe, len(clean.classes), restorer, resumed=resume and (folder / STATE).exists())
-    loader = TrainLoader(
+    return fabric
+
+
+def _build_loader(recipe: Recipe, clean: Dataset, fabric: "Fabric") -> TrainLoader:
+    """The training batches of this process."""
+    config = recipe.training
+    return TrainLoader(
         clean,
         recipe.pipeline,
         batch_size=config.batch_size,
@@ -87,32 +121,20 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
         rank=fabric.global_rank,
         world_size=fabric.world_size,
     )
-    log = TrainingLog(fabric, folder / LOG, _examples(clean, recipe, fabric.device), header={"precision": str(precision)})
-    trainer = Trainer(fabric, model, loader, recipe.objective, config, log, folder / STATE)
-    if fabric.is_global_zero:
-        write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
-    if resume:
-        trainer.load()
-    network = trainer.fit()
-    calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
-    duration = f"{trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes"
-    metadata = ModelMetadata(
+
+
+def _describe(recipe: Recipe, splits: Splits, trainer: Trainer, computed: str, commit: str) -> ModelMetadata:
+    """The metadata of a trained model, without its calibration; computed: device and precision, as text."""
+    return ModelMetadata(
         model=recipe.model,
-        classes=clean.classes,
+        classes=splits.train.classes,
         damages=recipe.pipeline.kinds,
         recipe=settings(recipe),
-        training_data=f"{clean.counts} of {recipe.data.dataset}, damage '{recipe.damage}'",
-        trained=f"{date.today().isoformat()}, {duration}, {describe_device(fabric.device)}, {precision}",
+        training_data=f"{splits.train.counts} of {recipe.data.dataset}, damage '{recipe.damage}'",
+        trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {computed}",
         commit=commit,
-        image_size=min(clean.size),
-        temperature=calibration.temperature,
-        gate=calibration.gate,
-        fitted=calibration.fitted,
-        least_evidence=calibration.least_evidence,
+        image_size=min(splits.train.size),
     )
-    if fabric.is_global_zero:
-        save_model(folder / MODEL, network, metadata)
-    return network, metadata
 
 
 def _check(recipe: Recipe, clean: Dataset) -> None:
