@@ -15,7 +15,7 @@ from pellucid.degradations import DEGRADATIONS, FILL, Degradation
 from pellucid.degradations.blur import gaussian_blur
 from pellucid.degradations.compression import jpeg
 from pellucid.degradations.noise import gaussian_noise
-from pellucid.degradations.occlusion import occlusion, square_mask
+from pellucid.degradations.occlusion import square_mask
 from pellucid.degradations.resolution import low_resolution
 from pellucid.seeding import generator
 
@@ -155,7 +155,7 @@ def test_occlusion_fills_its_hole_and_nothing_else() -> None:
     images = random_images(6, 3, 32, 32)
     side = torch.tensor([1.0, 4, 8, 12, 16, 32])
     mask = square_mask(images, side, generator("damage"))
-    result = occlusion(images, side, generator("damage"))
+    result = DEGRADATIONS["occlusion"].function(images, side, generator("damage"))
     assert (result[mask.expand_as(result)] == FILL).all()
     assert torch.equal(result[~mask.expand_as(result)], images[~mask.expand_as(images)])
 

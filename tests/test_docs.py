@@ -144,6 +144,22 @@ def test_the_reference_has_docstrings(module: str) -> None:
                 )
 
 
+def arguments(text: str | None) -> list[str]:
+    """The names in the section `Args` of a docstring, which has a line of its indentation for each."""
+    (_, _, section) = inspect.cleandoc(text or "").partition("Args:\n")
+    lines = section.partition("\n\n")[0].splitlines()
+    return [line.partition(":")[0].strip() for line in lines if line.startswith("    ") and not line.startswith("     ")]
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_reference_describes_arguments_that_exist(module: str) -> None:
+    for name, value in public(module).items():
+        methods = [each for each in vars(value).values() if inspect.isfunction(each)] if inspect.isclass(value) else []
+        for each in [value, *methods]:
+            for argument in arguments(each.__doc__):
+                assert argument in inspect.signature(each).parameters, f"{name}: {argument}"
+
+
 def test_the_reference_has_the_public_front() -> None:
     """What `pellucid` names is described where it is defined, too."""
     for name in pellucid.__all__:

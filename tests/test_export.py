@@ -1,6 +1,7 @@
 """Exported models: verified before they are written, predicted without torch, with the result of torch."""
 
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -59,8 +60,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def made(model: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The model in both formats."""
     folder = tmp_path_factory.mktemp("exported")
-    onnx = export_model(model, "onnx", folder / "m.onnx").path
+
+    def connect(_: socket.socket, address: object) -> None:
+        pytest.fail(f"a connection to {address}: an export needs no network")
+
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(socket.socket, "connect", connect)
+        patch.setattr(socket, "getaddrinfo", lambda *names, **_: pytest.fail(f"a look-up of {names}"))
+        onnx = export_model(model, "onnx", folder / "m.onnx").path
         patch.setattr("pellucid.export.export.write_graph", lambda _, path: shutil.copyfile(onnx, path))
         return {"onnx": onnx, "openvino": export_model(model, "openvino", folder / "m").path}
 
@@ -154,6 +161,8 @@ def test_int8_is_refused_where_it_costs_too_much_unless_forced(
     out = tmp_path / "m.onnx"
     written = export_model(model, "onnx", out, int8=True, force=True)
     assert "int8" in written.stated
+    assert "Largest difference from torch" in str(written)
+    assert str(written.cost) in str(written)
     assert "int8" in pellucid.load(out).stated
     assert written.cost is not None
     assert written.cost.psnr is not None
@@ -332,6 +341,14 @@ def test_bench_gives_ratios_in_one_run(model: Path, made: dict[str, Path], tmp_p
     assert [results.ratio(each) for each in results.figures if each.name == "torch"] == [1.0, 1.0]
     assert all(each.rate > 0 for each in results.figures)
     assert results.loaded["onnx"] < results.loaded["torch"] + 100e6
+    assert [results.memory_ratio(each) for each in results.figures if each.name == "torch"] == [1.0, 1.0]
+    for each in results.figures:
+        assert results.memory_ratio(each) == pytest.approx(results.total_memory(each) / results.total_memory(results.figures[0]), rel=0.2)
+    rows = results.to_json(["bench"])["figures"]
+    assert all(row.keys() >= {"engine", "size", "batch_size", "images_per_second", "ratio", "memory", "memory_ratio"} for row in rows)
+    assert [str(column.header) for column in results.table().columns] == [
+        "size", "batch", "engine", "images/s", "x torch", "memory", "x torch",
+    ]  # fmt: skip
     assert "float32" in results.notes
     assert len(results.to_json(["bench"])["figures"]) == len(results.figures)
 

@@ -117,3 +117,16 @@ def test_events_that_make_no_sense_are_refused(client: httpx2.Client, body: byte
     response = client.post("/gradio_api/queue/join", content=body, headers={"Content-Type": "application/json"})
     assert error(response) == code
     assert client.get("/healthz").status_code == 200
+
+
+def test_the_time_limit_holds_for_the_page_too(tmp_path: Path) -> None:
+    with (
+        started("--timeout", 0.001, GRADIO_ANALYTICS_ENABLED="False", TMPDIR=str(tmp_path)) as (_, address),
+        httpx2.Client(base_url=address, timeout=60) as client,
+    ):
+        inputs = event(client, None)
+        inputs["data"][1] = 8  # an example
+        assert client.post("/gradio_api/queue/join", json=inputs).status_code == 200
+        message = result(client)
+        assert not message["success"]
+        assert message["output"]["error"].startswith("Expected a result within 0.001 seconds, found none;")

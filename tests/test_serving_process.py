@@ -14,8 +14,12 @@ from pathlib import Path
 import httpx2
 import numpy as np
 import pytest
-from servers import png, save_small_model
+from servers import picture, png, save_small_model
 from test_serving import check_metrics
+
+from pellucid.export import export_model
+from pellucid.inference import Predictor
+from pellucid.inference.exported import threads_text
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +83,18 @@ def test_several_workers_share_the_requests_and_the_figures(model: Path) -> None
         assert check_metrics(metrics)["pellucid_batch_pictures_sum"] == 64
         process.send_signal(signal.SIGTERM)
         process.wait(60)
+
+
+def test_an_exported_model_is_served_by_several_workers(model: Path, tmp_path: Path) -> None:
+    exported = export_model(model, "onnx", tmp_path / "small.onnx").path
+    expected = Predictor.load(model, "cpu").predict(picture())[0]
+    with started(exported, "--no-page", "--workers", 2) as (_, address):
+        engine = httpx2.get(f"{address}/v1/model").json()["engine"]
+        assert engine.startswith("ONNX Runtime")
+        assert "OMP_NUM_THREADS" in os.environ or threads_text(max(1, (os.cpu_count() or 1) // 2)) in engine  # its share of the cores
+        [line] = httpx2.post(f"{address}/v1/predict", content=png(), headers={"Content-Type": "image/png"}).json()["predictions"]
+        assert (line["label"], line["model"]) == (expected.label, "small.onnx")
+        assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
 
 
 def test_the_token_comes_from_the_environment(model: Path) -> None:

@@ -9,11 +9,12 @@ import shutil
 import struct
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from time import sleep
 from typing import Any
 
 import bad_files
@@ -42,26 +43,47 @@ CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 WAIT = 60_000
 """Milliseconds; the cores may be busy."""
 
+PATIENT = "const wait = setTimeout; self.setTimeout = (task, time, ...rest) => wait(task, time === 1000 ? 60_000 : time, ...rest);"
+"""The page waits for its service worker as long as it takes; the cores may be busy."""
+
 PARTS = 224 * 224
 """Pixels of the largest part of a picture in these tests: small pictures go through in several."""
 
 
 class Handler(SimpleHTTPRequestHandler):
-    """Files, with every path that was asked for."""
+    """Files, with every path that was asked for; `delays`: seconds of the next requests of a path."""
 
-    def __init__(self, *arguments: Any, asked: list[str], **settings: Any) -> None:
-        self.asked = asked
+    def __init__(
+        self, *arguments: Any, asked: list[str], headers_too: dict[str, str], delays: dict[str, list[float]], **settings: Any
+    ) -> None:
+        self.asked, self.headers_too, self.delays = asked, headers_too, delays
         super().__init__(*arguments, **settings)
 
-    def log_message(self, *_: Any) -> None:
+    def do_GET(self) -> None:
         self.asked.append(self.path)
+        if self.delays.get(self.path):
+            sleep(self.delays[self.path].pop(0))
+        with suppress(BrokenPipeError, ConnectionResetError):  # the browser no longer waits
+            super().do_GET()
+
+    def end_headers(self) -> None:
+        for name, value in self.headers_too.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[tuple[str, list[str]]]:
+def serving(
+    folder: Path, headers: dict[str, str] | None = None, delays: dict[str, list[float]] | None = None
+) -> Iterator[tuple[str, list[str]]]:
     """The address of a folder's file server, and the list of what was asked for there."""
     asked: list[str] = []
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder), asked=asked))
+    server = ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Handler, directory=str(folder), asked=asked, headers_too=headers or {}, delays=delays or {})
+    )
     thread = Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -125,6 +147,7 @@ def opened(site: Path, browser: Any) -> Iterator[tuple[Any, str, list[str], list
         context.on("request", lambda request: requests.append(request.url))
         page.on("pageerror", lambda error: failures.append(str(error)))
         page.on("console", lambda message: failures.append(message.text) if message.type == "error" else None)
+        page.add_init_script(PATIENT)
         page.goto(f"{address}/?compute=wasm&pixels={PARTS}")
         page.wait_for_selector("body.ready")
         yield page, address, requests, failures
@@ -136,6 +159,13 @@ def pixels(height: int, width: int, seed: int = 0) -> NDArray[np.uint8]:
     random = np.random.default_rng(seed)
     blocks = random.integers(0, 256, (height // 8 + 1, width // 8 + 1, 3)).repeat(8, 0).repeat(8, 1)[:height, :width]
     return (blocks + random.normal(0, 12, blocks.shape)).clip(0, 255).astype(np.uint8)
+
+
+def threads(page: Any) -> str:
+    """As the page states them, if it may have them."""
+    assert page.evaluate("crossOriginIsolated")
+    number = min(int(page.evaluate("navigator.hardwareConcurrency")), 8)
+    return f"{number} thread{'s' if number > 1 else ''}"
 
 
 def encoded(image: Image.Image, form: str = "PNG", **options: Any) -> bytes:
@@ -450,7 +480,7 @@ def test_no_request_leaves_and_none_can(opened: tuple[Any, ...]) -> None:
     assert failures == []
     hosts = {url.split("/")[2] if url.startswith("http") else url.partition(":")[0] for url in requests}
     assert hosts <= {address.removeprefix("http://"), "blob"}
-    assert "WebAssembly with SIMD, 1 thread, float32" in page.locator("#computed").inner_text()
+    assert f"WebAssembly with SIMD, {threads(page)}, float32" in page.locator("#computed").inner_text()
     with serving(SOURCES) as (elsewhere, asked):
         for attempt in (
             f"fetch('{elsewhere}/style.css').then(() => 'connected', () => 'refused')",
@@ -467,6 +497,158 @@ def test_no_request_leaves_and_none_can(opened: tuple[Any, ...]) -> None:
         page.evaluate(socket)
         page.workers[0].evaluate(socket)
         assert asked == []
+
+
+HEADERS = {"Cross-Origin-Opener-Policy": "same-origin", "Cross-Origin-Embedder-Policy": "require-corp"}
+ONE_THREAD = "WebAssembly with SIMD, 1 thread, float32"
+
+
+@contextmanager
+def visiting(browser: Any, script: str = PATIENT) -> Iterator[tuple[Any, list[str], list[str]]]:
+    """A page of a new visitor, what went wrong in its scripts, and the addresses that it loaded."""
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    failures = list[str]()
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("console", lambda message: failures.append(message.text) if message.type == "error" else None)
+    page.add_init_script(script)
+    loaded = list[str]()
+    page.on("domcontentloaded", lambda page: loaded.append(page.url))
+    yield page, failures, loaded
+    context.close()
+
+
+def visit(page: Any, address: str) -> str:
+    """Open the page; returns what it says that computes."""
+    page.goto(address)
+    page.wait_for_selector("body.ready")
+    return str(page.locator("#computed").inner_text())
+
+
+def registrations(page: Any) -> int:
+    return int(page.evaluate("navigator.serviceWorker.getRegistrations().then((all) => all.length)"))
+
+
+def test_any_file_server_gives_threads_after_one_reload(site: Path, browser: Any, python: Predictor) -> None:
+    with serving(site.parent) as (address, asked), visiting(browser) as (page, failures, loaded):
+        folder = f"{address}/{site.name}/"
+        stated = visit(page, f"{folder}?compute=wasm#top")
+        assert f"WebAssembly with SIMD, {threads(page)}, float32" in stated
+        assert page.url == f"{folder}?compute=wasm#top"
+        assert len(loaded) == 2
+        assert page.evaluate("navigator.serviceWorker.ready.then(({ scope }) => scope)") == folder
+        drop(page, "odd.png", FILES["odd.png"])
+        assert settled(page) == ""
+        [expected] = python.predict([pixels(33, 47)])
+        assert json.loads(download(page, "#savejson"))["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
+        visit(page, f"{folder}?compute=wasm")
+        assert len(loaded) == 3
+        assert ONE_THREAD in visit(page, f"{folder}?compute=wasm&threads=1")
+        assert {path.partition("?")[0] for path in asked} <= {f"/{each.relative_to(site.parent)}" for each in site.rglob("*")} | {
+            f"/{site.name}/"
+        }
+        assert page.evaluate("fetch('./none').then(({ status }) => status)") == 404
+        page.goto(f"{folder}none")
+        assert "404" in page.content()
+        assert not page.evaluate("crossOriginIsolated")
+        assert all("404" in each for each in failures)
+
+
+def test_nothing_is_registered_where_the_server_sends_the_headers(site: Path, browser: Any) -> None:
+    with serving(site, HEADERS) as (address, asked), visiting(browser) as (page, failures, loaded):
+        stated = visit(page, f"{address}/?compute=wasm")
+        assert f"WebAssembly with SIMD, {threads(page)}, float32" in stated
+        assert (registrations(page), len(loaded), asked.count("/isolate.js"), failures) == (0, 1, 0, [])
+
+
+REFUSALS = {
+    "missing": "Object.defineProperty(Navigator.prototype, 'serviceWorker', { value: undefined })",
+    "refused": "navigator.serviceWorker.register = () => Promise.reject(new DOMException('no', 'SecurityError'))",
+    "throws": "Object.defineProperty(Navigator.prototype, 'serviceWorker', { get() { throw new DOMException('no', 'SecurityError') } })",
+    "no storage": PATIENT
+    + "; Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no', 'SecurityError') } })",
+}
+
+
+@pytest.mark.parametrize("kind", REFUSALS)
+def test_without_service_workers_there_is_one_thread(site: Path, browser: Any, python: Predictor, kind: str) -> None:
+    with serving(site) as (address, _), visiting(browser, REFUSALS[kind]) as (page, failures, loaded):
+        assert ONE_THREAD in visit(page, f"{address}/?compute=wasm")
+        drop(page, "odd.png", FILES["odd.png"])
+        assert settled(page) == ""
+        [expected] = python.predict([pixels(33, 47)])
+        assert json.loads(download(page, "#savejson"))["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)
+        assert (len(loaded), failures) == (1, [])
+
+
+def test_headers_for_the_page_alone_give_one_thread(site: Path, browser: Any) -> None:
+    with serving(site) as (address, _), visiting(browser) as (page, _, _):
+        page.route("**/?*", lambda route: route.fulfill(response=(answer := route.fetch()), headers=answer.headers | HEADERS))
+        assert ONE_THREAD in visit(page, f"{address}/?compute=wasm")
+        assert page.evaluate("crossOriginIsolated")
+
+
+def test_the_page_is_reloaded_only_once(site: Path, browser: Any) -> None:
+    never = f"{PATIENT}; Object.defineProperty(window, 'crossOriginIsolated', {{ value: false }})"
+    with serving(site) as (address, _), visiting(browser, never) as (page, failures, loaded):
+        visit(page, f"{address}/?compute=wasm")
+        visit(page, f"{address}/?compute=wasm")
+        page.wait_for_timeout(1500)
+        assert (len(loaded), failures) == (3, [])
+
+
+def test_threads_come_at_the_next_visit_if_the_service_worker_is_late(site: Path, browser: Any) -> None:
+    with serving(site, delays={"/isolate.js": [3]}) as (address, _), visiting(browser, "") as (page, failures, loaded):
+        assert ONE_THREAD in visit(page, f"{address}/?compute=wasm")
+        page.evaluate("navigator.serviceWorker.ready.then(() => null)")
+        stated = visit(page, f"{address}/?compute=wasm")
+        assert f"WebAssembly with SIMD, {threads(page)}, float32" in stated
+        assert (len(loaded), failures) == (2, [])
+
+
+DROPPED = """
+  const drop = async () => {
+    const transfer = new DataTransfer();
+    const image = Uint8Array.from(atob("PICTURE"), (letter) => letter.charCodeAt(0));
+    transfer.items.add(new File([image], "odd.png"));
+    document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  };
+  addEventListener(WHEN, () => wait(drop, 500), { once: true });
+""".replace("PICTURE", base64.b64encode(FILES["odd.png"]).decode())
+
+
+@pytest.mark.parametrize(("when", "path"), [("load", "/isolate.js"), ("beforeunload", "/?compute=wasm")])
+def test_a_picture_is_never_lost_by_the_reload(site: Path, browser: Any, when: str, path: str) -> None:
+    delays: dict[str, list[float]] = {path: [4] if path == "/isolate.js" else [0, 4]}
+    script = f"{PATIENT} {DROPPED.replace('WHEN', json.dumps(when))}"
+    with serving(site, delays=delays) as (address, asked), visiting(browser, script) as (page, failures, loaded):
+        page.goto(f"{address}/?compute=wasm")
+        assert settled(page) == ""
+        page.wait_for_timeout(5000)
+        assert page.locator("#result").is_visible()
+        assert ONE_THREAD in page.locator("#computed").inner_text()
+        assert (len(loaded), failures) == (1, [])
+        assert asked.count("/?compute=wasm") == (1 if when == "load" else 2)
+
+
+def test_a_changed_page_is_shown_and_another_page_is_left_as_it_is(site: Path, browser: Any, tmp_path: Path) -> None:
+    folder = shutil.copytree(site, tmp_path / "page")
+    index = folder / "index.html"
+    with serving(folder) as (address, _), visiting(browser) as (page, failures, _):
+        visit(page, f"{address}/?compute=wasm")
+        assert page.evaluate("crossOriginIsolated")
+        index.write_text(index.read_text().replace("<h1>Pellucid</h1>", "<h1>Changed</h1>"))
+        page.reload()
+        assert page.locator("h1").inner_text() == "Changed"
+        assert page.evaluate("crossOriginIsolated")
+        (folder / "other.html").write_text("<h1>Other</h1>")
+        page.goto(f"{address}/other.html")
+        assert (page.locator("h1").inner_text(), page.evaluate("crossOriginIsolated"), registrations(page)) == ("Other", False, 1)
+        index.write_text("<h1>Another</h1>")
+        page.goto(address)
+        assert (page.locator("h1").inner_text(), page.evaluate("crossOriginIsolated"), registrations(page)) == ("Another", False, 0)
+        assert all("404" in each for each in failures)  # of the other pages' icons
 
 
 @pytest.mark.parametrize(("width", "height", "scheme"), [(1200, 1000, "light"), (375, 812, "dark")])
@@ -500,6 +682,7 @@ def test_a_model_of_one_task_shows_what_it_has(tasks: Any, archive: Path, browse
         page = browser.new_page()
         page.set_default_timeout(WAIT)
         page.goto(f"{address}/?compute=wasm")
+        page.wait_for_selector("body.ready")
         drop(page, "odd.png", FILES["odd.png"])
         assert settled(page) == ""
         assert page.locator("#classes").is_visible() == (tasks == "classify")

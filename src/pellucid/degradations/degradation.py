@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pellucid.degradations.occlusion import paste
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
@@ -29,7 +31,7 @@ class Degradation:
     from; mask: for a degradation that destroys pixels, a function with the same arguments that returns their mask, (B, 1, H, W) bool; a
     `Pipeline` calls it instead of `function`, so that the mask is recorded; fill: a function of images and a generator that returns the
     new values of those pixels, broadcast to (B, 3, H, W); default `FILL`; kind: the name under which the damage is recorded, if it is that
-    of another row.
+    of another row. Rows with a mask are made by `destruction`.
     """
 
     function: DegradationFunction
@@ -45,3 +47,20 @@ class Degradation:
     def is_length(self) -> bool:
         """Whether strengths are lengths, which may be relative to the image's side."""
         return self.unit.endswith("in pixels")
+
+
+def destruction(
+    mask: DegradationFunction,
+    fill: FillFunction,
+    unit: str,
+    valid_range: tuple[float, float],
+    typical_range: tuple[float, float],
+    source: str,
+    kind: str | None = None,
+) -> Degradation:
+    """The row of a degradation that destroys the pixels of a mask and fills them; arguments as for `Degradation`."""
+
+    def function(images: Tensor, strength: Tensor, generator: Generator) -> Tensor:
+        return paste(images, mask(images, strength, generator), fill(images, generator))
+
+    return Degradation(function, unit, valid_range, typical_range, source, mask, fill, kind)

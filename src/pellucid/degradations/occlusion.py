@@ -54,12 +54,6 @@ def paste(images: Tensor, mask: Tensor, content: Tensor | float) -> Tensor:
     return torch.addcmul(inside * content, images, 1 - inside)
 
 
-def occlusion(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
-    """Sets one square of each image to `FILL`; arguments as for `square_mask`."""
-    rows, columns = _square(images, side, generator)
-    return paste(images, rows * columns.to(images.dtype), FILL)
-
-
 def region_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     """Places one region of random shape at a random position in each image, where the border may cut it; returns (B, 1, H, W) bool.
 
@@ -99,12 +93,6 @@ def random_content(images: Tensor, generator: Generator) -> Tensor:
         chosen = (choice == index).nonzero().squeeze(1)
         result[chosen] = option[chosen]
     return result
-
-
-def lost_region(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
-    """Fills a region of random shape with random content; arguments as for `region_mask`."""
-    mask = region_mask(images, side, generator)
-    return paste(images, mask, random_content(images, generator))
 
 
 def black(images: Tensor, _generator: Generator) -> Tensor:
@@ -151,13 +139,3 @@ CONTENTS: dict[str, Callable[[Tensor, Generator], Tensor]] = {
     "picture": other_picture,
 }
 """Contents of a lost region by name: functions whose results broadcast to (B, 3, H, W)."""
-
-
-def square_of(content: str) -> Callable[[Tensor, Tensor, Generator], Tensor]:
-    """`occlusion` with content other than grey."""
-
-    def occlude(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
-        rows, columns = _square(images, side, generator)
-        return paste(images, rows * columns.to(images.dtype), CONTENTS[content](images, generator))
-
-    return occlude

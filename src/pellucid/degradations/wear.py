@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import smooth_noise, uniform
-from pellucid.degradations.occlusion import paste
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -49,12 +48,6 @@ def scratch_colour(images: Tensor, generator: Generator) -> Tensor:
     return torch.where(light < 0.6, 0.8 + 0.2 * shade, 0.2 * shade).expand_as(images)
 
 
-def scratches(images: Tensor, number: Tensor, generator: Generator) -> Tensor:
-    """Images with scratches; arguments as for `scratch_mask`."""
-    mask = scratch_mask(images, number, generator)
-    return paste(images, mask, scratch_colour(images, generator))
-
-
 def tear_mask(images: Tensor, width: Tensor, generator: Generator) -> Tensor:
     """A jagged wedge from beyond the border to a point inside the image; returns (B, 1, H, W) bool.
 
@@ -79,12 +72,6 @@ def paper(images: Tensor, generator: Generator) -> Tensor:
     """The colour of tears: one shade of old paper for each image, (B, 3, H, W)."""
     shade, age = uniform(images, generator, 2, 1, 1, 1).unbind(dim=1)
     return ((0.85 + 0.15 * shade) * (1 - age * images.new_tensor((0.02, 0.06, 0.18)).view(3, 1, 1))).expand_as(images)
-
-
-def tears(images: Tensor, width: Tensor, generator: Generator) -> Tensor:
-    """Images with a tear; arguments as for `tear_mask`."""
-    mask = tear_mask(images, width, generator)
-    return paste(images, mask, paper(images, generator))
 
 
 def stains(images: Tensor, side: Tensor, generator: Generator) -> Tensor:

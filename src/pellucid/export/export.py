@@ -62,9 +62,11 @@ def export_model(
         source: as `load_model` takes it.
         format: a key of `FORMATS`.
         out: a file `*.onnx`, or a folder for OpenVINO or the page.
-        int8: quantise the convolutions to 8 bits, calibrated on degraded training images; refused if it costs more than 0.3 points or 0.2
-        dB. force: replace an existing target, and accept any loss of int8. data: name, folder or table of the images for int8; the data
-        that the model was trained on by default. data_source: its files.
+        int8: quantise the convolutions to 8 bits, calibrated on degraded training images; refused if it costs more than 0.3 points or
+            0.2 dB.
+        force: replace an existing target, and accept any loss of int8.
+        data: name, folder or table of the images for int8; by default the data that the model was trained on.
+        data_source: its files.
         runtime: for the page, npm's archive of ONNX Runtime Web or its folder, instead of fetching it by npm.
         log: called with a message at each step.
     """

@@ -43,7 +43,8 @@ class ServerSettings(Settings):
 
     Args:
         model: as for `Predictor.load`.
-        host, port: address to listen on; port 0 for any free port.
+        host: address to listen on.
+        port: number of the port; 0 for any free one.
         workers: number of processes, each with the model and its share of the cores.
         token: required in requests, as a bearer token or as the password of HTTP basic authentication.
         open_to_all: serve without a token on a public address.

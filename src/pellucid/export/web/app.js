@@ -1,27 +1,37 @@
 // The page: takes a picture, hands it to the worker, and shows what comes back.
 //
-// `?compute=wasm` or `?compute=webgpu` chooses what computes; `?pixels=100000` cuts pictures into parts of at most so many pixels, for
-// devices with little memory.
+// `?compute=wasm` or `?compute=webgpu` chooses what computes; `?threads=1` limits the threads of WebAssembly; `?pixels=100000` cuts pictures
+// into parts of at most so many pixels, for devices with little memory.
 
 import { showClasses, showDamage, showSource } from "./report.js";
+import { allowThreads } from "./threads.js";
 
 const $ = (id) => document.getElementById(id);
-
-// A worker with an address of its own would have no content security policy but its server's; one from a blob has that of this page.
-const script = new Blob([`import ${JSON.stringify(new URL("./worker.js", import.meta.url).href)};`], { type: "text/javascript" });
-const worker = new Worker(URL.createObjectURL(script), { type: "module", name: location.search.slice(1) });
 
 let job = 0;
 let metadata = null;
 let addresses = [];
 let lastForward = null;
 
-worker.onmessage = ({ data }) => {
-  if (data.type === "ready") return ready(data);
-  if (data.id && data.id !== job) return undefined;
-  return { progress, result, failure }[data.type](data);
-};
-worker.onerror = (event) => failure({ id: 0, message: `Expected the page's scripts to run, found an error (${event.message ?? "they can't be loaded"}); copy the whole folder, or update the browser.` });
+/** The worker, as soon as it is certain that the page is not loaded again. */
+const opening = allowThreads().then(openWorker);
+
+function openWorker() {
+  // A worker with an address of its own would have no content security policy but its server's; one from a blob has that of this page.
+  const script = new Blob([`import ${JSON.stringify(new URL("./worker.js", import.meta.url).href)};`], { type: "text/javascript" });
+  const worker = new Worker(URL.createObjectURL(script), { type: "module", name: location.search.slice(1) });
+  worker.onmessage = ({ data }) => {
+    if (data.type === "ready") return ready(data);
+    if (data.id && data.id !== job) return undefined;
+    return { progress, result, failure }[data.type](data);
+  };
+  worker.onerror = (event) => failure({ id: 0, message: `Expected the page's scripts to run, found an error (${event.message ?? "they can't be loaded"}); copy the whole folder, or update the browser.` });
+  return worker;
+}
+
+function tellWorker(message) {
+  opening.then((worker) => worker.postMessage(message));
+}
 
 function ready(model) {
   ({ metadata } = model);
@@ -41,7 +51,7 @@ function start(file, name) {
   $("error").hidden = $("result").hidden = true;
   $("work").hidden = false;
   doing(metadata ? "Reading the picture." : "Loading the model.");
-  worker.postMessage({ type: "predict", id: job, file, name });
+  tellWorker({ type: "predict", id: job, file, name });
 }
 
 function doing(text, share = null, pace = 0.3) {
@@ -126,7 +136,7 @@ $("file").addEventListener("change", () => {
 });
 $("stop").addEventListener("click", () => {
   job += 1;
-  worker.postMessage({ type: "stop" });
+  tellWorker({ type: "stop" });
   $("work").hidden = $("result").hidden = true;
 });
 addEventListener("paste", (event) => take(event.clipboardData.files));
@@ -168,4 +178,4 @@ async function showExamples() {
   }
   $("examples").hidden = examples.length === 0;
 }
-showExamples();
+opening.then(showExamples);

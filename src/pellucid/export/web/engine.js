@@ -11,12 +11,16 @@ const ENGINES = {
 /** Threads are of no use beyond so many. */
 const MOST_THREADS = 8;
 
+/** Milliseconds in which a worker answers, if it may share memory. */
+const LONGEST_START = 5000;
+
 /**
- * {metadata, run, stated, engine} for the model in model.onnx; wanted: "webgpu" or "wasm", or null for the best there is.
+ * {metadata, run, stated, engine} for the model in model.onnx; wanted: "webgpu" or "wasm", or null for the best there is; most: of the
+ * threads of WebAssembly.
  *
  * run: (images as Float32Array, height, width) -> outputs by name, {data, dims}; stated: what computes, in words.
  */
-export async function openModel(wanted) {
+export async function openModel(wanted, most = MOST_THREADS) {
   const answer = await fetch(new URL("./model.onnx", import.meta.url)).catch(() => null);
   if (!answer?.ok) throw new PictureError("model", "Expected the file model.onnx beside this page, found none; copy the whole folder.");
   const bytes = new Uint8Array(await answer.arrayBuffer());
@@ -26,24 +30,37 @@ export async function openModel(wanted) {
     const inSoftware = adapter?.info?.isFallbackAdapter ?? false; // slower than WebAssembly
     if (adapter && (!inSoftware || wanted === "webgpu")) {
       try {
-        return { metadata, ...(await open("webgpu", bytes)) };
+        return { metadata, ...(await open("webgpu", bytes, 1)) };
       } catch (error) {
         console.warn(`WebGPU failed, WebAssembly goes on: ${error.message}`);
       }
     }
   }
   try {
-    return { metadata, ...(await open("wasm", bytes)) };
+    return { metadata, ...(await open("wasm", bytes, await countThreads(most))) };
   } catch (error) {
     const reason = `${error.message}`.split("\n")[0].slice(0, 200);
     throw new PictureError("model", `Expected a browser that runs WebAssembly with SIMD, found that it failed (${reason}); update the browser.`);
   }
 }
 
-async function open(engine, bytes) {
+/** Threads that WebAssembly may have. Without the probe it would wait for ever where the headers come with the page, but not with all scripts. */
+async function countThreads(most) {
+  const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, most) : 1;
+  if (threads <= 1) return 1;
+  const probe = new Worker(new URL("./thread.js", import.meta.url), { type: "module" });
+  const shared = await new Promise((resolve) => {
+    probe.onmessage = ({ data }) => resolve(data);
+    probe.onerror = () => resolve(false);
+    setTimeout(resolve, LONGEST_START, false);
+  });
+  probe.terminate();
+  return shared ? threads : 1;
+}
+
+async function open(engine, bytes, threads) {
   const { module, wasm, provider } = ENGINES[engine];
   const ort = await import(module);
-  const threads = self.crossOriginIsolated ? Math.min(navigator.hardwareConcurrency || 1, MOST_THREADS) : 1;
   ort.env.wasm.numThreads = threads;
   ort.env.wasm.wasmPaths = { wasm: new URL(wasm, import.meta.url).href };
   ort.env.logLevel = "error";

@@ -18,7 +18,7 @@ class Stopped extends Error {}
 let current = 0;
 let queue = Promise.resolve();
 const options = new URLSearchParams(self.name);
-const opening = openModel(options.get("compute")).then((model) => {
+const opening = openModel(options.get("compute"), Number(options.get("threads")) || undefined).then((model) => {
   const { metadata, stated, engine } = model;
   postMessage({ type: "ready", metadata, stated, engine });
   return { ...model, predictor: new Predictor(metadata, model.run, Number(options.get("pixels")) || MAX_PIXELS) };
