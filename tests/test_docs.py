@@ -55,6 +55,15 @@ def repository(tmp_path: Path) -> Path:
 FILES = [*ROOT.glob("*.md")] + [path for folder in ("docs", "results") for path in (ROOT / folder).rglob("*.md")]
 
 
+@pytest.mark.parametrize("domain", ["medical", "driving", "surveillance", "art"])
+def test_pages_of_domains_are_short_and_have_commands_a_picture_and_limits(domain: str) -> None:
+    page = (ROOT / "docs" / "domains" / f"{domain}.md").read_text()
+    assert len(page.splitlines()) <= 60
+    assert "\npellucid " in page
+    assert f"]({domain}.png)" in page
+    assert "\n## Limitations\n" in page
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_link_of_the_repository_leads_somewhere(path: Path) -> None:
     for link in LINK.findall(prose(path)):

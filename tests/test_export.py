@@ -46,7 +46,8 @@ def saved(folder: Path, config: ModelConfig = CONFIG) -> Path:
     recipe = settings(RECIPES["quick"]) | {"damage": "reference"}
     recipe["data"] |= {"dataset": "shapes", "validation": 0}
     classes = DATASETS["shapes"](None).train.classes
-    save_model(folder, network, ModelMetadata(config, classes, DAMAGES if config.damage_head else (), recipe))
+    least = None if config.tasks == "restore" else 2.0
+    save_model(folder, network, ModelMetadata(config, classes, DAMAGES if config.damage_head else (), recipe, least_evidence=least))
     return folder
 
 
@@ -111,6 +112,8 @@ def test_predictions_are_those_of_torch(format: str, mirror: bool, model: Path, 
         step = 1 if image.dtype == np.uint8 else 16
         assert np.abs(one.restored.astype(int) - other.restored.astype(int)).max() <= step
         assert one.label == other.label
+        assert one.unfamiliar is not None
+        assert one.unfamiliar == other.unfamiliar
         assert one.probabilities == pytest.approx(other.probabilities, abs=1e-4)
         assert one.damage is not None
         assert other.damage is not None
@@ -196,6 +199,7 @@ def test_the_metadata_are_in_the_file(model: Path, made: dict[str, Path]) -> Non
         assert isinstance(about, ExportedMetadata)
         torch_backend, metadata = open_backend(model, "cpu")
         assert (about.classes, about.damages, about.image_size) == (metadata.classes, metadata.damages, metadata.image_size)
+        assert about.least_evidence == metadata.least_evidence == 2.0
         assert isinstance(torch_backend, TorchBackend)
         assert (about.multiple, about.reach, about.max_pixels) == (
             torch_backend.multiple, torch_backend.reach(), torch_backend.max_pixels,

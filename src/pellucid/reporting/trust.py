@@ -38,7 +38,7 @@ def trust_section(trust: Trust) -> Section:
     if alarm := figures.get("alarm"):
         content += [Subheading("The alarm"), Text(_alarm(alarm))]
     if unfamiliar := figures.get("unfamiliar"):
-        content += [Subheading("Unlike the training pictures"), Text(_unfamiliar(unfamiliar))]
+        content += [Subheading("Unlike the training pictures"), Text(_unfamiliar(unfamiliar, trust.split))]
     return Section("Reliability", content)
 
 
@@ -135,9 +135,11 @@ def _uncertainty(uncertainty: Mapping[str, float | None]) -> str:
     )
 
 
-def _unfamiliar(figures: Mapping[str, float | None]) -> str:
+def _unfamiliar(figures: Mapping[str, float | None], split: str) -> str:
     warned, others = (figures[name] for name in ("accuracy", "accuracy_of_others"))
     rate = f"{100 * (figures['rate'] or 0):.1f} % of these pictures, which are of the kind of the training pictures, get a false warning."
+    if split == "validation":
+        rate += " The threshold was fitted on images of this split."
     if warned is None or others is None:
         return rate
     return f"{rate} Accuracy with a warning: {warned:.1f} %; without: {others:.1f} %."
