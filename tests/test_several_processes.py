@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -72,9 +73,9 @@ def test_two_processes_save_and_stop_at_the_same_steps(tiny: Recipe, tmp_path: P
     try:
         printed, _ = process.communicate(timeout=TIMEOUT)  # until the second process, which has the same output, has ended, too
     finally:
-        if process.poll() is None:
+        with suppress(ProcessLookupError):  # both have ended
             os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+        process.wait()
     assert process.returncode == 130, printed
     assert {"process 0: 130", "process 1: 130"} <= set(printed.splitlines())
 
