@@ -149,7 +149,10 @@ def compare(
         for (arm, seed), reason in each.failures.items()
     ]
     if failures:
-        print(f"pellucid: {len(failures)} runs failed ({'; '.join(failures)}); the same command with --resume tries them again.", file=sys.stderr)
+        print(
+            f"pellucid: {len(failures)} runs failed ({'; '.join(failures)}); the same command with --resume tries them again.",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 
