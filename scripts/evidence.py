@@ -39,7 +39,10 @@ QUEUE: dict[str, tuple[str, ...]] = {
         f"reference {BASE} {REFERENCE} {ALL_ARMS} --seeds 5 --report-only",
     ),
     "few-images-base-cpu": (f"few-images {BASE} {SINGLE} --seeds 3",),
-    "low-label-base-cpu": (f"low-label {BASE} {SINGLE} --seeds 3",),
+    "low-label-base-cpu": (
+        f"low-label {BASE} {SINGLE} {tuned('classify-clean-teacher')} --seeds 3 "
+        "--reuse results/few-images-base-cpu results/reference-base-cpu",
+    ),
     "everyday-base-cpu": (f"everyday {BASE} {SINGLE} --seeds 2",),
     "mechanisms-base-cpu": (f"mechanisms {BASE} {SINGLE} --seeds 3",),
     "regime-base-cpu": (f"reference {BASE} {SINGLE} --arms classify restore joint --seeds 2 --vary training.epochs 1 2 8",),
