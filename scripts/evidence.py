@@ -1,4 +1,4 @@
-"""Runs the comparisons of the project one after the other; finished ones are skipped, so that the same command resumes.
+"""Runs the comparisons of the project one after the other; finished runs are skipped, so that the same command resumes.
 
 The results of each comparison are in `results/NAME/`: `comparison.json`, the report, and the figures and per-image values of each run,
 without the weights. From these, `--report-only` rebuilds all reports without training.
@@ -66,6 +66,7 @@ def main() -> None:
         for call in calls:
             arguments = [*shlex.split(call), "--jobs", str(options.jobs), "--out", f"results/{name}", "--device", "cpu"]
             arguments += ["--report-only"] if options.report_only and "--report-only" not in arguments else []
+            arguments += [] if "--report-only" in arguments else ["--resume"]
             print("pellucid compare", shlex.join(arguments), flush=True)
             environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
             pellucid = Path(sys.executable).with_name("pellucid")

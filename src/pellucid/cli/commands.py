@@ -15,7 +15,7 @@ from pellucid.experiments.comparison import build_comparison, tuned
 from pellucid.files import folder, write_json
 from pellucid.model_folder import find_model
 from pellucid.recipe import RECIPES, Recipe, measured_data, settings
-from pellucid.run_folder import claim
+from pellucid.run_folder import claim, claim_comparison
 
 INSPECT = "inspect"
 """Instead of the name of a data set: inspect a folder or a table."""
@@ -26,6 +26,8 @@ REPORTED = 1000
 
 def demo(out: Path, resume: bool, device: str) -> None:
     """Download CIFAR-10, train recipe `quick` (five minutes on two CPU cores), evaluate it and write a report."""
+    if out.is_dir():
+        claim(out, RECIPES["quick"], resume)  # before torch is imported
     from pellucid import data
     from pellucid.evaluation.calibration import as_predicted
     from pellucid.evaluation.classical import CLASSICAL
@@ -100,6 +102,7 @@ def compare(
     question: str,
     recipe: Recipe,
     out: Path | None,
+    resume: bool,
     seeds: int | None,
     arms: list[str] | None,
     tracks: list[str] | None,
@@ -124,6 +127,8 @@ def compare(
         if number < 1:
             raise UserError(f"Expected {name} of at least 1, found {number}.")
     out = out or Path("runs") / "compare" / question
+    if not report_only:
+        claim_comparison(out, resume)
     if folds is not None and tracks is None:
         tracks = [own_track(settings(recipe)["damage"], recipe.data.splits().train.damaged is not None)]
     comparison = tuned(build_comparison(question, recipe), tune).only(arms, tracks)
@@ -150,7 +155,10 @@ def compare(
         for (arm, seed), reason in each.failures.items()
     ]
     if failures:
-        print(f"pellucid: {len(failures)} runs failed ({'; '.join(failures)}); the same command tries them again.", file=sys.stderr)
+        print(
+            f"pellucid: {len(failures)} runs failed ({'; '.join(failures)}); the same command with --resume tries them again.",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 
@@ -261,6 +269,9 @@ def app(
     limits = Limits(max_bytes, max_pixels, max_pictures, max_in_flight, timeout)
     token = token or os.environ.get(TOKEN) or None
     settings = ServerSettings(model, host, port, workers, token, open_to_all, not no_page, device, mirror, limits)
+    from pellucid.inference.source import check_model
+
+    check_model(model)  # before torch and gradio are imported
     from pellucid.serving.serve import serve
 
     serve(settings, partial(print, flush=True))  # a reader behind a pipe would otherwise wait until the end
@@ -289,9 +300,10 @@ def export(
     model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None, runtime: Path | None
 ) -> None:
     """Write a model for ONNX Runtime or OpenVINO, verified against torch, or as a page that computes in the browser."""
+    model_folder = find_model(model)  # before torch and onnx are imported
     from pellucid.export import export_model
 
-    show(str(export_model(model, format, out, int8, force, data, source, runtime, lambda message: print(message, file=sys.stderr))))
+    show(str(export_model(model_folder, format, out, int8, force, data, source, runtime, lambda message: print(message, file=sys.stderr))))
 
 
 def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
@@ -320,5 +332,5 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Every command by name; `flags.py` has their flags."""
 
-RESUMABLE = dict.fromkeys(("demo", "train", "predict"), "the same command with --resume") | {"compare": "the same command"}
-"""How to resume each command that can be stopped."""
+RESUMABLE = ("demo", "train", "compare", "predict")
+"""Commands that can be stopped, and resumed by --resume."""

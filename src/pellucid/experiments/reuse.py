@@ -5,10 +5,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from pellucid.evaluation import TRACKS
-from pellucid.experiments.matrix import RUNS, Job
+from pellucid.experiments.matrix import Job
 from pellucid.experiments.results import RESULT, Result
 from pellucid.recipe import as_started, completed, differences, settings
-from pellucid.run_folder import RECIPE
+from pellucid.run_folder import RECIPE, RUNS
 
 
 def reuse(jobs: Sequence[Job], comparisons: Sequence[Path]) -> int:
