@@ -193,7 +193,7 @@ def test_damaged_bytes_give_a_picture_or_a_sentence(content: bytes, changes: lis
     "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
 )
 def test_only_rgb_is_written(tmp_path: Path, image: NDArray[np.uint8]) -> None:
-    with pytest.raises(ValueError, match=r"Expected a uint8 image of shape \(H, W, 3\), found"):
+    with pytest.raises(ValueError, match=r"Expected a uint8 or uint16 image of shape \(H, W, 3\), found"):
         pictures.write(tmp_path / "a.png", image)
     assert not list(tmp_path.iterdir())
 

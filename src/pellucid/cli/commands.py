@@ -47,8 +47,8 @@ def demo(out: Path, resume: bool, device: str) -> None:
         show(warning)
     show(
         f"The report: {report}\n"
-        f"Restore and name your own pictures: pellucid predict PICTURES... --out restored --model {out}\n"
-        f"Measure on other damage:            pellucid evaluate {out} --track noise\n"
+        f"Restore and classify your pictures: pellucid predict PICTURES... --out restored --model {out}\n"
+        f"Evaluate on other damage:           pellucid evaluate {out} --track noise\n"
         "Train longer, for a better model:   pellucid train --recipe base --out runs/base"
     )
 

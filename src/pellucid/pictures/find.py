@@ -14,7 +14,8 @@ def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[
     """The pictures among `paths`: a file as it is; of a folder all files in and below it, sorted, with one of these endings.
 
     DICOM files are also found without an ending. Hidden files, pipes, devices and links to folders are skipped. All paths are checked
-    before the first picture is yielded. Memory: the names in one folder.
+    before the first picture is yielded; raises `UserError` for a missing one, a pipe, a device, and a folder without such files. Memory:
+    the names in one folder.
     """
     for path in paths:
         if not path.exists():
@@ -41,7 +42,7 @@ def _walk(folder: Path, endings: Collection[str]) -> Iterator[Path]:
                     files.append(entry.name)
     except OSError as error:
         raise UserError(
-            f"Expected to look into the folder {error.filename}, found that I can't ({error.strerror}); check its permissions."
+            f"Expected to look into the folder {error.filename}, found that it can't be read ({error.strerror}); check its permissions."
         ) from error
     for name in sorted(files):
         path = folder / name
