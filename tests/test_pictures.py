@@ -223,3 +223,8 @@ def test_find_complains_before_any_work_is_done(tmp_path: Path) -> None:
         pictures.find([tmp_path / "a.png", tmp_path / "missing"])
     with pytest.raises(UserError, match=r"Expected pictures .* in the folder .*empty, found none"):
         pictures.find([tmp_path / "a.png", tmp_path / "empty"])
+    with pytest.raises(
+        UserError, match=r"Expected pictures \(.*\.png .*\)"
+    ) as refused:  # of formats that are reported as errors, none is expected
+        pictures.find([tmp_path / "empty"], pictures.ENDINGS | pictures.UNREAD.keys())
+    assert not any(f"{ending} " in str(refused.value) for ending in pictures.UNREAD)

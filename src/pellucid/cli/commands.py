@@ -63,8 +63,9 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
 
     splits, first = recipe.data.splits(), not int(os.environ.get("LOCAL_RANK", 0))
     if splits.skipped and first:
-        num, example = len(splits.skipped), splits.skipped[0]
-        print(f"pellucid: left out {num:,} pictures ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
+        num, example = len(splits.skipped), splits.skipped[0].rstrip(".")
+        left_out = f"{num:,} picture{'s' * (num > 1)}"
+        print(f"pellucid: left out {left_out} ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if not first:
         return  # only the first of several processes prints

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pellucid.errors import UserError
 from pellucid.pictures.dicom import is_dicom
-from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS
+from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, UNREAD
 
 
 def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[Path]:
@@ -23,9 +23,8 @@ def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[
         if not (path.is_file() or path.is_dir()):
             raise UserError(f"Expected a picture or a folder at {path}, found a pipe or a device; choose files.")
         if path.is_dir() and next(_walk(path, endings), None) is None:
-            raise UserError(
-                f"Expected pictures ({' '.join(sorted(endings))}) in the folder {path}, found none; choose one that holds some."
-            )
+            supported = " ".join(sorted(set(endings) - UNREAD.keys()))
+            raise UserError(f"Expected pictures ({supported}) in the folder {path}, found none; choose one that has some.")
     return chain.from_iterable(_walk(path, endings) if path.is_dir() else [path] for path in paths)
 
 
