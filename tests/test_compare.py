@@ -25,6 +25,7 @@ from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, wi
 from pellucid.experiments.matrix import RUNS, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.matrix_progress import MatrixProgress
 from pellucid.experiments.results import PER_IMAGE_FILE, RESULT, Cost, Result
+from pellucid.experiments.reuse import reuse
 from pellucid.files import locked
 from pellucid.loader import num_batches
 from pellucid.models import EncoderConfig, ModelConfig
@@ -259,6 +260,31 @@ def test_runs_of_another_recipe_are_refused_not_mixed_in(tiny: Recipe, tmp_path:
     (begun / RESULT).unlink()  # begun, not finished
     with pytest.raises(UserError, match=r"training\.batch_size: 16 -> 8"):
         run_jobs(plan(other, [0], tmp_path), device="cpu")
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_runs_of_other_comparisons_count_where_the_recipes_are_the_same(
+    tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = replace(tiny, training=replace(tiny.training, epochs=1))
+    run_jobs(plan(build_comparison("few-images", tiny).only(["classify", "joint"]), [0], tmp_path / "few"), device="cpu")
+    few = {path.parent.parent.name: Result.load(path.parent) for path in tmp_path.rglob(RESULT)}
+    jobs = plan(build_comparison("low-label", tiny), [0, 1], tmp_path / "low")
+    assert reuse(jobs, [tmp_path / "few"]) == 2
+    low = {job.arm: result for job in jobs if (result := finished(job))}
+    assert low.keys() == {"classify", "joint-labelled-only"}  # of seed 0; the arm `joint` also sees the images without labels
+    for arm, source in (("classify", "classify"), ("joint-labelled-only", "joint")):
+        assert low[arm].metrics == {"low-label": few[source].metrics["reference"] | {"track": "low-label"}}
+        assert low[arm].per_image["low-label"].keys() == few[source].per_image["reference"].keys()
+        assert (low[arm].seed, low[arm].settings, low[arm].provenance) == (0, few[source].settings, few[source].provenance)
+    assert reuse(jobs, [tmp_path / "few"]) == 0  # what is finished is left alone
+
+    other = replace(tiny, training=replace(tiny.training, batch_size=8))
+    assert reuse(plan(build_comparison("low-label", other), [0], tmp_path / "other"), [tmp_path / "few"]) == 0
+    assert reuse(plan(build_comparison("everyday", tiny), [0], tmp_path / "everyday"), [tmp_path / "few"]) == 0
+    with pytest.raises(SystemExit):
+        main(["compare", "few-images", "--reuse", str(tmp_path / "none")])
+    assert "Expected the folder of a comparison after --reuse" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -107,6 +107,7 @@ def compare(
     tune: list[list[str]],
     vary: list[str] | None,
     folds: int | None,
+    reuse: list[Path],
     jobs: int,
     report_only: bool,
     device: str,
@@ -114,6 +115,11 @@ def compare(
     """Train and evaluate several arms with several seeds, and report their differences with confidence intervals."""
     if vary and folds is not None:
         raise UserError("Expected --vary or --folds, found both; the folds are varied already.")
+    if reuse and folds is not None:
+        raise UserError("Expected --reuse or --folds, found both; runs of other folds can't count.")
+    for path in reuse:
+        if not path.is_dir():
+            raise UserError(f"Expected the folder of a comparison after --reuse, found {path}; name one of 'pellucid compare'.")
     seeds = (3 if folds is None else 1) if seeds is None else seeds
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number < 1:
@@ -132,10 +138,10 @@ def compare(
         show(f"The report: {out / comparing.REPORT}")
     elif vary:
         setting, *values = vary
-        by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
+        by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers, reused=reuse)
         show(f"The curve: {out / comparing.CURVE}.png")
     else:
-        results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers)
+        results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers, reused=reuse)
         by_value = {"": results}
         show(comparing.summary(results))
         show(f"The report: {out / comparing.REPORT}")

@@ -105,6 +105,14 @@ def command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
                 metavar="N",
                 help="cross-validation on pictures of your own: train N times without one part of N, and evaluate on that part",
             )
+            add(
+                "--reuse",
+                nargs="+",
+                type=Path,
+                default=[],
+                metavar="DIR",
+                help="folders of other comparisons: their finished runs with the same recipe and seed count here",
+            )
             add("--jobs", type=int, default=1, metavar="N", help="number of concurrent runs, each with its share of the cores")
             add("--report-only", action="store_true", help="report the finished runs, without training")
         case "evaluate":
