@@ -226,7 +226,7 @@ class TestPredictor:
 
     @pytest.mark.parametrize(("shape", "dtype"), [((4, 4), "u1"), ((4, 4, 4), "u1"), ((4, 4, 3), "f8"), ((0, 4, 3), "u1")])
     def test_only_rgb_is_taken(self, shape: tuple[int, ...], dtype: str) -> None:
-        with pytest.raises(ValueError, match=r"Expected uint8 images of shape \(H, W, 3\), found .*; convert"):
+        with pytest.raises(ValueError, match=r"Expected uint8 or uint16 images of shape \(H, W, 3\), found .*; convert"):
             Predictor(network(), CLASSES).predict([picture(), np.zeros(shape, dtype)])
 
     def test_a_network_in_training_is_refused(self) -> None:

@@ -169,6 +169,10 @@ def _build_network(recipe: Recipe, num_classes: int, restorer: Path | None, resu
             raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
         wanted = "the restorer of this recipe; train it with --model.tasks restore and the settings of this run"
         _load_weights(network.restorer, restorer, wanted)
+    elif restorer is not None:
+        raise UserError(
+            f"Expected no restorer with the architecture '{recipe.model.architecture}', found {restorer}; leave --restorer out."
+        )
     if recipe.training.shuffle_guidance:
         shuffle_guidance(network)
     if start is not None and not resumed:

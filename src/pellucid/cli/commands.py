@@ -49,8 +49,8 @@ def demo(out: Path, resume: bool, device: str) -> None:
         show(warning)
     show(
         f"The report: {report}\n"
-        f"Restore and name your own pictures: pellucid predict PICTURES... --out restored --model {out}\n"
-        f"Measure on other damage:            pellucid evaluate {out} --track noise\n"
+        f"Restore and classify your pictures: pellucid predict PICTURES... --out restored --model {out}\n"
+        f"Evaluate on other damage:           pellucid evaluate {out} --track noise\n"
         "Train longer, for a better model:   pellucid train --recipe base --out runs/base"
     )
 
@@ -65,8 +65,9 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
 
     splits, first = recipe.data.splits(), not int(os.environ.get("LOCAL_RANK", 0))
     if splits.skipped and first:
-        num, example = len(splits.skipped), splits.skipped[0]
-        print(f"pellucid: left out {num:,} pictures ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
+        num, example = len(splits.skipped), splits.skipped[0].rstrip(".")
+        left_out = f"{num:,} picture{'s' * (num > 1)}"
+        print(f"pellucid: left out {left_out} ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if not first:
         return  # only the first of several processes prints
