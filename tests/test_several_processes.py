@@ -15,7 +15,7 @@ from pellucid.recipe import Recipe, settings
 SAVED, STOPPED = 5, 9
 """Steps after which the clock of the second process runs an hour fast, and after which it is told to stop."""
 
-WAITING = 60
+WAITING = 120
 """Seconds from the first step on after which the processes count as waiting for each other for ever, and are ended."""
 
 SCRIPT = f"""
