@@ -68,7 +68,7 @@ def differences(comparisons: dict[str, dict[str, Any]]) -> None:
     for axes, (metric, (baseline, label)) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
         names = []
         for name, comparison in comparisons.items():
-            for arm in ("joint", "joint-equal"):
+            for arm in ("joint", "joint-clean-teacher", "joint-equal"):
                 tracks = comparison["paired"].get(f"{arm}-{baseline}", {})
                 estimate = next((scores[metric] for scores in tracks.values() if metric in scores), None)
                 if estimate:
