@@ -64,7 +64,7 @@ class Mixture:
         strengths = {kind: torch.full_like(lots, math.nan) for kind in self.kinds}
         for index, pipeline in enumerate(self.pipelines):
             chosen = (suite == index).nonzero().squeeze(1)
-            degraded[chosen], damage = pipeline(images[chosen], generator)
+            degraded[chosen], damage = pipeline(images.index_select(0, chosen), generator)
             mask[chosen] = damage.mask
             for kind, strength in damage.strengths.items():
                 strengths[kind][chosen] = strength
