@@ -38,6 +38,9 @@ def rates(learning_rate: float) -> dict[str, Any]:
     return {"training.learning_rate": learning_rate, "training.fallback_learning_rate": round(learning_rate * 4 / 13, 4)}
 
 
+FEW_LABELS = {"data.labels": 5000, "data.unlabelled": False, "training.epochs": 27}
+"""As many steps on 5,000 images as three epochs of 45,000."""
+
 TRIALS: dict[str, dict[str, Any]] = {
     "classify": {"arm": "classify"},
     "restore": {"arm": "restore"},
@@ -74,6 +77,9 @@ TRIALS: dict[str, dict[str, Any]] = {
     "joint, lambda from 1.3 to 12, rate 0.17": {"weights": (1.3, 12.0), **rates(0.17)},
     "joint, lambda 4, rate 0.17, a clean teacher": {"objective.distillation": 1.0, **rates(0.17)},
     "classify, a clean teacher": {"arm": "classify", "after": {"objective.distillation": 1.0}},
+    "classify, 5,000 labelled images alone": {"arm": "classify", **FEW_LABELS},
+    "classify, 5,000 labelled images alone, rate 0.08": {"arm": "classify", **FEW_LABELS, **rates(0.08)},
+    "classify, 5,000 labelled images alone, rate 0.17": {"arm": "classify", **FEW_LABELS, **rates(0.17)},
     "joint, lambda 4, the last stage shared": {"model.decoder.last_stage": "shared"},
 }
 """Changes of recipe `base`; arm: of the comparison `reference`; after: changes of the arm; weights: lambda at the start and at the end."""

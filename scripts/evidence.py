@@ -1,4 +1,4 @@
-"""Runs the comparisons of the project one after the other; finished ones are skipped, so that the same command resumes.
+"""Runs the comparisons of the project one after the other; finished runs are skipped, so that the same command resumes.
 
 The results of each comparison are in `results/NAME/`: `comparison.json`, the report, and the figures and per-image values of each run,
 without the weights. From these, `--report-only` rebuilds all reports without training.
@@ -24,7 +24,8 @@ BASE = "--recipe base --epochs 4 --training.shards 1"
 
 
 def tuned(*arms: str) -> str:
-    """A learning rate of 0.13: the best of those tried for single tasks, but not for the joint network (`results/design.md`)."""
+    """A learning rate of 0.13: the best of those tried for single tasks, but not for the joint network, nor for classification of few
+    images (`results/design.md`)."""
     rates = ("training.learning_rate 0.13", "training.fallback_learning_rate 0.04")
     return " ".join(f"--tune {arm} {rate}" for arm in arms for rate in rates)
 
@@ -38,8 +39,10 @@ QUEUE: dict[str, tuple[str, ...]] = {
         f"reference {BASE} {REFERENCE} {ALL_ARMS} --seeds 3",
         f"reference {BASE} {REFERENCE} {ALL_ARMS} --seeds 5 --report-only",
     ),
-    "few-images-base-cpu": (f"few-images {BASE} {SINGLE} --seeds 3",),
-    "low-label-base-cpu": (f"low-label {BASE} {SINGLE} --seeds 3",),
+    "few-images-base-cpu": (f"few-images {BASE} {tuned('restore')} --seeds 3",),
+    "low-label-base-cpu": (
+        f"low-label {BASE} {tuned('restore')} --seeds 3 --reuse results/few-images-base-cpu results/reference-base-cpu",
+    ),
     "everyday-base-cpu": (f"everyday {BASE} {SINGLE} --seeds 2",),
     "mechanisms-base-cpu": (f"mechanisms {BASE} {SINGLE} --seeds 3",),
     "regime-base-cpu": (f"reference {BASE} {SINGLE} --arms classify restore joint --seeds 2 --vary training.epochs 1 2 8",),
@@ -63,6 +66,7 @@ def main() -> None:
         for call in calls:
             arguments = [*shlex.split(call), "--jobs", str(options.jobs), "--out", f"results/{name}", "--device", "cpu"]
             arguments += ["--report-only"] if options.report_only and "--report-only" not in arguments else []
+            arguments += [] if "--report-only" in arguments else ["--resume"]
             print("pellucid compare", shlex.join(arguments), flush=True)
             environment = os.environ | {"PYTHONPATH": str(ROOT / "src")}
             pellucid = Path(sys.executable).with_name("pellucid")

@@ -220,6 +220,14 @@ MISTAKES = {
     "a folder that is used": ["train", "--out", "{tmp}"],
     "no model to predict with": ["predict", "{tmp}/a.png", "--out", "{tmp}/out", "--model", "{tmp}/missing"],
     "no picture": ["predict", "{tmp}/missing.png", "--out", "{tmp}/out"],
+    "no model to export": ["export", "{tmp}/missing", "--format", "onnx", "--out", "{tmp}/a.onnx"],
+    "no model to measure": ["bench", "{tmp}"],
+    "no exported model to measure": ["bench", "{tmp}/missing.onnx"],
+    "no model to serve": ["app", "{tmp}/missing"],
+    "a folder that is no model to serve": ["app", "{tmp}", "--no-page"],
+    "no exported model to serve": ["app", "{tmp}/missing.onnx"],
+    "a used folder for the demo": ["demo", "--out", "{tmp}"],
+    "a used folder to compare in": ["compare", "reference", "--recipe", "base", "--out", "{tmp}"],
     "an unknown arm": ["compare", "reference", "--recipe", "base", "--arms", "both"],
 }
 
@@ -229,11 +237,11 @@ def test_mistakes_are_found_before_torch_is_imported(arguments: list[str], tmp_p
     write(tmp_path / "a.png", data.load("shapes").test.images[0])
     script = (
         "import sys\nfrom pellucid.cli import main\ntry: main(sys.argv[1:])\n"
-        "except SystemExit as stopped: print(stopped.code, 'torch' in sys.modules)"
+        "except SystemExit as stopped: print(stopped.code, sys.modules.keys() & {'torch', 'onnx', 'onnxruntime', 'gradio'})"
     )
     command = [sys.executable, "-c", script, *(argument.format(tmp=tmp_path) for argument in arguments)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "2 False", done.stderr
+    assert done.stdout.splitlines()[-1] == "2 set()", done.stderr
     assert "Expected" in done.stderr
 
 

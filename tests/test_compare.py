@@ -22,9 +22,10 @@ from pellucid.errors import DivergenceError, UserError
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import QUESTIONS, build_comparison, tuned
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
-from pellucid.experiments.matrix import RUNS, failure_reason, finished, plan, run_jobs
+from pellucid.experiments.matrix import failure_reason, finished, plan, run_jobs
 from pellucid.experiments.matrix_progress import MatrixProgress
 from pellucid.experiments.results import PER_IMAGE_FILE, RESULT, Cost, Result
+from pellucid.experiments.reuse import reuse
 from pellucid.files import locked
 from pellucid.loader import num_batches
 from pellucid.models import EncoderConfig, ModelConfig
@@ -32,7 +33,7 @@ from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, differences, s
 from pellucid.reporting.comparison_report import comparison_json, comparison_report
 from pellucid.reporting.render import render_markdown
 from pellucid.run import initialise, run
-from pellucid.run_folder import LOG, RECIPE, STATE
+from pellucid.run_folder import LOG, RECIPE, RUNS, STATE, claim_comparison
 from pellucid.training.log import read_log
 from pellucid.training.loop import Trainer
 
@@ -262,6 +263,31 @@ def test_runs_of_another_recipe_are_refused_not_mixed_in(tiny: Recipe, tmp_path:
 
 
 @pytest.mark.usefixtures("in_this_process")
+def test_runs_of_other_comparisons_count_where_the_recipes_are_the_same(
+    tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = replace(tiny, training=replace(tiny.training, epochs=1))
+    run_jobs(plan(build_comparison("few-images", tiny).only(["classify", "joint"]), [0], tmp_path / "few"), device="cpu")
+    few = {path.parent.parent.name: Result.load(path.parent) for path in tmp_path.rglob(RESULT)}
+    jobs = plan(build_comparison("low-label", tiny), [0, 1], tmp_path / "low")
+    assert reuse(jobs, [tmp_path / "few"]) == 2
+    low = {job.arm: result for job in jobs if (result := finished(job))}
+    assert low.keys() == {"classify", "joint-labelled-only"}  # of seed 0; the arm `joint` also sees the images without labels
+    for arm, source in (("classify", "classify"), ("joint-labelled-only", "joint")):
+        assert low[arm].metrics == {"low-label": few[source].metrics["reference"] | {"track": "low-label"}}
+        assert low[arm].per_image["low-label"].keys() == few[source].per_image["reference"].keys()
+        assert (low[arm].seed, low[arm].settings, low[arm].provenance) == (0, few[source].settings, few[source].provenance)
+    assert reuse(jobs, [tmp_path / "few"]) == 0  # what is finished is left alone
+
+    other = replace(tiny, training=replace(tiny.training, batch_size=8))
+    assert reuse(plan(build_comparison("low-label", other), [0], tmp_path / "other"), [tmp_path / "few"]) == 0
+    assert reuse(plan(build_comparison("everyday", tiny), [0], tmp_path / "everyday"), [tmp_path / "few"]) == 0
+    with pytest.raises(SystemExit):
+        main(["compare", "few-images", "--reuse", str(tmp_path / "none")])
+    assert "Expected the folder of a comparison after --reuse" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_again(
     tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -302,6 +328,44 @@ class BrokenPool(ThreadPoolExecutor):
         future: Future[None] = Future()
         future.set_exception(BrokenProcessPool("terminated abruptly"))
         return future
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_comparison_is_not_mixed_with_another_and_is_resumed(tiny: Recipe, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config, out = tmp_path / "recipe.yaml", tmp_path / "out"
+    config.write_text(json.dumps(settings(replace(tiny, training=replace(tiny.training, epochs=1)))))
+
+    def call(*options: str) -> int:
+        try:
+            main(["compare", "reference", "--config", str(config), "--arms", "restore", "--out", str(out), "--device", "cpu", *options])
+        except SystemExit as stopped:
+            return int(stopped.code or 0)
+        return 0
+
+    assert call("--seeds", "1", "--resume") == 0  # new
+    first = out / RUNS / "restore" / "seed-0" / RESULT
+    written = first.stat().st_mtime_ns
+    capsys.readouterr()
+    assert call("--seeds", "2") == 2
+    assert "go on with it by --resume, or choose another" in capsys.readouterr().err
+    assert call("--seeds", "2", "--resume") == 0
+    assert first.stat().st_mtime_ns == written
+    assert (out / RUNS / "restore" / "seed-1" / RESULT).exists()
+    assert call("--seeds", "2", "--report-only") == 0
+
+
+def test_only_the_folder_of_a_comparison_is_resumed(tmp_path: Path) -> None:
+    claim_comparison(tmp_path, resume=False)
+    claim_comparison(tmp_path / "new", resume=True)
+    for runs in (tmp_path / "one" / RUNS, tmp_path / "folds" / "fold-2" / RUNS):
+        runs.mkdir(parents=True)
+    for name in ("one", "folds"):
+        claim_comparison(tmp_path / name, resume=True)
+        with pytest.raises(UserError, match=rf"{name} with files in it; go on with it by --resume"):
+            claim_comparison(tmp_path / name, resume=False)
+    (tmp_path / "other" / "precious").mkdir(parents=True)
+    with pytest.raises(UserError, match="there is no comparison in it to resume"):
+        claim_comparison(tmp_path / "other", resume=True)
 
 
 @pytest.mark.usefixtures("in_this_process")

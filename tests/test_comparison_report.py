@@ -437,3 +437,6 @@ def test_arms_that_sample_images_differently_are_not_said_to_have_seen_the_same(
     few = replace(results, changes={**results.changes, "joint": ["data.labels: 0 -> 5000"]})
     assert OTHER_IMAGES_NOTE in markdown(few)
     assert SAME_IMAGES_NOTE not in markdown(few)
+    same = replace(results, changes={arm: [*lines, "data.labels: 0 -> 5000"] for arm, lines in results.changes.items()})
+    assert SAME_IMAGES_NOTE in markdown(same)
+    assert OTHER_IMAGES_NOTE not in markdown(same)

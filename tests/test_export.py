@@ -364,3 +364,17 @@ def test_bench_refuses_what_it_cannot_measure(made: dict[str, Path]) -> None:
 
 def test_the_number_of_threads_as_text() -> None:
     assert [exported.threads_text(number) for number in (1, 2)] == ["1 thread", "2 threads"]
+
+
+@pytest.mark.parametrize(
+    ("format", "options", "words"),
+    [
+        ("onnx", {"data": "shapes"}, "--data and --source with --int8 only"),
+        ("openvino", {"data_source": Path("somewhere")}, "--data and --source with --int8 only"),
+        ("onnx", {"runtime": Path("runtime.tgz")}, "--runtime with format web only, found it with onnx"),
+    ],
+)
+def test_options_without_effect_are_refused(tmp_path: Path, format: str, options: dict, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        export_model("bundled", format, tmp_path / ("model.onnx" if format == "onnx" else "model"), **options)
+    assert not list(tmp_path.iterdir())

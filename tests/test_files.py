@@ -89,3 +89,17 @@ def test_a_folder_without_permission_is_a_sentence(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(os, "access", lambda path, mode: False)  # root may write anywhere, and the tests may run as root
     with pytest.raises(UserError, match="without permission"):
         files.folder(tmp_path / "folder")
+
+
+def test_a_lock_is_kept_or_removed_with_the_folder_it_was_created_for(tmp_path: Path) -> None:
+    def lock(keep: bool) -> None:
+        with files.locked(tmp_path / "folder", keep=keep), pytest.raises(UserError, match="in use"), files.locked(tmp_path / "folder"):
+            pytest.fail("held twice")
+
+    lock(keep=False)
+    assert not (tmp_path / "folder").exists()
+    lock(keep=True)
+    assert [path.name for path in (tmp_path / "folder").iterdir()] == [files.LOCK]
+    lock(keep=False)
+    assert not any((tmp_path / "folder").iterdir())
+    lock(keep=True)

@@ -310,6 +310,17 @@ def test_settings_without_effect_are_refused(settings: dict, words: str) -> None
         DataConfig(**settings).splits()
 
 
+def test_a_source_of_own_pictures_is_refused(tmp_path: Path) -> None:
+    folder = classes(tmp_path / "data", num=5)
+    with pytest.raises(UserError, match=r"data\.source with a built-in data set only, found it with .*data; leave it out"):
+        DataConfig(str(folder), source=tmp_path, size=8).splits()
+
+
+def test_a_restorer_without_effect_is_refused(tiny: Recipe, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no restorer with the architecture 'joint', found .*; leave --restorer out"):
+        run(tiny, tmp_path / "run", device="cpu", restorer=tmp_path)
+
+
 def test_data_with_validation_images_of_their_own_keep_them(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         classes(tmp_path / split, num=2)

@@ -193,7 +193,7 @@ def test_damaged_bytes_give_a_picture_or_a_sentence(content: bytes, changes: lis
     "image", [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)]
 )
 def test_only_rgb_is_written(tmp_path: Path, image: NDArray[np.uint8]) -> None:
-    with pytest.raises(ValueError, match=r"Expected a uint8 image of shape \(H, W, 3\), found"):
+    with pytest.raises(ValueError, match=r"Expected a uint8 or uint16 image of shape \(H, W, 3\), found"):
         pictures.write(tmp_path / "a.png", image)
     assert not list(tmp_path.iterdir())
 
@@ -223,3 +223,8 @@ def test_find_complains_before_any_work_is_done(tmp_path: Path) -> None:
         pictures.find([tmp_path / "a.png", tmp_path / "missing"])
     with pytest.raises(UserError, match=r"Expected pictures .* in the folder .*empty, found none"):
         pictures.find([tmp_path / "a.png", tmp_path / "empty"])
+    with pytest.raises(
+        UserError, match=r"Expected pictures \(.*\.png .*\)"
+    ) as refused:  # of formats that are reported as errors, none is expected
+        pictures.find([tmp_path / "empty"], pictures.ENDINGS | pictures.UNREAD.keys())
+    assert not any(f"{ending} " in str(refused.value) for ending in pictures.UNREAD)

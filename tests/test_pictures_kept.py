@@ -216,5 +216,5 @@ def test_half_of_a_deep_picture_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_only_rgb_is_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"Expected a uint8 image of shape \(H, W, 3\), found uint16"):
+    with pytest.raises(ValueError, match=r"Expected a uint8 or uint16 image of shape \(H, W, 3\), found uint16"):
         pictures.write(tmp_path / "a.png", replace(example("grey", np.uint16), pixels=np.zeros((4, 4), np.uint16)))

@@ -4,6 +4,8 @@ import errno
 import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor, nn
 
-from pellucid import pictures
+from pellucid import files, pictures
 from pellucid.batch import Output
 from pellucid.checkpoint import CONFIG, WEIGHTS, ModelMetadata, load_model, save_model
 from pellucid.degradations import DEGRADATIONS
@@ -224,7 +226,7 @@ class TestPredictor:
 
     @pytest.mark.parametrize(("shape", "dtype"), [((4, 4), "u1"), ((4, 4, 4), "u1"), ((4, 4, 3), "f8"), ((0, 4, 3), "u1")])
     def test_only_rgb_is_taken(self, shape: tuple[int, ...], dtype: str) -> None:
-        with pytest.raises(ValueError, match=r"Expected uint8 images of shape \(H, W, 3\), found .*; convert"):
+        with pytest.raises(ValueError, match=r"Expected uint8 or uint16 images of shape \(H, W, 3\), found .*; convert"):
             Predictor(network(), CLASSES).predict([picture(), np.zeros(shape, dtype)])
 
     def test_a_network_in_training_is_refused(self) -> None:
@@ -571,6 +573,43 @@ class TestOutputFolder:
     def test_an_empty_folder_will_do(self, tmp_path: Path, model: Path) -> None:
         (tmp_path / "out").mkdir()
         assert predict_files([put(tmp_path / "a.png")], tmp_path / "out", model, "cpu").num_pictures == 1
+
+    def test_two_calls_do_not_write_into_one_folder(self, tmp_path: Path, model: Path) -> None:
+        source, refused = put(tmp_path / "a.png"), []
+
+        def call_again(*_: int) -> None:
+            for options in ({}, {"force": True}, {"resume": True}):
+                with pytest.raises(UserError, match=r"no other process works in, found .*out in use"):
+                    predict_files([source], tmp_path / "out", model, "cpu", **options)
+                refused.append(options)
+
+        predict_files([source], tmp_path / "out", model, "cpu", progress=call_again)
+        assert len(refused) == 3
+        assert tree(tmp_path / "out") == ["contact-sheet.png", "predictions.jsonl", "restored/a.png"]  # no lock file
+        predict_files([source], tmp_path / "out", model, "cpu", force=True)
+
+    def test_a_folder_in_use_is_refused_at_once(self, tmp_path: Path) -> None:
+        script = (
+            "import sys\nfrom pellucid.cli import main\ntry: main(sys.argv[1:])\n"
+            "except SystemExit as stopped: print(stopped.code, 'torch' in sys.modules)"
+        )
+        command = [sys.executable, "-c", script, "predict", str(put(tmp_path / "a.png")), "--out", str(tmp_path / "out")]
+        with files.locked(tmp_path / "out"):
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout == "2 False\n"
+        assert done.stderr.startswith("pellucid: Expected a folder that no other process works in")
+
+    def test_a_call_that_was_killed_leaves_no_lock(self, tmp_path: Path, model: Path) -> None:
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out" / files.LOCK).touch()
+        assert predict_files([put(tmp_path / "a.png")], tmp_path / "out", model, "cpu").num_pictures == 1
+        assert not (tmp_path / "out" / files.LOCK).exists()
+
+    def test_a_mistake_leaves_no_folder(self, tmp_path: Path, model: Path) -> None:
+        for path, of in ((tmp_path / "missing.png", model), (put(tmp_path / "a.png"), tmp_path / "missing")):
+            with pytest.raises(UserError):
+                predict_files([path], tmp_path / "out", of, "cpu")
+            assert not (tmp_path / "out").exists()
 
     @pytest.mark.parametrize("out", ["file", "file/below"])
     @pytest.mark.parametrize("force", [False, True])

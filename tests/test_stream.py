@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pellucid import files
 from pellucid.ahead import read_ahead
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.cli import main
@@ -140,7 +141,13 @@ def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path
         predict_files([source], source, model, "cpu")
     monkeypatch.setenv("MASTER_PORT", second)
     message: list[str] = []
-    summary = predict_files([source], out, model, "cpu", log=message.append)
+
+    def log(line: str) -> None:
+        message.append(line)
+        with pytest.raises(UserError, match="in use"), files.locked(out):  # the first process holds it for both
+            pytest.fail("not locked")
+
+    summary = predict_files([source], out, model, "cpu", log=log)
     printed, _ = other.communicate(timeout=120)
     assert other.returncode == 0
     assert "Expected a new or an empty folder" in printed
@@ -148,7 +155,7 @@ def test_two_processes_share_the_pictures_and_resume(tmp_path: Path, model: Path
     assert (summary.num_pictures, summary.num_failed) == (21, 1)
     assert len(message) == 11
     assert paths(out) == [f"{index:03}.png" for index in range(21)]  # each once, in order
-    assert not list(out.glob("predictions-*"))
+    assert not [*out.glob("predictions-*"), *out.glob(files.LOCK)]
     assert len(list((out / "restored").iterdir())) == 20
     monkeypatch.delenv("WORLD_SIZE")
     assert predict_files([source], tmp_path / "alone", model, "cpu").num_failed == 1

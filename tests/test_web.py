@@ -451,9 +451,9 @@ def test_the_page_stays_alive_and_can_be_stopped(opened: tuple[Any, ...]) -> Non
           }, 20);
         }"""
     )
-    drop(page, "large.png", encoded(Image.fromarray(pixels(500, 520))))
+    drop(page, "large.png", encoded(Image.fromarray(pixels(50, 52).repeat(20, 0).repeat(20, 1))))  # a small file: dropping it takes no time
     page.wait_for_selector("#before:visible")
-    page.get_by_text("part 2 of").wait_for()
+    page.get_by_text(re.compile(r"part ([2-9]|\d\d)")).wait_for()
     page.locator("#stop").click()
     page.wait_for_selector("#work", state="hidden")
     assert page.locator("#result").is_hidden()

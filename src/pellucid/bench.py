@@ -16,7 +16,7 @@ from pellucid.bench_worker import TORCH, Worker
 from pellucid.errors import UserError
 from pellucid.inference.backend import num_threads
 from pellucid.inference.exported import threads_text
-from pellucid.inference.source import is_exported
+from pellucid.inference.source import check_model, is_exported
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -138,6 +138,7 @@ def run_benchmark(
     grid.sort(key=lambda each: each[0] ** 2 * each[1])  # allocators keep what a larger batch took
     if not grid:
         raise UserError(f"Expected batches of at most {MAX_BATCH_PIXELS:,} pixels, found larger ones only; choose a smaller size or batch.")
+    check_model(model)  # before torch and the engines are imported
     with tempfile.TemporaryDirectory() as folder:
         sources = _sources(model, formats, Path(folder), dict(paths or {}), log)
         workers = {name: Worker(name, source) for name, source in sources.items()}

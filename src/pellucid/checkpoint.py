@@ -128,7 +128,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, AttributeError, SafetensorError) as error:
         reason = textwrap.shorten(str(error), 200) or type(error).__name__
         raise UserError(f"Expected a whole model in {folder} ({WEIGHTS}, {CONFIG}), found one that can't be read: {reason}") from error
-    return network.to(target).eval(), metadata
+    return network.to(target, memory_format=torch.channels_last).eval(), metadata  # type: ignore[call-overload]
 
 
 def _untrained(metadata: ModelMetadata) -> nn.Module:

@@ -13,6 +13,7 @@ from pellucid.experiments.cost import seconds_per_image
 from pellucid.experiments.folds import Folds, in_folds
 from pellucid.experiments.matrix import Job, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.results import Result, Results
+from pellucid.experiments.reuse import reuse
 from pellucid.experiments.verdict import verdict
 from pellucid.provenance import provenance
 from pellucid.recipe import settings
@@ -34,13 +35,17 @@ def compare(
     *,
     device: str = "auto",
     workers: int = 1,
+    reused: Sequence[Path] = (),
 ) -> Results:
     """Train and evaluate every arm with every seed in `out`, resuming an earlier call, and write the report there.
 
-    workers: runs at a time. The report is also written when the jobs are stopped, of the finished runs. Raises `UserError` for runs that
-    were started with other recipes.
+    workers: runs at a time. reused: folders of other comparisons, whose finished runs with the same recipe and seed are not trained again.
+    The report is also written when the jobs are stopped, of the finished runs. Raises `UserError` for runs that were started with other
+    recipes.
     """
     jobs = plan(comparison, seeds, out)
+    if reuse(jobs, reused):
+        jobs = plan(comparison, seeds, out)  # again, since the precision `auto` of all runs is that of the finished ones
     try:
         run_jobs(jobs, device=device, workers=workers)
     finally:
@@ -61,8 +66,12 @@ def compare_at_values(
     *,
     device: str = "auto",
     workers: int = 1,
+    reused: Sequence[Path] = (),
 ) -> dict[str, Results]:
-    """Compare at each value of a setting, each in a folder `SETTING-VALUE`, and draw the curve; returns the results by value."""
+    """Compare at each value of a setting, each in a folder `SETTING-VALUE`, and draw the curve; returns the results by value.
+
+    The other arguments are those of `compare`.
+    """
     if not values:
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
     by_value = {}
@@ -70,7 +79,7 @@ def compare_at_values(
     for value, varied in comparisons.items():
         plan(varied, seeds, out / f"{setting}-{value}")  # report errors before the first training
     for value, varied in comparisons.items():
-        by_value[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers)
+        by_value[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers, reused=reused)
         write_curve(out, setting, by_value)
     return by_value
 

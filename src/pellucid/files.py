@@ -5,7 +5,7 @@ import os
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pellucid.errors import UserError
@@ -34,14 +34,17 @@ def folder(path: Path) -> Path:
 
 
 @contextmanager
-def locked(path: Path, wait: bool = False) -> Iterator[None]:
+def locked(path: Path, wait: bool = False, keep: bool = True) -> Iterator[None]:
     """Hold an exclusive lock on the folder `path`. The system releases it when a process dies; partial files of that process are removed.
 
-    wait: wait while another process holds it; otherwise that is a `UserError`.
+    wait: wait while another process holds it; otherwise that is a `UserError`. keep: leave the lock file in the folder; otherwise it is
+    removed in the end, as is a folder that was created for it and has nothing else in it.
     """
     from filelock import FileLock, Timeout  # only now, to keep the start of the command line fast
 
-    lock = FileLock(folder(path) / LOCK, blocking=wait)
+    created = not path.exists()
+    file = folder(path) / LOCK
+    lock = FileLock(file, blocking=wait)
     try:
         lock.acquire()
     except Timeout:
@@ -50,7 +53,13 @@ def locked(path: Path, wait: bool = False) -> Iterator[None]:
         remove_partial(path)
         yield
     finally:
+        if not keep:  # while it is held: a process that has opened the removed file sees that and opens the new one
+            with suppress(OSError):
+                file.unlink()
         lock.release()
+        if created and not keep:
+            with suppress(OSError):  # not empty
+                path.rmdir()
 
 
 @contextmanager

@@ -45,14 +45,14 @@ def from_pretrained(
     """A predictor for a saved model: `Predictor.load` under the name that is usual for models on the hub.
 
     Args:
-        source: a folder, that of a run, `owner/name` on the hub, or `bundled`. From the hub comes the newest version; without a network
-            the one that was downloaded before.
+        source: a folder, that of a run, `owner/name` on the hub, or `bundled`. Of a model on the hub, the newest version is
+            downloaded; offline, the last downloaded one is used.
         device: a name of torch's, or `auto`.
-        batch_size: most pictures of one forward.
+        batch_size: maximum number of pictures of one forward pass.
         mirror: average over each picture and its mirror image, for twice the time.
 
     Raises:
-        UserError: there is no whole model; without a network that is known within two seconds.
+        UserError: there is no valid model; offline, this takes two seconds at most.
     """
     from pellucid.inference import Predictor
 
@@ -69,14 +69,14 @@ def save_pretrained(model: "str | Path | tuple[nn.Module, ModelMetadata]", folde
         folder: a new or an empty one; nothing is overwritten.
 
     Raises:
-        UserError: the model is not whole, or the folder can't be written.
+        UserError: the model is not valid, or the folder can't be written.
     """
     folder = Path(folder)
     if isinstance(model, tuple):
         save_model(folder, *model)
         return folder
     source = find_model(model)
-    _, metadata = load_model(source, "cpu")  # what is handed on should load
+    _, metadata = load_model(source, "cpu")  # a model that can't be loaded is not shared
     with atomic_write(folder) as path:
         path.mkdir()
         for name in (WEIGHTS, CONFIG):
@@ -95,7 +95,7 @@ def push_to_hub(
 ) -> str:
     """Upload a model to the Hugging Face hub, as a new model or a new version of one, and return its address.
 
-    The configuration holds every setting of the training, and so the paths of the pictures that were given to it.
+    The configuration has every setting of the training, including the paths of its pictures.
 
     Args:
         model: a stored model, or a network with its metadata, as `load_model` returns them.
@@ -105,7 +105,7 @@ def push_to_hub(
         message: the commit message.
 
     Raises:
-        UserError: the model is not whole, the hub can't be reached (within two seconds), or it refuses the token or the name.
+        UserError: the model is not valid, the hub can't be reached (within two seconds), or it refuses the token or the name.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError

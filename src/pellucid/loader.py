@@ -29,10 +29,12 @@ class TrainLoader:
         dataset: the clean images: an array, which is moved to `device` once, or photographs.
         degrade: clean images (B, 3, H, W) and a generator -> degraded images and `Damage`.
         batch_size: images per batch over all processes; at most the size of the data set.
+        seed: of the order, the crops, the flips and the damage.
         crop: maximum shift of random crops in each direction in pixels, with reflect padding.
         labelled_share: fraction of labelled images in every global batch, if some images are unlabelled; labelled and unlabelled images are
             reshuffled separately, in passes that may span epochs. `None` ignores whether images are labelled.
         flip: `random`, `alternate` (each image flipped in every other epoch, Jordan 2024) or `none`.
+        device: the training device.
         rank, world_size: rank of this process and number of processes; each takes an equal share of every global batch.
     """
 

@@ -68,6 +68,8 @@ class DataConfig(Settings):
             num_held = round(share * min(self.limit or len(splits.train), len(splits.train)))
             validation = self.validation or (num_held if num_held >= data.MIN_VALIDATION else 0)
         else:
+            if self.source is not None:
+                raise UserError(f"Expected data.source with a built-in data set only, found it with {self.dataset}; leave it out.")
             splits = data.load_own(Path(self.dataset), self.size, self.min_area, self.folds, self.fold, share)
             validation = self.validation
         return data.select(splits, limit=self.limit, validation=validation, labels=self.labels, unlabelled=self.unlabelled)

@@ -64,13 +64,13 @@ def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, 
     recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
     commit = source_commit()  # now, since the source may change during a long training
     fabric = _launch(recipe, folder, device, devices)
-    splits = recipe.data.splits()
-    _check(recipe, splits.train)
 
+    splits = _load_data(recipe)
     model = _build_network(recipe, len(splits.train.classes), restorer, resumed=resume and (folder / STATE).exists())
     loader = _build_loader(recipe, splits.train, fabric)
     log = TrainingLog(fabric, folder / LOG, _examples(splits.train, recipe, fabric.device), header={"precision": str(precision)})
     trainer = Trainer(fabric, model, loader, recipe.objective, recipe.training, log, folder / STATE)
+
     if fabric.is_global_zero:
         write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
     if resume:
@@ -137,8 +137,10 @@ def _describe(recipe: Recipe, splits: Splits, trainer: Trainer, computed: str, c
     )
 
 
-def _check(recipe: Recipe, clean: Dataset) -> None:
-    """Raise `UserError` if the recipe can not be trained on the data."""
+def _load_data(recipe: Recipe) -> Splits:
+    """The data of a recipe; raises `UserError` if the recipe can not be trained on it."""
+    splits = recipe.data.splits()
+    clean = splits.train
     if len(clean.classes) < 2 and recipe.model.tasks != "restore":
         raise UserError(
             f"Expected pictures of two classes at least, found {len(clean.classes)} in {clean.name}; put each class into a folder of its "
@@ -146,6 +148,7 @@ def _check(recipe: Recipe, clean: Dataset) -> None:
         )
     if clean.damaged is not None and recipe.pipeline.kinds:
         raise UserError(f"Expected no other damage with pairs of clean and damaged pictures, found '{recipe.damage}'; add --damage none.")
+    return splits
 
 
 def initialise(recipe: Recipe, num_classes: int, load: bool = True) -> nn.Module:
@@ -166,6 +169,10 @@ def _build_network(recipe: Recipe, num_classes: int, restorer: Path | None, resu
             raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
         wanted = "the restorer of this recipe; train it with --model.tasks restore and the settings of this run"
         _load_weights(network.restorer, restorer, wanted)
+    elif restorer is not None:
+        raise UserError(
+            f"Expected no restorer with the architecture '{recipe.model.architecture}', found {restorer}; leave --restorer out."
+        )
     if recipe.training.shuffle_guidance:
         shuffle_guidance(network)
     if start is not None and not resumed:

@@ -1,4 +1,4 @@
-"""The files in the folder of a run, and the check that a recipe matches the run."""
+"""The files in the folders of runs and comparisons, and the checks that a folder is new, or is resumed."""
 
 import json
 from pathlib import Path
@@ -8,6 +8,9 @@ from pellucid.files import LOCK
 from pellucid.recipe import Recipe, as_started, completed, differences, settings
 
 RECIPE, STATE, LOG, MODEL = "recipe.json", "state.ckpt", "log.jsonl", "model"
+
+RUNS = "runs"
+"""Folder of the runs of a comparison, in its folder, or in each of those of its folds or values."""
 
 
 def claim(folder: Path, recipe: Recipe, resume: bool) -> Recipe:
@@ -25,7 +28,20 @@ def claim(folder: Path, recipe: Recipe, resume: bool) -> Recipe:
                 f"Expected the recipe that {folder} was started with, found changes ({'; '.join(changed)}); resume with the same settings, "
                 "or train in a new folder."
             )
-    elif any(path.name != LOCK for path in folder.iterdir()):
-        advice = "there is no run in it to resume" if resume else "go on with it by --resume"
-        raise UserError(f"Expected a new or empty folder for the run, found {folder} with files in it; {advice}, or choose another one.")
+    else:
+        _check_new(folder, "run", resume)
     return recipe
+
+
+def claim_comparison(folder: Path, resume: bool) -> None:
+    """Check that the folder is new, or holds runs of a comparison to resume; the recipes of the runs are checked when they are planned."""
+    if folder.is_dir() and not (resume and ((folder / RUNS).is_dir() or any(folder.glob(f"*/{RUNS}")))):
+        _check_new(folder, "comparison", resume)
+
+
+def _check_new(folder: Path, purpose: str, resume: bool) -> None:
+    if any(path.name != LOCK for path in folder.iterdir()):
+        advice = f"there is no {purpose} in it to resume" if resume else "go on with it by --resume"
+        raise UserError(
+            f"Expected a new or empty folder for the {purpose}, found {folder} with files in it; {advice}, or choose another one."
+        )

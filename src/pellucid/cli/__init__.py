@@ -47,8 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f"pellucid: Expected room on the disk, found none ({error.filename or error}); make room, and go on.", file=sys.stderr)
         sys.exit(2)
     except KeyboardInterrupt:
-        again = RESUMABLE.get(arguments[0])
-        advice = f"; {again} goes on from here" if again else ""
+        advice = "; the same command with --resume goes on from here" if arguments[0] in RESUMABLE else ""
         print(f"pellucid: stopped{advice}.", file=sys.stderr)
         sys.exit(STOPPED)
 

@@ -15,7 +15,7 @@ from pellucid.experiments.comparison import build_comparison, tuned
 from pellucid.files import folder, write_json
 from pellucid.model_folder import find_model
 from pellucid.recipe import RECIPES, Recipe, measured_data, settings
-from pellucid.run_folder import claim
+from pellucid.run_folder import claim, claim_comparison
 
 INSPECT = "inspect"
 """Instead of the name of a data set: inspect a folder or a table."""
@@ -26,6 +26,8 @@ REPORTED = 1000
 
 def demo(out: Path, resume: bool, device: str) -> None:
     """Download CIFAR-10, train recipe `quick` (five minutes on two CPU cores), evaluate it and write a report."""
+    if out.is_dir():
+        claim(out, RECIPES["quick"], resume)  # before torch is imported
     from pellucid import data
     from pellucid.evaluation.calibration import as_predicted
     from pellucid.evaluation.classical import CLASSICAL
@@ -47,8 +49,8 @@ def demo(out: Path, resume: bool, device: str) -> None:
         show(warning)
     show(
         f"The report: {report}\n"
-        f"Restore and name your own pictures: pellucid predict PICTURES... --out restored --model {out}\n"
-        f"Measure on other damage:            pellucid evaluate {out} --track noise\n"
+        f"Restore and classify your pictures: pellucid predict PICTURES... --out restored --model {out}\n"
+        f"Evaluate on other damage:           pellucid evaluate {out} --track noise\n"
         "Train longer, for a better model:   pellucid train --recipe base --out runs/base"
     )
 
@@ -63,8 +65,9 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
 
     splits, first = recipe.data.splits(), not int(os.environ.get("LOCAL_RANK", 0))
     if splits.skipped and first:
-        num, example = len(splits.skipped), splits.skipped[0]
-        print(f"pellucid: left out {num:,} pictures ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
+        num, example = len(splits.skipped), splits.skipped[0].rstrip(".")
+        left_out = f"{num:,} picture{'s' * (num > 1)}"
+        print(f"pellucid: left out {left_out} ({example}); pellucid data inspect {recipe.data.dataset} lists all.", file=sys.stderr)
     network, metadata = run(recipe, out, resume=resume, device=device, devices=devices, restorer=restorer)
     if not first:
         return  # only the first of several processes prints
@@ -100,12 +103,14 @@ def compare(
     question: str,
     recipe: Recipe,
     out: Path | None,
+    resume: bool,
     seeds: int | None,
     arms: list[str] | None,
     tracks: list[str] | None,
     tune: list[list[str]],
     vary: list[str] | None,
     folds: int | None,
+    reuse: list[Path],
     jobs: int,
     report_only: bool,
     device: str,
@@ -113,11 +118,18 @@ def compare(
     """Train and evaluate several arms with several seeds, and report their differences with confidence intervals."""
     if vary and folds is not None:
         raise UserError("Expected --vary or --folds, found both; the folds are varied already.")
+    if reuse and folds is not None:
+        raise UserError("Expected --reuse or --folds, found both; runs of other folds can't count.")
+    for path in reuse:
+        if not path.is_dir():
+            raise UserError(f"Expected the folder of a comparison after --reuse, found {path}; name one of 'pellucid compare'.")
     seeds = (3 if folds is None else 1) if seeds is None else seeds
     for name, number in (("seeds", seeds), ("jobs", jobs)):
         if number < 1:
             raise UserError(f"Expected {name} of at least 1, found {number}.")
     out = out or Path("runs") / "compare" / question
+    if not report_only:
+        claim_comparison(out, resume)
     if folds is not None and tracks is None:
         tracks = [own_track(settings(recipe)["damage"], recipe.data.splits().train.damaged is not None)]
     comparison = tuned(build_comparison(question, recipe), tune).only(arms, tracks)
@@ -131,10 +143,10 @@ def compare(
         show(f"The report: {out / comparing.REPORT}")
     elif vary:
         setting, *values = vary
-        by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers)
+        by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers, reused=reuse)
         show(f"The curve: {out / comparing.CURVE}.png")
     else:
-        results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers)
+        results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers, reused=reuse)
         by_value = {"": results}
         show(comparing.summary(results))
         show(f"The report: {out / comparing.REPORT}")
@@ -144,7 +156,10 @@ def compare(
         for (arm, seed), reason in each.failures.items()
     ]
     if failures:
-        print(f"pellucid: {len(failures)} runs failed ({'; '.join(failures)}); the same command tries them again.", file=sys.stderr)
+        print(
+            f"pellucid: {len(failures)} runs failed ({'; '.join(failures)}); the same command with --resume tries them again.",
+            file=sys.stderr,
+        )
         sys.exit(1)
 
 
@@ -255,6 +270,9 @@ def app(
     limits = Limits(max_bytes, max_pixels, max_pictures, max_in_flight, timeout)
     token = token or os.environ.get(TOKEN) or None
     settings = ServerSettings(model, host, port, workers, token, open_to_all, not no_page, device, mirror, limits)
+    from pellucid.inference.source import check_model
+
+    check_model(model)  # before torch and gradio are imported
     from pellucid.serving.serve import serve
 
     serve(settings, partial(print, flush=True))  # a reader behind a pipe would otherwise wait until the end
@@ -283,9 +301,10 @@ def export(
     model: str, format: str, out: Path, int8: bool, force: bool, data: str | None, source: Path | None, runtime: Path | None
 ) -> None:
     """Write a model for ONNX Runtime or OpenVINO, verified against torch, or as a page that computes in the browser."""
+    model_folder = find_model(model)  # before torch and onnx are imported
     from pellucid.export import export_model
 
-    show(str(export_model(model, format, out, int8, force, data, source, runtime, lambda message: print(message, file=sys.stderr))))
+    show(str(export_model(model_folder, format, out, int8, force, data, source, runtime, lambda message: print(message, file=sys.stderr))))
 
 
 def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
@@ -314,5 +333,5 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Every command by name; `flags.py` has their flags."""
 
-RESUMABLE = dict.fromkeys(("demo", "train", "predict"), "the same command with --resume") | {"compare": "the same command"}
-"""How to resume each command that can be stopped."""
+RESUMABLE = ("demo", "train", "compare", "predict")
+"""Commands that can be stopped, and resumed by --resume."""

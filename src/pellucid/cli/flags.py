@@ -86,7 +86,8 @@ def command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
                 help="what is compared: " + "; ".join(f"{name}: {of[0]}" for name, of in QUESTIONS.items()),
             )
             _add_recipe(parser, arguments, ["epochs", "batch_size"])
-            add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; finished runs in it are kept")
+            add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; must be new or empty unless resumed")
+            add("--resume", action="store_true", help="resume a comparison in this folder; finished runs are kept, others may be added")
             add("--seeds", type=int, metavar="N", help="number of trainings of each arm, 3 by default, 1 for each fold with --folds")
             add("--arms", nargs="+", metavar="ARM", help="only these arms")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
@@ -104,6 +105,14 @@ def command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
                 type=int,
                 metavar="N",
                 help="cross-validation on pictures of your own: train N times without one part of N, and evaluate on that part",
+            )
+            add(
+                "--reuse",
+                nargs="+",
+                type=Path,
+                default=[],
+                metavar="DIR",
+                help="folders of other comparisons: their finished runs with the same recipe and seed count here",
             )
             add("--jobs", type=int, default=1, metavar="N", help="number of concurrent runs, each with its share of the cores")
             add("--report-only", action="store_true", help="report the finished runs, without training")

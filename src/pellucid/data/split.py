@@ -45,8 +45,8 @@ def keep_labels(dataset: Dataset, num_labels: int) -> Dataset:
     if not 0 < num_labels <= len(labelled):
         raise UserError(f"Expected to keep between 1 and {len(labelled)} labels, found {num_labels}; choose fewer.")
     _, strata, sizes = np.unique(dataset.labels[labelled], return_inverse=True, return_counts=True)
-    lots = np.random.PCG64(LABEL_SEED).random_raw(len(labelled))  # raw output, since the streams of a Generator may change with NumPy
-    by_class = np.lexsort((lots, strata))
+    draws = np.random.PCG64(LABEL_SEED).random_raw(len(labelled))  # raw output, since the streams of a Generator may change with NumPy
+    by_class = np.lexsort((draws, strata))
     turns = np.concatenate([(np.arange(size) + 0.5) / size for size in sizes])
     order = labelled[by_class[np.argsort(turns, kind="stable")]]
     labels = np.full_like(dataset.labels, UNLABELLED)

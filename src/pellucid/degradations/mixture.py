@@ -58,10 +58,10 @@ class Mixture:
         from pellucid.batch import Damage
 
         shares = torch.tensor(list(self.weights.values()), dtype=torch.float32).cumsum(0)
-        lots = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32) * shares[-1]
-        suite = torch.bucketize(lots, shares[:-1].to(images.device), right=True)
+        draws = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32) * shares[-1]
+        suite = torch.bucketize(draws, shares[:-1].to(images.device), right=True)
         degraded, mask = torch.empty_like(images), torch.zeros_like(images[:, :1], dtype=torch.bool)
-        strengths = {kind: torch.full_like(lots, math.nan) for kind in self.kinds}
+        strengths = {kind: torch.full_like(draws, math.nan) for kind in self.kinds}
         for index, pipeline in enumerate(self.pipelines):
             chosen = (suite == index).nonzero().squeeze(1)
             degraded[chosen], damage = pipeline(images.index_select(0, chosen), generator)

@@ -33,11 +33,11 @@ def impulse_noise(images: Tensor, share: Tensor, generator: Generator) -> Tensor
     """Sets values, each channel by itself, to 0 or 1 with equal probability ("salt and pepper"); share: (B,) of the values, 0 to 1."""
     import torch
 
-    lots = torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32)
+    draws = torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32)
     half = share.to(torch.float32).view(-1, 1, 1, 1) / 2
     # By products, since `masked_fill` takes ten times as long; comparisons in place yield 0 and 1 and take a tenth of those to bool.
-    ones = lots.clone().gt_(1 - half).to(images.dtype)
-    return lots.ge_(half).to(images.dtype).mul_(images).maximum(ones)
+    ones = draws.clone().gt_(1 - half).to(images.dtype)
+    return draws.ge_(half).to(images.dtype).mul_(images).maximum(ones)
 
 
 def rician_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:

@@ -140,6 +140,6 @@ class Pipeline(Settings):
         probabilities = torch.tensor([[step.probability] for step in self.steps], device=images.device)
         drawn = torch.rand(shape, generator=generator, device=images.device, dtype=torch.float32) < probabilities
         if self.at_most is not None:
-            lots = torch.rand(shape, generator=generator, device=images.device, dtype=torch.float32).masked_fill(~drawn, 2.0)
-            drawn &= lots.argsort(dim=0).argsort(dim=0) < self.at_most
+            draws = torch.rand(shape, generator=generator, device=images.device, dtype=torch.float32).masked_fill(~drawn, 2.0)
+            drawn &= draws.argsort(dim=0).argsort(dim=0) < self.at_most
         return [None if every else row.nonzero().squeeze(1) for every, row in zip(certain, drawn, strict=True)]

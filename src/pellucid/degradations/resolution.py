@@ -24,7 +24,7 @@ def low_resolution(images: Tensor, factor: Tensor, _generator: Generator) -> Ten
     import torch
 
     small = torch.stack([(length / factor).round().clamp(min=1) for length in images.shape[2:]], dim=1).long()
-    return _shrunk(images, bicubic, small)
+    return _down_and_up(images, bicubic, small)
 
 
 def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
@@ -36,10 +36,10 @@ def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
     import torch
 
     small = torch.stack([(length * factor.double() + 1e-6).floor().clamp(min=1) for length in images.shape[2:]], dim=1).long()
-    return _shrunk(images, blocks, small)
+    return _down_and_up(images, blocks, small)
 
 
-def _shrunk(images: Tensor, weights: Weights, small: Tensor) -> Tensor:
+def _down_and_up(images: Tensor, weights: Weights, small: Tensor) -> Tensor:
     """Each image resampled to its small size (B, 2), clipped to [0, 1], and the same back."""
     import torch
 

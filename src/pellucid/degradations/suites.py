@@ -26,6 +26,8 @@ PIPELINES = {
     # One kind of damage alone: without noise, blur and low resolution can be undone. About one image in twenty stays clean.
     "single": _blind(blur=0.5, at_most=1),
 }
+"""The suites that are a single pipeline, by name; those of a domain are added below."""
+
 # By domain, for images of any size: lengths are relative to the shorter side. Steps are in the order in which the damage occurs.
 PIPELINES["medical"] = Pipeline(  # MRI, CT, X-rays
     (
@@ -75,4 +77,3 @@ PIPELINES["art"] = Pipeline(  # photographs on paper, paintings
     ),
     at_most=4,
 )
-"""The suites that are a single pipeline, by name."""

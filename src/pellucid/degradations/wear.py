@@ -87,7 +87,7 @@ def stains(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     absorbed = (0.35 + 0.3 * depth.unsqueeze(1)) * (1 - hue.unsqueeze(1) * images.new_tensor((0.75, 0.45, 0.0)).view(3, 1, 1))
     for index, size in enumerate(STAINS):
         top, left, *phases = drawn[:, index].unbind(dim=1)
-        rows, columns = _from(images, top, left)
+        rows, columns = _offsets(images, top, left)
         angle = columns.atan2(rows)
         waves = sum((wave * angle + 2 * math.pi * phase).cos() / wave for wave, phase in enumerate(phases, start=2))
         radius = side.to(images.dtype).view(-1, 1, 1) * (size / math.sqrt(math.pi)) * (1 + 0.25 * waves)
@@ -108,7 +108,7 @@ def fading(images: Tensor, amount: Tensor, generator: Generator) -> Tensor:
     return torch.lerp(images, pale * images.new_tensor((1.05, 0.98, 0.82)).view(3, 1, 1), amount).clamp_(0, 1)
 
 
-def _from(images: Tensor, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
+def _offsets(images: Tensor, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
     """Row and column offsets of the pixels from points at relative positions `top` and `left` (B, 1, 1), in their dtype."""
     import torch
 
@@ -120,5 +120,5 @@ def _from(images: Tensor, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
 
 def _turned(images: Tensor, top: Tensor, left: Tensor, angle: Tensor) -> tuple[Tensor, Tensor]:
     """Coordinates of the pixels along and across lines through such points at an angle: (B, H, W) each, in pixels."""
-    rows, columns = _from(images, top, left)
+    rows, columns = _offsets(images, top, left)
     return columns * angle.cos() + rows * angle.sin(), rows * angle.cos() - columns * angle.sin()

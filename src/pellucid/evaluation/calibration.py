@@ -38,7 +38,10 @@ MAX_LOSS = 0.02
 """Maximum loss of mean PSNR in dB on damaged images."""
 
 NUM_THRESHOLDS = 200
+"""Number of candidates for a threshold of the gate, quantiles of the values of undamaged images."""
+
 FORWARD_PIXELS = 256 * 32 * 32
+"""Maximum number of pixels of one forward pass."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +73,9 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
     temperature, gate, least_evidence, fitted = 1.0, None, None, []
     images = f"{len(indices):,} {dataset.split.replace('train', 'training')} images"
     labels = torch.tensor(dataset.labels[indices])
-    several = [each.logits for each in measured if each.logits is not None]
-    if held_out and several:
-        logits = torch.cat(several).cpu()
+    logits_by_batch = [each.logits for each in measured if each.logits is not None]
+    if held_out and logits_by_batch:
+        logits = torch.cat(logits_by_batch).cpu()
         known = (labels != UNLABELLED) & logits.isfinite().all(dim=1)
         if int(known.sum()) >= MIN_IMAGES:
             temperature = fit_temperature(logits[known], labels[known])
@@ -116,7 +119,7 @@ def _threshold(name: str, clean: Columns, damaged: Columns) -> float | None:
 
 
 def _passed(name: str, threshold: float, columns: Columns) -> Tensor:
-    """The mean PSNR with a gate."""
+    """The mean PSNR in dB with a gate of that threshold."""
     return torch.where(columns[name] <= threshold, columns["before"], columns["after"]).mean()
 
 

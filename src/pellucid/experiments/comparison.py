@@ -132,8 +132,11 @@ BALANCING: dict[str, Arm] = {
 LOW_LABEL: dict[str, Arm] = {
     "classify": Arm(chain(arms.labelled_only, arms.classify)),
     "restore": Arm(chain(arms.restore, change("data", labels=0))),
+    "classify-clean-teacher": Arm(chain(arms.few_labels, arms.classify, change("objective", distillation=1.0)), ("classify",)),
     "joint": Arm(chain(arms.few_labels, arms.joint), (*SINGLE, "joint-labelled-only")),
-    "joint-clean-teacher": Arm(chain(arms.few_labels, arms.joint, change("objective", distillation=1.0)), (*SINGLE, "joint")),
+    "joint-clean-teacher": Arm(
+        chain(arms.few_labels, arms.joint, change("objective", distillation=1.0)), (*SINGLE, "classify-clean-teacher", "joint")
+    ),
     "joint-labelled-only": Arm(chain(arms.labelled_only, arms.joint), SINGLE),
 }
 """One label in ten: does restoring unlabelled images help to classify? `restore` uses no labels, and samples all images uniformly."""

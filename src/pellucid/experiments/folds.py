@@ -1,7 +1,8 @@
-"""Cross-validation: every arm is trained once for each part of the data, on all other parts, and measured on that one.
+"""Cross-validation: every arm is trained once for each part of the data, on all other parts, and evaluated on that one.
 
-So every picture is measured by networks that have not seen it. Two kinds of interval are given. That over pictures says how a figure would
-vary on as many other pictures of the same kind with the same networks; that over folds, how it would vary with other training pictures.
+Every picture is evaluated by networks that were not trained on it. Two kinds of interval are computed: that over pictures
+estimates how a figure would vary on as many other pictures of the same kind with the same networks, that over folds how it would vary with
+other training pictures.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ PSNRS = ("psnr", "input_psnr")
 
 
 def in_folds(comparison: Comparison, folds: int) -> dict[int, Comparison]:
-    """The comparison with each of `folds` parts of its pictures as the test set; raises `UserError` where that can't be."""
+    """The comparison with each of `folds` parts of its pictures as the test set; raises `UserError` for other data."""
     data = comparison.base.data
     if folds < 2:
         raise UserError(f"Expected at least 2 folds, found {folds}; 5 is usual.")
@@ -36,7 +37,7 @@ def in_folds(comparison: Comparison, folds: int) -> dict[int, Comparison]:
         if value := getattr(data, name):
             raise UserError(f"Expected a cross-validation to measure the test parts, found data.{name} {value}; set it to 0.")
     by_fold = {fold: replace(comparison, base=changed(comparison.base, {"data.folds": folds, "data.fold": fold})) for fold in range(folds)}
-    for varied in by_fold.values():  # what is wrong with any of them shows before the first one is trained
+    for varied in by_fold.values():  # errors of all folds are reported before the first training
         if varied.base.data.splits().validation is not None:
             raise UserError(f"Expected pictures without splits of their own in {data.dataset}, found validation images; join the parts.")
     return by_fold
@@ -80,8 +81,8 @@ def auroc(scores: Column, positive: NDArray[np.bool_]) -> float | None:
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
     if not num_positive or not num_negative:
         return None
-    _, places, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (counts.cumsum() - (counts - 1) / 2)[places]
+    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
+    ranks = (counts.cumsum() - (counts - 1) / 2)[inverse]
     return float((ranks[positive].sum() - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative))
 
 
@@ -93,22 +94,22 @@ class Folds:
 
     @property
     def arms(self) -> list[str]:
-        """Those with a finished run in any fold."""
+        """The arms with a finished run in any fold."""
         return [arm for arm in self._any.planned[0] if any(results.runs.get(arm) for results in self.results.values())]
 
     @property
     def tracks(self) -> tuple[str, ...]:
-        """On which they are measured."""
+        """The tracks on which the arms are evaluated."""
         return self._any.tracks
 
     @property
     def classes(self) -> list[str]:
-        """Their names."""
+        """The names of the classes; empty without a finished run."""
         return next((run.classes for results in self.results.values() for runs in results.runs.values() for run in runs.values()), [])
 
     @property
     def pairs(self) -> tuple[tuple[str, str], ...]:
-        """Arm and baseline, what is compared."""
+        """The compared arms and their baselines, of those with a finished run."""
         return tuple(pair for pair in self._any.pairs if set(pair) <= set(self.arms))
 
     @property
@@ -177,8 +178,8 @@ class Folds:
     def columns(self, arm: str, track: str, name: str, folds: Sequence[int] | None = None) -> Column:
         """A column of `Result.per_image` for all pictures, fold after fold, the mean over seeds and levels; empty where none has it.
 
-        `predicted` and `confidence` are those of the first seed and level: a mean of classes would have no meaning. PSNR is NaN for the
-        undamaged pictures of a track with others: their 100 dB would hide what becomes of the damaged ones.
+        `predicted` and `confidence` are those of the first seed and level: a mean of classes is meaningless. PSNR is NaN for the
+        undamaged pictures of a track with others: their 100 dB would dominate the mean.
         """
         column = self._column(arm, track, name, self.results if folds is None else folds)
         whole = self._column(arm, track, "input_psnr", self.results) if name in PSNRS else np.empty(0)
@@ -228,7 +229,7 @@ class Folds:
                 yield name, len(values), float(values.mean()), wilson(float(values.sum()), len(values))
 
     def most_frequent(self, track: str) -> tuple[str, float] | None:
-        """The class that most pictures have, and their share: the accuracy of naming every picture so."""
+        """The most frequent class, and its fraction of the labelled pictures: the accuracy of always predicting it."""
         label = next((column for arm in self.arms if len(column := self.columns(arm, track, "label"))), np.empty(0))
         label = label[label >= 0].astype(int)
         if not len(label):

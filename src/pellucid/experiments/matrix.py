@@ -41,10 +41,10 @@ from pellucid.progress import Heartbeat
 from pellucid.provenance import provenance
 from pellucid.recipe import Recipe, as_started, completed, differences, settings
 from pellucid.run import run
-from pellucid.run_folder import LOG, MODEL
+from pellucid.run_folder import LOG, MODEL, RUNS
 from pellucid.training.log import read_log
 
-RUNS, FAILURE = "runs", "failure.json"
+FAILURE = "failure.json"
 
 POLL_SECONDS = 0.5
 """Interval in seconds at which the progress of the runs is polled."""

@@ -38,9 +38,9 @@ class Result:
     """The figures of one arm with one seed.
 
     settings: of its recipe, see `pellucid.recipe.settings`; metrics: by track, see `Evaluation.to_json`; per_image: by track, then by
-    column of a figure that is `paired`, (levels * images,) float32, NaN where a figure has no meaning, and without the columns of a task
-    the arm lacks; of pictures of one's own also `label`, `predicted`, `confidence` and `input_psnr`; provenance: command, commit, device,
-    date of the measuring; course: records of the training's `log.jsonl`; classes: their names.
+    column of a figure that is `paired`, (levels * images,) float32, NaN where a figure is undefined, and without the columns of a task
+    that the arm lacks; for the user's own pictures also `label`, `predicted`, `confidence` and `input_psnr`; provenance: command, commit,
+    device, date of the evaluation; course: records of the training's `log.jsonl`; classes: their names.
     """
 
     arm: str
@@ -84,7 +84,7 @@ class Result:
 
 
 def _dtype(name: str, column: NDArray[np.float32]) -> type[np.generic]:
-    """The smallest that keeps what is needed; of confidences that is their order."""
+    """The smallest sufficient type; confidences keep float32, since the AUROC needs their order."""
     if name == "confidence":
         return np.float32
     return np.uint8 if name == "correct" and not np.isnan(column).any() else np.float16

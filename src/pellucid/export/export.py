@@ -71,6 +71,7 @@ def export_model(
         log: called with a message at each step.
     """
     _check(format, out, force)
+    _check_options(format, int8, data, data_source, runtime)
     for module in ("onnx", "onnxscript", "onnxruntime"):
         require(module, "onnx", "to export")
     if format == "openvino":
@@ -142,6 +143,14 @@ def _check(format: str, out: Path, force: bool) -> None:
         raise UserError(f"Expected a file to write, found the folder {out}; add a name.")
     if format != "onnx" and out.exists() and not empty and not (is_page(out) if format == "web" else (out / MODEL_XML).is_file()):
         raise UserError(f"Expected a new folder, or one with an exported model to replace, found {out} with other files; choose another.")
+
+
+def _check_options(format: str, int8: bool, data: str | None, data_source: Path | None, runtime: Path | None) -> None:
+    """Raise `UserError` for options without effect."""
+    if not int8 and (data is not None or data_source is not None):
+        raise UserError("Expected --data and --source with --int8 only, which needs images, found them without it; leave them out.")
+    if format != "web" and runtime is not None:
+        raise UserError(f"Expected --runtime with format web only, found it with {format}; leave it out.")
 
 
 def _images(metadata: ModelMetadata, data: str | None, source: Path | None) -> "tuple[Splits, str]":

@@ -1,4 +1,4 @@
-"""A page that restores and names pictures in a browser, as a folder for any file server: the page, the model, ONNX Runtime Web.
+"""A page that restores and classifies pictures in a browser, as a folder for any file server: the page, the model, ONNX Runtime Web.
 
 The page's sources are in the folder `web` beside this file, and are copied as they are; ONNX Runtime Web comes from npm in one pinned
 version, checked by its hash and kept in the cache.
@@ -53,9 +53,9 @@ def runtime_archive(given: Path | None = None) -> Path:
         return archive
     if cached.is_file() and _is_whole(cached):
         return cached
-    with TemporaryDirectory() as place:
+    with TemporaryDirectory() as download:
         try:
-            archive = npm_archive(PACKAGE, Path(place))
+            archive = npm_archive(PACKAGE, Path(download))
             if not _is_whole(archive):
                 raise UnavailableError("an archive with another hash")
         except UnavailableError as error:
@@ -64,8 +64,8 @@ def runtime_archive(given: Path | None = None) -> Path:
                 "on another machine, by --runtime."
             ) from error
         folder(cached.parent)
-        with atomic_write(cached) as aside:
-            shutil.copyfile(archive, aside)
+        with atomic_write(cached) as temporary:
+            shutil.copyfile(archive, temporary)
     return cached
 
 
@@ -87,7 +87,7 @@ def write_page(graph: Path, about: ExportedMetadata, archive: Path, out: Path) -
 
 
 def page_engine(about: ExportedMetadata) -> str:
-    """What computes on the page, in words."""
+    """The engine of the page, as text."""
     return f"any file server; ONNX Runtime Web {VERSION} in the browser, {precision_text(about.precision)}"
 
 

@@ -1,7 +1,7 @@
 """Cores of a CPU for torch: small pictures are computed by one core for each batch, several batches at a time; large ones by all cores.
 
 With several threads for one operator, all of them wait for the slowest after each operator, while reading, writing, the server and its
-clients take cores from them: with small pictures, most of the time is waiting. A batch on one core waits for nobody.
+clients take cores from them: with small pictures, most of the time is waiting. A batch on one core does not wait for other threads.
 """
 
 import sys
@@ -14,7 +14,7 @@ from pellucid.inference.predictor import Predictor
 from pellucid.pictures import Pixels
 
 LARGE_PICTURE = 65_536
-"""Pixels from which on a picture is computed by all cores."""
+"""Number of pixels from which a picture is computed by all cores."""
 
 
 def num_batches(predictor: Predictor) -> int:

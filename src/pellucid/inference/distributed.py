@@ -22,7 +22,7 @@ class Processes:
     rank: int = 0
     num: int = 1
 
-    def first_does(self, work: Callable[[], None]) -> None:
+    def first_does(self, work: Callable[[], object]) -> None:
         """Call a function in the first process while the others wait; its `UserError` is raised in all of them."""
         error = None
         if self.rank == 0:

@@ -6,7 +6,7 @@ Pictures stream through, so that memory doesn't grow with their number.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
@@ -79,7 +79,8 @@ def predict_files(
     and stops nothing; a full disk stops all.
 
     Processes that `torchrun` starts share the work, each picture once; they write their lines to `predictions-RANK.jsonl`, which the first
-    one merges in the end. `out` must be the same folder for all.
+    one merges in the end. `out` must be the same folder for all. The first one holds a lock on it, so that another call with this folder
+    is a `UserError`.
 
     Args:
         paths: files, and folders that are searched through.
@@ -105,7 +106,8 @@ def predict_files(
     }
     options_in_lines = {name: each for name, each in source.items() if each is not None}
     made = [out / RESTORED, out / MASKS, out / UNCERTAINTY, out / SHEET]
-    with join_processes() as processes:
+    with join_processes() as processes, ExitStack() as stack:
+        processes.first_does(lambda: stack.enter_context(files.locked(out, keep=False)))  # for all, since they share the folder
         processes.first_does(lambda: _check_folder(out, force, resume))
         total = sum(1 for _ in inputs(paths, made))
         if not total:
@@ -147,7 +149,7 @@ def predict_files(
 
 def _check_folder(out: Path, force: bool, resume: bool) -> None:
     goes_on = resume and journal.exists(out)
-    if out.exists() and any(files.folder(out).iterdir()) and not (force or goes_on):
+    if any(path.name != files.LOCK for path in out.iterdir()) and not (force or goes_on):
         raise UserError(
             f"Expected a new or an empty folder for the results, found files in {out}; choose another, --force this one, or go on by "
             "--resume."

@@ -134,7 +134,8 @@ class Predictor:
         for picture in pictures:
             if picture.ndim != 3 or picture.shape[2] != 3 or picture.dtype not in (np.uint8, np.uint16) or picture.size == 0:
                 raise ValueError(
-                    f"Expected uint8 images of shape (H, W, 3), found {picture.dtype} of shape {picture.shape}; convert them to RGB first."
+                    f"Expected uint8 or uint16 images of shape (H, W, 3), found {picture.dtype} of shape {picture.shape}; convert them to "
+                    "RGB first."
                 )
         predictions: dict[int, Prediction] = {}
         for indices in self._batches(pictures):

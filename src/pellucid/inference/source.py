@@ -60,6 +60,14 @@ def is_exported(source: str | Path | None) -> bool:
     return source is not None and (Path(source).suffix.lower() in (ONNX, ".xml") or (Path(source) / MODEL_XML).is_file())
 
 
+def check_model(source: str | Path | None) -> None:
+    """Raise `UserError` if there is no model, exported or not; imports neither torch nor an engine."""
+    if source is None or not is_exported(source):
+        find_model(source)
+    elif not Path(source).exists():
+        raise UserError(f"Expected an exported model, found no file {source}; write one by 'pellucid export MODEL --out {source}'.")
+
+
 def open_backend(source: str | Path | None, device: "torch.device | str" = "auto") -> tuple[Backend, Metadata]:
     """The backend for a model, exported or not, and its metadata. Raises `UserError` if there is no valid model."""
     if source is None or not is_exported(source):

@@ -76,7 +76,7 @@ def build_tiling(reach: int | None, multiple: int, max_pixels: int) -> Tiling:
 
 
 def forward_in_tiles(pixels: Pixels, forward: Callable[[Floats], Outputs], tiling: Tiling) -> Iterator[Outputs]:
-    """Pictures of one size (B, H, W, 3) -> restored images and masks in strips of at most `ROWS` rows, from top to bottom.
+    """Pictures of one size (B, H, W, 3) -> restored images and masks in strips of at most `STRIP_ROWS` rows, from top to bottom.
 
     The strips equal the output of `forward` for the whole pictures; other outputs are omitted. Memory: the maps of one tile, and rows of
     the height of a tile in float32.
@@ -93,10 +93,10 @@ def forward_in_tiles(pixels: Pixels, forward: Callable[[Floats], Outputs], tilin
             if sums is None:
                 num_channels = sum(each.shape[1] for each in maps.values())
                 sums = np.zeros((len(pixels), num_channels, row.stop - row.start, width), np.float32)
-            place = sums[:, :, : row.stop - row.start, column.start : column.stop]
+            tile = sums[:, :, : row.stop - row.start, column.start : column.stop]
             weights, channel = row.weights[:, None] * column.weights, 0
             for each in maps.values():
-                place[:, channel : channel + each.shape[1]] += each * weights
+                tile[:, channel : channel + each.shape[1]] += each * weights
                 channel += each.shape[1]
         assert sums is not None
         done, kept = following - row.start, row.stop - following

@@ -26,7 +26,7 @@ class TorchBackend:
         if network.training:
             raise ValueError("Expected a network in evaluation mode, found it in training mode; call network.eval() first.")
         self.device = choose_device(device)
-        self.network = network.to(self.device)
+        self.network: nn.Module = network.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.max_pixels = max_pixels(self.network)
         self.multiple = math.lcm(*(getattr(module, "size_multiple", 1) for module in network.modules()))
         self._exact = exact

@@ -91,4 +91,4 @@ class Join(nn.Module):
     def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
         """(B, coarse, h, w), (B, fine, H, W) -> (B, fine, H, W)."""
         enlarged = F.interpolate(self.coarse(coarse), size=fine.shape[2:], mode="nearest")
-        return F.relu(self.norm(enlarged + self.fine(fine)))
+        return F.relu(self.norm(self.fine(fine).add_(enlarged)), inplace=True)

@@ -51,15 +51,15 @@ class JointNet(nn.Module):
         logits = None if self.class_head is None else self.class_head(features[-1])
         restored = None
         if self.decoder is not None and self.restoration_head is not None:
-            decoded = self.decoder(self._read(features), self._conditions(logits, damage))
+            decoded = self.decoder(self._decoder_input(features), self._conditions(logits, damage))
             restored = images + self.restoration_head(decoded, inputs)
         return Output(logits, restored, *damage)
 
-    def _read(self, features: list[Tensor]) -> list[Tensor]:
-        """The input of the decoder: with `last_stage` `read` and a class head, the last stage is detached."""
+    def _decoder_input(self, features: list[Tensor]) -> list[Tensor]:
+        """The feature maps for the decoder: with `last_stage` `read` and a class head, the last one is detached."""
         *finer, coarsest = features
-        alone = self.class_head is None or self.config.decoder.last_stage == "shared"
-        return [*finer, coarsest if alone else coarsest.detach()]
+        trains_last = self.class_head is None or self.config.decoder.last_stage == "shared"
+        return [*finer, coarsest if trains_last else coarsest.detach()]
 
     def _conditions(self, logits: Tensor | None, damage: DamageEstimate) -> list[Tensor]:
         """The maps (B, C, h, w) that modulate the decoder: class probabilities and damage estimate."""
@@ -67,8 +67,8 @@ class JointNet(nn.Module):
         if self._reads_class and logits is not None:
             conditions.append(logits.softmax(1)[:, :, None, None])
         if self._reads_damage and damage.presence is not None and damage.strength is not None and damage.mask is not None:
-            everywhere = torch.cat([damage.presence.sigmoid(), damage.strength.log()], 1)[:, :, None, None]
-            conditions.append(torch.cat([everywhere.expand(-1, -1, *damage.mask.shape[2:]), damage.mask.sigmoid()], 1))
+            per_image = torch.cat([damage.presence.sigmoid(), damage.strength.log()], 1)[:, :, None, None]
+            conditions.append(torch.cat([per_image.expand(-1, -1, *damage.mask.shape[2:]), damage.mask.sigmoid()], 1))
         return [self.guidance(condition) for condition in conditions]
 
 

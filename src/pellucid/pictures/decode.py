@@ -21,7 +21,7 @@ _pillow_limit = threading.Lock()
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS, reserve: Reserve | None = None) -> Picture:
-    """The picture in the file `path`; see `decode_picture`."""
+    """The picture in the file `path`, see `decode_picture`; raises `UserError` also for a file that can't be opened."""
     try:
         with Path(path).open("rb") as stream:
             return decode_picture(stream, str(path), max_pixels, reserve)
@@ -34,13 +34,16 @@ def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, r
 
     It is rotated by its EXIF orientation. Colours stay in their profile; CMYK and palettes become RGB. Of several frames or pages, the
     first is used. 16-bit values that span only a part of their range are stretched to the whole of it, see `find_window`. The notes list
-    these changes. A picture of more than `max_pixels` is refused before it is decoded.
+    these changes.
+
+    reserve: called with the number of pixels before they are decoded, see `pellucid.ahead`. Raises `UserError` for a picture of more than
+    `max_pixels`, before it is decoded, for an unsupported format, and for a truncated or damaged file.
     """
 
     def check_size(width: int, height: int) -> None:
         if width * height > max_pixels:
             raise UserError(
-                f"Expected at most {max_pixels:,} pixels in {name}, found {width:,} x {height:,}; scale it down or cut it up first."
+                f"Expected at most {max_pixels:,} pixels in {name}, found {width:,} x {height:,}; scale it down or crop it first."
             )
         if reserve is not None:
             reserve(width * height)

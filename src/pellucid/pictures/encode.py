@@ -25,14 +25,15 @@ PNG_LEVEL = 2
 def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
     """Write a picture, or an array (H, W, 3) uint8, RGB, atomically, in the format of the ending of `path`; without an ending as PNG.
 
-    PNG, TIFF, PPM and PGM keep 16 bits, in the range of the values of the original file; PNG, TIFF, WebP and BMP keep alpha.
+    PNG, TIFF, PPM and PGM keep 16 bits, in the range of the values of the original file; PNG, TIFF, WebP and BMP keep alpha. Raises
+    `UserError` for an unknown ending, a picture that the format can't hold, and a path that can't be written.
     """
     path = path if isinstance(path, Path) else Path(path)
     picture = image if isinstance(image, Picture) else Picture(image)
     pixels = picture.pixels
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:
         raise ValueError(
-            f"Expected a uint8 image of shape (H, W, 3), found {pixels.dtype} of shape {pixels.shape}; convert it to RGB first."
+            f"Expected a uint8 or uint16 image of shape (H, W, 3), found {pixels.dtype} of shape {pixels.shape}; convert it to RGB first."
         )
     if path.suffix.lower() not in WRITTEN:
         raise UserError(f"Expected a picture's name to end in {' '.join(filter(None, WRITTEN))}, found {path}; choose one of these.")

@@ -7,14 +7,15 @@ from pathlib import Path
 
 from pellucid.errors import UserError
 from pellucid.pictures.dicom import is_dicom
-from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS
+from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, UNREAD
 
 
 def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[Path]:
     """The pictures among `paths`: a file as it is; of a folder all files in and below it, sorted, with one of these endings.
 
     DICOM files are also found without an ending. Hidden files, pipes, devices and links to folders are skipped. All paths are checked
-    before the first picture is yielded. Memory: the names in one folder.
+    before the first picture is yielded; raises `UserError` for a missing one, a pipe, a device, and a folder without such files. Memory:
+    the names in one folder.
     """
     for path in paths:
         if not path.exists():
@@ -22,9 +23,8 @@ def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[
         if not (path.is_file() or path.is_dir()):
             raise UserError(f"Expected a picture or a folder at {path}, found a pipe or a device; choose files.")
         if path.is_dir() and next(_walk(path, endings), None) is None:
-            raise UserError(
-                f"Expected pictures ({' '.join(sorted(endings))}) in the folder {path}, found none; choose one that holds some."
-            )
+            supported = " ".join(sorted(set(endings) - UNREAD.keys()))
+            raise UserError(f"Expected pictures ({supported}) in the folder {path}, found none; choose one that has some.")
     return chain.from_iterable(_walk(path, endings) if path.is_dir() else [path] for path in paths)
 
 
@@ -41,7 +41,7 @@ def _walk(folder: Path, endings: Collection[str]) -> Iterator[Path]:
                     files.append(entry.name)
     except OSError as error:
         raise UserError(
-            f"Expected to look into the folder {error.filename}, found that I can't ({error.strerror}); check its permissions."
+            f"Expected to look into the folder {error.filename}, found that it can't be read ({error.strerror}); check its permissions."
         ) from error
     for name in sorted(files):
         path = folder / name

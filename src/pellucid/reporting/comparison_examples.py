@@ -68,8 +68,8 @@ def most_different(results: Results, arm_a: str, arm_b: str, track: str, metric:
     """Indices in the data set of at most `num` images on which two arms differ most, in the mean over the seeds and levels that both have.
 
     metric: a column of `Result.per_image`. The first half are those where `arm_a` is ahead, for `psnr` its largest gains, for `correct`
-    those that it names right and `arm_b` wrong; then those where it is behind. Where one side has too few, the other fills in; images on
-    which the two do not differ are never among them.
+    those that it classifies correctly and `arm_b` does not; then those where it is behind. If one half has too few, the other one is
+    larger; images on which the arms do not differ are not listed.
     """
     differences = np.nan_to_num(differences_of_images(results, arm_a, arm_b, track, metric))
     order = np.argsort(-differences, kind="stable")

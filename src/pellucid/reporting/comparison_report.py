@@ -93,8 +93,8 @@ def _differences(analysis: Analysis) -> Iterator[Block]:
         yield table
         yield Html(difference_charts(analysis, track))
     if tables:
-        changed = [line for lines in analysis.results.changes.values() for line in lines]
-        same = OTHER_IMAGES_NOTE if any(line.startswith(DRAWING) for line in changed) else SAME_IMAGES_NOTE
+        drawn = {tuple(line for line in lines if line.startswith(DRAWING)) for lines in analysis.results.changes.values()}
+        same = OTHER_IMAGES_NOTE if len(drawn) > 1 else SAME_IMAGES_NOTE
         single = any(len(runs) == 1 for runs in analysis.results.runs.values())
         yield Html(html('<p class="note">In the charts, the thin lower line is the interval over images.</p>'))
         bold = "Bold: the interval over seeds excludes 0."

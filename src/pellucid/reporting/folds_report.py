@@ -32,7 +32,7 @@ INTERVALS = (
 
 
 def write_folds_report(out: Path, folds: Folds) -> Path:
-    """Write the three files into a folder, in the place of older ones, and return the path of the page."""
+    """Write the three files into a folder, replacing older ones, and return the path of the page."""
     with atomic_write(out / FOLDS) as path:
         path.write_text(json.dumps(folds_json(folds), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
     return write_report_files(folds_report(folds), out)

@@ -60,14 +60,16 @@ def confusion_section(counts: Sequence[Sequence[int]], classes: Sequence[str]) -
         return None
     wrong = sorted(
         (
-            (count, sum(row), classes[true], classes[named])
+            (count, sum(row), classes[true], classes[predicted])
             for true, row in enumerate(counts)
-            for named, count in enumerate(row)
-            if true != named
+            for predicted, count in enumerate(row)
+            if true != predicted
         ),
         key=lambda each: -each[0],
     )
-    rows = [[true, named, f"{count:,}", f"{100 * count / total:.1f} %"] for count, total, true, named in wrong[:NUM_CONFUSIONS] if count]
+    rows = [
+        [true, predicted, f"{count:,}", f"{100 * count / total:.1f} %"] for count, total, true, predicted in wrong[:NUM_CONFUSIONS] if count
+    ]
     content: list[Block] = []
     if len(classes) <= MAX_CLASSES:
         content += [Text("Rows: true class; columns: predicted class; in % of the row."), Html(_matrix(counts, classes))]
@@ -243,7 +245,7 @@ def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
         html(
             '<tr><th scope="row">{name}</th>{cells}</tr>\n',
             name=classes[true],
-            cells=Markup().join(cell(count, sum(row), true == named) for named, count in enumerate(row)),
+            cells=Markup().join(cell(count, sum(row), true == predicted) for predicted, count in enumerate(row)),
         )
         for true, row in enumerate(counts)
     )

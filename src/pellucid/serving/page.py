@@ -198,6 +198,6 @@ def _heading(service: Service) -> str:
     classes = service.predictor.classes
     some = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
     return (
-        f"# Pellucid\nRestores a damaged picture and says what is in it. The model knows {len(classes)} classes ({some}), learned from "
-        f"pictures of {service.predictor.image_size} pixels a side; it gives every picture one of them."
+        f"# Pellucid\nRestores and classifies a damaged picture. The model has {len(classes)} classes ({some}), learned from "
+        f"pictures of {service.predictor.image_size} pixels a side, and assigns one of them to every picture."
     )

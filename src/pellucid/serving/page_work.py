@@ -29,6 +29,9 @@ EXAMPLE_DAMAGE = "reference"
 MIN_DISPLAY_SIDE, MAX_DISPLAY_SIDE = 384, 1600
 """Range in pixels of the longer side of displayed pictures; downloads keep their size."""
 
+UNLIKELY = 0.01
+"""Probability below which the strength of a kind of damage is not displayed."""
+
 
 @cache
 def example_pictures() -> tuple[NDArray[np.uint8], ...]:
@@ -101,14 +104,14 @@ def _ssim(value: float) -> str:
 def damage_html(prediction: Prediction) -> str:
     """The estimated damage as HTML, most probable first."""
     if prediction.damage is None:
-        return "<p>This model doesn't say what damaged a picture.</p>"
+        return "<p>This model does not estimate the damage.</p>"
     rows = ""
     for kind, estimate in sorted(prediction.damage.items(), key=lambda item: -item[1]["probability"]):
         unlikely = "" if estimate["probability"] > 0.5 else " class=unlikely"
-        strength = f"{float(format(estimate['strength'], '.2g')):g} {estimate['unit']}"
+        strength = f"{float(format(estimate['strength'], '.2g')):g} ({estimate['unit']})" if estimate["probability"] >= UNLIKELY else "–"
         name = kind.replace("_", " ")
         rows += f"<tr{unlikely}><th>{escape(name)}</th><td>{100 * estimate['probability']:.0f} %</td><td>{escape(strength)}</td></tr>"
-    head = "<tr><th>damage</th><th>probability</th><th>strength, if it is there</th></tr>"
+    head = "<tr><th>damage</th><th>probability</th><th>strength, if present</th></tr>"
     lost = "" if prediction.mask is None else f"<p>{100 * float(prediction.mask.mean()):.1f} % of the pixels are lost.</p>"
     return f"{lost}<table><thead>{head}</thead><tbody>{rows}</tbody></table>"
 

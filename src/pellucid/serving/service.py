@@ -49,7 +49,7 @@ class Admission:
         if pixels > limits.max_pixels:
             raise Refusal(
                 "too_many_pixels",
-                f"Expected at most {limits.max_pixels:,} pixels in picture {index}, found {pixels:,}; scale it down or cut it up.",
+                f"Expected at most {limits.max_pixels:,} pixels in picture {index}, found {pixels:,}; scale it down or crop it.",
                 index,
             )
         with self.service.lock:

@@ -115,7 +115,7 @@ class Trainer:
                     if progress >= 1:
                         break
                 self.log.epoch(self.step, self.raw_model)
-        if not all(bool(tensor.isfinite().all()) for tensor in self.average.module.state_dict().values()):
+        if self._any(not all(bool(tensor.isfinite().all()) for tensor in self.average.module.state_dict().values())):
             self._diverged("weights", None)
         try:
             self.save()

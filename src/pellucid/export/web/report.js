@@ -1,4 +1,4 @@
-// What the model says of a picture, in words and bars.
+// Displays the prediction: bars of the classes, and the damage.
 
 const $ = (id) => document.getElementById(id);
 
@@ -43,7 +43,7 @@ export function showSource(scaled) {
 export function showDamage({ damage, lost, left }) {
   $("damages").hidden = damage === null && lost === null;
   const parts = [];
-  if (left) parts.push("The picture was found undamaged and left as it is.");
+  if (left) parts.push("No damage was detected; the picture is unchanged.");
   else if (lost !== null) parts.push(lost > 0 ? `${percent(lost)} of the pixels are lost.` : "No pixels are lost.");
   $("damage").textContent = parts.join(" ");
   $("kinds").closest("table").hidden = damage === null;
@@ -53,7 +53,7 @@ export function showDamage({ damage, lost, left }) {
       element(
         "tr", probability > 0.5 ? "likely" : "unlikely",
         element("th", "", words(kind)), element("td", "", percent(probability)),
-        element("td", "", probability < UNLIKELY ? "–" : `${Number(strength.toPrecision(2))} ${unit}`),
+        element("td", "", probability < UNLIKELY ? "–" : `${Number(strength.toPrecision(2))} (${unit})`),
       ),
     ),
   );
