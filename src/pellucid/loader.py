@@ -78,8 +78,7 @@ class TrainLoader:
             batches.append((order[first : first + self.batch_size], self._generator("batch", epoch, index, self.rank)))
         for (indices, random), pixels in zip(batches, self.reader.read(batches, epoch), strict=True):
             flips = mirrored[indices].to(self.device)
-            images = pixels.float().div_(255)
-            images = torch.where(flips[:, None, None, None], images.flip(3), images)
+            images = torch.where(flips[:, None, None, None], pixels.flip(3), pixels).float().div_(255)
             if self.scale != 1:
                 size = [round(self.scale * side) for side in images.shape[2:]]
                 images = F.interpolate(images, size, mode="bicubic", antialias=True).clamp(0, 1)

@@ -63,9 +63,10 @@ def convolve_separable(images: Tensor, kernels: Tensor) -> Tensor:
         import cv2
 
         result = torch.empty_like(images, memory_format=torch.contiguous_format)
+        values = kernels.numpy()
+        margins = (values != 0).argmax(axis=1)  # zero padding for the larger radius of another image
         for index, source, target in _planes(images, result):
-            margin = int((kernels[index] != 0).byte().argmax())  # zero padding for the larger radius of another image
-            kernel = kernels[index, margin : kernels.shape[1] - margin].numpy()
+            kernel = values[index, margins[index] : values.shape[1] - margins[index]]
             for plane, filtered in zip(source, target, strict=True):
                 cv2.sepFilter2D(plane, -1, kernel, kernel, dst=filtered, borderType=cv2.BORDER_REPLICATE)
         return result

@@ -24,8 +24,6 @@ def elastic_transform(images: Tensor, amplitude: Tensor, sigma: Tensor, shift: T
         return images.clone()
     moves = 2 * uniform(images, generator, 3, 2) - 1
     fields, deviation = smooth_noise(images, sigma, generator, channels=2)
-    rows = torch.arange(height, device=images.device, dtype=images.dtype).view(-1, 1).expand(height, width)
-    columns = torch.arange(width, device=images.device, dtype=images.dtype).expand(height, width)
 
     centre = images.new_tensor((width // 2, height // 2))
     size = max(1, min(height, width) // 3)
@@ -33,19 +31,25 @@ def elastic_transform(images: Tensor, amplitude: Tensor, sigma: Tensor, shift: T
     moved = corners + moves * shift.to(images.dtype).view(-1, 1, 1)
     homogeneous = torch.cat((moved, torch.ones_like(moved[..., :1])), dim=2)
     affine = torch.linalg.solve(homogeneous, corners.expand_as(moved))  # from where a pixel goes to where it comes from: (B, 3, 2)
-    source = torch.stack((columns, rows, torch.ones_like(rows)), dim=-1).flatten(0, 1) @ affine
-    source = source.view(num, height, width, 2).nan_to_num()
-    warped = _sample(images, source, edge_repeated=False)
+    # Positions in the units of `grid_sample`, x and y as planes (B, 2, H, W): sums over long rows are faster than over pairs.
+    by_column, by_row, constant = affine.nan_to_num().view(num, 3, 2, 1, 1).unbind(dim=1)
+    rows = torch.arange(height, device=images.device, dtype=images.dtype).view(-1, 1)
+    columns = torch.arange(width, device=images.device, dtype=images.dtype)
+    scale = 2 / images.new_tensor((width - 1, height - 1)).clamp(min=1).view(2, 1, 1)
+    warped = _sample(images, by_column * scale * columns + ((by_row * rows + constant) * scale - 1), edge_repeated=False)
 
-    scale = amplitude.to(images.dtype) * deviation / math.sqrt(3)  # the deviation of uniform numbers from -1 to 1
-    displaced = torch.stack((columns, rows), dim=-1) + (fields * scale.view(-1, 1, 1, 1)).permute(0, 2, 3, 1)
-    return _sample(warped, displaced, edge_repeated=True).clamp_(0, 1)
+    amplitude = amplitude.to(images.dtype) * deviation / math.sqrt(3)  # the deviation of uniform numbers from -1 to 1
+    positions = fields.mul_(amplitude.view(-1, 1, 1, 1) * 2 / images.new_tensor((width, height)).view(2, 1, 1))
+    positions[:, 0] += (2 * columns + 1) / width - 1
+    positions[:, 1] += (2 * rows + 1) / height - 1
+    return _sample(warped, positions, edge_repeated=True).clamp_(0, 1)
 
 
 def _sample(images: Tensor, at: Tensor, edge_repeated: bool) -> Tensor:
-    """Bilinear samples of images (B, C, H, W) at (x, y) in pixels (B, H, W, 2); outside is the mirror image, with the edge or without."""
+    """Bilinear samples of images (B, C, H, W) at x and y from -1 to 1 (B, 2, H, W); outside is the mirror image, with the edge or without.
+
+    -1 and 1 are the edges of the first and of the last pixel with the edge, their centres without.
+    """
     from torch.nn.functional import grid_sample
 
-    size = at.new_tensor((images.shape[3], images.shape[2]))
-    grid = (2 * at + 1) / size - 1 if edge_repeated else 2 * at / (size - 1).clamp(min=1) - 1
-    return grid_sample(images, grid, mode="bilinear", padding_mode="reflection", align_corners=not edge_repeated)
+    return grid_sample(images, at.permute(0, 2, 3, 1), mode="bilinear", padding_mode="reflection", align_corners=not edge_repeated)

@@ -60,11 +60,11 @@ class Mixture:
         shares = torch.tensor(list(self.weights.values()), dtype=torch.float32).cumsum(0)
         draws = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32) * shares[-1]
         suite = torch.bucketize(draws, shares[:-1].to(images.device), right=True)
-        degraded, mask = images.clone(), torch.zeros_like(images[:, :1], dtype=torch.bool)
+        degraded, mask = torch.empty_like(images), torch.zeros_like(images[:, :1], dtype=torch.bool)
         strengths = {kind: torch.full_like(draws, math.nan) for kind in self.kinds}
         for index, pipeline in enumerate(self.pipelines):
             chosen = (suite == index).nonzero().squeeze(1)
-            degraded[chosen], damage = pipeline(images[chosen], generator)
+            degraded[chosen], damage = pipeline(images.index_select(0, chosen), generator)
             mask[chosen] = damage.mask
             for kind, strength in damage.strengths.items():
                 strengths[kind][chosen] = strength

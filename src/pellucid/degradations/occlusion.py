@@ -22,8 +22,10 @@ def square_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 
     images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, rounded to integers and clamped to the image's shorter side.
     """
+    import torch
+
     rows, columns = _square(images, side, generator)
-    return rows & columns
+    return (rows.byte() & columns.byte()).view(torch.bool)  # a tenth of the time of bool's
 
 
 def _square(images: Tensor, side: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
@@ -49,6 +51,12 @@ def paste(images: Tensor, mask: Tensor, content: Tensor | float) -> Tensor:
     """Images (B, 3, H, W) with `content`, a value or images that broadcast to them, where `mask` (B, 1, H, W) is true, or 1."""
     import torch
 
+    if images.device.type == "cpu":
+        import numpy as np
+
+        result = images.clone(memory_format=torch.contiguous_format)
+        np.copyto(result.numpy(), content.numpy() if isinstance(content, torch.Tensor) else content, where=mask.numpy())
+        return result
     # Products with 0 and 1 are exact and take a tenth of the time of `where` or `masked_fill`.
     inside = mask.to(images.dtype)
     return torch.addcmul(inside * content, images, 1 - inside)

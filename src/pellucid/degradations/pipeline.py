@@ -71,13 +71,11 @@ class Step(Settings):
         """The name under which the damage is recorded."""
         return self.degradation.kind or self.name
 
-    def apply(self, images: Tensor, strength: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-        """The degraded images, and the mask of the pixels destroyed by this step, (B, 1, H, W) bool."""
-        import torch
-
+    def apply(self, images: Tensor, strength: Tensor, generator: Generator) -> tuple[Tensor, Tensor | None]:
+        """The degraded images, and the mask of the pixels destroyed by this step, (B, 1, H, W) bool; `None` if it destroys none."""
         row = self.degradation
         if row.mask is None:
-            return row.function(images, strength, generator), torch.zeros_like(images[:, :1], dtype=torch.bool)
+            return row.function(images, strength, generator), None
         mask = row.mask(images, strength, generator)
         return paste(images, mask, FILL if row.fill is None else row.fill(images, generator)), mask
 
@@ -111,7 +109,7 @@ class Pipeline(Settings):
 
         from pellucid.batch import Damage
 
-        strengths = {}
+        strengths, given = {}, images
         mask = torch.zeros_like(images[:, :1], dtype=torch.bool)
         for step, chosen in zip(self.steps, self._choose(images, generator), strict=True):
             uniform = torch.rand(len(images), generator=generator, device=images.device, dtype=torch.float32)
@@ -120,12 +118,14 @@ class Pipeline(Settings):
                 strength = strength * min(images.shape[2:])
             if chosen is None:
                 images, destroyed = step.apply(images, strength, generator)
-                mask = mask | destroyed
+                if destroyed is not None:
+                    mask |= destroyed
             else:
-                part, destroyed = step.apply(images[chosen], strength[chosen], generator)
-                images = images.index_copy(0, chosen, part)
-                mask = mask.index_copy(0, chosen, mask[chosen] | destroyed)
-                strength = torch.full_like(strength, math.nan).index_copy(0, chosen, strength[chosen])
+                part, destroyed = step.apply(images.index_select(0, chosen), strength[chosen], generator)  # a fifth of indexing's time
+                images = (images.clone() if images is given else images).index_copy_(0, chosen, part)
+                if destroyed is not None:
+                    mask[chosen] |= destroyed
+                strength = torch.full_like(strength, math.nan).index_copy_(0, chosen, strength[chosen])
             strengths[step.kind] = strength
         return images, Damage(strengths, mask)
 

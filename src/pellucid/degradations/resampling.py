@@ -9,21 +9,35 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from pellucid.degradations.convolution import MANY_PIXELS
-
 if TYPE_CHECKING:
     from torch import Tensor, device, dtype
 
     Weights = Callable[..., Any]
 
 
-def resample(images: Tensor, weights: Weights, size: tuple[int, int]) -> Tensor:
-    """Resample images (B, C, H, W) to another size; weights: function (length, number) -> sparse matrix, applied to rows and columns."""
-    (height, width), (rows, columns) = images.shape[2:], size
-    if images.device.type == "cpu" and max(height * width, rows * columns) >= MANY_PIXELS:
-        return resample_sparsely(images, weights, ((height, rows), (width, columns)))
-    down, across = (_dense(weights, *lengths, images.dtype, images.device) for lengths in ((height, rows), (width, columns)))
-    return down @ images @ across.T
+def resample(planes: Tensor, weights: Weights, size: tuple[int, int]) -> Tensor:
+    """Resample planes (H, N, W), whose rows are the first dimension so that each direction is one product of matrices, to another size.
+
+    weights: function (length, number) -> sparse matrix, applied to rows and then to columns.
+    """
+    height, num, width = planes.shape
+    down, across = (_dense(weights, *lengths, planes.dtype, planes.device) for lengths in ((height, size[0]), (width, size[1])))
+    return (down @ planes.reshape(height, -1)).view(-1, num, width) @ across.T
+
+
+def shrink_and_enlarge(image: Any, weights: Weights, size: tuple[int, int], target: Any) -> None:
+    """Resample an image (C, H, W) on the CPU to a smaller size and back, with a clip to [0, 1] after each, into `target`."""
+    import numpy as np
+
+    channels, height, width = image.shape
+    rows, columns = size
+    lengths = ((height, rows), (width, columns), (columns, width), (rows, height))
+    down, across, wider, higher = (_sparse(weights, each, channels, image.dtype.char) for each in lengths)
+    # Sparse matrices apply to rows. The small image stays transposed, so that two of four transpositions are not needed.
+    small = across @ _transposed((down @ image.reshape(-1, width)).reshape(channels, rows, width)).reshape(-1, rows)
+    np.clip(small, 0, 1, out=small)
+    large = higher @ _transposed((wider @ small).reshape(channels, width, rows)).reshape(-1, width)
+    np.clip(large, 0, 1, out=target.reshape(-1, width))
 
 
 def resample_sparsely(images: Tensor, weights: Weights, *sizes: tuple[tuple[float, ...], tuple[float, ...]]) -> Tensor:

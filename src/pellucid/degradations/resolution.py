@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from pellucid.degradations.resampling import bicubic, blocks, resample
+from pellucid.degradations.convolution import suits_opencv
+from pellucid.degradations.resampling import bicubic, blocks, resample, shrink_and_enlarge
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -41,9 +43,21 @@ def _down_and_up(images: Tensor, weights: Weights, small: Tensor) -> Tensor:
     """Each image resampled to its small size (B, 2), clipped to [0, 1], and the same back."""
     import torch
 
-    result = torch.empty_like(images)
-    for rows, columns in set(map(tuple, small.tolist())):
-        chosen = (small == small.new_tensor((rows, columns))).all(dim=1).nonzero().squeeze(1)
-        part = resample(images[chosen], weights, (rows, columns)).clamp_(0, 1)
-        result[chosen] = resample(part, weights, (images.shape[2], images.shape[3])).clamp_(0, 1)
-    return result
+    num, channels, height, width = images.shape
+    sizes = list(map(tuple, small.tolist()))
+    if suits_opencv(images):
+        result = torch.empty_like(images, memory_format=torch.contiguous_format)
+        for image, size, target in zip(images.detach().contiguous().numpy(), sizes, result.numpy(), strict=True):
+            shrink_and_enlarge(image, weights, size, target)
+        return result
+    # Images of equal small size are neighbours, in planes (H, B * C, W), which `resample` expects.
+    order = sorted(range(num), key=sizes.__getitem__)
+    at = torch.tensor(order, dtype=torch.long, device=images.device)
+    planes = images.index_select(0, at).permute(2, 0, 1, 3).reshape(height, -1, width)
+    resampled, first = torch.empty_like(planes), 0
+    for size, group in groupby(order, key=sizes.__getitem__):
+        part = slice(first, first + channels * len(list(group)))
+        shrunk = resample(planes[:, part], weights, size).clamp_(0, 1)
+        torch.clamp(resample(shrunk, weights, (height, width)), 0, 1, out=resampled[:, part])
+        first = part.stop
+    return resampled.view(height, num, channels, width).permute(1, 2, 0, 3).index_select(0, at.argsort())

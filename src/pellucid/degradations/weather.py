@@ -49,10 +49,11 @@ def rain(images: Tensor, cover: Tensor, generator: Generator) -> Tensor:
     length = (min(images.shape[2:]) * (1 + stretch) / 12).clamp(min=1).to(images.dtype)
     cover = cover.to(images.dtype).view(-1, 1, 1, 1)
     density = cover / length.view(-1, 1, 1, 1)
-    fallen = (0.6 * drops).div_(density.clamp(min=1e-12)).add_(0.4).mul_(drops.lt_(density))
-    streaks = (line_blur(fallen, length - 1, math.pi / 2 + 0.5 * (slant - 0.5)) * length.view(-1, 1, 1, 1)).clamp_(0, 1)
-    veiled = torch.lerp(images, images.new_tensor(0.6), 0.5 * cover)
-    return torch.lerp(veiled, images.new_tensor(0.95), 0.6 * streaks).clamp_(0, 1)
+    fallen = (drops * (0.6 / density.clamp(min=1e-12))).add_(0.4).mul_(drops.lt_(density))
+    streaks = line_blur(fallen, length - 1, math.pi / 2 + 0.5 * (slant - 0.5)).mul_(length.view(-1, 1, 1, 1)).clamp_(0, 1)
+    # Not `lerp`, which takes five times as long as a product and a sum where its weights are broadcast.
+    veiled = (images * (1 - 0.5 * cover)).add_(0.3 * cover)
+    return torch.lerp(veiled, images.new_tensor(0.95), streaks.mul_(0.6)).clamp_(0, 1)
 
 
 def snow(
