@@ -8,12 +8,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import conv2d, interpolate
 
-from pellucid.degradations import resampling
 from pellucid.degradations.blur import gaussian_blur
 from pellucid.degradations.convolution import DENSE, DIRECT, MANY_PIXELS, _parts, convolve, pad_border
 from pellucid.degradations.motion import magnify, zoom_blur
-from pellucid.degradations.resampling import bicubic, blocks, resample
-from pellucid.degradations.resolution import low_resolution
+from pellucid.degradations.resampling import bicubic, blocks, resample, resample_sparsely
+from pellucid.degradations.resolution import low_resolution, pixelate
 from pellucid.seeding import generator
 
 HEIGHT, WIDTH = 70, 83
@@ -67,24 +66,46 @@ def test_blur_with_a_sigma_for_each_image() -> None:
     torch.testing.assert_close(together[0], clean[0], rtol=0, atol=0)
 
 
+def densely(clean: Tensor, weights: Callable[..., Any], size: tuple[int, int]) -> Tensor:
+    """Images (B, C, H, W) resampled by dense matrices."""
+    num, channels, height, width = clean.shape
+    planes = resample(clean.permute(2, 0, 1, 3).reshape(height, -1, width), weights, size)
+    return planes.view(size[0], num, channels, size[1]).permute(1, 2, 0, 3)
+
+
+def sparsely(clean: Tensor, weights: Callable[..., Any], size: tuple[int, int]) -> Tensor:
+    """Images (B, C, H, W) resampled by sparse matrices."""
+    return resample_sparsely(clean, weights, ((clean.shape[2], size[0]), (clean.shape[3], size[1])))
+
+
 @DTYPES
+@pytest.mark.parametrize("resampled", [densely, sparsely])
 @pytest.mark.parametrize("size", [(35, 21), (1, 83), (69, 82), (70, 83), (140, 91)])
-def test_bicubic_is_torchs(size: tuple[int, int], dtype: torch.dtype, tolerance: float) -> None:
+def test_bicubic_is_torchs(size: tuple[int, int], resampled: Callable[..., Tensor], dtype: torch.dtype, tolerance: float) -> None:
     expected = interpolate(images(dtype=dtype), size, mode="bicubic", antialias=True)
-    torch.testing.assert_close(resample(images(dtype=dtype), bicubic, size), expected, rtol=0, atol=tolerance)
+    torch.testing.assert_close(resampled(images(dtype=dtype), bicubic, size), expected, rtol=0, atol=tolerance)
 
 
 @pytest.mark.parametrize("weights", [bicubic, blocks])
-def test_sparse_and_dense_matrices_agree(weights: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    sparse = resample(images(), weights, (33, 50))
-    monkeypatch.setattr(resampling, "MANY_PIXELS", 10**9)
-    torch.testing.assert_close(resample(images(), weights, (33, 50)), sparse, rtol=0, atol=1e-6)
+def test_sparse_and_dense_matrices_agree(weights: Callable[..., Any]) -> None:
+    torch.testing.assert_close(densely(images(), weights, (33, 50)), sparsely(images(), weights, (33, 50)), rtol=0, atol=1e-6)
 
 
-def test_blocks_are_means() -> None:
-    small = resample(images(), blocks, (35, 83))
+@pytest.mark.parametrize("resampled", [densely, sparsely])
+def test_blocks_are_means(resampled: Callable[..., Tensor]) -> None:
+    small = resampled(images(), blocks, (35, 83))
     torch.testing.assert_close(small, images().unflatten(2, (35, 2)).mean(dim=3), rtol=0, atol=1e-6)
-    assert torch.equal(resample(small, blocks, (70, 83)), small.repeat_interleave(2, dim=2))
+    assert torch.equal(resampled(small, blocks, (70, 83)), small.repeat_interleave(2, dim=2))
+
+
+@pytest.mark.parametrize(("degradation", "strengths"), [(low_resolution, (1.5, 3.0, 1.5)), (pixelate, (0.3, 0.7, 0.3))])
+def test_large_images_are_resampled_as_small_ones(
+    degradation: Callable[..., Tensor], strengths: tuple[float, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean, factors = images(3), torch.tensor(strengths)
+    large = degradation(clean, factors, generator("unused"))
+    monkeypatch.setattr("pellucid.degradations.resolution.suits_opencv", lambda _: False)
+    torch.testing.assert_close(degradation(clean, factors, generator("unused")), large, rtol=0, atol=2e-6)
 
 
 @DTYPES
