@@ -411,7 +411,7 @@ def test_workers_end_with_the_process_that_started_them(tiny: Recipe, tmp_path: 
     parent = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     folder = out / RUNS / "joint" / "seed-0"
     try:
-        assert within(60, lambda: len(read_log(folder / LOG)) > 0)
+        assert within(180, lambda: len(read_log(folder / LOG)) > 0)
         assert not not_locked(folder)
         workers = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         assert workers

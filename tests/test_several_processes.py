@@ -71,10 +71,10 @@ def test_two_processes_save_and_stop_at_the_same_steps(tiny: Recipe, tmp_path: P
     command = [sys.executable, script, "train", "--config", config, "--out", out, "--device", "cpu", "--devices", "2"]
     processes = [
         subprocess.Popen(command, env=shared | {"LOCAL_RANK": rank}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-        for rank in ("0", "1")
+        for rank in ("1", "0")  # the second one looks for the folder before the first one has created it
     ]
     try:
-        printed = [process.communicate(timeout=600)[0] for process in processes]  # of which they take a few seconds, imports included
+        printed = [process.communicate(timeout=240)[0] for process in processes]  # of which they take a few seconds, imports included
     finally:
         for process in processes:
             process.kill()

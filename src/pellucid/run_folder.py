@@ -35,12 +35,13 @@ def claim(folder: Path, recipe: Recipe, resume: bool) -> Recipe:
 
 def claim_comparison(folder: Path, resume: bool) -> None:
     """Check that the folder is new, or holds runs of a comparison to resume; the recipes of the runs are checked when they are planned."""
-    if folder.is_dir() and not (resume and ((folder / RUNS).is_dir() or any(folder.glob(f"*/{RUNS}")))):
+    if not (resume and ((folder / RUNS).is_dir() or any(folder.glob(f"*/{RUNS}")))):
         _check_new(folder, "comparison", resume)
 
 
 def _check_new(folder: Path, purpose: str, resume: bool) -> None:
-    if any(path.name != LOCK for path in folder.iterdir()):
+    # Of several processes, only the first one creates it.
+    if folder.is_dir() and any(path.name != LOCK for path in folder.iterdir()):
         advice = f"there is no {purpose} in it to resume" if resume else "go on with it by --resume"
         raise UserError(
             f"Expected a new or empty folder for the {purpose}, found {folder} with files in it; {advice}, or choose another one."
