@@ -1,0 +1,70 @@
+"""Workers for many short tasks: threads, or forks of this process, which don't take turns at Python as its threads do."""
+
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, TypeVar
+
+from pellucid.errors import UserError
+
+CAN_FORK = sys.platform == "linux"
+"""Whether processes can be forked: macOS has libraries that don't survive it, Windows has no forks."""
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+_work: Callable[[Any], Any]
+
+
+@contextmanager
+def start_workers(work: Callable[[Task], Result], number: int, forks: bool) -> Iterator[Callable[[Task], Future[Result]]]:
+    """Yield a function that submits a task to one of `number` workers; in the end, tasks that have begun are finished.
+
+    forks: the workers are processes, with one thread of torch each. They have copies of all objects of this process, so that only tasks and
+    results are pickled. They ignore Ctrl-C, which this process handles, and end with it. Raises `UserError` if one is killed.
+    """
+    pool: ProcessPoolExecutor | ThreadPoolExecutor
+    if forks:
+        pool = ProcessPoolExecutor(number, multiprocessing.get_context("fork"), _begin, (work,))
+        submit = partial(pool.submit, _run)
+    else:
+        pool = ThreadPoolExecutor(number)
+        submit = partial(pool.submit, work)
+    try:
+        yield submit
+    except BrokenProcessPool as error:
+        raise UserError(
+            "Expected processes that work to the end, found that one was killed, perhaps for want of memory; --resume goes on from here."
+        ) from error
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _begin(work: Callable[[Any], Any]) -> None:
+    """Prepare a forked process."""
+    import cv2
+    import torch
+
+    global _work  # noqa: PLW0603 - the executor has no other place
+    _work = work
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    torch.set_num_threads(1)  # threads of OpenMP and OpenCV don't survive a fork
+    cv2.setNumThreads(1)
+    if parent := multiprocessing.parent_process():
+
+        def watch() -> None:
+            parent.join()
+            os._exit(1)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+
+def _run(task: Any) -> Any:
+    return _work(task)
