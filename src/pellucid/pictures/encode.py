@@ -2,7 +2,6 @@
 
 import struct
 import zlib
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,11 @@ from pellucid.errors import UserError
 from pellucid.pictures.formats import DEEP, TRANSPARENT, WRITTEN
 from pellucid.pictures.picture import Picture, Pixels, eight_bits, unstretch
 
-PNG_HEADER = 33
-"""Bytes of a PNG's signature and first chunk; profile and dpi come next."""
-
 PNG_LEVEL = 2
 """zlib's level: 6, Pillow's, takes four times as long on a photograph, for files that are a tenth smaller."""
+
+BLOCK = 4_096
+"""Bytes of a block of most file systems: a PNG that fits into one takes no less room if it is compressed."""
 
 
 def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
@@ -59,13 +58,17 @@ def encode_png(picture: Picture) -> bytes:
 
 
 def _png(stored: Pixels, picture: Picture) -> bytes:
-    """By OpenCV, which is twice as fast as Pillow on small pictures, but for grey with alpha, which it can't write."""
-    if stored.ndim == 3 and stored.shape[2] == 2:
-        stream = BytesIO()
-        Image.fromarray(stored).save(stream, "PNG", compress_level=PNG_LEVEL, **_options(picture, "PNG"))
-        return stream.getvalue()
-    content = _encode(".png", stored)
-    return content[:PNG_HEADER] + _png_chunks(picture) + content[PNG_HEADER:]
+    """A PNG (version 1.2): each byte is the difference from that above it, which takes half of the time of choosing a filter for each row."""
+    height, width = stored.shape[:2]
+    kind = {1: 0, 2: 4, 3: 2, 4: 6}[stored.size // (height * width)]  # grey, grey and alpha, RGB, RGB and alpha
+    rows = np.ascontiguousarray(stored, stored.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    filtered[:, 0] = 2
+    filtered[0, 1:] = rows[0]
+    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    header = struct.pack(">IIBBBBB", width, height, 8 * stored.itemsize, kind, 0, 0, 0)
+    content = zlib.compress(filtered, PNG_LEVEL if filtered.nbytes > BLOCK - 200 else 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _png_chunks(picture) + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
 
 
 def _stored(picture: Picture, form: str) -> Pixels:
@@ -87,9 +90,9 @@ def _stored(picture: Picture, form: str) -> Pixels:
 def _options(picture: Picture, form: str) -> dict[str, Any]:
     """Pillow's options for the colour profile and the dots per inch."""
     options: dict[str, Any] = {}
-    if picture.profile is not None and form in ("PNG", "JPEG", "WEBP", "TIFF"):
+    if picture.profile is not None and form in ("JPEG", "WEBP", "TIFF"):
         options["icc_profile"] = picture.profile
-    if picture.dpi is not None and form in ("PNG", "JPEG", "TIFF", "BMP"):
+    if picture.dpi is not None and form in ("JPEG", "TIFF", "BMP"):
         options["dpi"] = tuple(map(round, picture.dpi)) if form == "JPEG" else picture.dpi
     return options
 
@@ -118,14 +121,13 @@ def _encode(ending: str, stored: Pixels) -> bytes:
     """Encode by OpenCV, whose channel order is BGR."""
     import cv2
 
-    options = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL] if ending == ".png" else []
     stored = np.ascontiguousarray(stored)
     try:
         if stored.ndim == 2:
-            written, content = cv2.imencode(".pgm" if ending == ".ppm" else ending, stored, options)
+            written, content = cv2.imencode(".pgm" if ending == ".ppm" else ending, stored)
         else:
             order = cv2.COLOR_RGB2BGR if stored.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-            written, content = cv2.imencode(ending, cv2.cvtColor(stored, order), options)
+            written, content = cv2.imencode(ending, cv2.cvtColor(stored, order))
     except cv2.error as error:
         raise ValueError(error) from error
     if not written:
