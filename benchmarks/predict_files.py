@@ -25,6 +25,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from predict_memory import photograph
 
 from pellucid import Predictor, data, pictures
@@ -128,8 +129,9 @@ def measure(predictor: Predictor, turns: Sequence[Sequence[NDArray[np.uint8]]], 
 
 def stored(images: Sequence[NDArray[np.uint8]], folder: Path, ending: str) -> Path:
     """A folder with the images as files."""
-    for number, image in enumerate(images):
-        pictures.write(folder / f"{number:06}{ending}", image)
+    folder.mkdir()
+    for number, image in enumerate(images):  # not by `pictures.write`, which doesn't compress the smallest ones
+        Image.fromarray(image).save(folder / f"{number:06}{ending}", quality=95)
     return folder
 
 

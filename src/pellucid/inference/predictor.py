@@ -215,9 +215,12 @@ class Predictor:
         """(B,): which pictures are undamaged; sets their restored pictures to the input, and clears their masks."""
         if self.gate is None:
             return np.zeros(len(pixels), np.bool_)
-        rows = range(0, pixels.shape[1], STRIP_ROWS)
-        changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
-        left = undamaged(self.gate, output.presence, np.max(changes, axis=0), near)
+        change = np.zeros(len(pixels))
+        if not self.gate.uses_presence(output.presence, near):
+            rows = range(0, pixels.shape[1], STRIP_ROWS)
+            changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
+            change = np.max(changes, axis=0)
+        left = undamaged(self.gate, output.presence, change, near)
         for index in np.flatnonzero(left):  # one by one, without another copy of all
             restored[index] = pixels[index]
         if mask is not None:
