@@ -55,8 +55,8 @@ def _begin(work: Callable[[Any], Any]) -> None:
     global _work  # noqa: PLW0603 - the executor has no other place
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    torch.set_num_threads(1)  # threads of OpenMP and OpenCV don't survive a fork
-    cv2.setNumThreads(1)
+    torch.set_num_threads(1)  # the threads of OpenMP and OpenCV are not there after a fork
+    cv2.setNumThreads(0)  # no threads at all: 1 would wait for those to end
     if parent := multiprocessing.parent_process():
 
         def watch() -> None:
