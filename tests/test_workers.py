@@ -37,8 +37,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def two_cores() -> None:
+def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.set_num_threads(2)
+    monkeypatch.setattr("pellucid.inference.stream.MIN_GROUPS", 1)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +127,9 @@ def test_a_full_disk_stops_all(tmp_path: Path, model: Path, source: Path, two_co
     assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 5
 
 
-def test_a_killed_process_is_a_sentence(tmp_path: Path, model: Path, source: Path, two_cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_killed_process_is_a_sentence(
+    tmp_path: Path, model: Path, source: Path, two_cores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write = files.write_bytes
 
     def killed(path: str, content: bytes) -> None:
@@ -169,15 +172,14 @@ def running(tmp_path: Path, model: Path, source: Path) -> Iterator[tuple[subproc
     for number in range(4_000):
         os.link(source / "000.png", many / f"{number}.png")
     command = [sys.executable, "-c", SCRIPT, str(many), str(tmp_path / "out"), str(model)]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
     lines = tmp_path / "out" / "predictions.jsonl"
-    try:
-        assert within(120, lambda: lines.exists() and lines.stat().st_size > 0)
-        yield process, [int(pid) for pid in children.read_text().split()]
-    finally:
-        process.kill()
-        process.wait()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            assert within(120, lambda: lines.exists() and lines.stat().st_size > 0)
+            children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+            yield process, [int(pid) for pid in children.read_text().split()]
+        finally:
+            process.kill()
 
 
 def within(seconds: float, true: Callable[[], bool]) -> bool:
@@ -189,11 +191,10 @@ def within(seconds: float, true: Callable[[], bool]) -> bool:
     return True
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_processes_end_with_the_call(tmp_path: Path, running: tuple[subprocess.Popen[str], list[int]], number: int) -> None:
+def test_processes_end_with_the_call(tmp_path: Path, running: tuple[subprocess.Popen[str], list[int]]) -> None:
     process, children = running
     assert len(children) == 2
-    process.send_signal(number)
+    process.kill()
     process.wait(30)
     assert within(30, lambda: not any(Path("/proc", str(pid)).exists() for pid in children))
     with files.locked(tmp_path / "out"):  # it is free

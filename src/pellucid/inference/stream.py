@@ -36,6 +36,9 @@ MAX_THREADS = 8
 SMALL_FILE = 32_768
 """Bytes of a file up to which its picture is taken for a small one; more precisely, those of less than `LARGE_PICTURE` pixels are."""
 
+MIN_GROUPS = 4
+"""Minimum number of groups of small pictures for each core to be shared by processes; to fork one takes as long as about a group."""
+
 
 class Predicted(NamedTuple):
     """A picture and its prediction; path: its file; target: path of the restored picture, relative to its folder."""
@@ -79,9 +82,9 @@ def _stream_small(groups: Iterable[Sequence[Input]], predictor: Predictor, save:
     Large pictures in small files are left to this thread and all cores.
     """
     groups, num_cores = iter(groups), num_batches(predictor)
-    first = list(islice(groups, num_cores))
-    forks = CAN_FORK and len(first) > 1
-    num_workers = len(first) if forks else max(2, num_cores)
+    first = list(islice(groups, MIN_GROUPS * num_cores))
+    forks = CAN_FORK and num_cores > 1 and len(first) == MIN_GROUPS * num_cores
+    num_workers = num_cores if forks else max(2, num_cores)
     predict = predictor.predict if forks else predict_on_cores(predictor, num_cores)
 
     def process(group: Sequence[Input]) -> _Results[Saved]:

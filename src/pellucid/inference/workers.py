@@ -49,21 +49,21 @@ def start_workers(work: Callable[[Task], Result], number: int, forks: bool) -> I
 
 def _begin(work: Callable[[Any], Any]) -> None:
     """Prepare a forked process."""
-    import cv2
-    import torch
-
     global _work  # noqa: PLW0603 - the executor has no other place
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    import cv2
+    import torch
+
     torch.set_num_threads(1)  # the threads of OpenMP and OpenCV are not there after a fork
     cv2.setNumThreads(0)  # no threads at all: 1 would wait for those to end
+
+
+def _end_with_parent() -> None:
     if parent := multiprocessing.parent_process():
-
-        def watch() -> None:
-            parent.join()
-            os._exit(1)
-
-        threading.Thread(target=watch, daemon=True).start()
+        parent.join()
+        os._exit(1)
 
 
 def _run(task: Any) -> Any:
