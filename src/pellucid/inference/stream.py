@@ -104,7 +104,7 @@ def _stream_small(groups: Iterable[Sequence[Input]], predictor: Predictor, save:
             if saved is not None:
                 yield saved
                 continue
-            yield from map(save, _predict([_load(source, _ignore)], predictor.predict))
+            yield from map(save, _predict([_load(source, _ignore)], predict))
         if results.error is not None:
             raise results.error
 

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from typing import Any, TypeVar
+
+from PIL import Image
 
 from pellucid.errors import UserError
 
@@ -32,13 +33,13 @@ def start_workers(work: Callable[[Task], Result], number: int, forks: bool) -> I
     """
     pool: ProcessPoolExecutor | ThreadPoolExecutor
     if forks:
+        Image.preinit()  # otherwise each imports Pillow's readers
         pool = ProcessPoolExecutor(number, multiprocessing.get_context("fork"), _begin, (work,))
-        submit = partial(pool.submit, _run)
     else:
         pool = ThreadPoolExecutor(number)
-        submit = partial(pool.submit, work)
+    do = _run if forks else work
     try:
-        yield submit
+        yield lambda task: pool.submit(do, task)
     except BrokenProcessPool as error:
         raise UserError(
             "Expected processes that work to the end, found that one was killed, perhaps for want of memory; --resume goes on from here."
@@ -49,7 +50,7 @@ def start_workers(work: Callable[[Task], Result], number: int, forks: bool) -> I
 
 def _begin(work: Callable[[Any], Any]) -> None:
     """Prepare a forked process."""
-    global _work  # noqa: PLW0603 - the executor has no other place
+    global _work
     _work = work
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -61,7 +61,7 @@ def encode_png(picture: Picture) -> bytes:
 
 
 def _png(stored: Pixels, picture: Picture) -> bytes:
-    """A PNG (version 1.2): each byte is the difference from that above it, which takes half of the time of choosing a filter for each row."""
+    """A PNG (version 1.2), each row by its difference from the row above: to choose a filter for each row takes twice as long."""
     height, width = stored.shape[:2]
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[stored.size // (height * width)]  # grey, grey and alpha, RGB, RGB and alpha
     rows = np.ascontiguousarray(stored, stored.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
@@ -70,7 +70,7 @@ def _png(stored: Pixels, picture: Picture) -> bytes:
     filtered[0, 1:] = rows[0]
     np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8 * stored.itemsize, kind, 0, 0, 0)
-    content = zlib.compress(filtered, PNG_LEVEL if filtered.nbytes > BLOCK - 200 else 0)
+    content = zlib.compress(filtered.data, PNG_LEVEL if filtered.nbytes > BLOCK - 200 else 0)
     return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _png_chunks(picture) + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
 
 
