@@ -12,6 +12,7 @@ With `TMPDIR=/dev/shm` no disk takes part: creating a file takes half a millisec
 
 import argparse
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -172,8 +173,9 @@ def run(predictor: Predictor, source: Path, memory: list[float]) -> float:
 
 
 def resident() -> float:
-    """Current resident memory in MB (Linux)."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    """Current resident memory in MB of this process and its children, which share a part of it (Linux)."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+    pages = sum(int(Path(f"/proc/{process}/statm").read_text().split()[1]) for process in ("self", *children))
     return pages * 4096 / 1e6
 
 

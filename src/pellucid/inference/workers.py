@@ -1,5 +1,6 @@
 """Workers for many short tasks: threads, or forks of this process, which don't take turns at Python as its threads do."""
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -34,6 +35,7 @@ def start_workers(work: Callable[[Task], Result], number: int, forks: bool) -> I
     pool: ProcessPoolExecutor | ThreadPoolExecutor
     if forks:
         Image.preinit()  # otherwise each imports Pillow's readers
+        gc.freeze()  # otherwise each searches all objects of torch for garbage, and copies their pages
         pool = ProcessPoolExecutor(number, multiprocessing.get_context("fork"), _begin, (work,))
     else:
         pool = ThreadPoolExecutor(number)
@@ -46,6 +48,8 @@ def start_workers(work: Callable[[Task], Result], number: int, forks: bool) -> I
         ) from error
     finally:
         pool.shutdown(cancel_futures=True)
+        if forks:
+            gc.unfreeze()
 
 
 def _begin(work: Callable[[Any], Any]) -> None:
