@@ -3,6 +3,7 @@
 import os
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ PNG_LEVEL = 2
 
 BLOCK = 4_096
 """Bytes of a block of most file systems: a PNG that fits into one takes no less room if it is compressed."""
+
+STRIP_ROWS = 256
+"""Rows of a PNG that are filtered at a time."""
 
 
 def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
@@ -64,14 +68,25 @@ def _png(stored: Pixels, picture: Picture) -> bytes:
     """A PNG (version 1.2), each row by its difference from the row above: to choose a filter for each row takes twice as long."""
     height, width = stored.shape[:2]
     kind = {1: 0, 2: 4, 3: 2, 4: 6}[stored.size // (height * width)]  # grey, grey and alpha, RGB, RGB and alpha
-    rows = np.ascontiguousarray(stored, stored.dtype.newbyteorder(">")).reshape(height, -1).view(np.uint8)
-    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
-    filtered[:, 0] = 2
-    filtered[0, 1:] = rows[0]
-    np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
     header = struct.pack(">IIBBBBB", width, height, 8 * stored.itemsize, kind, 0, 0, 0)
-    content = zlib.compress(filtered.data, PNG_LEVEL if filtered.nbytes > BLOCK - 200 else 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _png_chunks(picture) + _chunk(b"IDAT", content) + _chunk(b"IEND", b"")
+    compressor = zlib.compressobj(PNG_LEVEL if stored.nbytes + height > BLOCK - 200 else 0)
+    content = b"".join([*map(compressor.compress, _png_rows(stored)), compressor.flush()])
+    start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _png_chunks(picture)
+    return b"".join([start, *_chunk_parts(b"IDAT", content), _chunk(b"IEND", b"")])
+
+
+def _png_rows(stored: Pixels) -> Iterator[memoryview]:
+    """Strips of filtered rows, to save memory."""
+    above: NDArray[np.uint8] | int = 0
+    for top in range(0, len(stored), STRIP_ROWS):
+        strip = stored[top : top + STRIP_ROWS]
+        rows = np.ascontiguousarray(strip, stored.dtype.newbyteorder(">")).reshape(len(strip), -1).view(np.uint8)
+        filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
+        filtered[:, 0] = 2
+        np.subtract(rows[0], above, out=filtered[0, 1:])
+        np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+        above = rows[-1]
+        yield filtered.data
 
 
 def _stored(picture: Picture, form: str) -> Pixels:
@@ -149,4 +164,8 @@ def _png_chunks(picture: Picture) -> bytes:
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+    return b"".join(_chunk_parts(kind, content))
+
+
+def _chunk_parts(kind: bytes, content: bytes) -> tuple[bytes, ...]:
+    return struct.pack(">I", len(content)), kind, content, struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
