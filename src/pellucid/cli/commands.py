@@ -186,14 +186,13 @@ def evaluate(
     model_folder = find_model(model)
     from pellucid.checkpoint import load_model
     from pellucid.evaluation.calibration import as_predicted
-    from pellucid.models.mirrored import Mirrored
+    from pellucid.models.predicting import Predicting
 
     network, metadata = load_model(model_folder, device)
     test = measured_data(metadata.recipe, data, source).splits().test
     test.require_classes(metadata.classes)
-    if mirror:
-        network = Mirrored(network)
-    evaluation = measure(network if raw else as_predicted(network, metadata), metadata, test, track, limit)
+    predicting = Predicting(network, mirror=mirror) if raw else as_predicted(network, metadata, mirror)
+    evaluation = measure(predicting, metadata, test, track, limit)
     print_evaluation(evaluation)
     if note := outputs_note(metadata, raw):
         show(note)

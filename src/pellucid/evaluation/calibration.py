@@ -55,9 +55,9 @@ class Calibration:
     least_evidence: float | None = None
 
 
-def as_predicted(network: nn.Module, metadata: ModelMetadata) -> Predicting:
-    """A network in evaluation mode with the outputs that `predict` has by default, to be measured."""
-    return Predicting(network, metadata.temperature, metadata.gate, metadata.image_size)
+def as_predicted(network: nn.Module, metadata: ModelMetadata, mirror: bool = False) -> Predicting:
+    """A network in evaluation mode with the outputs that `predict` has by default or with `mirror`, to be measured."""
+    return Predicting(network, metadata.temperature, metadata.gate, metadata.image_size, mirror)
 
 
 def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degrade, device: torch.device | str = "cpu") -> Calibration:

@@ -27,8 +27,8 @@ BROKEN_NOTE = "outputs are not finite: they count as misclassified, and are excl
 
 
 def mean(column: Tensor) -> float | None:
-    """The mean of the non-NaN values, in float64; `None` if there are none."""
-    known = column[~column.isnan()]
+    """The mean of the finite values, in float64; `None` if there are none."""
+    known = column[column.isfinite()]
     return known.double().mean().item() if len(known) else None
 
 
