@@ -318,17 +318,7 @@ def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: 
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo,
-    "train": train,
-    "compare": compare,
-    "evaluate": evaluate,
-    "report": report,
-    "predict": predict,
-    "damage": damage,
-    "app": app,
-    "data": data,
-    "export": export,
-    "bench": bench,
+    command.__name__: command for command in (demo, train, compare, evaluate, report, predict, damage, app, data, export, bench)
 }
 """Every command by name; `flags.py` has their flags."""
 
