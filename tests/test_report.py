@@ -102,8 +102,8 @@ def report(folder: Path, arm: str = "joint", track: str = "reference", dataset: 
 def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Evaluation]:
     folder = tmp_path_factory.mktemp("a run & more")
     write_log(folder)
-    references = {"inpainting": evaluate(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4, whole_batch=True)}
-    return report(folder, references=references)
+    baselines = {"inpainting": evaluate(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4, whole_batch=True)}
+    return report(folder, baselines=baselines)
 
 
 def test_the_page_needs_nothing_but_itself(joint: tuple[Page, Evaluation]) -> None:

@@ -164,7 +164,7 @@ RECIPES = {
             epochs=20, batch_size=32, optimizer="adamw", learning_rate=2e-3, weight_decay=0.05, schedule="cosine", crop=0, flip="random"
         ),
     ),
-    "reference": Recipe(
+    "resnet18": Recipe(
         model=ModelConfig(**JOINT_DESIGN),
         objective=JOINT_OBJECTIVE,
         training=TrainingConfig(epochs=60, batch_size=512, learning_rate=0.12, compile=True),

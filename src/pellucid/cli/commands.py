@@ -40,12 +40,12 @@ def demo(out: Path, resume: bool, device: str) -> None:
     test = data.load("cifar10").test
     evaluation = measure(as_predicted(network, metadata), metadata, test, "reference")
     best_untrained = "inpainting, then means"
-    references = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
-    others = {"raw": False, "references": {name: other.to_json() for name, other in references.items()}}
+    baselines = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
+    others = {"raw": False, "references": {name: baseline.to_json() for name, baseline in baselines.items()}}
     write_json(out / "evaluation.json", evaluation.to_json() | others | origin(network, metadata))
-    report = write_report(out, network, metadata, test, evaluation, references)
+    report = write_report(out, network, metadata, test, evaluation, baselines)
     print_evaluation(evaluation)
-    if warning := shortfall(evaluation, references):
+    if warning := shortfall(evaluation, baselines):
         show(warning)
     show(
         f"The report: {report}\n"

@@ -39,13 +39,13 @@ def write_report(
     metadata: ModelMetadata,
     dataset: Dataset,
     evaluation: Evaluation,
-    references: Mapping[str, Evaluation] | None = None,
+    baselines: Mapping[str, Evaluation] | None = None,
     trust: Trust | None = None,
     strengths: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> Path:
     """Write `report.html` and `report.md` into the folder of a run, replacing older ones, and return the path of the first.
 
-    network, metadata: as returned by `run` or `load_model`; dataset: of the evaluation, which is one of `as_predicted`; references:
+    network, metadata: as returned by `run` or `load_model`; dataset: of the evaluation, which is one of `as_predicted`; baselines:
     evaluations of other methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: see
     `evaluation.trust`; strengths: figures by kind of damage and its strength, see `Trust.by_strength`.
     """
@@ -53,7 +53,7 @@ def write_report(
     network = as_predicted(network, metadata)
     records = read_log(folder / LOG)
     sections = [
-        figures(metadata, dataset, evaluation, references or {}),
+        figures(metadata, dataset, evaluation, baselines or {}),
         _sample(network, metadata, dataset, evaluation),
         _extremes(network, metadata, dataset, evaluation),
         None if trust is None else trust_section(trust),
@@ -64,7 +64,7 @@ def write_report(
         _next_steps(folder, metadata, evaluation),
     ]
     report = Report(
-        f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, references), [*filter(None, sections)]
+        f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, baselines), [*filter(None, sections)]
     )
     return write_report_files(report, folder)
 
