@@ -49,20 +49,9 @@ class Backend(Protocol):
     multiple: tiles of a large picture start at multiples of it. Raises `MemoryError` if memory is insufficient.
     """
 
-    @property
-    def stated(self) -> str:
-        """Engine, device, threads and precision."""
-        ...
-
-    @property
-    def max_pixels(self) -> int:
-        """Maximum number of pixels of a batch."""
-        ...
-
-    @property
-    def multiple(self) -> int:
-        """Tiles start at multiples of it."""
-        ...
+    stated: str
+    max_pixels: int
+    multiple: int
 
     def __call__(self, images: Floats) -> Outputs:
         """Compute the outputs for a batch."""

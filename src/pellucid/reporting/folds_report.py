@@ -1,6 +1,5 @@
 """The report of a cross-validation: `folds.json` for programs, `report.md` for repositories, `report.html` to look at."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import numpy as np
 from pellucid.experiments.analysis import METRICS
 from pellucid.experiments.folds import Folds
 from pellucid.experiments.statistics import NOTHING, Estimate, Interval
-from pellucid.files import atomic_write
+from pellucid.files import write_json
 from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Block, Items, Report, Section, Strong, Table, Terms, Text
 from pellucid.reporting.facts import all_settings
@@ -31,8 +30,7 @@ INTERVALS = (
 
 def write_folds_report(out: Path, folds: Folds) -> Path:
     """Write the three files into a folder, replacing older ones, and return the path of the page."""
-    with atomic_write(out / FOLDS) as path:
-        path.write_text(json.dumps(folds_json(folds), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(out / FOLDS, folds_json(folds), ensure_ascii=False, allow_nan=False)
     return write_report_files(folds_report(folds), out)
 
 
