@@ -63,7 +63,7 @@ class TrainLoader:
         self._kinds = self._by_label(torch.tensor(dataset.labels) != UNLABELLED, labelled_share)
         photos = dataset.images if isinstance(dataset.images, Photos) else None
         self.reader = (
-            ResidentReader(dataset.read(slice(None)), crop, self.device)
+            ResidentReader(dataset.images[:], crop, self.device)
             if photos is None
             else PhotoReader(photos, dataset.damaged, crop, seed, self.device)
         )

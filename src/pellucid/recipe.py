@@ -6,6 +6,7 @@
 ['damage: reference -> art', 'training.seed: 0 -> 1']
 """
 
+import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -213,7 +214,7 @@ def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 def settings(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain values for JSON and YAML, as `--config` of the command line reads them."""
-    plain: dict[str, Any] = _plain(asdict(recipe))
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(recipe), default=str))
     return plain
 
 
@@ -290,11 +291,3 @@ def differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") ->
         elif before != after and prefix + name not in WITHOUT_EFFECT:
             lines.append(f"{prefix}{name}: {before} -> {after}")
     return lines
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pellucid.cli.output import measure, origin, outputs_note, print_evaluation, report_run, show, write_csv
+from pellucid.cli.output import load_with_images, measure, origin, outputs_note, print_evaluation, report_run, show, write_csv
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.experiments.comparison import build_comparison, tuned
 from pellucid.files import folder, write_json
 from pellucid.model_folder import find_model
-from pellucid.recipe import RECIPES, Recipe, measured_data, settings
+from pellucid.recipe import RECIPES, Recipe, settings
 from pellucid.run_folder import claim, claim_comparison
 
 INSPECT = "inspect"
@@ -86,15 +86,9 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
 
 def report(run: Path, track: str | None, data: str | None, source: Path | None, limit: int | None, device: str) -> None:
     """Evaluate a run on test images, and write its report: figures, pictures and reliability."""
-    if limit is not None and limit < 1:
-        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     if not (run / "model").is_dir():
         raise UserError(f"Expected the folder of a finished run, with model/ in it, found {run}; train one with 'pellucid train'.")
-    from pellucid.checkpoint import load_model
-
-    network, metadata = load_model(run, device)
-    test = measured_data(metadata.recipe, data, source).splits().test
-    test.require_classes(metadata.classes)
+    network, metadata, test = load_with_images(run, data, source, limit, device)
     own = own_track(metadata.recipe.get("damage"), test.damaged is not None)
     report_run(run, network, metadata, test, track or own, limit)
 
@@ -176,21 +170,15 @@ def evaluate(
     device: str,
 ) -> None:
     """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
-    if limit is not None and limit < 1:
-        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
     for file in (json, csv):  # mistakes are reported before torch is imported
         if file is not None:
             folder(file.parent)
             if file.is_dir():
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
-    model_folder = find_model(model)
-    from pellucid.checkpoint import load_model
+    network, metadata, test = load_with_images(model, data, source, limit, device)
     from pellucid.evaluation.calibration import as_predicted
     from pellucid.models.predicting import Predicting
 
-    network, metadata = load_model(model_folder, device)
-    test = measured_data(metadata.recipe, data, source).splits().test
-    test.require_classes(metadata.classes)
     predicting = Predicting(network, mirror=mirror) if raw else as_predicted(network, metadata, mirror)
     evaluation = measure(predicting, metadata, test, track, limit)
     print_evaluation(evaluation)

@@ -6,7 +6,7 @@ fitted on training images with new damage, since it does not use labels.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -44,8 +44,7 @@ FORWARD_PIXELS = 256 * 32 * 32
 """Maximum number of pixels of one forward pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(NamedTuple):
     """temperature: divisor of the logits before the softmax; gate: see `Gate`; fitted: description of what was fitted on which images;
     least_evidence: see `models.evidence`, `None` without held-out images."""
 
@@ -123,8 +122,7 @@ def _passed(name: str, threshold: float, columns: Columns) -> Tensor:
     return torch.where(columns[name] <= threshold, columns["before"], columns["after"]).mean()
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
+class _Measured(NamedTuple):
     """logits: for damaged images (B, num_classes); clean, damaged: columns, empty for a network that does not restore."""
 
     logits: Tensor | None
@@ -140,7 +138,7 @@ def _measured(
     size = max(1, FORWARD_PIXELS // (height * width))
     for start in range(0, len(indices), size):
         part = indices[start : start + size]
-        clean = from_pixels(dataset.read(part))
+        clean = from_pixels(dataset.images[part])
         given = clean if dataset.damaged is None else from_pixels(dataset.damaged[part])
         degraded, _ = degrade(given, generator("calibration", start))
         clean, degraded = clean.to(device), degraded.to(device)

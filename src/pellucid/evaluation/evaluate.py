@@ -157,7 +157,7 @@ def batches(
 def load_batch(dataset: Dataset, track: Track, level: Level, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
     """The images at `indices` of a data set, with the damage of a track, on `device`."""
     part = slice(indices.start, indices.stop) if isinstance(indices, range) else list(indices)
-    clean = from_pixels(dataset.read(part))
+    clean = from_pixels(dataset.images[part])
     labels = torch.tensor(dataset.labels[part])
     damaged = from_pixels(_damaged(dataset)[part]) if track.name == PAIRS else clean
     degraded, damage = apply_damage(track, level, damaged, indices)

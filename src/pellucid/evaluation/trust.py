@@ -4,6 +4,7 @@ All are measured on the images of a track, the gate also on undamaged ones. With
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +24,9 @@ from pellucid.metrics import Columns, psnr_of
 from pellucid.models.evidence import evidence_of
 from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
+
+NUM_PER_STRENGTH = 200
+"""Images at each strength of `measure_strengths`."""
 
 
 def measure_trust(
@@ -69,6 +73,19 @@ def measure_trust(
         clean=clean,
         strengths={kind: torch.cat([each.get(kind, torch.full((num,), torch.nan)).cpu() for num, each in strengths]) for kind in kinds},
     )
+
+
+def measure_strengths(
+    network: Callable[[Tensor], Output], metadata: ModelMetadata, dataset: Dataset, device: torch.device | str = "cpu"
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of `Trust.by_strength` on the first images, at the levels of all tracks with one kind of damage that the model was trained
+    on; for models whose own track has a single strength of each kind."""
+    measured: dict[str, list[dict[str, Any]]] = {}
+    for track in TRACKS.values():
+        kinds = {kind for level in track.levels for kind in level.pipeline.kinds}
+        if len(track.levels) > 1 and not track.groups and len(kinds) == 1 and kinds <= set(metadata.trained_kinds):
+            measured |= measure_trust(network, metadata, dataset, track, limit=NUM_PER_STRENGTH, device=device).by_strength()
+    return measured
 
 
 @torch.inference_mode()

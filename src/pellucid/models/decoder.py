@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,11 +37,18 @@ class Decoder(nn.Module):
 
 
 class Guidance(nn.Module):
-    """Detaches a conditioning map. Experiments hook into it to substitute the map of another image."""
+    """Detaches a conditioning map; see `shuffle_guidance`."""
 
     def forward(self, condition: Tensor) -> Tensor:
         """(B, C, h, w) -> the same, detached."""
         return condition.detach()
+
+
+def shuffle_guidance(network: nn.Module) -> None:
+    """Condition the decoder on the previous image of the batch, or on zeros for a batch of one. Not part of the saved weights."""
+    for module in network.modules():
+        if isinstance(module, Guidance):
+            module.register_forward_hook(lambda _module, _inputs, map_: map_.roll(1, 0) if len(map_) > 1 else torch.zeros_like(map_))
 
 
 class Modulations(nn.ModuleList):
