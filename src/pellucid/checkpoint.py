@@ -12,7 +12,7 @@ import json
 import math
 import textwrap
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -110,17 +110,10 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
                 f"Expected a model of format {FORMAT} in {folder}, found {config.get('format')} (saved by Pellucid "
                 f"{config.get('pellucid', 'unknown')}); use that version of Pellucid, or train again."
             )
-        metadata = ModelMetadata(
-            model=model_config(config["model"]),
-            classes=tuple(config["classes"]),
-            damages=tuple(config.get("damages", ())),
-            **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
-            image_size=config.get("image_size", ModelMetadata.image_size),
-            temperature=config.get("temperature", 1.0),
-            gate=Gate(**gate) if (gate := config.get("gate")) else None,
-            fitted=config.get("fitted", ""),
-            least_evidence=config.get("least_evidence"),
-        )
+        values = {each.name: config[each.name] for each in fields(ModelMetadata) if each.name in config}
+        values |= {"model": model_config(config["model"]), "classes": tuple(config["classes"])}
+        values |= {"damages": tuple(config.get("damages", ())), "gate": Gate(**gate) if (gate := config.get("gate")) else None}
+        metadata = ModelMetadata(**values)
         network = _untrained(metadata)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except UserError:

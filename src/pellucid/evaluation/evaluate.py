@@ -117,9 +117,7 @@ def evaluate(
     the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there are no images."""
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
-    num_images = len(dataset) if limit is None else min(limit, len(dataset))
-    if num_images < 1:
-        raise UserError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
+    num_images = num_measured(dataset, limit)
     total, done = num_images * len(track.levels), 0
     accumulators = {}
     for level in track.levels:
@@ -144,6 +142,14 @@ def evaluate(
         groups=_by_group(track, levels, seen_groups(track, trained)),
         seen=seen_groups(track, trained),
     )
+
+
+def num_measured(dataset: Dataset, limit: int | None) -> int:
+    """The number of images of a data set up to a limit; raises `UserError` if there are none."""
+    num_images = len(dataset) if limit is None else min(limit, len(dataset))
+    if num_images < 1:
+        raise UserError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
+    return num_images
 
 
 def batches(

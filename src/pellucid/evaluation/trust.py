@@ -13,9 +13,8 @@ from torch import Tensor
 from pellucid.batch import Batch, Output
 from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
-from pellucid.errors import UserError
 from pellucid.evaluation.calibration import forward
-from pellucid.evaluation.evaluate import Progress, batches
+from pellucid.evaluation.evaluate import Progress, batches, num_measured
 from pellucid.evaluation.ranking import rank_correlation, sparsification
 from pellucid.evaluation.tracks import TRACKS, Track
 from pellucid.evaluation.trust_figures import Trust
@@ -44,9 +43,7 @@ def measure_trust(
 
     Raises `UserError` if there are no images.
     """
-    num_images = len(dataset) if limit is None else min(limit, len(dataset))
-    if num_images < 1:
-        raise UserError("Expected at least one image to measure on, found none; check the data set and the limit.")
+    num_images = num_measured(dataset, limit)
     plan = [(track, level, False) for level in track.levels] + [(TRACKS["clean"], TRACKS["clean"].levels[0], True)]
     parts: tuple[list[Columns], list[Columns]] = ([], [])
     strengths: list[tuple[int, Columns]] = []

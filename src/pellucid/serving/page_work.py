@@ -8,9 +8,10 @@ from importlib.resources import files
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from pellucid.batch import from_pixels, to_deep_pixels, to_pixels
+from pellucid.batch import from_pixels, to_pixels
 from pellucid.data.cifar10 import CLASSES as CLASSES
 from pellucid.degradations import SUITES, Pipeline, Step
 from pellucid.degradations.suites import PIPELINES
@@ -64,7 +65,7 @@ def add_damage(picture: Picture, name: str, strength: float, seed: int) -> Pictu
         step = single_damages()[name]
         suite = Pipeline((Step(step.name, step.low + (step.highest - step.low) * strength, relative=step.relative),))
     images, _ = suite(from_pixels(picture.pixels[None]), generator("page", name, seed))
-    [pixels] = to_pixels(images) if picture.pixels.dtype == np.uint8 else to_deep_pixels(images)
+    [pixels] = to_pixels(images, torch.uint8 if picture.pixels.dtype == np.uint8 else torch.uint16)
     grey = picture.grey and bool((pixels == pixels[:, :, :1]).all())
     return replace(picture, pixels=pixels, grey=grey, alpha=None)
 
