@@ -247,9 +247,6 @@ BEFORE: dict[str, Any] = {
 }
 """Settings that older recipes lack, with the values equivalent to their behaviour. New settings must be added here."""
 
-RENAMED = {"training.average": "training.ema_horizon"}
-"""Renamed settings: old and new name."""
-
 WITHOUT_EFFECT = ("data.source", "training.save_minutes")
 """Settings without effect on the result of a run."""
 
@@ -259,10 +256,8 @@ def completed(older: dict[str, Any]) -> dict[str, Any]:
     filled: dict[str, Any] = deepcopy(older)
     if "model" in filled:
         filled["model"] = upgraded(filled["model"])
-    for old, new in RENAMED.items():
-        part, _, setting = old.partition(".")
-        if setting in filled.get(part, {}):
-            filled[part][new.partition(".")[2]] = filled[part].pop(setting)
+    if "average" in (training := filled.get("training", {})):
+        training["ema_horizon"] = training.pop("average")
     if isinstance(damage := filled.get("damage"), dict) and "steps" in damage:  # steps have not always had relative lengths
         filled["damage"] = damage | {"steps": [{"relative": False} | step for step in damage["steps"]]}
     for name, value in BEFORE.items():

@@ -56,8 +56,8 @@ class Trust:
         return {**measured, **{name: part for name, part in parts.items() if part}}
 
     def _labelled(self, *names: str) -> list[Tensor] | None:
-        """Columns of the images with a label and finite outputs."""
-        if "correct" not in self.columns:
+        """Columns of the images with a label and finite outputs; `None` without such images, or without one of the columns."""
+        if not self.columns.keys() >= {"correct", "confidence", *names}:
             return None
         known = ~self.columns["correct"].isnan() & self.columns["confidence"].isfinite()
         return [self.columns[name][known] for name in names] if known.any() else None
@@ -144,7 +144,7 @@ class Trust:
     def alarm(self) -> dict[str, Any]:
         """rate: fraction of images with an alarm; precision: fraction of alarms with a wrong class; recall: fraction of wrong classes with
         an alarm."""
-        columns = self._labelled("alarm", "correct") if "alarm" in self.columns else None
+        columns = self._labelled("alarm", "correct")
         if columns is None:
             return {}
         alarm, wrong = columns[0] > 0, columns[1] == 0
@@ -157,7 +157,7 @@ class Trust:
 
     def unfamiliar(self) -> dict[str, Any]:
         """rate: fraction of images that are found unlike the training images; accuracy of these and of the others in %."""
-        columns = self._labelled("unfamiliar", "correct") if "unfamiliar" in self.columns else None
+        columns = self._labelled("unfamiliar", "correct")
         if columns is None:
             return {}
         warned, correct = columns[0] > 0, 100 * columns[1]

@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, Self
 
 from pellucid.errors import UserError
-from pellucid.inference.backend import Outputs
+from pellucid.inference.backend import Outputs, num_threads
 from pellucid.inference.pixels import Floats, pad_to_size
 from pellucid.models.gate import Gate
 
@@ -89,12 +89,11 @@ class Exported(ABC):
     Args:
         metadata: of the model.
         engine: its name and version.
-        threads: number of threads of one call.
     """
 
-    def __init__(self, metadata: ExportedMetadata, engine: str, threads: int) -> None:
+    def __init__(self, metadata: ExportedMetadata, engine: str) -> None:
         self.metadata, self.max_pixels, self.multiple = metadata, metadata.max_pixels, metadata.multiple
-        self.stated = f"{engine} on the CPU, {threads_text(threads)}, {precision_text(metadata.precision)}"
+        self.stated = f"{engine} on the CPU, {threads_text(num_threads())}, {precision_text(metadata.precision)}"
 
     def reach(self) -> int | None:
         """As measured in torch."""

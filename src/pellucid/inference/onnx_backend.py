@@ -16,15 +16,14 @@ class OnnxBackend(Exported):
 
     Args:
         path: of the file `*.onnx`.
-        threads: number of threads of one call; default `num_threads()`.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         runtime = require("onnxruntime", "onnx", f"to run {path}")
         if not path.is_file():
             raise UserError(f"Expected an exported model, found no file {path}; write one by 'pellucid export MODEL --out {path.name}'.")
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads = threads or num_threads()
+        options.intra_op_num_threads = num_threads()
         options.enable_mem_pattern = False  # it plans memory for a fixed input size, and sizes vary
         options.log_severity_level = 3
         try:
@@ -33,7 +32,7 @@ class OnnxBackend(Exported):
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"Expected a whole ONNX model in {path}, found one that can't be read ({reason}); export it again.") from error
         metadata = ExportedMetadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
-        super().__init__(metadata, f"ONNX Runtime {runtime.__version__}", threads)
+        super().__init__(metadata, f"ONNX Runtime {runtime.__version__}")
         self._names = [output.name for output in self._session.get_outputs()]
 
     def run(self, images: Floats) -> dict[str, Floats]:

@@ -16,10 +16,9 @@ class OpenvinoBackend(Exported):
 
     Args:
         folder: with `model.xml`, `model.bin` and `pellucid.json`.
-        threads: number of threads of one call; default `num_threads()`.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         openvino = require("openvino", "openvino", f"to run {folder}")
         if not (folder / MODEL_XML).is_file():
             raise UserError(f"Expected the folder of an exported model, found no {MODEL_XML} in {folder}; write one by 'pellucid export'.")
@@ -28,8 +27,7 @@ class OpenvinoBackend(Exported):
         except (OSError, UnicodeError):
             text = None
         metadata = ExportedMetadata.from_json(text, folder)
-        threads = threads or num_threads()
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": num_threads(), "NUM_STREAMS": 1}
         try:
             compiled = openvino.compile_model(str(folder / MODEL_XML), "CPU", settings)
         except Exception as error:  # OpenVINO's errors have no common class
@@ -37,7 +35,7 @@ class OpenvinoBackend(Exported):
             raise UserError(
                 f"Expected a whole OpenVINO model in {folder}, found one that can't be read ({reason}); export it again."
             ) from error
-        super().__init__(metadata, f"OpenVINO {openvino.__version__.partition('-')[0]}", threads)
+        super().__init__(metadata, f"OpenVINO {openvino.__version__.partition('-')[0]}")
         self._request, self._lock = compiled.create_infer_request(), Lock()
         self._names = [output.get_any_name() for output in compiled.outputs]
 

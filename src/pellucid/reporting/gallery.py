@@ -2,7 +2,7 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import nn
 
 from pellucid.batch import Output, to_pixels
 from pellucid.data import Dataset
@@ -55,20 +55,19 @@ _MARKS = {True: "right", False: "wrong", None: ""}
 
 @torch.inference_mode()
 def collect_examples(
-    network: Callable[[Tensor], Output],
+    network: nn.Module,
     classes: Sequence[str],
     dataset: Dataset,
     track: Track,
     indices: Iterable[int],
-    device: torch.device,
     levels: Sequence[Level] | None = None,
 ) -> list[Example]:
     """Predict the pictures at `indices` with a track's damage, at `levels`, by default in turn; one at a time, since they may be large."""
-    shown = []
+    shown, device = [], next(network.parameters()).device
     for turn, index in enumerate(indices):
         level = track.levels[turn % len(track.levels)] if levels is None else levels[turn]
         batch = load_batch(dataset, track, level, [index])
-        output = network(batch.degraded.to(device))
+        output: Output = network(batch.degraded.to(device))
         logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
         label = int(dataset.labels[index])
         predicted = None if logits is None else int(logits.argmax())

@@ -73,8 +73,7 @@ def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evalu
     """A sample of evenly spaced pictures, so that they are not selected."""
     num_images = evaluation.num_images
     indices = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
-    device = next(network.parameters()).device
-    shown = collect_examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device)
+    shown = collect_examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices)
     side = max(dataset.size)
     known = [example.correct for example in shown if example.correct is not None]
     sentences = [
@@ -102,11 +101,10 @@ def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, eva
     if len(gains) < 4 * NUM_EXTREMES:
         return None
     ordered = sorted(gains, key=gains.__getitem__)
-    device = next(network.parameters()).device
     content: list[Block] = [Text("By the gain in PSNR, over all evaluated pictures that are damaged.")]
     for heading, chosen in (("Largest gains", ordered[: -NUM_EXTREMES - 1 : -1]), ("Smallest gains, or losses", ordered[:NUM_EXTREMES])):
         levels, indices = zip(*chosen, strict=True)
-        shown = collect_examples(network, metadata.classes, dataset, track, indices, device, levels)
+        shown = collect_examples(network, metadata.classes, dataset, track, indices, levels)
         content += [Subheading(heading), Html(gallery(shown))]
     return Section("Largest and smallest gains", content)
 
