@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.labels import UNLABELLED as UNLABELLED
-
 
 @dataclass(frozen=True, slots=True)
 class Damage:
