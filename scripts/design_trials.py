@@ -52,6 +52,7 @@ TRIALS: dict[str, dict[str, Any]] = {
     "joint, lambda 4, rate 0.24": {**rates(0.24)},
     "joint, lambda 5, rate 0.17": {"objective.weight": 5.0, **rates(0.17)},
     "joint, lambda 4, rate 0.17, last stage of 232": {"model.encoder.widths": (48, 96, 232), **rates(0.17)},
+    "joint, lambda 4, rate 0.17, widths 48, 128, 208": {"model.encoder.widths": (48, 128, 208), **rates(0.17)},
     "joint, lambda 4, seed 1": {"training.seed": 1},
     "joint, lambda 4, rate 0.17, seed 1": {"training.seed": 1, **rates(0.17)},
     "classify, rate 0.17": {"arm": "classify", **rates(0.17)},

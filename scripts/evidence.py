@@ -39,6 +39,10 @@ QUEUE: dict[str, tuple[str, ...]] = {
         f"reference {BASE} {REFERENCE} {ALL_ARMS} --seeds 3",
         f"reference {BASE} {REFERENCE} {ALL_ARMS} --seeds 5 --report-only",
     ),
+    "joint-wider-base-cpu": (
+        f"reference {BASE} {SINGLE} --tune joint model.encoder.widths '[56, 112, 208]' --arms classify restore joint --seeds 5 "
+        "--reuse results/reference-base-cpu",
+    ),
     "few-images-base-cpu": (f"few-images {BASE} {tuned('restore')} --seeds 3",),
     "low-label-base-cpu": (
         f"low-label {BASE} {tuned('restore')} --seeds 3 --reuse results/few-images-base-cpu results/reference-base-cpu",

@@ -27,6 +27,7 @@ VALIDATION, TRAINED_ON = 5_000, 45_000
 HEAD = """Every trial changes recipe `base`, or `quick`, as listed in `scripts/search.py`, trains on 45,000 images for the steps of its
 budget, and is evaluated on the other 5,000, track `reference`. One seed each: differences under about 0.5 points or 0.03 dB
 are noise.
+`quick` had the widths 24, 80, 160 and, if the trial names no lambda, lambda 1.5 at that time; see the commits.
 `context`: channels of a separate last stage for the restorer, 96 in `base` at that time; it had no benefit and was removed.
 
     python scripts/search.py --tflop 30 --jobs 2"""
