@@ -196,10 +196,11 @@ def _record_failure(job: Job, error: BaseException, pool: ProcessPoolExecutor) -
         for process in (getattr(pool, "_processes", None) or {}).values():
             process.terminate()  # a training saves its state and stops
         raise error
-    message = (
-        "its process was killed, perhaps for want of memory" if isinstance(error, BrokenProcessPool) else textwrap.shorten(str(error), 400)
-    )
-    reason = message if isinstance(error, DivergenceError | BrokenProcessPool) else f"{type(error).__name__}: {message}"
+    reason = textwrap.shorten(str(error), 400)
+    if isinstance(error, BrokenProcessPool):
+        reason = "its process was killed, perhaps for want of memory"
+    elif not isinstance(error, DivergenceError):
+        reason = f"{type(error).__name__}: {reason}"
     write_json(job.folder / FAILURE, {"reason": reason, "date": date.today().isoformat()})
 
 

@@ -52,12 +52,7 @@ class Estimate:
     @property
     def sign(self) -> int:
         """1 where the interval lies above 0, -1 where it lies below, 0 where it contains 0 or there is none."""
-        return 0 if self.interval is None else sign(self.interval)
-
-
-def sign(interval: Interval) -> int:
-    """1 where an interval lies above 0, -1 where it lies below, 0 where it contains 0."""
-    return int(interval[0] > 0) - int(interval[1] < 0)
+        return 0 if self.interval is None else int(self.interval[0] > 0) - int(self.interval[1] < 0)
 
 
 def signed(number: float, spec: str) -> str:
