@@ -11,11 +11,11 @@
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -29,9 +29,6 @@ from pellucid.files import atomic_write
 from pellucid.model_folder import CONFIG, README, WEIGHTS, find_model
 from pellucid.models import ModelConfig, build_model, model_config
 from pellucid.models.gate import Gate
-
-if TYPE_CHECKING:
-    from pellucid.metrics import Figure
 
 FORMAT = 1
 """Version of the file format, incremented on incompatible changes."""
@@ -132,7 +129,7 @@ def _untrained(metadata: ModelMetadata) -> nn.Module:
 
 def model_card(metadata: ModelMetadata) -> str:
     """The model card, in Markdown with the hub's metadata."""
-    from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES  # only now: loading a model does not need them
+    from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES, figure_text  # only now: loading a model does not need them
 
     columns = {name: figure for name, figure in FIGURES.items() if figure.card}
     network = _untrained(metadata)
@@ -141,7 +138,8 @@ def model_card(metadata: ModelMetadata) -> str:
     raw = _are_raw(metadata)
     outputs = "the network's own outputs, without temperature and gate" if raw else "the outputs of `predict`, with temperature and gate"
     parts = [row for track, figures in metadata.figures.items() for row in _parts(track, figures)]
-    rows = "\n".join(_row(name, figures, columns, BROKEN_MARK if figures.get("broken") else "") for name, figures in parts)
+    cells = [[f"{figures['num_images']:,}", *(figure_text(figures, column) for column in columns)] for _, figures in parts]
+    rows = "\n".join(f"| {name} | {' | '.join(row)} |" for (name, _), row in zip(parts, cells, strict=True))
     broken = f"\n{BROKEN_MARK}: some {BROKEN_NOTE}.\n" if any(figures.get("broken") for _, figures in parts) else ""
     return f"""---
 license: apache-2.0
@@ -205,9 +203,3 @@ def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str,
     yield f"`{track}`", figures
     for part in ("groups" if "groups" in figures else "levels", "kinds"):
         yield from ((f"— {name.replace('_', ' ')}", scores) for name, scores in figures.get(part, {}).items())
-
-
-def _row(name: str, figures: dict[str, Any], columns: "Mapping[str, Figure]", mark: str) -> str:
-    values = [(figures.get(column), figure.spec) for column, figure in columns.items()]
-    cells = " | ".join("-" if value is None else format(value, spec) + mark for value, spec in values)
-    return f"| {name} | {figures['num_images']:,} | {cells} |"

@@ -14,7 +14,7 @@ from pellucid.data import Dataset, Photos
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
 from pellucid.evaluation.tracks import PAIRS, Level, Track, apply_damage, seen_groups
-from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES, Figure, Metrics, Scores
+from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES, Figure, Metrics, Scores, figure_text
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of images done, over all levels, and the total."""
@@ -89,9 +89,7 @@ class Evaluation:
         for figure in shown.values():
             table.add_column(figure.heading.replace(" ", "\n"), justify="right", no_wrap=True)
         for level, scores in self.rows().items():
-            values = [(scores[name], figure.spec) for name, figure in shown.items()]
-            mark = BROKEN_MARK if scores["broken"] else ""
-            table.add_row(level, *("-" if value is None else format(value, spec) + mark for value, spec in values))
+            table.add_row(level, *(figure_text(scores, name) for name in shown))
         return table
 
 

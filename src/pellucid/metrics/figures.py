@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error
@@ -158,3 +158,9 @@ FIGURES: dict[str, Figure] = {
 
 TASKS = {figure.task: name for name, figure in FIGURES.items() if figure.task}
 """The main metric of each task."""
+
+
+def figure_text(scores: Mapping[str, Any], name: str, nothing: str = "-") -> str:
+    """A figure as text, with a mark if some outputs are not finite; nothing: text of an undefined figure."""
+    value = scores.get(name)
+    return nothing if value is None else format(value, FIGURES[name].spec) + BROKEN_MARK * bool(scores.get("broken"))

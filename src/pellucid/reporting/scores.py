@@ -11,7 +11,7 @@ from pellucid.degradations import Mixture
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import Evaluation
 from pellucid.labels import UNLABELLED
-from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, DAMAGED, FIGURES, MAX_PSNR, Scores
+from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, DAMAGED, FIGURES, MAX_PSNR, Scores, figure_text
 from pellucid.reporting.blocks import Block, Section, Table, Terms, Text
 from pellucid.reporting.render import html
 
@@ -104,13 +104,8 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, b
 
 def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Scores], style: str = "figures") -> Table:
     """A row of figures for each name, formatted as by `pellucid evaluate`."""
-    cells = [[name, *(_cell(scores, column) for column in columns)] for name, scores in rows.items()]
+    cells = [[name, *(figure_text(scores, column, "–") for column in columns)] for name, scores in rows.items()]
     return Table(caption, ["", *(FIGURES[column].heading for column in columns)], cells, style)
-
-
-def _cell(scores: Scores, column: str) -> str:
-    figure = scores.get(column)
-    return "–" if figure is None else format(figure, FIGURES[column].spec) + BROKEN_MARK * bool(scores.get("broken"))
 
 
 def _damage(name: str) -> str:
