@@ -51,7 +51,7 @@ def shuffle_guidance(network: nn.Module) -> None:
     """Condition the decoder on the previous image of the batch, or on zeros for a batch of one. Not part of the saved weights."""
     for module in network.modules():
         if isinstance(module, Guidance):
-            module.register_forward_hook(lambda _module, _inputs, map_: map_.roll(1, 0) if len(map_) > 1 else torch.zeros_like(map_))
+            module.register_forward_hook(lambda _module, _inputs, given: given.roll(1, 0) if len(given) > 1 else torch.zeros_like(given))
 
 
 class Modulation(nn.Module):

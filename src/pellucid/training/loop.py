@@ -156,16 +156,14 @@ class Trainer:
     def _train_step(self, batch: Batch, progress: float) -> None:
         if self.shared is None:
             self.shared = shared_parameters(self.raw_model, batch.degraded[:1])
-        due = self.fabric.world_size == 1 and self.step % math.ceil(self.num_steps / GRADIENT_RECORDS) == 0
-        compared = self.shared if due else {}
         torch.manual_seed(seed_of("step", self.config.seed, self.step))  # for encoders with dropout or stochastic depth
         factor = learning_rate_factor(progress, self.config)
         set_learning_rate(self.optimizer, factor)
         self.optimizer.zero_grad(set_to_none=True)
         if self.shards is None:
-            output, losses, gradients = self._backward(batch, progress, self.shared, compared)
+            output, losses, gradients = self._backward(batch, progress, self.shared)
         else:
-            output, losses, gradients = self._backward_in_shards(self.shards, batch, progress, compared)
+            output, losses, gradients = self._backward_in_shards(self.shards, batch, progress, self.shared)
         finite = losses.total.detach()  # gradients are checked only if they are clipped
         if self.config.clip_norm:
             norm = self.fabric.clip_gradients(self.model, self.optimizer, max_norm=self.config.clip_norm, error_if_nonfinite=False)
@@ -176,18 +174,16 @@ class Trainer:
         self.step += 1
         self.log.step(self.step, progress, factor, self.seconds, batch, output, losses, self.balancer.weight, gradients)
 
-    def _backward(
-        self, batch: Batch, progress: float, shared: dict[str, nn.Parameter], compared: dict[str, nn.Parameter]
-    ) -> tuple[Output, Losses, Gradients | None]:
-        """Output and losses of a batch, and the comparison of its tasks' gradients at parameters, if there are any; writes `.grad`."""
+    def _backward(self, batch: Batch, progress: float, shared: dict[str, nn.Parameter]) -> tuple[Output, Losses, Gradients | None]:
+        """Output and losses of a batch, and at intervals the gradient comparison; writes `.grad`."""
         output = self.model(batch.degraded)
         losses = joint_loss(output, batch, self.objective, self._teach(batch), progress)
-        gradients = self._compare_gradients(losses, compared)
+        gradients = self._compare_gradients(losses, shared)
         self.balancer.backward(losses, list(shared.values()), self.step, self.fabric.backward)
         return output, losses, gradients
 
     def _backward_in_shards(
-        self, shards: Shards, batch: Batch, progress: float, compared: dict[str, nn.Parameter]
+        self, shards: Shards, batch: Batch, progress: float, shared: dict[str, nn.Parameter]
     ) -> tuple[Output, Losses, Gradients | None]:
         """The same in shards; the gradients of the tasks are compared on the first shard."""
         parts = split(batch, self._teach(batch), len(shards.replicas))
@@ -199,18 +195,23 @@ class Trainer:
             return output, joint_loss(output, images, self.objective, taught, progress)
 
         gradients = None
-        if compared:
+        if self._compares_gradients(shared):
             named = dict(shards.replicas[0].named_parameters())
-            gradients = self._compare_gradients(compute(shards.replicas[0], parts[0])[1], {name: named[name] for name in compared})
+            gradients = self._compare_gradients(compute(shards.replicas[0], parts[0])[1], {name: named[name] for name in shared})
         results = shards.backward(parts, compute, lambda result: result[1].total)
         return join_outputs([output for output, _ in results]), mean_losses([losses for _, losses in results]), gradients
 
-    def _compare_gradients(self, losses: Losses, parameters: dict[str, nn.Parameter]) -> Gradients | None:
+    def _compares_gradients(self, shared: dict[str, nn.Parameter]) -> bool:
+        """Whether this step compares gradients: at intervals, with shared parameters and a single process."""
+        return bool(shared) and self.fabric.world_size == 1 and self.step % math.ceil(self.num_steps / GRADIENT_RECORDS) == 0
+
+    def _compare_gradients(self, losses: Losses, shared: dict[str, nn.Parameter]) -> Gradients | None:
+        """The gradient comparison at the shared parameters, if both tasks are trained and it is due."""
         tasks = losses.tasks()
-        if tasks is None or not parameters:
+        if tasks is None or not self._compares_gradients(shared):
             return None
         classification, restoration = tasks
-        return compare_gradients(classification, self.balancer.weight * restoration, parameters, self.fabric.backward)
+        return compare_gradients(classification, self.balancer.weight * restoration, shared, self.fabric.backward)
 
     @torch.no_grad()
     def _teach(self, batch: Batch) -> Tensor | None:
