@@ -182,10 +182,12 @@ def test_the_last_convolutions_before_the_image_stay_float32(made: dict[str, Pat
 
     graph = onnx.load(made["onnx"])
     convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
-    one, three = quantise._last(graph, 1), quantise._last(graph, 3)
+    one, last, more = (quantise._last(graph, number) for number in (1, quantise.FLOAT32_LAYERS, quantise.FLOAT32_LAYERS + 1))
     assert len(one) == 1  # the residual
-    assert one < three < set(convolutions)
-    assert three <= set(quantise._kept(graph)) < set(convolutions)
+    assert one < last < more < set(convolutions)
+    kept = set(quantise._kept(graph))
+    assert last <= kept < set(convolutions)
+    assert more - kept
 
 
 def test_costs() -> None:
