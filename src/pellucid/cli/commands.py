@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pellucid.cli.output import load_with_images, measure, origin, outputs_note, print_evaluation, report_run, show, write_csv
+from pellucid.cli.output import check_limit, load_with_images, measure, origin, outputs_note, print_evaluation, report_run, show, write_csv
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.experiments.comparison import build_comparison, tuned
@@ -86,9 +86,10 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
 
 def report(run: Path, track: str | None, data: str | None, source: Path | None, limit: int | None, device: str) -> None:
     """Evaluate a run on test images, and write its report: figures, pictures and reliability."""
+    check_limit(limit)
     if not (run / "model").is_dir():
         raise UserError(f"Expected the folder of a finished run, with model/ in it, found {run}; train one with 'pellucid train'.")
-    network, metadata, test = load_with_images(run, data, source, limit, device)
+    network, metadata, test = load_with_images(run, data, source, device)
     own = own_track(metadata.recipe.get("damage"), test.damaged is not None)
     report_run(run, network, metadata, test, track or own, limit)
 
@@ -170,12 +171,13 @@ def evaluate(
     device: str,
 ) -> None:
     """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
+    check_limit(limit)
     for file in (json, csv):  # mistakes are reported before torch is imported
         if file is not None:
             folder(file.parent)
             if file.is_dir():
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
-    network, metadata, test = load_with_images(model, data, source, limit, device)
+    network, metadata, test = load_with_images(model, data, source, device)
     from pellucid.evaluation.calibration import as_predicted
     from pellucid.models.predicting import Predicting
 

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from pellucid.evaluation.evaluate import Evaluation
 
 
-def load_with_images(
-    model: str | Path, data: str | None, source: Path | None, limit: int | None, device: str
-) -> "tuple[nn.Module, ModelMetadata, Dataset]":
-    """A model with its metadata, and the test images of a data set, by default that of its training, which must have its classes."""
+def check_limit(limit: int | None) -> None:
+    """Raise `UserError` for a limit of no images."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+
+
+def load_with_images(model: str | Path, data: str | None, source: Path | None, device: str) -> "tuple[nn.Module, ModelMetadata, Dataset]":
+    """A model with its metadata, and the test images of a data set, by default that of its training, which must have its classes."""
     folder = find_model(model)  # before torch is imported
     from pellucid.checkpoint import load_model
 
