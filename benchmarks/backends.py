@@ -8,6 +8,7 @@ Writes `results/backends.json`. Requires an otherwise idle machine. int8 is cali
 import argparse
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,7 +40,7 @@ def main() -> None:
             show(str(written))
             paths[name] = written.path
             exports[name] = {"bytes": written.size, "difference": written.difference.by_output} | (
-                {} if written.cost is None else {"cost": written.cost.to_json()}
+                {} if written.cost is None else {"cost": asdict(written.cost)}
             )
         results = run_benchmark(arguments.model, ["torch", *FORMATS], (1, 64), (32, 256), 1.0, show, paths)
     show(results.table(), results.notes)

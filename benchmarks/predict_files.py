@@ -77,7 +77,7 @@ def small_pictures(name: str, number: int) -> list[NDArray[np.uint8]]:
     track = TRACKS["reference"]
     test = data.load(name).test
     num = min(number, len(test))
-    damaged, _ = apply_damage(track, track.levels[0], from_pixels(test.read(slice(num))), range(num))
+    damaged, _ = apply_damage(track, track.levels[0], from_pixels(test.images[:num]), range(num))
     images = to_pixels(damaged)
     return [images[index % num] for index in range(number)]
 

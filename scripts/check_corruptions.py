@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--photographs", type=Path, required=True, metavar="FOLDER")
     options = parser.parse_args()
-    sources = {"cifar10": data.load("cifar10").test.read(slice(0, 300)), "photographs": photographs(options.photographs)}
+    sources = {"cifar10": data.load("cifar10").test.images[:300], "photographs": photographs(options.photographs)}
     reference = json.loads((RESULTS / "corruptions.json").read_text())
     page = [INTRODUCTION]
     for source, pixels in sources.items():

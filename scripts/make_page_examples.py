@@ -17,7 +17,7 @@ def main() -> None:
     """Write the strip, in the order of the classes."""
     test = data.load("cifar10").test
     indices = [int(np.flatnonzero(test.labels == label)[0]) for label in range(len(test.classes))]
-    write(STRIP, np.concatenate(list(test.read(indices)), axis=1))
+    write(STRIP, np.concatenate(list(test.images[indices]), axis=1))
 
 
 if __name__ == "__main__":

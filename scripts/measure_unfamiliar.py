@@ -39,7 +39,7 @@ def main() -> None:
 
     own = of_track("everyday")
     sets = {f"test images, track `{name}`": of_track(name) for name in ("everyday", "clean", "art")}
-    sets["drawn shapes"] = evidence(network, from_pixels(data.load("shapes").test.read(slice(None))))
+    sets["drawn shapes"] = evidence(network, from_pixels(data.load("shapes").test.images[:]))
     uniform = torch.Generator().manual_seed(0)
     sets["uniform noise"] = evidence(network, torch.rand(300, 3, 32, 32, generator=uniform))
     sets["pictures of one colour"] = evidence(network, torch.rand(300, 3, 1, 1, generator=uniform).expand(-1, -1, 32, 32).contiguous())

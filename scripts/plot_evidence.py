@@ -21,7 +21,10 @@ RESULTS, DOCS = ROOT / "results", ROOT / "docs"
 TASKS = {"accuracy": ("classify", "accuracy, %"), "psnr": ("restore", "PSNR, dB")}
 """Main metric of each task, its single-task arm, and the label of the axis."""
 
-ARMS = ("classify", "restore", "sequential", "paper-listing", "joint-plain", "joint", "joint-equal")
+WIDER = "joint-wider"
+"""`joint` of the comparison `joint-wider-base-cpu`, whose single-task networks are those of the reference comparison."""
+
+ARMS = ("classify", "restore", "sequential", "paper-listing", "joint-plain", "joint", WIDER, "joint-equal")
 """Of the reference comparison, in the order of the plots."""
 
 GOOD, BAD, PLAIN = "#1a7f5a", "#b4472d", "#33475b"
@@ -40,11 +43,20 @@ def main() -> None:
     matplotlib.rcParams.update({"font.size": 9.5, "axes.spines.top": False, "axes.spines.right": False, "svg.hashsalt": "pellucid"})
     comparisons = {name: json.loads(path.read_text()) for name in SETTINGS if (path := RESULTS / name / "comparison.json").exists()}
     if reference := comparisons.get("reference-base-cpu"):
+        if (wider := RESULTS / f"{WIDER}-base-cpu" / "comparison.json").exists():
+            add_wider(reference, json.loads(wider.read_text()))
         figures(reference)
         costs(reference)
         gradients(RESULTS / "reference-base-cpu")
     if comparisons:
         differences(comparisons)
+
+
+def add_wider(reference: dict[str, Any], comparison: dict[str, Any]) -> None:
+    """Add `joint` of another comparison to the reference comparison, by another name."""
+    reference["arms"][WIDER] = comparison["arms"]["joint"]
+    for baseline in ("classify", "restore"):
+        reference["paired"][f"{WIDER}-{baseline}"] = comparison["paired"][f"joint-{baseline}"]
 
 
 def figures(comparison: dict[str, Any]) -> None:
@@ -68,7 +80,7 @@ def differences(comparisons: dict[str, dict[str, Any]]) -> None:
     for axes, (metric, (baseline, label)) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
         names = []
         for name, comparison in comparisons.items():
-            for arm in ("joint", "joint-clean-teacher", "joint-equal"):
+            for arm in ("joint", "joint-clean-teacher", WIDER, "joint-equal"):
                 tracks = comparison["paired"].get(f"{arm}-{baseline}", {})
                 estimate = next((scores[metric] for scores in tracks.values() if metric in scores), None)
                 if estimate:

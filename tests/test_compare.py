@@ -45,7 +45,7 @@ def test_macs_are_counted_by_hand() -> None:
     assert count_macs(network, side=8) == 8 * 8 * 5 * 3 * 9 + 5 * 8 * 8 * 7
 
 
-@pytest.mark.parametrize("name", ["base", "reference"])
+@pytest.mark.parametrize("name", ["base", "resnet18"])
 def test_joint_equal_costs_what_the_two_cost_together(name: str) -> None:
     comparison = build_comparison("reference", RECIPES[name])
     macs = {arm: macs_of(comparison.recipe(arm, 0)) for arm in ("classify", "restore", "joint", "joint-equal")}
@@ -89,7 +89,7 @@ def test_an_arm_sets_all_that_it_stands_for_whatever_the_recipe_has() -> None:
     )
 
 
-@pytest.mark.parametrize("recipe", ["quick", "base", "everyday", "reference"])
+@pytest.mark.parametrize("recipe", ["quick", "base", "everyday", "resnet18"])
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_no_two_arms_of_a_question_are_the_same(name: str, recipe: str, tmp_path: Path) -> None:
     comparison = build_comparison(name, replace(steps_alone(RECIPES[recipe]), data=DataConfig("shapes", limit=600)))

@@ -11,11 +11,11 @@ from pellucid.batch import Batch, Damage, Output
 from pellucid.checkpoint import load_model
 from pellucid.errors import UserError
 from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, build_model
+from pellucid.models.decoder import shuffle_guidance
 from pellucid.objectives import ObjectiveConfig
 from pellucid.objectives.joint import damage_loss, joint_loss
 from pellucid.recipe import Recipe
 from pellucid.run import run
-from pellucid.training.controls import shuffle_guidance
 
 COMPACT = ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 16, 24), depths=(1, 1, 1)))
 

@@ -8,7 +8,7 @@ import torch
 from pellucid.errors import UserError
 from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, build_model
 from pellucid.models.encoder import Encoder
-from pellucid.models.mirrored import Mirrored
+from pellucid.models.predicting import Predicting
 
 COMPACT = EncoderConfig(widths=(8, 16, 24), depths=(1, 1, 1))
 
@@ -112,7 +112,7 @@ def test_a_mirrored_network_gives_the_mirror_image_of_its_output() -> None:
         ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 16), depths=(1, 1)), damage_head=True), 4, ["gaussian_noise"]
     ).eval()
     images = torch.rand(2, 3, 16, 12, generator=torch.Generator().manual_seed(0))
-    one, other = Mirrored(network)(images), Mirrored(network)(images.flip(3))
+    one, other = (Predicting(network, mirror=True)(each) for each in (images, images.flip(3)))
     for name, value, turned in zip(one._fields, one, other, strict=True):
         torch.testing.assert_close(value, turned.flip(3) if name in ("restored", "mask") else turned)
     torch.testing.assert_close(one.logits, (network(images).logits + network(images.flip(3)).logits) / 2)

@@ -111,11 +111,11 @@ def test_without_a_test_set_one_fold_is_it_whatever_else_the_folder_has(tmp_path
     for splits in parts:
         assert np.bincount(splits.test.labels).tolist() == [2, 2, 2]
         assert np.bincount(splits.train.labels).tolist() == [8, 8, 8]
-    tested = np.concatenate([splits.test.read(slice(None)) for splits in parts])
+    tested = np.concatenate([splits.test.images[:] for splits in parts])
     assert len(np.unique(tested.reshape(30, -1), axis=0)) == 30  # each picture in one of them
     shutil.copytree(tmp_path / "data", tmp_path / "elsewhere" / "data")
     moved = load_own(tmp_path / "elsewhere" / "data", size=8)
-    assert np.array_equal(moved.test.read(slice(None)), parts[0].test.read(slice(None)))
+    assert np.array_equal(moved.test.images[:], parts[0].test.images[:])
     with pytest.raises(UserError, match="a fold from 0 to 4, found 5"):
         load_own(tmp_path / "data", fold=5)
 
@@ -128,7 +128,7 @@ def test_duplicates_exact_and_near_are_in_one_fold(tmp_path: Path) -> None:
     originals = load_own(folder, size=8)
     for fold in range(5):
         splits = load_own(folder, size=24, fold=fold)
-        tested, trained = (part.read(slice(None)).astype(int) for part in (splits.test, splits.train))
+        tested, trained = (part.images[:].astype(int) for part in (splits.test, splits.train))
         assert np.abs(tested[:, None] - trained[None]).mean(axis=(2, 3, 4)).min() > 10
     assert len(originals.train) + len(originals.test) == 40
 
@@ -143,11 +143,11 @@ def test_a_share_is_held_out_by_groups_where_it_is_enough(tmp_path: Path) -> Non
     assert splits.validation.split == "validation"
     assert abs(len(splits.validation) - len(splits.train)) <= 4
     assert np.bincount(splits.validation.labels).min() >= 24
-    apart = [{image.tobytes() for image in part.read(slice(None))} for part in (splits.train, splits.validation, splits.test)]
+    apart = [{image.tobytes() for image in part.images[:]} for part in (splits.train, splits.validation, splits.test)]
     assert len(set.union(*apart)) == sum(map(len, apart))
     whole = replace(data, validation_share=0.0).splits()
     assert whole.validation is None
-    assert np.array_equal(whole.test.read(slice(None)), splits.test.read(slice(None)))
+    assert np.array_equal(whole.test.images[:], splits.test.images[:])
     assert len(whole.train) == len(splits.train) + len(splits.validation)
     assert replace(data, validation_share=0.3).splits().validation is None  # fewer than 50: too few to fit on, enough to miss
     assert len(replace(data, validation=4).splits().validation) == 4  # a number goes before a share

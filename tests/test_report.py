@@ -102,8 +102,8 @@ def report(folder: Path, arm: str = "joint", track: str = "reference", dataset: 
 def joint(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, Evaluation]:
     folder = tmp_path_factory.mktemp("a run & more")
     write_log(folder)
-    references = {"inpainting": evaluate(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4, whole_batch=True)}
-    return report(folder, references=references)
+    baselines = {"inpainting": evaluate(CLASSICAL["inpainting"], DATASET, TRACKS["reference"], limit=4, whole_batch=True)}
+    return report(folder, baselines=baselines)
 
 
 def test_the_page_needs_nothing_but_itself(joint: tuple[Page, Evaluation]) -> None:
@@ -161,7 +161,7 @@ def test_the_sample_agrees_with_the_evaluation(joint: tuple[Page, Evaluation]) -
 
 def test_the_sample_follows_a_fixed_rule() -> None:
     model, metadata = network()
-    pictures = collect_examples(model, metadata.classes, DATASET, TRACKS["noise"], range(7), torch.device("cpu"))
+    pictures = collect_examples(model, metadata.classes, DATASET, TRACKS["noise"], range(7))
     assert [picture.level for picture in pictures[:2]] == ["sigma=0.04", "sigma=0.06"]
     assert pictures[0].level == pictures[5].level
     np.testing.assert_array_equal(pictures[3].clean, DATASET.images[3])

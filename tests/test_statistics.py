@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from pellucid.experiments.statistics import bootstrap, estimate, image_differences, paired, sign
+from pellucid.experiments.statistics import Estimate, bootstrap, estimate, image_differences, paired
 
 SEEDS = 5
 
@@ -59,7 +59,13 @@ def test_only_seeds_that_both_have_are_paired_whatever_their_order() -> None:
 
 
 def test_the_sign_is_that_of_the_whole_interval() -> None:
-    assert [sign(interval) for interval in ((0.1, 2.0), (-0.1, 2.0), (-2.0, -0.1), (0.0, 1.0), (-1.0, 0.0))] == [1, 0, -1, 0, 0]
+    assert [Estimate(0.0, interval, ()).sign for interval in ((0.1, 2.0), (-0.1, 2.0), (-2.0, -0.1), (0.0, 1.0), (-1.0, 0.0))] == [
+        1,
+        0,
+        -1,
+        0,
+        0,
+    ]
 
 
 def test_images_are_averaged_over_levels_and_shared_seeds() -> None:

@@ -20,7 +20,7 @@ from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.inference.torch_backend import TorchBackend
 from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, build_model
 from pellucid.models.gate import Gate
-from pellucid.models.mirrored import Mirrored
+from pellucid.models.predicting import Predicting
 
 SMALL = EncoderConfig(widths=(8, 16), depths=(1, 1))
 
@@ -92,7 +92,7 @@ def test_the_reach_is_the_receptive_field() -> None:
     rows = (net(images).restored != net(changed).restored).any(1).any(2).flatten().nonzero().flatten()
     assert max(80 - int(rows.min()), int(rows.max()) - 83) <= reach
     assert reach <= 40
-    assert measure_reach(Mirrored(net), 4) == reach
+    assert measure_reach(Predicting(net, mirror=True), 4) == reach
 
 
 class Blind(nn.Module):

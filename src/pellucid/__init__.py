@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from pellucid.degradations import DEGRADATIONS, SUITES
     from pellucid.evaluation import TRACKS
     from pellucid.evaluation.evaluate import evaluate
-    from pellucid.hub import from_pretrained, push_to_hub, save_pretrained
+    from pellucid.hub import push_to_hub, save_pretrained
     from pellucid.inference import Prediction, Predictor
     from pellucid.recipe import RECIPES, Recipe
     from pellucid.run import run as train
 
     __version__: str
-    load = Predictor.load
+    from_pretrained = load = Predictor.load
 
 __all__ = [
     "DEGRADATIONS",
@@ -60,7 +60,7 @@ _HOMES = {
     "TRACKS":       ("evaluation", "TRACKS"),
     "evaluate":     ("evaluation.evaluate", "evaluate"),
     "load":         ("inference", "Predictor.load"),
-    "from_pretrained": ("hub", "from_pretrained"),
+    "from_pretrained": ("inference", "Predictor.load"),
     "load_model":   ("checkpoint", "load_model"),
     "push_to_hub":  ("hub", "push_to_hub"),
     "save_pretrained": ("hub", "save_pretrained"),

@@ -13,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from pellucid.labels import UNLABELLED as UNLABELLED
-
 
 @dataclass(frozen=True, slots=True)
 class Damage:
@@ -88,13 +86,7 @@ def from_pixels(pixels: NDArray[np.unsignedinteger[Any]]) -> Tensor:
     return torch.tensor(pixels).permute(0, 3, 1, 2).contiguous().float() / np.iinfo(pixels.dtype).max
 
 
-def to_pixels(images: Tensor) -> NDArray[np.uint8]:
-    """Images (B, 3, H, W), clamped to [0, 1], on any device -> (B, H, W, 3), uint8, rounded."""
-    pixels: NDArray[np.uint8] = images.clamp(0, 1).mul(255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().cpu().numpy()
-    return pixels
-
-
-def to_deep_pixels(images: Tensor) -> NDArray[np.uint16]:
-    """The same with 16 bits."""
-    pixels: NDArray[np.uint16] = images.clamp(0, 1).mul(65535).round().permute(0, 2, 3, 1).contiguous().cpu().numpy().astype(np.uint16)
-    return pixels
+def to_pixels(images: Tensor, dtype: torch.dtype = torch.uint8) -> NDArray[Any]:
+    """Images (B, 3, H, W), clamped to [0, 1], on any device -> (B, H, W, 3), uint8 or uint16, rounded."""
+    pixels = images.clamp(0, 1).mul(torch.iinfo(dtype).max).round().permute(0, 2, 3, 1).contiguous()
+    return pixels.to(dtype).cpu().numpy()

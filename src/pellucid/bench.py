@@ -64,7 +64,7 @@ class Benchmark:
 
     def ratio(self, figure: Measurement) -> float:
         """The speed relative to the first engine."""
-        return figure.rate / next(each.rate for each in self.figures if _same(each, figure) and each.name == self.first)
+        return figure.rate / self._baseline(figure).rate
 
     def total_memory(self, figure: Measurement) -> int:
         """Peak memory of the engine's process in bytes, with the model."""
@@ -72,8 +72,12 @@ class Benchmark:
 
     def memory_ratio(self, figure: Measurement) -> float:
         """The peak memory relative to that of the first engine."""
-        first = next(each for each in self.figures if _same(each, figure) and each.name == self.first)
-        return self.total_memory(figure) / self.total_memory(first)
+        return self.total_memory(figure) / self.total_memory(self._baseline(figure))
+
+    def _baseline(self, figure: Measurement) -> Measurement:
+        """The measurement of the first engine with the same batches."""
+        batches = figure.batch_size, figure.side
+        return next(each for each in self.figures if each.name == self.first and (each.batch_size, each.side) == batches)
 
     def table(self) -> "Table":
         """Images per second and memory with their ratios, a row for each engine, batch size and size."""
@@ -159,10 +163,6 @@ def run_benchmark(
         finally:
             for worker in workers.values():
                 worker.stop()
-
-
-def _same(one: Measurement, other: Measurement) -> bool:
-    return (one.batch_size, one.side) == (other.batch_size, other.side)
 
 
 def _sources(

@@ -73,13 +73,10 @@ def _work(connection: Connection, name: str, source: str | Path) -> None:
                 connection.send(_memory(peak=True))
             else:
                 connection.send(_seconds(backend, images, repeats))
-        except (UserError, MemoryError) as error:
-            message = (
-                error
-                if isinstance(error, UserError)
-                else UserError("Expected memory for the batches, found too little; choose smaller ones.")
-            )
-            connection.send(message)
+        except UserError as error:
+            connection.send(error)
+        except MemoryError:
+            connection.send(UserError("Expected memory for the batches, found too little; choose smaller ones."))
 
 
 def _open(name: str, source: str | Path) -> Backend:

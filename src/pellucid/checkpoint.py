@@ -11,11 +11,11 @@
 import json
 import math
 import textwrap
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -29,9 +29,6 @@ from pellucid.files import atomic_write
 from pellucid.model_folder import CONFIG, README, WEIGHTS, find_model
 from pellucid.models import ModelConfig, build_model, model_config
 from pellucid.models.gate import Gate
-
-if TYPE_CHECKING:
-    from pellucid.metrics import Figure
 
 FORMAT = 1
 """Version of the file format, incremented on incompatible changes."""
@@ -110,17 +107,10 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
                 f"Expected a model of format {FORMAT} in {folder}, found {config.get('format')} (saved by Pellucid "
                 f"{config.get('pellucid', 'unknown')}); use that version of Pellucid, or train again."
             )
-        metadata = ModelMetadata(
-            model=model_config(config["model"]),
-            classes=tuple(config["classes"]),
-            damages=tuple(config.get("damages", ())),
-            **{name: config[name] for name in ("recipe", "training_data", "trained", "commit", "figures")},
-            image_size=config.get("image_size", ModelMetadata.image_size),
-            temperature=config.get("temperature", 1.0),
-            gate=Gate(**gate) if (gate := config.get("gate")) else None,
-            fitted=config.get("fitted", ""),
-            least_evidence=config.get("least_evidence"),
-        )
+        values = {each.name: config[each.name] for each in fields(ModelMetadata) if each.name in config}
+        values |= {"model": model_config(config["model"]), "classes": tuple(config["classes"])}
+        values |= {"damages": tuple(config.get("damages", ())), "gate": Gate(**gate) if (gate := config.get("gate")) else None}
+        metadata = ModelMetadata(**values)
         network = _untrained(metadata)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except UserError:
@@ -139,7 +129,7 @@ def _untrained(metadata: ModelMetadata) -> nn.Module:
 
 def model_card(metadata: ModelMetadata) -> str:
     """The model card, in Markdown with the hub's metadata."""
-    from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES  # only now: loading a model does not need them
+    from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES, figure_text  # only now: loading a model does not need them
 
     columns = {name: figure for name, figure in FIGURES.items() if figure.card}
     network = _untrained(metadata)
@@ -148,7 +138,8 @@ def model_card(metadata: ModelMetadata) -> str:
     raw = _are_raw(metadata)
     outputs = "the network's own outputs, without temperature and gate" if raw else "the outputs of `predict`, with temperature and gate"
     parts = [row for track, figures in metadata.figures.items() for row in _parts(track, figures)]
-    rows = "\n".join(_row(name, figures, columns, BROKEN_MARK if figures.get("broken") else "") for name, figures in parts)
+    cells = [[f"{figures['num_images']:,}", *(figure_text(figures, column) for column in columns)] for _, figures in parts]
+    rows = "\n".join(f"| {name} | {' | '.join(row)} |" for (name, _), row in zip(parts, cells, strict=True))
     broken = f"\n{BROKEN_MARK}: some {BROKEN_NOTE}.\n" if any(figures.get("broken") for _, figures in parts) else ""
     return f"""---
 license: apache-2.0
@@ -212,9 +203,3 @@ def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str,
     yield f"`{track}`", figures
     for part in ("groups" if "groups" in figures else "levels", "kinds"):
         yield from ((f"— {name.replace('_', ' ')}", scores) for name, scores in figures.get(part, {}).items())
-
-
-def _row(name: str, figures: dict[str, Any], columns: "Mapping[str, Figure]", mark: str) -> str:
-    values = [(figures.get(column), figure.spec) for column, figure in columns.items()]
-    cells = " | ".join("-" if value is None else format(value, spec) + mark for value, spec in values)
-    return f"| {name} | {figures['num_images']:,} | {cells} |"

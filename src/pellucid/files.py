@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from pellucid.errors import UserError
 
@@ -80,10 +81,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield sibling
         os.replace(sibling, path)  # noqa: PTH105 - pathlib parses the path once more, which takes longer than the call
     except BaseException as error:
-        if sibling.is_dir():
-            shutil.rmtree(sibling, ignore_errors=True)
-        else:
-            sibling.unlink(missing_ok=True)
+        _remove(sibling)
         if isinstance(error, OSError):
             raise _unwritable(path, error) from error
         raise
@@ -111,16 +109,20 @@ def write_bytes(path: str, content: bytes) -> None:
 def remove_partial(path: Path, below: bool = False) -> None:
     """Remove the temporary files and folders that killed writers have left in the folder `path`; below: also in its subfolders."""
     for left in list((path.rglob if below else path.glob)(f"{PARTIAL}*")):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        _remove(left)
 
 
-def write_json(path: Path, value: object) -> None:
-    """Write a value as indented JSON, atomically."""
+def write_json(path: Path, value: object, **options: Any) -> None:
+    """Write a value as indented JSON, atomically; options: of `json.dumps`."""
     with atomic_write(path) as temporary:
-        temporary.write_text(json.dumps(value, indent=1) + "\n")
+        temporary.write_text(json.dumps(value, indent=1, **options) + "\n", encoding="utf-8")
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _unwritable(path: Path, error: OSError) -> UserError:

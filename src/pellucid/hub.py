@@ -6,14 +6,17 @@
     pellucid.save_pretrained("runs/mine", "pets")             # a folder to share: weights, configuration, card
     pellucid.push_to_hub("runs/mine", "owner/pets")           # the same on the hub, private by default
 
+`from_pretrained` is `Predictor.load`, under the name that is usual for models on the hub.
+
 A model to save is what `load_model` takes (a folder, that of a run, owner/name on the hub, `bundled`), or the pair that it returns.
 
+>>> import pellucid
 >>> import tempfile
 >>> from pathlib import Path
 >>> folder = save_pretrained("bundled", Path(tempfile.mkdtemp()) / "model")
 >>> sorted(path.name for path in folder.iterdir())
 ['README.md', 'config.json', 'model.safetensors']
->>> from_pretrained(folder, device="cpu").classes[:3]
+>>> pellucid.from_pretrained(folder, device="cpu").classes[:3]
 ('airplane', 'automobile', 'bird')
 """
 
@@ -30,33 +33,10 @@ from pellucid.hub_access import hub_reachable, transport_error
 from pellucid.model_folder import CONFIG, README, WEIGHTS, find_model
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
-
-    from pellucid.inference import Predictor
 
 NAME = re.compile(r"(?!.*(--|\.\.))[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 """Names of models on the hub."""
-
-
-def from_pretrained(
-    source: str | Path | None = None, device: "torch.device | str" = "auto", batch_size: int = 64, mirror: bool = False
-) -> "Predictor":
-    """A predictor for a saved model: `Predictor.load` under the name that is usual for models on the hub.
-
-    Args:
-        source: a folder, that of a run, `owner/name` on the hub, or `bundled`. Of a model on the hub, the newest version is
-            downloaded; offline, the last downloaded one is used.
-        device: a name of torch's, or `auto`.
-        batch_size: maximum number of pictures of one forward pass.
-        mirror: average over each picture and its mirror image, for twice the time.
-
-    Raises:
-        UserError: there is no valid model; offline, this takes two seconds at most.
-    """
-    from pellucid.inference import Predictor
-
-    return Predictor.load(source, device, batch_size, mirror)
 
 
 def save_pretrained(model: "str | Path | tuple[nn.Module, ModelMetadata]", folder: str | Path) -> Path:

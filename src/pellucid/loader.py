@@ -61,11 +61,11 @@ class TrainLoader:
         self.batch_size = min(batch_size, len(self.labels)) // world_size
         self.num_batches = num_batches(len(self.labels), batch_size, world_size)
         self._kinds = self._by_label(torch.tensor(dataset.labels) != UNLABELLED, labelled_share)
-        photos = dataset.images if isinstance(dataset.images, Photos) else None
+        images = dataset.images
         self.reader = (
-            ResidentReader(dataset.read(slice(None)), crop, self.device)
-            if photos is None
-            else PhotoReader(photos, dataset.damaged, crop, seed, self.device)
+            PhotoReader(images, dataset.damaged, crop, seed, self.device)
+            if isinstance(images, Photos)
+            else ResidentReader(images, crop, self.device)
         )
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:

@@ -16,16 +16,15 @@ class Heartbeat:
 
     Args:
         console: nothing is printed if it is a terminal.
-        interval: seconds between two lines.
     """
 
-    def __init__(self, console: Console, interval: float = INTERVAL) -> None:
-        self.console, self.interval = console, interval
+    def __init__(self, console: Console) -> None:
+        self.console = console
         self.last = time.monotonic()
 
     def beat(self, line: Callable[[], str]) -> None:
         """Print the line if the interval has passed."""
-        if time.monotonic() - self.last >= self.interval:
+        if time.monotonic() - self.last >= INTERVAL:
             self.print(line())
 
     def print(self, line: str) -> None:

@@ -6,6 +6,7 @@
 ['damage: reference -> art', 'training.seed: 0 -> 1']
 """
 
+import json
 from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, is_dataclass, replace
@@ -165,7 +166,7 @@ RECIPES = {
             epochs=20, batch_size=32, optimizer="adamw", learning_rate=2e-3, weight_decay=0.05, schedule="cosine", crop=0, flip="random"
         ),
     ),
-    "reference": Recipe(
+    "resnet18": Recipe(
         model=ModelConfig(**JOINT_DESIGN),
         objective=JOINT_OBJECTIVE,
         training=TrainingConfig(epochs=60, batch_size=512, learning_rate=0.12, compile=True),
@@ -214,7 +215,7 @@ def changed(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
 
 def settings(recipe: Recipe) -> dict[str, Any]:
     """A recipe as plain values for JSON and YAML, as `--config` of the command line reads them."""
-    plain: dict[str, Any] = _plain(asdict(recipe))
+    plain: dict[str, Any] = json.loads(json.dumps(asdict(recipe), default=str))
     return plain
 
 
@@ -247,9 +248,6 @@ BEFORE: dict[str, Any] = {
 }
 """Settings that older recipes lack, with the values equivalent to their behaviour. New settings must be added here."""
 
-RENAMED = {"training.average": "training.ema_horizon"}
-"""Renamed settings: old and new name."""
-
 WITHOUT_EFFECT = ("data.source", "training.save_minutes")
 """Settings without effect on the result of a run."""
 
@@ -259,10 +257,8 @@ def completed(older: dict[str, Any]) -> dict[str, Any]:
     filled: dict[str, Any] = deepcopy(older)
     if "model" in filled:
         filled["model"] = upgraded(filled["model"])
-    for old, new in RENAMED.items():
-        part, _, setting = old.partition(".")
-        if setting in filled.get(part, {}):
-            filled[part][new.partition(".")[2]] = filled[part].pop(setting)
+    if "average" in (training := filled.get("training", {})):
+        training["ema_horizon"] = training.pop("average")
     if isinstance(damage := filled.get("damage"), dict) and "steps" in damage:  # steps have not always had relative lengths
         filled["damage"] = damage | {"steps": [{"relative": False} | step for step in damage["steps"]]}
     for name, value in BEFORE.items():
@@ -291,11 +287,3 @@ def differences(one: dict[str, Any], other: dict[str, Any], prefix: str = "") ->
         elif before != after and prefix + name not in WITHOUT_EFFECT:
             lines.append(f"{prefix}{name}: {before} -> {after}")
     return lines
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _plain(item) for name, item in value.items()}
-    if isinstance(value, (tuple, list)):
-        return [_plain(item) for item in value]
-    return str(value) if isinstance(value, Path) else value

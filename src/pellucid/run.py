@@ -23,12 +23,12 @@ from pellucid.evaluation.calibration import calibrate
 from pellucid.files import locked, write_json
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
+from pellucid.models.decoder import shuffle_guidance
 from pellucid.models.sequential import Sequential
 from pellucid.provenance import source_commit
 from pellucid.recipe import Recipe, settings
 from pellucid.run_folder import LOG, MODEL, RECIPE, STATE, claim
 from pellucid.seeding import seed_of
-from pellucid.training.controls import shuffle_guidance
 from pellucid.training.log import TrainingLog
 from pellucid.training.loop import Trainer
 from pellucid.training.memory import keep_memory
@@ -49,46 +49,36 @@ def run(
     """
     # Other processes of the same training share the folder of the first one.
     with nullcontext() if int(os.environ.get("LOCAL_RANK", 0)) else locked(folder):
-        return _run(recipe, folder, resume, device, devices, restorer)
+        chosen = choose_device(device)
+        recipe = claim(folder, recipe, resume)
+        if resume and (folder / MODEL).exists():
+            network, metadata = load_model(folder / MODEL, chosen)
+            if recipe.training.shuffle_guidance:
+                shuffle_guidance(network)
+            return network, metadata
+        precision = resolve_precision(recipe.training.precision, chosen)
+        recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
+        commit = source_commit()  # now, since the source may change during a long training
+        fabric = _launch(recipe, folder, device, devices)
 
+        splits = _load_data(recipe)
+        model = _build_network(recipe, len(splits.train.classes), restorer, resumed=resume and (folder / STATE).exists())
+        loader = _build_loader(recipe, splits.train, fabric)
+        log = TrainingLog(fabric, folder / LOG, _examples(splits.train, recipe, fabric.device), header={"precision": str(precision)})
+        trainer = Trainer(fabric, model, loader, recipe.objective, recipe.training, log, folder / STATE)
 
-def _run(recipe: Recipe, folder: Path, resume: bool, device: str, devices: int, restorer: Path | None) -> tuple[nn.Module, ModelMetadata]:
-    chosen = choose_device(device)
-    recipe = claim(folder, recipe, resume)
-    if resume and (folder / MODEL).exists():
-        network, metadata = load_model(folder / MODEL, chosen)
-        if recipe.training.shuffle_guidance:
-            shuffle_guidance(network)
+        if fabric.is_global_zero:
+            write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
+        if resume:
+            trainer.load()
+        network = trainer.fit()
+
+        metadata = _describe(recipe, splits, trainer, f"{describe_device(fabric.device)}, {precision}", commit)
+        calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
+        metadata = replace(metadata, **calibration._asdict())
+        if fabric.is_global_zero:
+            save_model(folder / MODEL, network, metadata)
         return network, metadata
-    precision = resolve_precision(recipe.training.precision, chosen)
-    recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
-    commit = source_commit()  # now, since the source may change during a long training
-    fabric = _launch(recipe, folder, device, devices)
-
-    splits = _load_data(recipe)
-    model = _build_network(recipe, len(splits.train.classes), restorer, resumed=resume and (folder / STATE).exists())
-    loader = _build_loader(recipe, splits.train, fabric)
-    log = TrainingLog(fabric, folder / LOG, _examples(splits.train, recipe, fabric.device), header={"precision": str(precision)})
-    trainer = Trainer(fabric, model, loader, recipe.objective, recipe.training, log, folder / STATE)
-
-    if fabric.is_global_zero:
-        write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
-    if resume:
-        trainer.load()
-    network = trainer.fit()
-
-    metadata = _describe(recipe, splits, trainer, f"{describe_device(fabric.device)}, {precision}", commit)
-    calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
-    metadata = replace(
-        metadata,
-        temperature=calibration.temperature,
-        gate=calibration.gate,
-        fitted=calibration.fitted,
-        least_evidence=calibration.least_evidence,
-    )
-    if fabric.is_global_zero:
-        save_model(folder / MODEL, network, metadata)
-    return network, metadata
 
 
 def _launch(recipe: Recipe, folder: Path, device: str, devices: int) -> "Fabric":

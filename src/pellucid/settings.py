@@ -45,29 +45,30 @@ class Settings:
 
 def check(declared: "Field[Any]", kind: Any, value: Any) -> None:
     """Raise `UserError` for a value that does not match a type hint, `kind`, or is outside the declared range."""
-    name, options = declared.name, get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
+    options = get_args(kind) if get_origin(kind) in (Union, types.UnionType) else (kind,)
     if value is None and type(None) in options:
         return
-    choices = [choice for option in options if get_origin(option) is Literal for choice in get_args(option)]
-    if choices and value not in choices:
-        raise UserError(f"Expected {name} among {', '.join(map(str, choices))}, found {value!r}; choose one of these.")
-    plain = [option for option in options if option in NAMES]
-    if plain and not choices and len(plain) == len(options) - (type(None) in options) and not any(_is(value, option) for option in plain):
-        raise UserError(f"Expected {name} as {' or '.join(NAMES[option] for option in plain)}, found {value!r}.")
-    if isinstance(kind, type) and issubclass(kind, Settings) and not isinstance(value, kind):
-        raise UserError(f"Expected settings by their names under {name}, such as {fields(kind)[0].name}, found {value!r}.")
-    elements = [get_args(option)[0] for option in options if get_origin(option) is tuple]
+    wanted = [_wanted(declared.name, option, value) for option in options if option is not type(None)]
+    if all(wanted):
+        advice = "; choose one of these" if any(get_origin(option) is Literal for option in options) else ""
+        raise UserError(f"Expected {' or '.join(wanted)}, found {value!r}{advice}.")
     numbers = value if isinstance(value, tuple) else (value,)
-    whole = isinstance(value, tuple) and all(elements and _is(each, elements[0]) for each in value)
-    if elements and not (whole and (value or elements[0] not in NAMES)):
-        raise UserError(f"Expected {name} as a list, {NAMES.get(elements[0], 'settings by their names')} for each, found {value!r}.")
     if declared.metadata and not all(_in_range(number, **declared.metadata) for number in numbers):
-        raise UserError(f"Expected {name} {_range(**declared.metadata)}, found {value}.")
+        raise UserError(f"Expected {declared.name} {_range(**declared.metadata)}, found {value}.")
 
 
-def _is(value: Any, kind: type) -> bool:
-    """Whether a value has a type; an int is also a float, a bool is neither."""
-    return type(value) is kind or (kind is float and type(value) is int)
+def _wanted(name: str, kind: Any, value: Any) -> str:
+    """What a type hint wants, as text; empty if the value has that type. An int is also a float, a bool is neither."""
+    if get_origin(kind) is Literal:
+        return "" if value in get_args(kind) else f"{name} among {', '.join(map(str, get_args(kind)))}"
+    if get_origin(kind) is tuple:
+        element = get_args(kind)[0]
+        matches = isinstance(value, tuple) and not any(_wanted(name, element, each) for each in value) and (value or element not in NAMES)
+        return "" if matches else f"{name} as a list, {NAMES.get(element, 'settings by their names')} for each"
+    if kind in NAMES:
+        return "" if type(value) is kind or (kind is float and type(value) is int) else f"{name} as {NAMES[kind]}"
+    matches = isinstance(value, kind) or not issubclass(kind, Settings)
+    return "" if matches else f"settings by their names under {name}, such as {fields(kind)[0].name}"
 
 
 def _in_range(number: Any, above: float, least: float, below: float, most: float) -> bool:

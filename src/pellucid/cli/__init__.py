@@ -26,30 +26,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid UTF-8
+    status = 2
     try:
         command, settings = parse(arguments)
         COMMANDS[command](**settings)
+        return
     except UserError as error:
-        print(f"pellucid: {error}", file=sys.stderr)
-        sys.exit(2)
+        message = str(error)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.startswith("pellucid"):
             raise
-        print(
-            f"pellucid: Expected the package {error.name} for 'pellucid {arguments[0]}', found it not installed; pip install pellucid with "
-            "all that it needs.",
-            file=sys.stderr,
+        message = (
+            f"Expected the package {error.name} for 'pellucid {arguments[0]}', found it not installed; pip install pellucid with all that "
+            "it needs."
         )
-        sys.exit(2)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        print(f"pellucid: Expected room on the disk, found none ({error.filename or error}); make room, and go on.", file=sys.stderr)
-        sys.exit(2)
+        message = f"Expected room on the disk, found none ({error.filename or error}); make room, and go on."
     except KeyboardInterrupt:
         advice = "; the same command with --resume goes on from here" if arguments[0] in RESUMABLE else ""
-        print(f"pellucid: stopped{advice}.", file=sys.stderr)
-        sys.exit(STOPPED)
+        message, status = f"stopped{advice}.", STOPPED
+    print(f"pellucid: {message}", file=sys.stderr)
+    sys.exit(status)
 
 
 def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
@@ -62,13 +61,18 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     for name in COMMANDS:
         subcommands.add_subcommand(name, command_parser(name, arguments), help=summary(name))
     namespace = parser.parse_args(arguments)
-    command: str = namespace.subcommand
-    for part in ("data", "model", "objective", "training") if "recipe" in namespace[command] else ():
-        if not isinstance(namespace[command][part], Namespace):
-            found = namespace[command][part]
-            raise UserError(f"Expected settings by their names under '{part}', such as training: {{epochs: 3}}, found {found!r}.")
+    values = _instantiate(parser, namespace)
+    return namespace.subcommand, _build_recipe(values, arguments) if "recipe" in values else values
+
+
+def _instantiate(parser: Parser, namespace: Namespace) -> dict[str, Any]:
+    """The values of a command's flags, with settings as objects; raises `UserError` for invalid ones."""
+    parsed = namespace[namespace.subcommand]
+    for part in ("data", "model", "objective", "training") if "recipe" in parsed else ():
+        if not isinstance(parsed[part], Namespace):
+            raise UserError(f"Expected settings by their names under '{part}', such as training: {{epochs: 3}}, found {parsed[part]!r}.")
     try:
-        values = parser.instantiate(namespace)[command].as_dict()
+        values: dict[str, Any] = parser.instantiate(namespace)[namespace.subcommand].as_dict()
     except UserError:
         raise
     except (TypeError, ValueError) as error:  # jsonargparse lists what each type of a setting says
@@ -77,13 +81,16 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
         raise UserError(
             sentences[0] if sentences else f"Expected settings that make a recipe, found others: {' '.join(str(error).split())}"
         ) from error
-    if "recipe" in values:
-        values.pop("config")
-        recipe = Recipe(**{field.name: values.pop(field.name) for field in fields(Recipe)})
-        flags = {argument.partition("=")[0] for argument in arguments}
-        short = {name: value for name in SHORT if (value := values.pop(name, None)) is not None}
-        for name in list(short):  # one out of a file gives way to the setting's own flag
-            if f"--training.{name}" in flags and f"--{name.replace('_', '-')}" not in flags:
-                del short[name]
-        values["recipe"] = replace(recipe, training=replace(recipe.training, **short))
-    return command, values
+    return values
+
+
+def _build_recipe(values: dict[str, Any], arguments: Sequence[str]) -> dict[str, Any]:
+    """Replace the settings of a recipe, and its short flags, by the recipe."""
+    recipe = Recipe(**{field.name: values.pop(field.name) for field in fields(Recipe)})
+    flags = {argument.partition("=")[0] for argument in arguments}
+    short = {name: value for name in SHORT if (value := values.pop(name, None)) is not None}
+    for name in list(short):  # one out of a file gives way to the setting's own flag
+        if f"--training.{name}" in flags and f"--{name.replace('_', '-')}" not in flags:
+            del short[name]
+    del values["config"]
+    return values | {"recipe": replace(recipe, training=replace(recipe.training, **short))}

@@ -8,13 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pellucid.cli.output import measure, origin, outputs_note, print_evaluation, report_run, show, write_csv
+from pellucid.cli.output import check_limit, load_with_images, measure, origin, outputs_note, print_evaluation, report_run, show, write_csv
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.experiments.comparison import build_comparison, tuned
 from pellucid.files import folder, write_json
 from pellucid.model_folder import find_model
-from pellucid.recipe import RECIPES, Recipe, measured_data, settings
+from pellucid.recipe import RECIPES, Recipe, settings
 from pellucid.run_folder import claim, claim_comparison
 
 INSPECT = "inspect"
@@ -40,12 +40,12 @@ def demo(out: Path, resume: bool, device: str) -> None:
     test = data.load("cifar10").test
     evaluation = measure(as_predicted(network, metadata), metadata, test, "reference")
     best_untrained = "inpainting, then means"
-    references = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
-    others = {"raw": False, "references": {name: other.to_json() for name, other in references.items()}}
+    baselines = {best_untrained: evaluate(CLASSICAL[best_untrained], test, TRACKS["reference"], limit=1000, whole_batch=True)}
+    others = {"raw": False, "references": {name: baseline.to_json() for name, baseline in baselines.items()}}
     write_json(out / "evaluation.json", evaluation.to_json() | others | origin(network, metadata))
-    report = write_report(out, network, metadata, test, evaluation, references)
+    report = write_report(out, network, metadata, test, evaluation, baselines)
     print_evaluation(evaluation)
-    if warning := shortfall(evaluation, references):
+    if warning := shortfall(evaluation, baselines):
         show(warning)
     show(
         f"The report: {report}\n"
@@ -86,15 +86,10 @@ def train(recipe: Recipe, out: Path, resume: bool, device: str, devices: int, re
 
 def report(run: Path, track: str | None, data: str | None, source: Path | None, limit: int | None, device: str) -> None:
     """Evaluate a run on test images, and write its report: figures, pictures and reliability."""
-    if limit is not None and limit < 1:
-        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+    check_limit(limit)
     if not (run / "model").is_dir():
         raise UserError(f"Expected the folder of a finished run, with model/ in it, found {run}; train one with 'pellucid train'.")
-    from pellucid.checkpoint import load_model
-
-    network, metadata = load_model(run, device)
-    test = measured_data(metadata.recipe, data, source).splits().test
-    test.require_classes(metadata.classes)
+    network, metadata, test = load_with_images(run, data, source, device)
     own = own_track(metadata.recipe.get("damage"), test.damaged is not None)
     report_run(run, network, metadata, test, track or own, limit)
 
@@ -176,24 +171,18 @@ def evaluate(
     device: str,
 ) -> None:
     """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
-    if limit is not None and limit < 1:
-        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+    check_limit(limit)
     for file in (json, csv):  # mistakes are reported before torch is imported
         if file is not None:
             folder(file.parent)
             if file.is_dir():
                 raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
-    model_folder = find_model(model)
-    from pellucid.checkpoint import load_model
+    network, metadata, test = load_with_images(model, data, source, device)
     from pellucid.evaluation.calibration import as_predicted
-    from pellucid.models.mirrored import Mirrored
+    from pellucid.models.predicting import Predicting
 
-    network, metadata = load_model(model_folder, device)
-    test = measured_data(metadata.recipe, data, source).splits().test
-    test.require_classes(metadata.classes)
-    if mirror:
-        network = Mirrored(network)
-    evaluation = measure(network if raw else as_predicted(network, metadata), metadata, test, track, limit)
+    predicting = Predicting(network, mirror=mirror) if raw else as_predicted(network, metadata, mirror)
+    evaluation = measure(predicting, metadata, test, track, limit)
     print_evaluation(evaluation)
     if note := outputs_note(metadata, raw):
         show(note)
@@ -319,17 +308,7 @@ def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: 
 
 
 COMMANDS: dict[str, Callable[..., None]] = {
-    "demo": demo,
-    "train": train,
-    "compare": compare,
-    "evaluate": evaluate,
-    "report": report,
-    "predict": predict,
-    "damage": damage,
-    "app": app,
-    "data": data,
-    "export": export,
-    "bench": bench,
+    command.__name__: command for command in (demo, train, compare, evaluate, report, predict, damage, app, data, export, bench)
 }
 """Every command by name; `flags.py` has their flags."""
 

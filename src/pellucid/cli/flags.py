@@ -20,6 +20,11 @@ DEFAULT_RECIPE = "quick"
 BENCHED = ["torch", "onnx", "openvino", "onnx-int8", "openvino-int8"]
 """Engines that `bench` compares."""
 
+MODEL = "folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'"
+ANY_MODEL = "folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'"
+DATA = "name, folder or table of the images; the data that the model was trained on by default"
+SOURCE = "path of the data set's files, instead of downloading them"
+LIMIT = "measure the first N images only"
 MIRROR = "test-time augmentation by horizontal flips: slightly better, for twice the time"
 
 SHORT: dict[str, tuple[type, str]] = {
@@ -117,29 +122,25 @@ def command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--jobs", type=int, default=1, metavar="N", help="number of concurrent runs, each with its share of the cores")
             add("--report-only", action="store_true", help="report the finished runs, without training")
         case "evaluate":
-            add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
+            add("model", help=MODEL)
             add("--track", choices=list(TRACKS), default="reference", help="the damage; see the protocol")
             add("--json", type=Path, metavar="FILE", help="JSON file to write the figures to, with their provenance")
             add("--csv", type=Path, metavar="FILE", help="file to write the table to, a row for each level of the damage")
-            add("--data", metavar="DATA", help="name, folder or table of the images; the data that the model was trained on by default")
-            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
-            add("--limit", type=int, metavar="N", help="measure the first N images only")
+            add("--data", metavar="DATA", help=DATA)
+            add("--source", type=Path, help=SOURCE)
+            add("--limit", type=int, metavar="N", help=LIMIT)
             add("--mirror", action="store_true", help=MIRROR)
             add("--raw", action="store_true", help="measure the network's own outputs, without the temperature and the gate of predict")
         case "report":
             add("run", type=Path, help="folder of a finished run, in which report.html, report.md and evaluation.json are written")
             add("--track", choices=list(TRACKS), help="the damage; by default that of the training, or 'reference'")
-            add("--data", metavar="DATA", help="name, folder or table of the images; the data that the model was trained on by default")
-            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
-            add("--limit", type=int, metavar="N", help="measure the first N images only")
+            add("--data", metavar="DATA", help=DATA)
+            add("--source", type=Path, help=SOURCE)
+            add("--limit", type=int, metavar="N", help=LIMIT)
         case "predict":
             add("paths", nargs="+", type=_path, metavar="PATHS", help="picture and video files, and folders of them")
             add("--out", type=Path, required=True, metavar="DIR", help="folder for restored/, masks/, predictions.jsonl, contact sheet")
-            add(
-                "--model",
-                default="bundled",
-                help="folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'",
-            )
+            add("--model", default="bundled", help=ANY_MODEL)
             add("--force", action="store_true", help="write into a folder that has files in it")
             add("--resume", action="store_true", help="continue an interrupted call with this folder")
             add("--mirror", action="store_true", help=MIRROR)
@@ -162,17 +163,17 @@ def command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("path", nargs="?", type=Path, help="with 'inspect': a folder of pictures, or a table of them")
             add("--source", type=Path, help="folder or archive that holds the files, if they are not to be downloaded")
         case "export":
-            add("model", help="folder of a model or of a run, name of a model on the Hugging Face hub, or 'bundled'")
+            add("model", help=MODEL)
             formats = ["onnx", "openvino", "web"]
             add("--format", choices=formats, required=True, help="a file for ONNX Runtime, a folder for OpenVINO, or one with a page")
             add("--out", type=Path, required=True, metavar="PATH", help="file *.onnx or folder to write; must be new")
             add("--int8", action="store_true", help="8-bit convolutions; refused if they cost more than 0.3 points or 0.2 dB")
             add("--force", action="store_true", help="replace an existing target, and accept any loss of int8")
             add("--data", metavar="DATA", help="name, folder or table of the images for int8; those of the training by default")
-            add("--source", type=Path, help="path of the data set's files, instead of downloading them")
+            add("--source", type=Path, help=SOURCE)
             add("--runtime", type=Path, metavar="FILE", help="for web: npm's archive of onnxruntime-web, where there is no network")
         case "bench":
-            add("model", help="folder of a model or of a run, an exported model, name on the Hugging Face hub, or 'bundled'")
+            add("model", help=ANY_MODEL)
             add("--formats", nargs="+", metavar="NAME", choices=BENCHED, help=f"of {', '.join(BENCHED)}; those installed by default")
             add("--batch-sizes", type=int, nargs="+", metavar="N", default=[1, 64], help="images of one batch")
             add("--sizes", type=int, nargs="+", metavar="N", default=[32, 256], help="sides of the images in pixels")
@@ -193,12 +194,7 @@ def _add_server(parser: ArgumentParser) -> None:
     from pellucid.serving.settings import TOKEN, Limits, ServerSettings
 
     add = parser.add_argument
-    add(
-        "model",
-        nargs="?",
-        default="bundled",
-        help="folder of a model or of a run, exported model, name on the Hugging Face hub, or 'bundled'",
-    )
+    add("model", nargs="?", default="bundled", help=ANY_MODEL)
     add("--host", default=ServerSettings.host, help="address to listen on; a public one needs a token")
     add("--port", type=int, default=ServerSettings.port, help="0 for any free port")
     add("--workers", type=int, default=1, metavar="N", help="processes, each with the model; several need --no-page")

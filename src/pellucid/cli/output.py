@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
 from pellucid.files import atomic_write, write_json
+from pellucid.model_folder import find_model
+from pellucid.recipe import measured_data
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -17,11 +20,27 @@ if TYPE_CHECKING:
     from pellucid.evaluation.evaluate import Evaluation
 
 
+def check_limit(limit: int | None) -> None:
+    """Raise `UserError` for a limit of no images."""
+    if limit is not None and limit < 1:
+        raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+
+
+def load_with_images(model: str | Path, data: str | None, source: Path | None, device: str) -> "tuple[nn.Module, ModelMetadata, Dataset]":
+    """A model with its metadata, and the test images of a data set, by default that of its training, which must have its classes."""
+    folder = find_model(model)  # before torch is imported
+    from pellucid.checkpoint import load_model
+
+    network, metadata = load_model(folder, device)
+    test = measured_data(metadata.recipe, data, source).splits().test
+    test.require_classes(metadata.classes)
+    return network, metadata, test
+
+
 def report_run(folder: Path, network: "nn.Module", metadata: "ModelMetadata", dataset: "Dataset", track: str, limit: int | None) -> None:
     """Evaluate a run, print the figures, and write them and the report into its folder."""
     from pellucid.evaluation.calibration import as_predicted
-    from pellucid.evaluation.strengths import measure_strengths
-    from pellucid.evaluation.trust import measure_trust
+    from pellucid.evaluation.trust import measure_strengths, measure_trust
     from pellucid.progress import ProgressBar
     from pellucid.reporting import write_report
 

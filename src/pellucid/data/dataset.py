@@ -62,10 +62,6 @@ class Dataset:
                 f"({', '.join(self.classes)}); choose its own data set by --data."
             )
 
-    def read(self, indices: NDArray[np.int64] | Sequence[int] | slice) -> NDArray[np.uint8]:
-        """The images at `indices`: (N, H, W, 3) uint8, RGB."""
-        return self.images[indices]
-
     @property
     def counts(self) -> str:
         """The number of images, and of labelled images if some are unlabelled, as text."""

@@ -2,12 +2,18 @@
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import combinations
-from typing import NamedTuple
+from pathlib import Path
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from pellucid import pictures
+from pellucid.errors import UserError
+
+Converted = TypeVar("Converted")
 
 MAX_HASH_DISTANCE = 3
 """Maximum Hamming distance between the 64-bit difference hashes of near duplicates."""
@@ -30,6 +36,15 @@ class Fingerprint(NamedTuple):
 def fingerprint_of(picture: NDArray[np.uint8], content: bytes) -> Fingerprint:
     """The fingerprint of a picture (H, W, 3) and the content of its file."""
     return Fingerprint(hashlib.sha256(content).hexdigest(), difference_hash(picture), _grey(picture, THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+
+
+def read_fingerprinted(path: Path, convert: Callable[[NDArray[np.uint8]], Converted]) -> tuple[Converted, Fingerprint] | str:
+    """What `convert` makes of the picture (H, W, 3) in a file, and its fingerprint; the error if it can't be read."""
+    try:
+        picture = pictures.read(path)
+        return convert(picture), fingerprint_of(picture, path.read_bytes())
+    except UserError as error:
+        return str(error)
 
 
 def difference_hash(picture: NDArray[np.uint8]) -> int:

@@ -5,14 +5,11 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from pellucid import pictures
-from pellucid.data.duplicates import Fingerprint, exact_duplicates, fingerprint_of, near_duplicates
+from pellucid.data.duplicates import Fingerprint, exact_duplicates, near_duplicates, read_fingerprinted
 from pellucid.data.entries import Entry, list_entries
-from pellucid.errors import UserError
 from pellucid.progress import ProgressBar
 
 UNBALANCED = 3
@@ -88,46 +85,25 @@ def inspect(source: Path) -> Findings:
     unreadable: dict[Path, str] = {}
     other_sizes: list[Entry] = []
     with ProgressBar("pictures read") as progress, ThreadPoolExecutor() as pool:
-        for number, (entry, outcome) in enumerate(zip(entries, pool.map(_inspect, entries), strict=True), 1):
-            unreadable |= outcome.errors
-            if outcome.size is not None and outcome.fingerprint is not None:
+        for number, (entry, outcomes) in enumerate(zip(entries, pool.map(_read, entries), strict=True), 1):
+            read = [outcome for outcome in outcomes.values() if not isinstance(outcome, str)]
+            unreadable |= {path: outcome for path, outcome in outcomes.items() if isinstance(outcome, str)}
+            if len(read) == len(outcomes):
+                (size, fingerprint), *damaged = read
                 readable.append(entry)
-                sizes.append(outcome.size)
-                fingerprints.append(outcome.fingerprint)
-                if outcome.damaged_size not in (None, outcome.size):
-                    other_sizes.append(entry)
+                sizes.append(size)
+                fingerprints.append(fingerprint)
+                other_sizes += [entry for other_size, _ in damaged if other_size != size]
             progress(number, len(entries))
     exact = [[readable[index] for index in group] for group in exact_duplicates(fingerprints)]
     near = [[readable[index] for index in pair] for pair in near_duplicates(fingerprints)]
     return Findings(readable, sizes, unreadable, exact, near, other_sizes)
 
 
-class _Outcome(NamedTuple):
-    """Width, height and fingerprint of a picture, `None` if it or its damaged version can't be read, and the errors."""
-
-    errors: dict[Path, str]
-    size: tuple[int, int] | None = None
-    fingerprint: Fingerprint | None = None
-    damaged_size: tuple[int, int] | None = None
-
-
-def _inspect(entry: Entry) -> _Outcome:
-    outcomes = {path: _read(path) for path in (entry.path, entry.damaged) if path is not None}
-    if errors := {path: outcome for path, outcome in outcomes.items() if isinstance(outcome, str)}:
-        return _Outcome(errors)
-    (size, fingerprint), *others = (outcome for outcome in outcomes.values() if not isinstance(outcome, str))
-    return _Outcome({}, size, fingerprint, others[0][0] if others else None)
-
-
-def _read(path: Path) -> tuple[tuple[int, int], Fingerprint] | str:
-    """Width, height and fingerprint of a picture, or the error if it can't be read."""
-    try:
-        picture = pictures.read(path)
-        return (picture.shape[1], picture.shape[0]), fingerprint_of(picture, path.read_bytes())
-    except UserError as error:
-        return str(error)
-    except OSError as error:
-        return error.strerror or str(error)
+def _read(entry: Entry) -> dict[Path, tuple[tuple[int, int], Fingerprint] | str]:
+    """Width, height and fingerprint of a picture and of its damaged version, if it has one, or the error of each."""
+    paths = [path for path in (entry.path, entry.damaged) if path is not None]
+    return {path: read_fingerprinted(path, lambda picture: (picture.shape[1], picture.shape[0])) for path in paths}
 
 
 def _examples(what: str, examples: Sequence[str], most: int) -> list[str]:

@@ -7,15 +7,15 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid import files, pictures
-from pellucid.data.duplicates import Fingerprint, fingerprint_of
-from pellucid.errors import UserError
+from pellucid import files
+from pellucid.data.duplicates import Fingerprint, read_fingerprinted
 
 ASPECTS = (3 / 4, 4 / 3)
 """Range of the aspect ratios of random crops, width to height (Szegedy et al. 2015)."""
@@ -153,14 +153,7 @@ def _write(paths: Sequence[Path], side: int, stream: IO[bytes]) -> dict[str, Any
 
 def _decoded(paths: Sequence[Path], side: int) -> Iterator[tuple[NDArray[np.uint8], Fingerprint] | str]:
     """Each picture as it is cached and its fingerprint, or the error if it can't be read; decoded on all cores."""
-
-    def decode(path: Path) -> tuple[NDArray[np.uint8], Fingerprint] | str:
-        try:
-            picture = pictures.read(path)
-            return _shrunk(picture, side), fingerprint_of(picture, path.read_bytes())
-        except UserError as error:
-            return str(error)
-
+    decode = partial(read_fingerprinted, convert=partial(_shrunk, side=side))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(paths), PICTURES_AHEAD):
             yield from pool.map(decode, paths[start : start + PICTURES_AHEAD])

@@ -27,8 +27,6 @@ from pellucid.degradations.weather import frost, plasma_fog, snow
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
-    from pellucid.degradations.degradation import DegradationFunction
-
 CIFAR_SIDE, IMAGENET_SIDE = 32, 224
 """Sides in pixels of the images of CIFAR-10-C and of ImageNet-C."""
 
@@ -64,6 +62,10 @@ class Corruption:
         below = severity.double().clamp(1, 5).sub(1)
         index = below.floor().clamp(max=3).long()
         return list(torch.lerp(published[index], published[index + 1], (below - index).unsqueeze(1)).unbind(dim=1))
+
+    def corrupt(self, images: Tensor, severity: Tensor, generator: Generator) -> Tensor:
+        """The corruption as a degradation, whose strength is the severity."""
+        return self.function(images, *self.at(severity, min(images.shape[2:])), generator)
 
 
 def _each(*values: float) -> tuple[tuple[float, ...], ...]:
@@ -125,13 +127,3 @@ CORRUPTIONS = {
 }
 # fmt: on
 """The corruptions by their published names, in the published order."""
-
-
-def at_severity(name: str) -> DegradationFunction:
-    """The corruption as a function of images, severities and a generator."""
-    corruption = CORRUPTIONS[name]
-
-    def corrupt(images: Tensor, severity: Tensor, generator: Generator) -> Tensor:
-        return corruption.function(images, *corruption.at(severity, min(images.shape[2:])), generator)
-
-    return corrupt

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from pellucid.degradations.fields import uniform
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
@@ -120,17 +122,12 @@ def grey(images: Tensor, _generator: Generator) -> Tensor:
 
 def colour(images: Tensor, generator: Generator) -> Tensor:
     """One colour for each image, uniform in the RGB cube."""
-    import torch
-
-    drawn = torch.rand((len(images), 3, 1, 1), generator=generator, device=images.device, dtype=torch.float32)
-    return drawn.to(images.dtype)
+    return uniform(images, generator, 3, 1, 1)
 
 
 def noise(images: Tensor, generator: Generator) -> Tensor:
     """A value for each pixel and channel, uniform from 0 to 1."""
-    import torch
-
-    return torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32).to(images.dtype)
+    return uniform(images, generator, *images.shape[1:])
 
 
 def other_picture(images: Tensor, _generator: Generator) -> Tensor:

@@ -4,7 +4,7 @@ from math import inf
 
 from pellucid.degradations.blur import defocus_blur, gaussian_blur
 from pellucid.degradations.compression import jpeg, video_compression
-from pellucid.degradations.corruptions import CORRUPTIONS, at_severity
+from pellucid.degradations.corruptions import CORRUPTIONS
 from pellucid.degradations.degradation import Degradation, destruction
 from pellucid.degradations.exposure import low_light, over_exposure
 from pellucid.degradations.motion import motion_blur
@@ -50,7 +50,7 @@ DEGRADATIONS |= {
     for content, fill in CONTENTS.items()
 }
 DEGRADATIONS |= {
-    f"{name}_c": Degradation(at_severity(name), "severity of CIFAR-10-C or ImageNet-C", (1, 5), (1, 5), "Hendrycks and Dietterich 2019")
-    for name in CORRUPTIONS
+    f"{name}_c": Degradation(each.corrupt, "severity of CIFAR-10-C or ImageNet-C", (1, 5), (1, 5), "Hendrycks and Dietterich 2019")
+    for name, each in CORRUPTIONS.items()
 }
 # fmt: on

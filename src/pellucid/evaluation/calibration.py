@@ -6,7 +6,7 @@ fitted on training images with new damage, since it does not use labels.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,9 +28,6 @@ from pellucid.seeding import generator
 MAX_IMAGES = 1000
 """Maximum number of images, evenly spaced in their data set."""
 
-MIN_IMAGES = MIN_VALIDATION
-"""Minimum number of images for a fit, for the temperature of labelled ones."""
-
 CEILING = 45.0
 """Upper limit of the PSNR in dB when fitting the gate: differences beyond it are invisible."""
 
@@ -44,8 +41,7 @@ FORWARD_PIXELS = 256 * 32 * 32
 """Maximum number of pixels of one forward pass."""
 
 
-@dataclass(frozen=True, slots=True)
-class Calibration:
+class Calibration(NamedTuple):
     """temperature: divisor of the logits before the softmax; gate: see `Gate`; fitted: description of what was fitted on which images;
     least_evidence: see `models.evidence`, `None` without held-out images."""
 
@@ -55,18 +51,18 @@ class Calibration:
     least_evidence: float | None = None
 
 
-def as_predicted(network: nn.Module, metadata: ModelMetadata) -> Predicting:
-    """A network in evaluation mode with the outputs that `predict` has by default, to be measured."""
-    return Predicting(network, metadata.temperature, metadata.gate, metadata.image_size)
+def as_predicted(network: nn.Module, metadata: ModelMetadata, mirror: bool = False) -> Predicting:
+    """A network in evaluation mode with the outputs that `predict` has by default or with `mirror`, to be measured."""
+    return Predicting(network, metadata.temperature, metadata.gate, metadata.image_size, mirror)
 
 
 def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degrade, device: torch.device | str = "cpu") -> Calibration:
     """Fit temperature, gate and least evidence of a network in evaluation mode, under the damage that it was trained on.
 
-    The temperature needs validation images with labels, `MIN_IMAGES` at least, else it stays 1; the evidence needs as many, without labels.
-    The gate is fitted on these, or else on training images.
+    The temperature needs validation images with labels, `MIN_VALIDATION` at least, else it stays 1; the evidence needs as many, without
+    labels. The gate is fitted on these, or else on training images.
     """
-    held_out = splits.validation is not None and len(splits.validation) >= MIN_IMAGES
+    held_out = splits.validation is not None and len(splits.validation) >= MIN_VALIDATION
     dataset = splits.validation if held_out and splits.validation is not None else splits.train
     indices = np.linspace(0, len(dataset) - 1, min(MAX_IMAGES, len(dataset))).round().astype(np.int64)
     measured = list(_measured(network, dataset, indices, degrade, torch.device(device)))
@@ -77,13 +73,13 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
     if held_out and logits_by_batch:
         logits = torch.cat(logits_by_batch).cpu()
         known = (labels != UNLABELLED) & logits.isfinite().all(dim=1)
-        if int(known.sum()) >= MIN_IMAGES:
+        if int(known.sum()) >= MIN_VALIDATION:
             temperature = fit_temperature(logits[known], labels[known])
             fitted.append("temperature")
         evidence = evidence_of(logits.numpy())
         if np.isfinite(evidence).all():
             least_evidence = float(np.quantile(evidence, QUANTILE))
-    if measured[0].clean and len(indices) >= MIN_IMAGES:
+    if measured[0].clean and len(indices) >= MIN_VALIDATION:
         gate = fit_gate(_joined([each.clean for each in measured]), _joined([each.damaged for each in measured]))
         fitted += ["gate"] if gate is not None else []
     return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "", least_evidence)
@@ -123,8 +119,7 @@ def _passed(name: str, threshold: float, columns: Columns) -> Tensor:
     return torch.where(columns[name] <= threshold, columns["before"], columns["after"]).mean()
 
 
-@dataclass(frozen=True, slots=True)
-class _Measured:
+class _Measured(NamedTuple):
     """logits: for damaged images (B, num_classes); clean, damaged: columns, empty for a network that does not restore."""
 
     logits: Tensor | None
@@ -140,7 +135,7 @@ def _measured(
     size = max(1, FORWARD_PIXELS // (height * width))
     for start in range(0, len(indices), size):
         part = indices[start : start + size]
-        clean = from_pixels(dataset.read(part))
+        clean = from_pixels(dataset.images[part])
         given = clean if dataset.damaged is None else from_pixels(dataset.damaged[part])
         degraded, _ = degrade(given, generator("calibration", start))
         clean, degraded = clean.to(device), degraded.to(device)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import torch
 
-from pellucid.batch import Batch, Output
+from pellucid.batch import Batch, Output, from_pixels, to_pixels
 from pellucid.pictures import Pixels
 
 SMOOTHING = 0.5
@@ -41,11 +41,11 @@ def inpaint(picture: Pixels, mask: Pixels) -> Pixels:
 
 def _restored(batch: Batch, method: Callable[[Pixels, Pixels, float], Pixels]) -> Output:
     """Applies a function of (picture, mask, sigma) to every image."""
-    pictures = batch.degraded.mul(255).round().to("cpu", torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
+    pictures = to_pixels(batch.degraded)
     masks = batch.damage.mask[:, 0].to("cpu", torch.uint8).numpy()
     sigmas = batch.damage.strengths.get("gaussian_noise", torch.zeros(len(batch))).nan_to_num(0.0).tolist()
     restored = np.stack([method(picture, mask, sigma) for picture, mask, sigma in zip(pictures, masks, sigmas, strict=True)])
-    return Output(restored=torch.from_numpy(restored).permute(0, 3, 1, 2).to(batch.degraded) / 255)
+    return Output(restored=from_pixels(restored).to(batch.degraded))
 
 
 CLASSICAL: dict[str, Callable[[Batch], Output]] = {

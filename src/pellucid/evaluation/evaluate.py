@@ -14,7 +14,7 @@ from pellucid.data import Dataset, Photos
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
 from pellucid.evaluation.tracks import PAIRS, Level, Track, apply_damage, seen_groups
-from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES, Figure, Metrics, Scores
+from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES, Figure, Metrics, Scores, figure_text
 
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of images done, over all levels, and the total."""
@@ -89,9 +89,7 @@ class Evaluation:
         for figure in shown.values():
             table.add_column(figure.heading.replace(" ", "\n"), justify="right", no_wrap=True)
         for level, scores in self.rows().items():
-            values = [(scores[name], figure.spec) for name, figure in shown.items()]
-            mark = BROKEN_MARK if scores["broken"] else ""
-            table.add_row(level, *("-" if value is None else format(value, spec) + mark for value, spec in values))
+            table.add_row(level, *(figure_text(scores, name) for name in shown))
         return table
 
 
@@ -117,9 +115,7 @@ def evaluate(
     the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there are no images."""
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
-    num_images = len(dataset) if limit is None else min(limit, len(dataset))
-    if num_images < 1:
-        raise UserError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
+    num_images = num_measured(dataset, limit)
     total, done = num_images * len(track.levels), 0
     accumulators = {}
     for level in track.levels:
@@ -146,6 +142,14 @@ def evaluate(
     )
 
 
+def num_measured(dataset: Dataset, limit: int | None) -> int:
+    """The number of images of a data set up to a limit; raises `UserError` if there are none."""
+    num_images = len(dataset) if limit is None else min(limit, len(dataset))
+    if num_images < 1:
+        raise UserError("Expected at least one image to evaluate on, found none; check the data set and the limit.")
+    return num_images
+
+
 def batches(
     dataset: Dataset, track: Track, level: Level, num_images: int, batch_size: int, device: torch.device | str = "cpu"
 ) -> Iterator[Batch]:
@@ -157,7 +161,7 @@ def batches(
 def load_batch(dataset: Dataset, track: Track, level: Level, indices: Sequence[int], device: torch.device | str = "cpu") -> Batch:
     """The images at `indices` of a data set, with the damage of a track, on `device`."""
     part = slice(indices.start, indices.stop) if isinstance(indices, range) else list(indices)
-    clean = from_pixels(dataset.read(part))
+    clean = from_pixels(dataset.images[part])
     labels = torch.tensor(dataset.labels[part])
     damaged = from_pixels(_damaged(dataset)[part]) if track.name == PAIRS else clean
     degraded, damage = apply_damage(track, level, damaged, indices)

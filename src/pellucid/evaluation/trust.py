@@ -4,6 +4,7 @@ All are measured on the images of a track, the gate also on undamaged ones. With
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,9 +13,8 @@ from torch import Tensor
 from pellucid.batch import Batch, Output
 from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
-from pellucid.errors import UserError
 from pellucid.evaluation.calibration import forward
-from pellucid.evaluation.evaluate import Progress, batches
+from pellucid.evaluation.evaluate import Progress, batches, num_measured
 from pellucid.evaluation.ranking import rank_correlation, sparsification
 from pellucid.evaluation.tracks import TRACKS, Track
 from pellucid.evaluation.trust_figures import Trust
@@ -23,6 +23,9 @@ from pellucid.metrics import Columns, psnr_of
 from pellucid.models.evidence import evidence_of
 from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
+
+NUM_PER_STRENGTH = 200
+"""Images at each strength of `measure_strengths`."""
 
 
 def measure_trust(
@@ -40,9 +43,7 @@ def measure_trust(
 
     Raises `UserError` if there are no images.
     """
-    num_images = len(dataset) if limit is None else min(limit, len(dataset))
-    if num_images < 1:
-        raise UserError("Expected at least one image to measure on, found none; check the data set and the limit.")
+    num_images = num_measured(dataset, limit)
     plan = [(track, level, False) for level in track.levels] + [(TRACKS["clean"], TRACKS["clean"].levels[0], True)]
     parts: tuple[list[Columns], list[Columns]] = ([], [])
     strengths: list[tuple[int, Columns]] = []
@@ -69,6 +70,19 @@ def measure_trust(
         clean=clean,
         strengths={kind: torch.cat([each.get(kind, torch.full((num,), torch.nan)).cpu() for num, each in strengths]) for kind in kinds},
     )
+
+
+def measure_strengths(
+    network: Callable[[Tensor], Output], metadata: ModelMetadata, dataset: Dataset, device: torch.device | str = "cpu"
+) -> dict[str, list[dict[str, Any]]]:
+    """The rows of `Trust.by_strength` on the first images, at the levels of all tracks with one kind of damage that the model was trained
+    on; for models whose own track has a single strength of each kind."""
+    measured: dict[str, list[dict[str, Any]]] = {}
+    for track in TRACKS.values():
+        kinds = {kind for level in track.levels for kind in level.pipeline.kinds}
+        if len(track.levels) > 1 and not track.groups and len(kinds) == 1 and kinds <= set(metadata.trained_kinds):
+            measured |= measure_trust(network, metadata, dataset, track, limit=NUM_PER_STRENGTH, device=device).by_strength()
+    return measured
 
 
 @torch.inference_mode()

@@ -6,11 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error
 
 from pellucid.evaluation.calibration import CEILING
 from pellucid.evaluation.ranking import rank_correlation, risk_coverage, sparsification_error
 from pellucid.metrics import NUM_BINS, Columns
+from pellucid.metrics.figures import calibration_error, mean
 
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
 """Thresholds of the confidence for abstention, in the table."""
@@ -56,8 +56,8 @@ class Trust:
         return {**measured, **{name: part for name, part in parts.items() if part}}
 
     def _labelled(self, *names: str) -> list[Tensor] | None:
-        """Columns of the images with a label and finite outputs."""
-        if "correct" not in self.columns:
+        """Columns of the images with a label and finite outputs; `None` without such images, or without one of the columns."""
+        if not self.columns.keys() >= {"correct", "confidence", *names}:
             return None
         known = ~self.columns["correct"].isnan() & self.columns["confidence"].isfinite()
         return [self.columns[name][known] for name in names] if known.any() else None
@@ -68,7 +68,7 @@ class Trust:
         if columns is None:
             return {}
         raw, confidence, correct = columns
-        before, after = (float(binary_calibration_error(each, correct.long(), n_bins=NUM_BINS, norm="l1")) for each in (raw, confidence))
+        before, after = (calibration_error({"correct": correct, "confidence": each}) for each in (raw, confidence))
         bin_index = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
         bins = [
             {
@@ -122,8 +122,8 @@ class Trust:
             if len(columns["left"])
             for name, value in {
                 "left": float(columns["left"].double().mean()),
-                "psnr_without_gate": _mean(columns["psnr"].clamp(max=CEILING)),
-                "psnr": _mean(torch.where(columns["left"] > 0, columns["input_psnr"], columns["psnr"]).clamp(max=CEILING)),
+                "psnr_without_gate": mean(columns["psnr"].clamp(max=CEILING)),
+                "psnr": mean(torch.where(columns["left"] > 0, columns["input_psnr"], columns["psnr"]).clamp(max=CEILING)),
             }.items()
         }
 
@@ -134,17 +134,17 @@ class Trust:
         guess, oracle = (self.columns[name].nanmean(dim=0) for name in ("by_guess", "by_error"))
         mean_guess, mean_error = self.columns["guess"], self.columns["by_error"][:, 0]
         return {
-            "rank_correlation": _mean(self.columns["rank"]),
+            "rank_correlation": mean(self.columns["rank"]),
             "sparsification_error": sparsification_error(guess, oracle),
-            "rank_correlation_of_images": _mean(rank_correlation(mean_guess[None, None], mean_error[None, None])),
-            "mean_guess": _mean(mean_guess),
-            "mean_error": _mean(mean_error),
+            "rank_correlation_of_images": mean(rank_correlation(mean_guess[None, None], mean_error[None, None])),
+            "mean_guess": mean(mean_guess),
+            "mean_error": mean(mean_error),
         }
 
     def alarm(self) -> dict[str, Any]:
         """rate: fraction of images with an alarm; precision: fraction of alarms with a wrong class; recall: fraction of wrong classes with
         an alarm."""
-        columns = self._labelled("alarm", "correct") if "alarm" in self.columns else None
+        columns = self._labelled("alarm", "correct")
         if columns is None:
             return {}
         alarm, wrong = columns[0] > 0, columns[1] == 0
@@ -157,14 +157,14 @@ class Trust:
 
     def unfamiliar(self) -> dict[str, Any]:
         """rate: fraction of images that are found unlike the training images; accuracy of these and of the others in %."""
-        columns = self._labelled("unfamiliar", "correct") if "unfamiliar" in self.columns else None
+        columns = self._labelled("unfamiliar", "correct")
         if columns is None:
             return {}
         warned, correct = columns[0] > 0, 100 * columns[1]
         return {
             "rate": float(warned.double().mean()),
-            "accuracy": _mean(correct[warned]),
-            "accuracy_of_others": _mean(correct[~warned]),
+            "accuracy": mean(correct[warned]),
+            "accuracy_of_others": mean(correct[~warned]),
         }
 
     def by_strength(self) -> dict[str, list[dict[str, Any]]]:
@@ -182,14 +182,8 @@ class Trust:
         for low, high in pairwise([-torch.inf, *edges]):
             inside = (strengths > low) & (strengths <= high)
             if inside.any():
-                figures = {name: _mean(self.columns[name][inside]) for name in ("correct", "psnr", "input_psnr") if name in self.columns}
+                figures = {name: mean(self.columns[name][inside]) for name in ("correct", "psnr", "input_psnr") if name in self.columns}
                 accuracy = figures.pop("correct", None)
                 row: dict[str, Any] = {"strength": float(strengths[inside].mean()), "num_images": int(inside.sum())}
                 rows.append(row | {"accuracy": None if accuracy is None else 100 * accuracy} | figures)
         return rows
-
-
-def _mean(column: Tensor) -> float | None:
-    """Of the finite values, in float64."""
-    known = column[column.isfinite()]
-    return float(known.double().mean()) if len(known) else None

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Any
 
@@ -146,9 +146,5 @@ def _over_images(results: Results, arm: str, baseline: str, track: str, metric: 
 
 def _cost(runs: Sequence[Result]) -> Cost:
     timed = [run.cost.seconds_per_image for run in runs if run.cost.seconds_per_image is not None]
-    return Cost(
-        parameters=round(fmean(run.cost.parameters for run in runs)),
-        macs=round(fmean(run.cost.macs for run in runs)),
-        training_seconds=fmean(run.cost.training_seconds for run in runs),
-        seconds_per_image=fmean(timed) if timed else None,
-    )
+    seconds = fmean(run.cost.training_seconds for run in runs)
+    return replace(runs[0].cost, training_seconds=seconds, seconds_per_image=fmean(timed) if timed else None)

@@ -178,7 +178,7 @@ QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
     "balancers": ("How should the two tasks be balanced?", BALANCING, ("reference",)),
     "mechanisms": ("Which mechanism makes one task help the other?", MECHANISMS, ("reference",)),
 }
-"""By name: the question, its arms, its tracks."""
+"""By name: the question, its arms, its tracks. As in the protocol, `reference` is also the name of a track and of its suite of damage."""
 
 
 def build_comparison(name: str, base: Recipe) -> Comparison:

@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from pellucid.errors import UserError
 from pellucid.experiments.analysis import by_seed
 from pellucid.experiments.comparison import Comparison
 from pellucid.experiments.results import Results
-from pellucid.experiments.statistics import LEVEL, Estimate, Interval, bootstrap
+from pellucid.experiments.statistics import LEVEL, Estimate, Interval, bootstrap, estimate
 from pellucid.metrics import FIGURES, MAX_PSNR
 from pellucid.recipe import changed
 
@@ -63,13 +63,8 @@ def over_folds(values: Sequence[float]) -> Estimate:
     >>> over_folds([1.0, 2.0, 3.0])
     Estimate(mean=2.0, interval=(-1.927..., 5.927...), values=(1.0, 2.0, 3.0))
     """
-    sample = np.asarray(values, np.float64)
-    mean, number = float(sample.mean()), len(sample)
-    if number < 2:
-        return Estimate(mean, None, tuple(values))
-    scale = sqrt(1 / number + 1 / (number - 1))
-    half = float(stdtrit(number - 1, (1 + LEVEL) / 2) * sample.std(ddof=1)) * scale
-    return Estimate(mean, (mean - half, mean + half), tuple(values))
+    number = len(values)
+    return estimate(values, number * (number - 1) / (2 * number - 1))
 
 
 def auroc(scores: Column, positive: NDArray[np.bool_]) -> float | None:

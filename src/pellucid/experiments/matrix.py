@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from rich import get_console
-from rich.console import Console
 from rich.live import Live
 
 from pellucid.data import Dataset, Photos
@@ -108,7 +107,7 @@ def finished(job: Job) -> Result | None:
     return result if set(job.tracks) <= result.metrics.keys() else None
 
 
-def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, console: Console | None = None) -> None:
+def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1) -> None:
     """Run all unfinished jobs, `workers` at a time (0 for none), each in a process with its share of the cores.
 
     The output of a run is written to a text file beside its folder. A failed run, such as a diverged one, leaves `failure.json` in its
@@ -130,7 +129,7 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1, con
     progress = MatrixProgress([(job.arm, job.seed, job.folder / LOG) for job in jobs], {(job.arm, job.seed) for job in waiting})
     with ExitStack() as stack:
         pool = stack.enter_context(_pool(workers))
-        console = console or get_console()
+        console = get_console()
         live = stack.enter_context(Live(progress, console=console)) if console.is_terminal else None
         heartbeat = Heartbeat(console)
         running: dict[Future[None], Job] = {}
@@ -197,10 +196,11 @@ def _record_failure(job: Job, error: BaseException, pool: ProcessPoolExecutor) -
         for process in (getattr(pool, "_processes", None) or {}).values():
             process.terminate()  # a training saves its state and stops
         raise error
-    message = (
-        "its process was killed, perhaps for want of memory" if isinstance(error, BrokenProcessPool) else textwrap.shorten(str(error), 400)
-    )
-    reason = message if isinstance(error, DivergenceError | BrokenProcessPool) else f"{type(error).__name__}: {message}"
+    reason = textwrap.shorten(str(error), 400)
+    if isinstance(error, BrokenProcessPool):
+        reason = "its process was killed, perhaps for want of memory"
+    elif not isinstance(error, DivergenceError):
+        reason = f"{type(error).__name__}: {reason}"
     write_json(job.folder / FAILURE, {"reason": reason, "date": date.today().isoformat()})
 
 

@@ -23,6 +23,9 @@ NUM_RESAMPLES = 2000
 CHUNK = 1 << 20
 """Number of images drawn at a time, over several resamples: 8 MB."""
 
+NOTHING = "–"
+"""Text of a figure that is not known."""
+
 Interval = tuple[float, float]
 
 
@@ -49,16 +52,28 @@ class Estimate:
     @property
     def sign(self) -> int:
         """1 where the interval lies above 0, -1 where it lies below, 0 where it contains 0 or there is none."""
-        return 0 if self.interval is None else sign(self.interval)
+        return 0 if self.interval is None else int(self.interval[0] > 0) - int(self.interval[1] < 0)
 
 
-def sign(interval: Interval) -> int:
-    """1 where an interval lies above 0, -1 where it lies below, 0 where it contains 0."""
-    return int(interval[0] > 0) - int(interval[1] < 0)
+def signed(number: float, spec: str) -> str:
+    """A number with its sign, without one for 0."""
+    text = format(number, f"+{spec}")
+    return text if float(text) else text[1:]
 
 
-def estimate(values: Sequence[float]) -> Estimate:
+def signed_interval(interval: Interval | None, spec: str) -> str:
+    """An interval as text, its ends with their signs.
+
+    >>> signed_interval((-0.001, 2.5), ".2f"), signed_interval(None, ".2f")
+    ('[0.00, +2.50]', '–')
+    """
+    return NOTHING if interval is None else f"[{signed(interval[0], spec)}, {signed(interval[1], spec)}]"
+
+
+def estimate(values: Sequence[float], num_independent: float | None = None) -> Estimate:
     """The mean of one value a seed, at least one, with Student's t interval.
+
+    num_independent: number of independent values with the same variance of the mean, if it is not that of `values`.
 
     >>> estimate([1.0, 2.0, 3.0])
     Estimate(mean=2.0, interval=(-0.484..., 4.484...), values=(1.0, 2.0, 3.0))
@@ -69,7 +84,7 @@ def estimate(values: Sequence[float]) -> Estimate:
     mean = float(sample.mean())
     if len(sample) < 2:
         return Estimate(mean, None, tuple(values))
-    half = float(stdtrit(len(sample) - 1, (1 + LEVEL) / 2) * sample.std(ddof=1)) / sqrt(len(sample))
+    half = float(stdtrit(len(sample) - 1, (1 + LEVEL) / 2) * sample.std(ddof=1)) / sqrt(num_independent or len(sample))
     return Estimate(mean, (mean - half, mean + half), tuple(values))
 
 

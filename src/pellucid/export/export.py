@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -117,7 +117,7 @@ def export_model(
                     f"Expected int8 to cost at most {MAX_POINTS} points and {MAX_DB} dB, found that {cost} Export float32, or "
                     "take it by --force."
                 )
-            about = replace(about, cost=cost.to_json())
+            about = replace(about, cost=asdict(cost))
             _write_metadata(graph, about)
         stated = _opened(graph, format, about).stated
         if archive is not None:

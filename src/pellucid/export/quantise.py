@@ -4,7 +4,7 @@ import contextlib
 import io
 import logging
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,6 @@ class QuantisationCost:
     def acceptable(self) -> bool:
         """Whether the loss is within `MAX_POINTS` and `MAX_DB`."""
         return (self.accuracy is None or self.accuracy <= MAX_POINTS) and (self.psnr is None or self.psnr <= MAX_DB)
-
-    def to_json(self) -> dict[str, Any]:
-        """For the metadata."""
-        return asdict(self)
 
 
 def quantise(graph: Path, target: Path, train: Dataset, track: Track, multiple: int) -> None:

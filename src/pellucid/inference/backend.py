@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.inference.pixels import Floats
+from pellucid.models.mirrored import mean_with_mirrored
 
 SMALLEST = 8
 """Minimum height and width of the images of backends."""
@@ -48,20 +49,9 @@ class Backend(Protocol):
     multiple: tiles of a large picture start at multiples of it. Raises `MemoryError` if memory is insufficient.
     """
 
-    @property
-    def stated(self) -> str:
-        """Engine, device, threads and precision."""
-        ...
-
-    @property
-    def max_pixels(self) -> int:
-        """Maximum number of pixels of a batch."""
-        ...
-
-    @property
-    def multiple(self) -> int:
-        """Tiles start at multiples of it."""
-        ...
+    stated: str
+    max_pixels: int
+    multiple: int
 
     def __call__(self, images: Floats) -> Outputs:
         """Compute the outputs for a batch."""
@@ -73,10 +63,7 @@ class Backend(Protocol):
 
 
 class MirroredBackend:
-    """Test-time augmentation: the mean of a backend's outputs for images and for their horizontal flips, flipped back; twice the time.
-
-    backend: the one that it calls.
-    """
+    """A backend with test-time augmentation, see `mean_with_mirrored`."""
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
@@ -85,14 +72,8 @@ class MirroredBackend:
 
     def __call__(self, images: Floats) -> Outputs:
         """Compute the outputs for a batch."""
-        one, other = self.backend(images), self.backend(np.ascontiguousarray(images[..., ::-1]))
-        turned = other._replace(
-            restored=None if other.restored is None else other.restored[..., ::-1],
-            mask=None if other.mask is None else other.mask[..., ::-1],
-        )
-        return Outputs(
-            *(None if first is None or second is None else np.mean([first, second], 0) for first, second in zip(one, turned, strict=True))
-        )
+        outputs: Outputs = mean_with_mirrored(self.backend, images, lambda each: np.ascontiguousarray(each[..., ::-1]))
+        return outputs
 
     def reach(self) -> int | None:
         """That of the wrapped backend."""

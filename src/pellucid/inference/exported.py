@@ -8,7 +8,7 @@ from types import ModuleType
 from typing import Any, Self
 
 from pellucid.errors import UserError
-from pellucid.inference.backend import Outputs
+from pellucid.inference.backend import Outputs, num_threads
 from pellucid.inference.pixels import Floats, pad_to_size
 from pellucid.models.gate import Gate
 
@@ -84,21 +84,16 @@ class ExportedMetadata:
 class Exported(ABC):
     """Base class of backends of exported models: padding to multiples of the network's size, cropping, and conversion to `Outputs`.
 
-    Subclasses set `metadata` and `stated`, and define `run`.
+    Subclasses define `run`.
+
+    Args:
+        metadata: of the model.
+        engine: its name and version.
     """
 
-    metadata: ExportedMetadata
-    stated: str
-
-    @property
-    def max_pixels(self) -> int:
-        """That of the torch network."""
-        return self.metadata.max_pixels
-
-    @property
-    def multiple(self) -> int:
-        """Tiles begin at multiples of it."""
-        return self.metadata.multiple
+    def __init__(self, metadata: ExportedMetadata, engine: str) -> None:
+        self.metadata, self.max_pixels, self.multiple = metadata, metadata.max_pixels, metadata.multiple
+        self.stated = f"{engine} on the CPU, {threads_text(num_threads())}, {precision_text(metadata.precision)}"
 
     def reach(self) -> int | None:
         """As measured in torch."""
@@ -108,7 +103,13 @@ class Exported(ABC):
         """Compute the outputs for a batch."""
         height, width = images.shape[2:]
         multiple = self.metadata.size_multiple
-        return Outputs(**self.run(pad_to_size(images, height + -height % multiple, width + -width % multiple))).crop(height, width)
+        try:
+            outputs = self.run(pad_to_size(images, height + -height % multiple, width + -width % multiple))
+        except Exception as error:
+            if "alloc" in str(error):
+                raise MemoryError(str(error)) from error
+            raise
+        return Outputs(**outputs).crop(height, width)
 
     @abstractmethod
     def run(self, images: Floats) -> dict[str, Floats]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pellucid.errors import UserError
 from pellucid.inference.backend import num_threads
-from pellucid.inference.exported import INPUT, Exported, ExportedMetadata, precision_text, require, threads_text
+from pellucid.inference.exported import INPUT, Exported, ExportedMetadata, require
 from pellucid.inference.pixels import Floats
 
 KEY = "pellucid"
@@ -16,15 +16,14 @@ class OnnxBackend(Exported):
 
     Args:
         path: of the file `*.onnx`.
-        threads: number of threads of one call; default `num_threads()`.
     """
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         runtime = require("onnxruntime", "onnx", f"to run {path}")
         if not path.is_file():
             raise UserError(f"Expected an exported model, found no file {path}; write one by 'pellucid export MODEL --out {path.name}'.")
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = threads = threads or num_threads()
+        options.intra_op_num_threads = num_threads()
         options.enable_mem_pattern = False  # it plans memory for a fixed input size, and sizes vary
         options.log_severity_level = 3
         try:
@@ -32,15 +31,10 @@ class OnnxBackend(Exported):
         except Exception as error:  # ONNX Runtime's errors have no common class
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"Expected a whole ONNX model in {path}, found one that can't be read ({reason}); export it again.") from error
-        self.metadata = ExportedMetadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
+        metadata = ExportedMetadata.from_json(self._session.get_modelmeta().custom_metadata_map.get(KEY), path)
+        super().__init__(metadata, f"ONNX Runtime {runtime.__version__}")
         self._names = [output.name for output in self._session.get_outputs()]
-        self.stated = f"ONNX Runtime {runtime.__version__} on the CPU, {threads_text(threads)}, {precision_text(self.metadata.precision)}"
 
     def run(self, images: Floats) -> dict[str, Floats]:
         """Images with height and width multiples of `size_multiple` -> outputs by name."""
-        try:
-            return dict(zip(self._names, self._session.run(self._names, {INPUT: images}), strict=True))
-        except Exception as error:
-            if "alloc" in str(error):
-                raise MemoryError(str(error)) from error
-            raise
+        return dict(zip(self._names, self._session.run(self._names, {INPUT: images}), strict=True))

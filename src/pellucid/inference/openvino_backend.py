@@ -5,7 +5,7 @@ from threading import Lock
 
 from pellucid.errors import UserError
 from pellucid.inference.backend import num_threads
-from pellucid.inference.exported import INPUT, METADATA, MODEL_XML, Exported, ExportedMetadata, precision_text, require, threads_text
+from pellucid.inference.exported import INPUT, METADATA, MODEL_XML, Exported, ExportedMetadata, require
 from pellucid.inference.pixels import Floats
 
 
@@ -16,10 +16,9 @@ class OpenvinoBackend(Exported):
 
     Args:
         folder: with `model.xml`, `model.bin` and `pellucid.json`.
-        threads: number of threads of one call; default `num_threads()`.
     """
 
-    def __init__(self, folder: Path, threads: int | None = None) -> None:
+    def __init__(self, folder: Path) -> None:
         openvino = require("openvino", "openvino", f"to run {folder}")
         if not (folder / MODEL_XML).is_file():
             raise UserError(f"Expected the folder of an exported model, found no {MODEL_XML} in {folder}; write one by 'pellucid export'.")
@@ -27,9 +26,8 @@ class OpenvinoBackend(Exported):
             text = (folder / METADATA).read_text(encoding="utf-8")
         except (OSError, UnicodeError):
             text = None
-        self.metadata = ExportedMetadata.from_json(text, folder)
-        threads = threads or num_threads()
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": threads, "NUM_STREAMS": 1}
+        metadata = ExportedMetadata.from_json(text, folder)
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": num_threads(), "NUM_STREAMS": 1}
         try:
             compiled = openvino.compile_model(str(folder / MODEL_XML), "CPU", settings)
         except Exception as error:  # OpenVINO's errors have no common class
@@ -37,18 +35,12 @@ class OpenvinoBackend(Exported):
             raise UserError(
                 f"Expected a whole OpenVINO model in {folder}, found one that can't be read ({reason}); export it again."
             ) from error
+        super().__init__(metadata, f"OpenVINO {openvino.__version__.partition('-')[0]}")
         self._request, self._lock = compiled.create_infer_request(), Lock()
         self._names = [output.get_any_name() for output in compiled.outputs]
-        version = openvino.__version__.partition("-")[0]
-        self.stated = f"OpenVINO {version} on the CPU, {threads_text(threads)}, {precision_text(self.metadata.precision)}"
 
     def run(self, images: Floats) -> dict[str, Floats]:
         """Images with height and width multiples of `size_multiple` -> outputs by name."""
         with self._lock:  # a request computes one batch at a time
-            try:
-                results = self._request.infer({INPUT: images})
-            except Exception as error:
-                if "alloc" in str(error):
-                    raise MemoryError(str(error)) from error
-                raise
+            results = self._request.infer({INPUT: images})
             return {name: results[name] for name in self._names}

@@ -1,58 +1,20 @@
 """Opens a model, a torch network or an exported one, with its engine."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pellucid.errors import UserError
 from pellucid.inference.backend import Backend
-from pellucid.inference.exported import MODEL_XML, ONNX
+from pellucid.inference.exported import MODEL_XML, ONNX, ExportedMetadata
 from pellucid.model_folder import find_model
-from pellucid.models.gate import Gate
 
 if TYPE_CHECKING:
     import torch
 
+    from pellucid.checkpoint import ModelMetadata
+
 DEFAULT_IMAGE_SIZE = 32
 """Default shorter side of the training images in pixels, if it was not recorded."""
-
-
-class Metadata(Protocol):
-    """Metadata of a model for the predictor: the common part of `ModelMetadata` and `ExportedMetadata`."""
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """Class names, in the order of the logits."""
-        ...
-
-    @property
-    def damages(self) -> tuple[str, ...]:
-        """The kinds of damage, in the order of the output."""
-        ...
-
-    @property
-    def image_size(self) -> int:
-        """Shorter side of the training images, in pixels."""
-        ...
-
-    @property
-    def tasks(self) -> str:
-        """`both`, `classify` or `restore`."""
-        ...
-
-    @property
-    def temperature(self) -> float:
-        """Divisor of the logits."""
-        ...
-
-    @property
-    def gate(self) -> Gate | None:
-        """Thresholds below which a picture is left unchanged."""
-        ...
-
-    @property
-    def least_evidence(self) -> float | None:
-        """Evidence below which a picture is unlike the training images."""
-        ...
 
 
 def is_exported(source: str | Path | None) -> bool:
@@ -68,7 +30,7 @@ def check_model(source: str | Path | None) -> None:
         raise UserError(f"Expected an exported model, found no file {source}; write one by 'pellucid export MODEL --out {source}'.")
 
 
-def open_backend(source: str | Path | None, device: "torch.device | str" = "auto") -> tuple[Backend, Metadata]:
+def open_backend(source: str | Path | None, device: "torch.device | str" = "auto") -> "tuple[Backend, ModelMetadata | ExportedMetadata]":
     """The backend for a model, exported or not, and its metadata. Raises `UserError` if there is no valid model."""
     if source is None or not is_exported(source):
         folder = find_model(source)  # before torch is imported, since a missing model is a frequent mistake

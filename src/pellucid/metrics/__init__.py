@@ -11,7 +11,7 @@ Results are float32, with the restored image clamped to [0, 1].
 """
 
 from pellucid.metrics.accumulator import DAMAGED, PER_IMAGE, Metrics, Scores
-from pellucid.metrics.figures import BROKEN_MARK, BROKEN_NOTE, FIGURES, NUM_BINS, TASKS, Columns, Figure
+from pellucid.metrics.figures import BROKEN_MARK, BROKEN_NOTE, FIGURES, NUM_BINS, TASKS, Columns, Figure, figure_text
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.metrics.ssim import ssim_of
 
@@ -28,6 +28,7 @@ __all__ = [
     "Figure",
     "Metrics",
     "Scores",
+    "figure_text",
     "psnr_of",
     "ssim_of",
 ]

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from torch import Tensor
 from torchmetrics.functional.classification import binary_calibration_error
@@ -27,8 +27,8 @@ BROKEN_NOTE = "outputs are not finite: they count as misclassified, and are excl
 
 
 def mean(column: Tensor) -> float | None:
-    """The mean of the non-NaN values, in float64; `None` if there are none."""
-    known = column[~column.isnan()]
+    """The mean of the finite values, in float64; `None` if there are none."""
+    known = column[column.isfinite()]
     return known.double().mean().item() if len(known) else None
 
 
@@ -158,3 +158,9 @@ FIGURES: dict[str, Figure] = {
 
 TASKS = {figure.task: name for name, figure in FIGURES.items() if figure.task}
 """The main metric of each task."""
+
+
+def figure_text(scores: Mapping[str, Any], name: str, nothing: str = "-") -> str:
+    """A figure as text, with a mark if some outputs are not finite; nothing: text of an undefined figure."""
+    value = scores.get(name)
+    return nothing if value is None else format(value, FIGURES[name].spec) + BROKEN_MARK * bool(scores.get("broken"))

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -22,38 +23,35 @@ class Decoder(nn.Module):
     def __init__(self, channels: Sequence[int], num_blocks: int = 0, conditions: Sequence[int] = ()) -> None:
         super().__init__()
         self.joins = nn.ModuleList(Join(coarse, fine) for coarse, fine in zip(channels[:0:-1], channels[-2::-1], strict=True))
-        self.modulations = nn.ModuleList(Modulations(conditions, fine) for fine in channels[-2::-1])
+        self.modulations = nn.ModuleList(nn.ModuleList(Modulation(width, fine) for width in conditions) for fine in channels[-2::-1])
         self.blocks = nn.ModuleList(conv_block(fine, fine) for fine in channels[-2::-1])
         self.last = nn.Sequential(*(ResidualBlock(channels[0]) for _ in range(num_blocks)))
 
     def forward(self, features: Sequence[Tensor], conditions: Sequence[Tensor] = ()) -> Tensor:
         """Feature maps, finest first, and conditions (B, C, h, w) of any size -> (B, channels[0], H, W)."""
         *skips, decoded = features
-        for join, modulate, block, skip in zip(self.joins, self.modulations, self.blocks, reversed(skips), strict=True):
-            decoded = block(modulate(join(decoded, skip), conditions))
+        for join, modulations, block, skip in zip(self.joins, self.modulations, self.blocks, reversed(skips), strict=True):
+            decoded = join(decoded, skip)
+            for modulation, condition in zip(modulations.children(), conditions, strict=True):
+                decoded = modulation(decoded, condition)
+            decoded = block(decoded)
         refined: Tensor = self.last(decoded)
         return refined
 
 
 class Guidance(nn.Module):
-    """Detaches a conditioning map. Experiments hook into it to substitute the map of another image."""
+    """Detaches a conditioning map; see `shuffle_guidance`."""
 
     def forward(self, condition: Tensor) -> Tensor:
         """(B, C, h, w) -> the same, detached."""
         return condition.detach()
 
 
-class Modulations(nn.ModuleList):
-    """Several modulations in sequence; the identity if there are none."""
-
-    def __init__(self, conditions: Sequence[int], channels: int) -> None:
-        super().__init__(Modulation(width, channels) for width in conditions)
-
-    def forward(self, features: Tensor, conditions: Sequence[Tensor]) -> Tensor:
-        """(B, channels, H, W) and a map for each modulation -> (B, channels, H, W)."""
-        for modulation, condition in zip(self, conditions, strict=True):
-            features = modulation(features, condition)
-        return features
+def shuffle_guidance(network: nn.Module) -> None:
+    """Condition the decoder on the previous image of the batch, or on zeros for a batch of one. Not part of the saved weights."""
+    for module in network.modules():
+        if isinstance(module, Guidance):
+            module.register_forward_hook(lambda _module, _inputs, given: given.roll(1, 0) if len(given) > 1 else torch.zeros_like(given))
 
 
 class Modulation(nn.Module):

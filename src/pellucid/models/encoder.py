@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         except (RuntimeError, ValueError, ArithmeticError, AssertionError, MemoryError) as error:
             raise UserError(
                 f"Expected widths and depths that {config.name} can have, found widths {config.widths} and depths {config.depths} "
-                f"({textwrap.shorten(str(error), 120)}); choose others, such as {' '.join(map(str, (48, 96, 192)))}."
+                f"({textwrap.shorten(str(error), 120)}); choose others, such as 48 96 192."
             ) from error
         reductions = self.network.feature_info.reduction()
         if family == RESNET and config.stem == "small":

@@ -3,11 +3,11 @@
 Modules list their `output_layers`, which an optimiser may treat differently from hidden layers.
 """
 
-from typing import NamedTuple
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from pellucid.batch import Output
 
 
 class ClassHead(nn.Module):
@@ -51,16 +51,8 @@ class RestorationHead(nn.Module):
         return residual
 
 
-class DamageEstimate(NamedTuple):
-    """Damage estimate for each image: presence logits (B, K), strengths (B, K) if present, mask logits (B, 1, H, W)."""
-
-    presence: Tensor | None = None
-    strength: Tensor | None = None
-    mask: Tensor | None = None
-
-
 class DamageHead(nn.Module):
-    """The finest features -> `DamageEstimate`.
+    """The finest features -> the fields of `Output` on the damage.
 
     A 1x1 convolution projects the features to a few maps: kind and strength are predicted from their spatial mean and standard deviation,
     the mask at each location.
@@ -75,8 +67,8 @@ class DamageHead(nn.Module):
         self.linear = nn.Linear(2 * width, 2 * num_damages)
         self.last = nn.Conv2d(width, reduction**2, 1)
 
-    def forward(self, features: Tensor) -> DamageEstimate:
-        """(B, C, h, w) -> the estimate, with the mask at `reduction` times that size."""
+    def forward(self, features: Tensor) -> Output:
+        """(B, C, h, w) -> presence, strength and mask, the mask at `reduction` times that size."""
         maps = F.relu(self.look(features), inplace=True)
         values = maps.flatten(2).float()
         mean = values.mean(2, keepdim=True)
@@ -84,4 +76,4 @@ class DamageHead(nn.Module):
         statistics = torch.cat([mean.squeeze(2), variance.add(1e-6).sqrt()], 1)
         presence, strength = self.linear(statistics).float().chunk(2, dim=1)
         mask = F.pixel_shuffle(self.last(maps), self.reduction)
-        return DamageEstimate(presence, strength.exp(), mask)
+        return Output(presence=presence, strength=strength.exp(), mask=mask)

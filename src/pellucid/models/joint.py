@@ -10,7 +10,7 @@ from pellucid.batch import Output
 from pellucid.models.config import ModelConfig
 from pellucid.models.decoder import Decoder, Guidance
 from pellucid.models.encoder import Encoder
-from pellucid.models.heads import ClassHead, DamageEstimate, DamageHead, RestorationHead
+from pellucid.models.heads import ClassHead, DamageHead, RestorationHead
 
 
 class JointNet(nn.Module):
@@ -47,13 +47,13 @@ class JointNet(nn.Module):
         """The same for images whose height and width are multiples of `size_multiple`."""
         inputs = normalise(images)
         features = self.encoder(F.pixel_unshuffle(inputs, self.config.encoder.patch))
-        damage = DamageEstimate() if self.damage_head is None else self.damage_head(features[0])
+        damage = Output() if self.damage_head is None else self.damage_head(features[0])
         logits = None if self.class_head is None else self.class_head(features[-1])
         restored = None
         if self.decoder is not None and self.restoration_head is not None:
             decoded = self.decoder(self._decoder_input(features), self._conditions(logits, damage))
             restored = images + self.restoration_head(decoded, inputs)
-        return Output(logits, restored, *damage)
+        return Output(logits, restored, damage.presence, damage.strength, damage.mask)
 
     def _decoder_input(self, features: list[Tensor]) -> list[Tensor]:
         """The feature maps for the decoder: with `last_stage` `read` and a class head, the last one is detached."""
@@ -61,7 +61,7 @@ class JointNet(nn.Module):
         trains_last = self.class_head is None or self.config.decoder.last_stage == "shared"
         return [*finer, coarsest if trains_last else coarsest.detach()]
 
-    def _conditions(self, logits: Tensor | None, damage: DamageEstimate) -> list[Tensor]:
+    def _conditions(self, logits: Tensor | None, damage: Output) -> list[Tensor]:
         """The maps (B, C, h, w) that modulate the decoder: class probabilities and damage estimate."""
         conditions = []
         if self._reads_class and logits is not None:

@@ -1,25 +1,17 @@
-"""Test-time augmentation: averages the outputs for an image and its horizontal flip."""
+"""Test-time augmentation by horizontal flips. Works on tensors and on arrays, without torch."""
 
-from torch import Tensor, nn
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from pellucid.batch import Output
+Images = TypeVar("Images")
 
 
-class Mirrored(nn.Module):
-    """The mean of a network's outputs for images (B, 3, H, W) and for their horizontal flips, flipped back; twice the cost."""
+def mean_with_mirrored(compute: Callable[[Images], Any], images: Images, flip: Callable[[Any], Any]) -> Any:
+    """The mean of the outputs for images (B, 3, H, W) and for their horizontal flips, flipped back; twice the cost.
 
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-        self.training = network.training
-
-    def forward(self, images: Tensor) -> Output:
-        """(B, 3, H, W) in [0, 1] -> `Output`: the mean of every field."""
-        one: Output = self.network(images)
-        other: Output = self.network(images.flip(3))
-        turned = other._replace(
-            restored=None if other.restored is None else other.restored.flip(3), mask=None if other.mask is None else other.mask.flip(3)
-        )
-        return Output(
-            *(None if first is None or second is None else (first + second) / 2 for first, second in zip(one, turned, strict=True))
-        )
+    compute: images -> `Output` or `Outputs`; flip: flips images and masks.
+    """
+    one, other = compute(images), compute(flip(images))
+    turned = other._replace(**{name: flip(each) for name in ("restored", "mask") if (each := getattr(other, name)) is not None})
+    means = (None if first is None or second is None else (first + second) / 2 for first, second in zip(one, turned, strict=True))
+    return type(one)(*means)

@@ -46,9 +46,6 @@ class ObjectiveConfig(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._check_balance()
-
-    def _check_balance(self) -> None:
         if self.balance not in BALANCES and self.balance.removeprefix(TORCHJD) in ("", self.balance):
             raise UserError(
                 f"Expected a balance among {', '.join(BALANCES)} and {TORCHJD}NAME, found '{self.balance}'; choose one of these, such as "

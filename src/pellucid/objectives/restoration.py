@@ -16,9 +16,9 @@ def l2_loss(restored: Tensor, clean: Tensor) -> Tensor:
     return (restored - clean).square().mean(IMAGE_DIMS)
 
 
-def charbonnier_loss(restored: Tensor, clean: Tensor, epsilon: float = 1e-3) -> Tensor:
-    """Smooth L1, sqrt(x**2 + epsilon**2) (Charbonnier et al. 1994; Lai et al. 2017)."""
-    return ((restored - clean).square() + epsilon**2).sqrt().mean(IMAGE_DIMS)
+def charbonnier_loss(restored: Tensor, clean: Tensor) -> Tensor:
+    """Smooth L1, sqrt(x**2 + 0.001**2) (Charbonnier et al. 1994; Lai et al. 2017)."""
+    return ((restored - clean).square() + 1e-6).sqrt().mean(IMAGE_DIMS)
 
 
 def psnr_loss(restored: Tensor, clean: Tensor, max_psnr: float = 80.0) -> Tensor:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from markupsafe import Markup
 from numpy.typing import NDArray
 from torch import nn
@@ -82,10 +81,8 @@ def most_different(results: Results, arm_a: str, arm_b: str, track: str, metric:
 def _row(networks: Mapping[str, nn.Module], images: Dataset, track: str, index: int) -> Contrast:
     """One image: clean, damaged, and the outputs of the networks."""
     levels = TRACKS[track].levels
-    device = torch.device("cpu")
     examples = {
-        arm: collect_examples(network, images.classes, images, TRACKS[track], [index], device, levels)[0]
-        for arm, network in networks.items()
+        arm: collect_examples(network, images.classes, images, TRACKS[track], [index], levels)[0] for arm, network in networks.items()
     }
     first = next(iter(examples.values()))
     shown = [("clean", first.clean), (f"damaged, {first.input_psnr:.1f} dB", first.damaged)]

@@ -1,6 +1,5 @@
 """The report of a comparison: results -> `comparison.json`, `report.md` and `report.html`."""
 
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby
@@ -10,7 +9,7 @@ from typing import Any
 from pellucid.experiments.analysis import Analysis, Difference, analyse
 from pellucid.experiments.results import Results
 from pellucid.experiments.verdict import verdict, verdicts
-from pellucid.files import atomic_write
+from pellucid.files import write_json
 from pellucid.metrics import FIGURES
 from pellucid.reporting.blocks import Block, Html, Items, Report, Section, Subheading, Terms, Text
 from pellucid.reporting.comparison_charts import course_charts, difference_charts, figure_charts, gradient_charts
@@ -49,8 +48,7 @@ def write_comparison_report(folder: Path, results: Results, contrasts: Sequence[
     """
     analysis = analyse(results)
     report = comparison_report(analysis, contrasts)
-    with atomic_write(folder / COMPARISON) as path:
-        path.write_text(json.dumps(comparison_json(analysis), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(folder / COMPARISON, comparison_json(analysis), ensure_ascii=False, allow_nan=False)
     return write_report_files(report, folder)
 
 

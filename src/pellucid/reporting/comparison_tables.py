@@ -6,13 +6,11 @@ from typing import Any
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
 from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.results import Results
-from pellucid.experiments.statistics import Estimate, Interval, estimate
+from pellucid.experiments.statistics import NOTHING, Estimate, estimate, signed, signed_interval
 from pellucid.experiments.verdict import JOINT
 from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Strong, Table
 from pellucid.reporting.comparison_courses import cosine_thirds, layers
-
-NOTHING = "–"
 
 
 def figures_table(analysis: Analysis, track: str) -> Table:
@@ -150,17 +148,7 @@ def changes(analysis: Analysis) -> Iterator[tuple[str, str]]:
 def _difference(pair: str, metric: str, difference: Difference) -> list[str]:
     heading, spec = FIGURES[metric].heading, FIGURES[metric].spec
     over_seeds = difference.over_seeds
-    cells = [_signed(over_seeds.mean, spec), _interval(over_seeds.interval, spec)]
+    cells = [signed(over_seeds.mean, spec), signed_interval(over_seeds.interval, spec)]
     visible = float(cells[0]) != 0  # two arms that share a network differ by rounding errors
     mean, interval = (Strong(text) for text in cells) if over_seeds.sign and visible else cells
-    return [pair, heading, str(len(over_seeds.values)), mean, interval, _interval(difference.over_images, spec)]
-
-
-def _interval(interval: Interval | None, spec: str) -> str:
-    return NOTHING if interval is None else f"[{_signed(interval[0], spec)}, {_signed(interval[1], spec)}]"
-
-
-def _signed(number: float, spec: str) -> str:
-    """A number with its sign, without one for 0."""
-    text = format(number, f"+{spec}")
-    return text if float(text) else text[1:]
+    return [pair, heading, str(len(over_seeds.values)), mean, interval, signed_interval(difference.over_images, spec)]

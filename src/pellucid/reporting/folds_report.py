@@ -1,6 +1,5 @@
 """The report of a cross-validation: `folds.json` for programs, `report.md` for repositories, `report.html` to look at."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,16 +8,14 @@ import numpy as np
 
 from pellucid.experiments.analysis import METRICS
 from pellucid.experiments.folds import Folds
-from pellucid.experiments.statistics import Estimate, Interval
-from pellucid.files import atomic_write
+from pellucid.experiments.statistics import NOTHING, Estimate, Interval
+from pellucid.files import write_json
 from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Block, Items, Report, Section, Strong, Table, Terms, Text
 from pellucid.reporting.facts import all_settings
 from pellucid.reporting.render import write_report_files
 
 FOLDS = "folds.json"
-
-NOTHING = "–"
 
 INTERVALS = (
     "Interval over pictures: variation over other samples of as many pictures, with the same networks; Wilson’s interval for accuracy, "
@@ -33,8 +30,7 @@ INTERVALS = (
 
 def write_folds_report(out: Path, folds: Folds) -> Path:
     """Write the three files into a folder, replacing older ones, and return the path of the page."""
-    with atomic_write(out / FOLDS) as path:
-        path.write_text(json.dumps(folds_json(folds), indent=1, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8")
+    write_json(out / FOLDS, folds_json(folds), ensure_ascii=False, allow_nan=False)
     return write_report_files(folds_report(folds), out)
 
 
@@ -189,9 +185,9 @@ def _track_json(folds: Folds, arm: str, track: str) -> dict[str, Any]:
         if estimate := folds.estimate(arm, track, metric):
             over = folds.over_pictures(arm, track, metric)
             pictures = None if over is None else {"mean": over[0], "ci95": list(over[1])}
-            figures[metric] = {"pictures": pictures, "folds": _estimate_json(estimate)}
+            figures[metric] = {"pictures": pictures, "folds": estimate.to_json()}
     if area := folds.auroc(arm, track):
-        figures["auroc"] = {"pictures": None, "folds": _estimate_json(area)}
+        figures["auroc"] = {"pictures": None, "folds": area.to_json()}
     classes = [
         {"class": name, "num_pictures": number, "right": share, "ci95": list(interval)}
         for name, number, share, interval in folds.by_class(arm, track)
@@ -204,9 +200,5 @@ def _paired_json(folds: Folds, arm: str, baseline: str, track: str) -> dict[str,
     for metric in (name for name, figure in FIGURES.items() if figure.compared):
         if difference := folds.difference(arm, baseline, track, metric):
             over = folds.difference_over_pictures(arm, baseline, track, metric)
-            metrics[metric] = {"folds": _estimate_json(difference), "ci95_over_pictures": over and list(over)}
+            metrics[metric] = {"folds": difference.to_json(), "ci95_over_pictures": over and list(over)}
     return metrics
-
-
-def _estimate_json(estimate: Estimate) -> dict[str, Any]:
-    return {"mean": estimate.mean, "ci95": estimate.interval and list(estimate.interval), "values": list(estimate.values)}

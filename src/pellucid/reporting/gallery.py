@@ -2,16 +2,15 @@
 
 import base64
 import io
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import torch
 from markupsafe import Markup
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor
+from torch import nn
 
 from pellucid.batch import Output, to_pixels
 from pellucid.data import Dataset
@@ -19,6 +18,7 @@ from pellucid.evaluation import Level, Track
 from pellucid.evaluation.evaluate import load_batch
 from pellucid.labels import UNLABELLED
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
+from pellucid.pictures.display import shrink
 from pellucid.reporting.render import html
 
 SMALL_SIDE = 96
@@ -55,20 +55,19 @@ _MARKS = {True: "right", False: "wrong", None: ""}
 
 @torch.inference_mode()
 def collect_examples(
-    network: Callable[[Tensor], Output],
+    network: nn.Module,
     classes: Sequence[str],
     dataset: Dataset,
     track: Track,
     indices: Iterable[int],
-    device: torch.device,
     levels: Sequence[Level] | None = None,
 ) -> list[Example]:
     """Predict the pictures at `indices` with a track's damage, at `levels`, by default in turn; one at a time, since they may be large."""
-    shown = []
+    shown, device = [], next(network.parameters()).device
     for turn, index in enumerate(indices):
         level = track.levels[turn % len(track.levels)] if levels is None else levels[turn]
         batch = load_batch(dataset, track, level, [index])
-        output = network(batch.degraded.to(device))
+        output: Output = network(batch.degraded.to(device))
         logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
         label = int(dataset.labels[index])
         predicted = None if logits is None else int(logits.argmax())
@@ -112,7 +111,7 @@ def _card(example: Example) -> Markup:
 
 def view(picture: NDArray[np.uint8], caption: str, description: str) -> Markup:
     """A picture (H, W, 3) above its caption; description: text alternative for screen readers."""
-    shown = _shrunk(picture)
+    shown = shrink(picture, MAX_SIDE)
     return html(
         '<span><img class="{size}" src="{source}" width="{width}" height="{height}" alt="{description}">{caption}</span>',
         size="small" if max(shown.shape) <= SMALL_SIDE else "large",
@@ -142,14 +141,6 @@ def _classes(example: Example) -> Markup:
 def _measured(example: Example) -> str:
     decibels = ["identical" if psnr >= MAX_PSNR else f"{psnr:.1f} dB" for psnr in (example.input_psnr, example.psnr) if psnr is not None]
     return " · ".join(filter(None, (f"no. {example.index:,}", example.level, " → ".join(decibels))))
-
-
-def _shrunk(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    scale = MAX_SIDE / max(picture.shape)
-    if scale >= 1:
-        return picture
-    height, width = (max(1, round(scale * side)) for side in picture.shape[:2])
-    return np.asarray(cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA), dtype=np.uint8)
 
 
 def _source(picture: NDArray[np.uint8]) -> str:

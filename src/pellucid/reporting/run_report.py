@@ -39,13 +39,13 @@ def write_report(
     metadata: ModelMetadata,
     dataset: Dataset,
     evaluation: Evaluation,
-    references: Mapping[str, Evaluation] | None = None,
+    baselines: Mapping[str, Evaluation] | None = None,
     trust: Trust | None = None,
     strengths: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
 ) -> Path:
     """Write `report.html` and `report.md` into the folder of a run, replacing older ones, and return the path of the first.
 
-    network, metadata: as returned by `run` or `load_model`; dataset: of the evaluation, which is one of `as_predicted`; references:
+    network, metadata: as returned by `run` or `load_model`; dataset: of the evaluation, which is one of `as_predicted`; baselines:
     evaluations of other methods on the same track by the name of their row, such as those of `evaluation.classical.CLASSICAL`; trust: see
     `evaluation.trust`; strengths: figures by kind of damage and its strength, see `Trust.by_strength`.
     """
@@ -53,7 +53,7 @@ def write_report(
     network = as_predicted(network, metadata)
     records = read_log(folder / LOG)
     sections = [
-        figures(metadata, dataset, evaluation, references or {}),
+        figures(metadata, dataset, evaluation, baselines or {}),
         _sample(network, metadata, dataset, evaluation),
         _extremes(network, metadata, dataset, evaluation),
         None if trust is None else trust_section(trust),
@@ -64,7 +64,7 @@ def write_report(
         _next_steps(folder, metadata, evaluation),
     ]
     report = Report(
-        f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, references), [*filter(None, sections)]
+        f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, baselines), [*filter(None, sections)]
     )
     return write_report_files(report, folder)
 
@@ -73,8 +73,7 @@ def _sample(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, evalu
     """A sample of evenly spaced pictures, so that they are not selected."""
     num_images = evaluation.num_images
     indices = sorted({index * num_images // NUM_EXAMPLES for index in range(NUM_EXAMPLES)})
-    device = next(network.parameters()).device
-    shown = collect_examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices, device)
+    shown = collect_examples(network, metadata.classes, dataset, TRACKS[evaluation.track], indices)
     side = max(dataset.size)
     known = [example.correct for example in shown if example.correct is not None]
     sentences = [
@@ -102,11 +101,10 @@ def _extremes(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, eva
     if len(gains) < 4 * NUM_EXTREMES:
         return None
     ordered = sorted(gains, key=gains.__getitem__)
-    device = next(network.parameters()).device
     content: list[Block] = [Text("By the gain in PSNR, over all evaluated pictures that are damaged.")]
     for heading, chosen in (("Largest gains", ordered[: -NUM_EXTREMES - 1 : -1]), ("Smallest gains, or losses", ordered[:NUM_EXTREMES])):
         levels, indices = zip(*chosen, strict=True)
-        shown = collect_examples(network, metadata.classes, dataset, track, indices, device, levels)
+        shown = collect_examples(network, metadata.classes, dataset, track, indices, levels)
         content += [Subheading(heading), Html(gallery(shown))]
     return Section("Largest and smallest gains", content)
 

@@ -11,7 +11,7 @@ from pellucid.degradations import Mixture
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import Evaluation
 from pellucid.labels import UNLABELLED
-from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, DAMAGED, FIGURES, MAX_PSNR, Scores
+from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, DAMAGED, FIGURES, MAX_PSNR, Scores, figure_text
 from pellucid.reporting.blocks import Block, Section, Table, Terms, Text
 from pellucid.reporting.render import html
 
@@ -24,7 +24,7 @@ NOTES = {
 """Notes on the rows of `evaluation.classical.CLASSICAL`."""
 
 
-def result(evaluation: Evaluation, references: Mapping[str, Evaluation] | None = None) -> Markup:
+def result(evaluation: Evaluation, baselines: Mapping[str, Evaluation] | None = None) -> Markup:
     """The summary sentence, and a warning if a method without training restores better."""
     accuracy = evaluation.metrics["accuracy"]
     of_damaged = evaluation.kinds.get(DAMAGED)  # the PSNR of undamaged pictures would dominate the mean
@@ -48,33 +48,31 @@ def result(evaluation: Evaluation, references: Mapping[str, Evaluation] | None =
     if not clauses:
         return html("The {split} pictures have no labels to evaluate this network on.", split=evaluation.split)
     sentence = html("This network {clauses}.", clauses=Markup(" and ").join(clauses))
-    warning = shortfall(evaluation, references or {})
+    warning = shortfall(evaluation, baselines or {})
     return html("{sentence} {warning}", sentence=sentence, warning=warning) if warning else sentence
 
 
-def shortfall(evaluation: Evaluation, references: Mapping[str, Evaluation]) -> str:
+def shortfall(evaluation: Evaluation, baselines: Mapping[str, Evaluation]) -> str:
     """A warning if a method without training restores better than the network; empty otherwise."""
     psnr = evaluation.metrics["psnr"]
-    better = {
-        name: figure for name, other in references.items() if (figure := other.metrics["psnr"]) and psnr is not None and figure > psnr
-    }
+    better = {name: figure for name, other in baselines.items() if (figure := other.metrics["psnr"]) and psnr is not None and figure > psnr}
     if not better:
         return ""
     best = max(better, key=better.__getitem__)
     return f"OpenCV restores them better without training ({best}: {better[best]:.1f} dB): the training was too short."
 
 
-def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, references: Mapping[str, Evaluation]) -> Section:
+def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, baselines: Mapping[str, Evaluation]) -> Section:
     """The section of the tables: the network and its baselines, each level of the damage, and the meaning of the columns."""
     num_images = evaluation.num_images
     rows: dict[str, tuple[str, Scores]] = {
         "this network": (f"{metadata.model.name}, {metadata.model.encoder.name}", evaluation.metrics),
         "damaged image": (NOTES["damaged image"], {"psnr": evaluation.metrics["input_psnr"]}),
     }
-    for name, reference in references.items():
-        fewer = f"first {reference.num_images:,} pictures only" if reference.num_images < num_images else ""
+    for name, baseline in baselines.items():
+        fewer = f"first {baseline.num_images:,} pictures only" if baseline.num_images < num_images else ""
         if not (fewer and name in rows):  # the existing row covers all pictures
-            rows[name] = "; ".join(filter(None, (NOTES.get(name), fewer))), reference.metrics
+            rows[name] = "; ".join(filter(None, (NOTES.get(name), fewer))), baseline.metrics
     columns = [name for name in evaluation.shown if name != "input_psnr"]
     compared: dict[str, Scores] = {
         html("{name}<small>{note}</small>", name=name, note=note): scores
@@ -106,13 +104,8 @@ def figures(metadata: ModelMetadata, dataset: Dataset, evaluation: Evaluation, r
 
 def _table(caption: str, columns: Sequence[str], rows: Mapping[str, Scores], style: str = "figures") -> Table:
     """A row of figures for each name, formatted as by `pellucid evaluate`."""
-    cells = [[name, *(_cell(scores, column) for column in columns)] for name, scores in rows.items()]
+    cells = [[name, *(figure_text(scores, column, "–") for column in columns)] for name, scores in rows.items()]
     return Table(caption, ["", *(FIGURES[column].heading for column in columns)], cells, style)
-
-
-def _cell(scores: Scores, column: str) -> str:
-    figure = scores.get(column)
-    return "–" if figure is None else format(figure, FIGURES[column].spec) + BROKEN_MARK * bool(scores.get("broken"))
 
 
 def _damage(name: str) -> str:

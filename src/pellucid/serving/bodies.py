@@ -4,7 +4,6 @@ import asyncio
 import base64
 import binascii
 import json
-from collections.abc import AsyncGenerator
 from typing import Any
 
 from fastapi import Request
@@ -51,7 +50,7 @@ async def read_contents(request: Request, limits: Limits) -> list[bytes]:
 
 async def _multipart(request: Request, limits: Limits) -> list[bytes]:
     """The contents of a form's files."""
-    parser = MultiPartParser(request.headers, _chunks(request), max_files=limits.max_pictures, max_fields=limits.max_pictures)
+    parser = MultiPartParser(request.headers, request.stream(), max_files=limits.max_pictures, max_fields=limits.max_pictures)
     parser.spool_max_size = limits.max_bytes + 1  # in memory, never in a temporary file
     try:
         form = await parser.parse()
@@ -75,11 +74,6 @@ async def _multipart(request: Request, limits: Limits) -> list[bytes]:
     finally:
         await form.close()
     return contents
-
-
-async def _chunks(request: Request) -> AsyncGenerator[bytes, None]:
-    async for chunk in request.stream():
-        yield chunk
 
 
 def _json(body: bytes, limits: Limits) -> list[bytes]:

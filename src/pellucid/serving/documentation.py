@@ -9,7 +9,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from pellucid.inference.schema import VERSION
+from pellucid.inference.schema import VERSION, schema
 from pellucid.serving.refusal import CODES
 
 _PNG = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGNgYGAAAAAEAAH2FzhVAAAAAElFTkSuQmCC"
@@ -47,28 +47,6 @@ _ERROR = {
                 "index": {"type": "integer", "description": "of the picture that it is about, from 0"},
             },
         },
-    },
-}
-
-_PREDICTION = {
-    "type": "object",
-    "description": "as a line of predictions.jsonl; null for what the model has no head for",
-    "properties": {
-        "schema": {"const": VERSION, "description": "the version of this form"},
-        "label": {"type": ["string", "null"], "description": "the likeliest class"},
-        "confidence": {"type": ["number", "null"], "description": "its probability"},
-        "probabilities": {"type": ["object", "null"], "additionalProperties": {"type": "number"}, "description": "by class"},
-        "damage": {"type": ["object", "null"], "description": "by kind: probability, strength if it has it, and the unit of the strength"},
-        "lost": {"type": ["number", "null"], "description": "the part of the picture whose pixels are lost"},
-        "left": {"type": "boolean", "description": "the picture was found undamaged, and the restored one is the picture itself"},
-        "restored": {"type": ["string", "null"], "description": "data URL of a PNG, with ?restored=true"},
-        "mask": {
-            "type": ["string", "null"],
-            "description": "data URL of a PNG, lost pixels white, with ?mask=true; null without them",
-        },
-        "notes": {"type": "array", "items": {"type": "string"}, "description": "what of the file was not kept as it was"},
-        "model": {"type": "string"},
-        "mirror": {"type": "boolean"},
     },
 }
 
@@ -114,7 +92,7 @@ RESPONSE: dict[int | str, dict[str, Any]] = {
         "description": "a prediction for each picture, in their order",
         "content": {
             "application/json": {
-                "schema": {"type": "object", "properties": {"predictions": {"type": "array", "items": _PREDICTION}}},
+                "schema": {"type": "object", "properties": {"predictions": {"type": "array", "items": schema()}}},
                 "example": EXAMPLE,
             }
         },

@@ -1,15 +1,17 @@
 """Functions of the page: examples, adding damage, metrics against the clean picture, and their display."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
 from html import escape as escape
 from importlib.resources import files
+from typing import NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from pellucid.batch import from_pixels, to_deep_pixels, to_pixels
+from pellucid.batch import from_pixels, to_pixels
 from pellucid.data.cifar10 import CLASSES as CLASSES
 from pellucid.degradations import SUITES, Pipeline, Step
 from pellucid.degradations.suites import PIPELINES
@@ -63,32 +65,30 @@ def add_damage(picture: Picture, name: str, strength: float, seed: int) -> Pictu
         step = single_damages()[name]
         suite = Pipeline((Step(step.name, step.low + (step.highest - step.low) * strength, relative=step.relative),))
     images, _ = suite(from_pixels(picture.pixels[None]), generator("page", name, seed))
-    [pixels] = to_pixels(images) if picture.pixels.dtype == np.uint8 else to_deep_pixels(images)
+    [pixels] = to_pixels(images, torch.uint8 if picture.pixels.dtype == np.uint8 else torch.uint16)
     grey = picture.grey and bool((pixels == pixels[:, :, :1]).all())
     return replace(picture, pixels=pixels, grey=grey, alpha=None)
 
 
-@dataclass(frozen=True, slots=True)
-class PictureMetrics:
+class PictureMetrics(NamedTuple):
     """PSNR in dB and SSIM of the damaged and of the restored picture; SSIM is NaN below 11 pixels a side."""
 
-    psnr: tuple[float, float]
-    ssim: tuple[float, float]
+    psnr: list[float]
+    ssim: list[float]
 
 
 def measure_picture(clean: Pixels, damaged: Pixels, restored: Pixels) -> PictureMetrics:
     """Compute the metrics of a damaged and a restored picture."""
-    reference = from_pixels(clean[None])
+    original = from_pixels(clean[None])
     both = [from_pixels(each[None]) for each in (damaged, restored)]
-    psnr, ssim = ([float(figure(each, reference)) for each in both] for figure in (psnr_of, ssim_of))
-    return PictureMetrics((psnr[0], psnr[1]), (ssim[0], ssim[1]))
+    return PictureMetrics(*([float(figure(each, original)) for each in both] for figure in (psnr_of, ssim_of)))
 
 
 def metrics_html(figures: PictureMetrics | None, missing: str) -> str:
     """PSNR and SSIM as HTML; missing: the text without metrics."""
     if figures is None:
         return f"<p>{escape(missing)}</p>"
-    rows = [("damaged", figures.psnr[0], figures.ssim[0]), ("restored", figures.psnr[1], figures.ssim[1])]
+    rows = zip(("damaged", "restored"), *figures, strict=True)
     cells = "".join(f"<tr><th>{name}</th><td>{_psnr(psnr)}</td><td>{_ssim(ssim)}</td></tr>" for name, psnr, ssim in rows)
     return f"<table><thead><tr><th></th><th>PSNR in dB</th><th>SSIM</th></tr></thead><tbody>{cells}</tbody></table>"
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from rich import get_console
-from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
@@ -37,7 +36,6 @@ class TrainingLog:
             weights, restoration_weight; in joint training, about twenty records have gradient_cosine and gradient_ratio by layer. `loss`
             is the total loss with the configured weight, for every balance.
         examples: images whose restoration is logged after every epoch.
-        console: console of the progress bar.
         header: properties of the whole run, such as its precision: printed at its start, and the first line of the file.
     """
 
@@ -46,7 +44,6 @@ class TrainingLog:
         fabric: "Fabric",
         path: Path,
         examples: Batch | None = None,
-        console: Console | None = None,
         header: Mapping[str, str] | None = None,
     ) -> None:
         self.fabric, self.path, self.examples, self.header = fabric, path, examples, dict(header or {})
@@ -59,8 +56,7 @@ class TrainingLog:
             TextColumn("left"),
             TimeRemainingColumn(),
             TextColumn("{task.fields[figures]}"),
-            console=console,
-            disable=not (fabric.is_global_zero and (console or get_console()).is_terminal),
+            disable=not (fabric.is_global_zero and get_console().is_terminal),
         )
         self.heartbeat = Heartbeat(self.progress.console)
         self._figures = ""

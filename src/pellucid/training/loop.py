@@ -88,14 +88,12 @@ class Trainer:
         Raises `KeyboardInterrupt`, after saving the state, if a stop was requested, and `DivergenceError`, without overwriting the
         last saved state, if losses, gradients or weights are not finite.
         """
-        with torch.random.fork_rng(self._cuda_devices()):  # every step seeds torch's global generators
-            return self._fit()
-
-    def _fit(self) -> nn.Module:
         self.model.train()
         started = time.monotonic() - self.seconds
         saved = self.seconds
-        with StopSignal() as stop, self.log.open(self.num_steps, self.step, self.progress):
+        device = self.fabric.device
+        seeded = torch.random.fork_rng([device.index or 0] if device.type == "cuda" else [])  # every step seeds torch's global generators
+        with seeded, StopSignal() as stop, self.log.open(self.num_steps, self.step, self.progress):
             while (progress := self.progress) < 1:
                 epoch, first_batch = divmod(self.step, self.loader.num_batches)
                 self._choose_size(progress)
@@ -139,9 +137,6 @@ class Trainer:
             return mine
         count: Tensor = self.fabric.all_reduce(torch.tensor(float(mine), device=self.fabric.device), reduce_op="sum")
         return bool(count > 0)
-
-    def _cuda_devices(self) -> list[int]:
-        return [self.fabric.device.index or 0] if self.fabric.device.type == "cuda" else []
 
     def _diverged(self, what: str, losses: Losses | None) -> NoReturn:
         named = {} if losses is None else {"classification": losses.classification, "restoration": losses.restoration}
