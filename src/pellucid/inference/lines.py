@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pellucid import pictures
 from pellucid.errors import UserError
 from pellucid.inference import schema, sheet
@@ -44,13 +46,13 @@ def save(predicted: Predicted | Failure, out: Path, uncertainty: bool = False) -
     try:
         if prediction.restored is not None:
             restored = f"{RESTORED}/{target}"
-            pictures.write(out / restored, replace(picture, pixels=prediction.restored))
+            pictures.write(f"{out}/{restored}", replace(picture, pixels=prediction.restored))
         if prediction.mask is not None and prediction.mask.any():
             mask = f"{MASKS}/{mask_target(target)}"
-            pictures.write(out / mask, Picture(draw_mask(prediction.mask), grey=True))
+            pictures.write(f"{out}/{mask}", Picture(draw_mask(prediction.mask), grey=True))
         if uncertainty and prediction.restored is not None:
             uncertain = f"{UNCERTAINTY}/{mask_target(target)}"
-            pictures.write(out / uncertain, Picture(draw_map(uncertainty_map(picture.pixels, prediction.restored)), grey=True))
+            pictures.write(f"{out}/{uncertain}", Picture(draw_map(uncertainty_map(picture.pixels, prediction.restored)), grey=True))
     except UserError as error:  # such as a name too long for the file system; other pictures may succeed
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
@@ -75,17 +77,22 @@ def prediction_fields(prediction: Prediction) -> Line:
     line: Line = {
         "schema": schema.VERSION,
         "label": prediction.label,
-        "confidence": prediction.confidence and round(prediction.confidence, 6),
-        "probabilities": probabilities and {name: round(probability, 6) for name, probability in probabilities.items()},
+        "confidence": prediction.confidence and _rounded(prediction.confidence),
+        "probabilities": probabilities and {name: _rounded(probability) for name, probability in probabilities.items()},
         "damage": damage
         and {
-            kind: {"probability": round(each["probability"], 6), "strength": round(each["strength"], 6), "unit": each["unit"]}
+            kind: {"probability": _rounded(each["probability"]), "strength": _rounded(each["strength"]), "unit": each["unit"]}
             for kind, each in damage.items()
         },
-        "lost": None if mask is None else round(float(mask.mean()), 6),
+        "lost": None if mask is None else _rounded(np.count_nonzero(mask) / mask.size),
         "left": prediction.left,
     }
     return line | optional
+
+
+def _rounded(value: float) -> float:
+    """To six decimals; `round` of a float to decimals takes several times as long."""
+    return round(1e6 * value) / 1e6
 
 
 def line_text(line: Line) -> str:

@@ -5,8 +5,8 @@ Pictures stream through, so that memory doesn't grow with their number.
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby, islice
@@ -104,7 +104,6 @@ def predict_files(
         "mirror": mirror,
         **{name: each or None for name, each in options.items()},
     }
-    options_in_lines = {name: each for name, each in source.items() if each is not None}
     made = [out / RESTORED, out / MASKS, out / UNCERTAINTY, out / SHEET]
     with join_processes() as processes, ExitStack() as stack:
         processes.first_does(lambda: stack.enter_context(files.locked(out, keep=False)))  # for all, since they share the folder
@@ -120,31 +119,23 @@ def predict_files(
         processes.first_does(lambda: None)  # all processes have read it before lines are added
         missing = (each for each in inputs(paths, made) if str(each[0]) not in done_before)
         waiting = islice(missing, processes.rank, None, processes.num)  # every n-th, since neighbours tend to have the same size
-        chooser = _Chooser(-(-total // processes.num))
-        for line in journal.read_lines(out / PREDICTIONS):
-            chooser.add(line)
-        done = num_kept = sum(1 for path, _ in inputs(paths, made) if str(path) in done_before) if resume else 0
-        num_failed, labelled = 0, False
-        counts = dict.fromkeys(COUNTED, 0)
+        num_kept = sum(1 for path, _ in inputs(paths, made) if str(path) in done_before) if resume else 0
+        tally = _Tally(-(-total // processes.num), journal.read_lines(out / PREDICTIONS))
+        options_in_lines = {name: each for name, each in source.items() if each is not None}
+        lines = stack.enter_context(closing(_predicted(waiting, predictor, out, uncertainty)))  # at rest before the lock is released
         with journal.part(out, processes.rank, processes.num).open("a", encoding="utf-8", buffering=1) as file:
-            for line in _predicted(waiting, predictor, out, uncertainty):
+            for line in lines:
                 file.write(json.dumps(line | options_in_lines) + "\n")
-                labelled |= line.get("confidence") is not None
-                if not journal.ends(line):
+                if not tally.add(line):
                     continue
-                done += 1
-                num_failed += "error" in line
-                for name in counts:
-                    counts[name] += bool(line.get(name))
-                chooser.add(line)
                 if log is not None:
                     log(line_text(line))
                 if progress is not None:
-                    progress(done, total)
-        num_done, num_failed, num_labelled, *sums = processes.sums(done - num_kept, num_failed, labelled, *counts.values())
-        processes.first_does(lambda: _finish(out, chooser.lines, num_kept + num_done))
+                    progress(num_kept + tally.numbers["done"], total)
+        num_done, num_failed, num_labelled, *counts = processes.sums(*tally.numbers.values())
+        processes.first_does(lambda: _finish(out, tally.shown, num_kept + num_done))
     about = _about_labels(predictor) if num_labelled else ""
-    return Summary(out, num_kept + num_done, num_failed, about, predictor.stated, dict(zip(counts, sums, strict=True)))
+    return Summary(out, num_kept + num_done, num_failed, about, predictor.stated, dict(zip(COUNTED, counts, strict=True)))
 
 
 def _check_folder(out: Path, force: bool, resume: bool) -> None:
@@ -158,7 +149,9 @@ def _check_folder(out: Path, force: bool, resume: bool) -> None:
         files.remove_partial(out, below=True)
 
 
-def _predicted(waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, out: Path, uncertainty: bool) -> Iterator[Line]:
+def _predicted(
+    waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predictor, out: Path, uncertainty: bool
+) -> Generator[Line, None, None]:
     """The lines of all files, in their order, the restored pictures and videos written."""
     for is_video, group in groupby(waiting, key=lambda each: each[0].suffix.lower() in VIDEOS):
         if is_video:
@@ -168,17 +161,34 @@ def _predicted(waiting: Iterable[tuple[Path, PurePosixPath]], predictor: Predict
             yield from stream(group, predictor, partial(save, out=out, uncertainty=uncertainty))
 
 
-class _Chooser:
-    """Selects pictures for the contact sheet from the stream of lines, evenly spaced, since neighbours tend to be similar."""
+class _Tally:
+    """Counts the results, and selects pictures for the contact sheet, evenly spaced, since neighbours tend to be similar.
 
-    def __init__(self, total: int) -> None:
+    total: number of lines; earlier: those of an earlier call, which are only selected from.
+    """
+
+    def __init__(self, total: int, earlier: Iterable[Line]) -> None:
         self.total, self.seen = total, 0
-        self.lines: list[Line] = []
+        self.shown: list[Line] = []
+        self.numbers = dict.fromkeys(("done", "failed", "labelled", *COUNTED), 0)
+        for line in earlier:
+            self._select(line)
 
-    def add(self, line: Line) -> None:
-        wanted = len(self.lines) < sheet.MAX_CELLS and len(self.lines) * self.total <= self.seen * sheet.MAX_CELLS
+    def add(self, line: Line) -> bool:
+        """Add a line; whether it is the last one of its input."""
+        self.numbers["labelled"] += line.get("confidence") is not None
+        if journal.ends(line):
+            self.numbers["done"] += 1
+            self.numbers["failed"] += "error" in line
+            for name in COUNTED:
+                self.numbers[name] += bool(line.get(name))
+            self._select(line)
+        return journal.ends(line)
+
+    def _select(self, line: Line) -> None:
+        wanted = len(self.shown) < sheet.MAX_CELLS and len(self.shown) * self.total <= self.seen * sheet.MAX_CELLS
         if wanted and "damage" in line and journal.ends(line):
-            self.lines.append(line)
+            self.shown.append(line)
         self.seen += journal.ends(line)
 
 

@@ -160,15 +160,39 @@ class Predictor:
 
     def _predict(self, pixels: Pixels) -> list[Prediction]:
         """Pictures of one size (B, H, W, 3) -> a prediction for each."""
-        num_pictures, height, width, _ = pixels.shape
-        near = has_own_size(height, width, self.image_size)
-        output = self._forward(to_floats(pixels if near else scale_down(pixels, self.image_size)))
+        near = has_own_size(pixels.shape[1], pixels.shape[2], self.image_size)
+        output = self._overview(pixels, near)
+        restored, mask, finite = self._restore(pixels, output, near)
+        left = self._leave(pixels, restored, mask, output, near)
+        nothing, least = [None] * len(pixels), self.least_evidence
+        columns = (
+            *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
+            nothing if restored is None else restored,
+            nothing if output.presence is None or output.strength is None else self._damages(output.presence, output.strength),
+            nothing if mask is None else mask,
+            (~finite).tolist(),
+            left.tolist(),
+            [False] * len(pixels),
+            self._second_labels(restored, output.logits, near) or nothing,
+            nothing if least is None or output.logits is None else (evidence_of(output.logits) < least).tolist(),
+        )
+        return [
+            BROKEN if each.broken else replace(each, label=None, abstained=True) if (each.confidence or 1) < self.abstain_below else each
+            for each in (Prediction(*fields) for fields in zip(*columns, strict=True))
+        ]
+
+    def _overview(self, pixels: Pixels, near: bool) -> Outputs:
+        """The output for pictures as they are, or scaled down if they are not near the size of the training images."""
+        return self._forward(to_floats(pixels if near else scale_down(pixels, self.image_size)))
+
+    def _restore(self, pixels: Pixels, output: Outputs, near: bool) -> tuple[Pixels | None, NDArray[np.bool_] | None, NDArray[np.bool_]]:
+        """Restored pictures (B, H, W, 3) and masks (B, H, W), if the network has them, and whether all outputs are finite (B,)."""
         finite = output.finite()
         restored = None if output.restored is None else np.empty_like(pixels)
         mask = None if output.mask is None else np.empty(pixels.shape[:3], np.bool_)
         if near or (restored is None and mask is None):
             strips: Iterator[Outputs] = iter([output])
-        elif height * width <= self.max_pixels:
+        elif pixels[0].size // 3 <= self.max_pixels:
             strips = iter([self._forward(to_floats(pixels))])
         else:
             strips = forward_in_tiles(pixels, self._forward, self.tiling)
@@ -183,41 +207,27 @@ class Predictor:
                 bottom = top + strip.mask.shape[2]
                 mask[:, top:bottom] = strip.mask[:, 0] > 0
             top = bottom
-        left = np.zeros(num_pictures, np.bool_) if restored is None else self._leave(pixels, restored, mask, output, near)
-        second: list[str | None] = [None] * num_pictures
-        if self.second_look and restored is not None and output.logits is not None:
-            logits = self._forward(to_floats(restored if near else scale_down(restored, self.image_size))).logits
-            second = [None] * num_pictures if logits is None else list(self._classes(logits)[0])
-        nothing = [None] * num_pictures
-        unfamiliar: list[bool] | list[None] = nothing
-        if self.least_evidence is not None and output.logits is not None:
-            unfamiliar = (evidence_of(output.logits) < self.least_evidence).tolist()
-        predictions = [
-            replace(Prediction(*fields), left=bool(is_left), restored_label=again, unfamiliar=unlike) if whole else BROKEN
-            for whole, is_left, again, unlike, *fields in zip(
-                finite.tolist(),
-                left,
-                second,
-                unfamiliar,
-                *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
-                nothing if restored is None else restored,
-                nothing if output.presence is None or output.strength is None else self._damages(output.presence, output.strength),
-                nothing if mask is None else mask,
-                strict=True,
-            )
-        ]
-        return [
-            replace(each, label=None, abstained=True) if each.confidence is not None and each.confidence < self.abstain_below else each
-            for each in predictions
-        ]
+        return restored, mask, finite
 
-    def _leave(self, pixels: Pixels, restored: Pixels, mask: NDArray[np.bool_] | None, output: Outputs, near: bool) -> NDArray[np.bool_]:
+    def _second_labels(self, restored: Pixels | None, logits: Floats | None, near: bool) -> list[str] | None:
+        """The classes of restored pictures, with `second_look`."""
+        if not self.second_look or restored is None or logits is None:
+            return None
+        second = self._overview(restored, near).logits
+        return None if second is None else self._classes(second)[0]
+
+    def _leave(
+        self, pixels: Pixels, restored: Pixels | None, mask: NDArray[np.bool_] | None, output: Outputs, near: bool
+    ) -> NDArray[np.bool_]:
         """(B,): which pictures are undamaged; sets their restored pictures to the input, and clears their masks."""
-        if self.gate is None:
+        if self.gate is None or restored is None:
             return np.zeros(len(pixels), np.bool_)
-        rows = range(0, pixels.shape[1], STRIP_ROWS)
-        changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
-        left = undamaged(self.gate, output.presence, np.max(changes, axis=0), near)
+        change = np.zeros(len(pixels))
+        if not self.gate.uses_presence(output.presence, near):
+            rows = range(0, pixels.shape[1], STRIP_ROWS)
+            changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
+            change = np.max(changes, axis=0)
+        left = undamaged(self.gate, output.presence, change, near)
         for index in np.flatnonzero(left):  # one by one, without another copy of all
             restored[index] = pixels[index]
         if mask is not None:

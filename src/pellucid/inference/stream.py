@@ -1,6 +1,7 @@
 """Streams pictures through a predictor, in order: reading, computing and writing overlap, in bounded memory."""
 
 import os
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -8,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, groupby, islice
 from pathlib import Path, PurePosixPath
-from threading import Lock
 from typing import Generic, NamedTuple, TypeVar
 
 from pellucid import pictures
@@ -17,6 +17,7 @@ from pellucid.errors import UserError
 from pellucid.inference.cores import LARGE_PICTURE, num_batches, predict_on_cores
 from pellucid.inference.prediction import Prediction
 from pellucid.inference.predictor import Predictor
+from pellucid.inference.workers import CAN_FORK, start_workers
 from pellucid.pictures import Picture, Pixels
 
 Saved = TypeVar("Saved")
@@ -34,6 +35,9 @@ MAX_THREADS = 8
 
 SMALL_FILE = 32_768
 """Bytes of a file up to which its picture is taken for a small one; more precisely, those of less than `LARGE_PICTURE` pixels are."""
+
+MIN_GROUPS = 4
+"""Minimum number of groups of small pictures for each core to be shared by processes; to fork one takes as long as about a group."""
 
 
 class Predicted(NamedTuple):
@@ -73,37 +77,46 @@ def stream(inputs: Iterable[Input], predictor: Predictor, save: Callable[[Predic
 
 
 def _stream_small(groups: Iterable[Sequence[Input]], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]) -> Iterator[Saved]:
-    """Each thread reads, predicts and writes a group of its own; these tasks are too short to be handed from thread to thread."""
-    num_threads = max(2, num_batches(predictor))
-    predict = predict_on_cores(predictor, num_batches(predictor))
-    one_large = Lock()
+    """Each worker reads, predicts and writes a group, since these tasks are too short to be handed over.
+
+    Large pictures in small files are left to this thread and all cores.
+    """
+    groups, num_cores = iter(groups), num_batches(predictor)
+    first = list(islice(groups, MIN_GROUPS * num_cores))
+    forks = CAN_FORK and num_cores > 1 and len(first) == MIN_GROUPS * num_cores
+    num_workers = num_cores if forks else max(2, num_cores)
+    predict = predictor.predict if forks else predict_on_cores(predictor, num_cores)
 
     def process(group: Sequence[Input]) -> _Results[Saved]:
-        saved: list[Saved] = []
+        saved: list[Saved | None] = []
         try:
             loaded = [_load_small(each) for each in group]
-            for known, part in groupby(loaded, key=lambda each: each is not None):
-                if known:
-                    saved.extend(save(each) for each in _predict([each for each in part if each is not None], predict))
-                    continue
-                for _ in part:  # a small file of a large picture
-                    with one_large:
-                        saved.extend(save(each) for each in _predict([_load(group[len(saved)], _ignore)], predict))
+            predicted = _predict([each for each in loaded if each is not None], predict)
+            saved.extend(None if each is None else save(next(predicted)) for each in loaded)
         except BaseException as error:
+            if forks:
+                error.add_note(traceback.format_exc())  # it is not pickled
             return _Results(saved, error)
         return _Results(saved)
 
-    pool = ThreadPoolExecutor(num_threads)
-    running: deque[Future[_Results[Saved]]] = deque()
-    try:
-        for group in groups:
-            running.append(pool.submit(process, group))
-            if len(running) > num_threads:
-                yield from running.popleft().result().unpack()
-        while running:
-            yield from running.popleft().result().unpack()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    def unpack(group: Sequence[Input], results: _Results[Saved]) -> Iterator[Saved]:
+        for source, saved in zip(group, results.saved, strict=False):
+            if saved is not None:
+                yield saved
+                continue
+            yield from map(save, _predict([_load(source, _ignore)], predict))
+        if results.error is not None:
+            raise results.error
+
+    running: deque[tuple[Sequence[Input], Future[_Results[Saved]]]] = deque()
+    with start_workers(process, num_workers, forks) as submit:
+        for group in chain(first, groups):
+            running.append((group, submit(group)))
+            if len(running) > 2 * num_workers:
+                group, results = running.popleft()
+                yield from unpack(group, results.result())
+        for group, results in running:
+            yield from unpack(group, results.result())
 
 
 def _stream_large(inputs: Iterable[Input], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]) -> Iterator[Saved]:
@@ -131,16 +144,10 @@ def _stream_large(inputs: Iterable[Input], predictor: Predictor, save: Callable[
 
 @dataclass(frozen=True, slots=True)
 class _Results(Generic[Saved]):
-    """What was saved of a group, up to an error."""
+    """What was saved of a group, up to an error; `None` for a large picture."""
 
-    saved: Sequence[Saved]
+    saved: Sequence[Saved | None]
     error: BaseException | None = None
-
-    def unpack(self) -> Iterator[Saved]:
-        """Yield the results, then raise the error."""
-        yield from self.saved
-        if self.error is not None:
-            raise self.error
 
 
 class _LargeError(Exception):

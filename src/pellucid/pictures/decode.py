@@ -23,7 +23,7 @@ _pillow_limit = threading.Lock()
 def load(path: str | Path, max_pixels: int = MAX_PIXELS, reserve: Reserve | None = None) -> Picture:
     """The picture in the file `path`, see `decode_picture`; raises `UserError` also for a file that can't be opened."""
     try:
-        with Path(path).open("rb") as stream:
+        with open(path, "rb") as stream:  # noqa: PTH123 - a path of a path takes as long as opening it
             return decode_picture(stream, str(path), max_pixels, reserve)
     except OSError as error:
         raise UserError(f"Expected a picture at {path}, found that it can't be opened ({error.strerror}); check the path.") from error
@@ -90,7 +90,7 @@ def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
     if image.mode == "CMYK":
         notes.append("CMYK became RGB")
     deep = image.mode.startswith("I") or largest > 255 or _has_deep_colours(image, stream)
-    colours, alpha, grey = _deep(image, stream, turned) if deep else _shallow(image)
+    colours, alpha, grey = _deep(image, stream, turned) if deep else _shallow(image, turned)
     window = None
     if image.format == "PPM" and largest > 255 and not grey:
         colours = stretch(colours, (0, largest))  # Pillow has done so to grey
@@ -106,9 +106,9 @@ def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
     return Picture(np.ascontiguousarray(colours), grey, alpha, window, profile if kept else None, dpi, tuple(notes))
 
 
-def _shallow(image: Image.Image) -> tuple[Pixels, Pixels | None, bool]:
+def _shallow(image: Image.Image, turned: int) -> tuple[Pixels, Pixels | None, bool]:
     """Colours (H, W, 3) and alpha (H, W) of 8 bits, upright, and whether the colours are grey."""
-    if _orientation(image) != 1:  # exif_transpose would copy the picture in any case
+    if turned != 1:  # exif_transpose would copy the picture in any case
         with suppress(Exception):
             image = ImageOps.exif_transpose(image)
     grey = image.mode in ("1", "L", "LA", "La")
