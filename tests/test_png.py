@@ -1,4 +1,4 @@
-"""PNGs that are written by zlib alone: every kind, in strips of rows."""
+"""PNGs of every kind."""
 
 from pathlib import Path
 
@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pellucid import files, pictures
-from pellucid.errors import UserError
+from pellucid import pictures
 from pellucid.pictures import Picture
 
 
@@ -27,17 +26,3 @@ def test_opencv_and_pillow_read_the_same_pixels(tmp_path: Path, size: tuple[int,
     if picture.alpha is not None:
         np.testing.assert_array_equal(decoded[:, :, 3], picture.alpha)
     np.testing.assert_array_equal(pictures.load(tmp_path / "a.png").pixels, pixels)
-
-
-def test_bytes_are_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "new" / "a.bin"
-    for content in (b"first", b"second"):
-        files.write_bytes(str(path), content)
-        assert path.read_bytes() == content
-    monkeypatch.setattr("os.replace", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-    with pytest.raises(KeyboardInterrupt):
-        files.write_bytes(str(path), b"third")
-    assert path.read_bytes() == b"second"
-    assert list(path.parent.iterdir()) == [path]
-    with pytest.raises(UserError, match="Expected to write"):
-        files.write_bytes(str(path / "below"), b"")

@@ -15,13 +15,14 @@ import pytest
 import torch
 from PIL import Image
 
-from pellucid import files
+from pellucid import files, pictures
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.errors import UserError
 from pellucid.inference import Predictor, predict_files
 from pellucid.inference.stream import SMALL_FILE
 from pellucid.inference.workers import CAN_FORK, start_workers
 from pellucid.models import EncoderConfig, ModelConfig, build_model
+from pellucid.pictures import Picture
 
 pytestmark = pytest.mark.skipif(not CAN_FORK, reason="only Linux forks")
 
@@ -114,14 +115,14 @@ def test_a_call_that_stopped_goes_on(tmp_path: Path, model: Path, source: Path, 
 
 
 def test_a_full_disk_stops_all(tmp_path: Path, model: Path, source: Path, two_cores: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    write = files.write_bytes
+    write = pictures.write
 
-    def full(path: str, content: bytes) -> None:
-        if path.endswith("005.png"):
+    def full(path: Path, image: Picture) -> None:
+        if path.name == "005.png":
             raise UserError("Expected to write, found no space.") from OSError(28, "No space left on device")
-        write(path, content)
+        write(path, image)
 
-    monkeypatch.setattr(files, "write_bytes", full)
+    monkeypatch.setattr(pictures, "write", full)
     with pytest.raises(UserError, match="no space"):
         predict_files([source], tmp_path / "out", model, "cpu")
     assert len((tmp_path / "out" / "predictions.jsonl").read_text().splitlines()) == 5
@@ -130,15 +131,15 @@ def test_a_full_disk_stops_all(tmp_path: Path, model: Path, source: Path, two_co
 def test_a_killed_process_is_a_sentence(
     tmp_path: Path, model: Path, source: Path, two_cores: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write = files.write_bytes
+    write = pictures.write
 
-    def killed(path: str, content: bytes) -> None:
-        if path.endswith("131.png"):
+    def killed(path: Path, image: Picture) -> None:
+        if path.name == "131.png":
             os.kill(os.getpid(), signal.SIGKILL)
-        write(path, content)
+        write(path, image)
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_bytes", killed)
+        patch.setattr(pictures, "write", killed)
         with pytest.raises(UserError, match=r"Expected processes .*, found that one was killed, .*--resume"):
             predict_files([source], tmp_path / "out", model, "cpu")
     assert predict_files([source], tmp_path / "out", model, "cpu", resume=True).num_pictures == 300

@@ -87,25 +87,6 @@ def atomic_write(path: Path) -> Iterator[Path]:
         raise
 
 
-def write_bytes(path: str, content: bytes) -> None:
-    """Write a file as in `atomic_write`, in half of its time: for thousands of small files, `pathlib` takes longer than the system."""
-    parent = os.path.dirname(path) or os.curdir  # noqa: PTH120
-    sibling = f"{parent}{os.sep}{PARTIAL}{secrets.token_hex(6)}"
-    try:
-        with open(sibling, "xb") as file:  # noqa: PTH123
-            file.write(content)
-        os.replace(sibling, path)  # noqa: PTH105
-    except OSError:  # a folder that is missing, or an error to be reported
-        with suppress(OSError):
-            os.unlink(sibling)  # noqa: PTH108
-        with atomic_write(Path(path)) as temporary:
-            temporary.write_bytes(content)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(sibling)  # noqa: PTH108
-        raise
-
-
 def remove_partial(path: Path, below: bool = False) -> None:
     """Remove the temporary files and folders that killed writers have left in the folder `path`; below: also in its subfolders."""
     for left in list((path.rglob if below else path.glob)(f"{PARTIAL}*")):

@@ -46,13 +46,13 @@ def save(predicted: Predicted | Failure, out: Path, uncertainty: bool = False) -
     try:
         if prediction.restored is not None:
             restored = f"{RESTORED}/{target}"
-            pictures.write(f"{out}/{restored}", replace(picture, pixels=prediction.restored))
+            pictures.write(out / restored, replace(picture, pixels=prediction.restored))
         if prediction.mask is not None and prediction.mask.any():
             mask = f"{MASKS}/{mask_target(target)}"
-            pictures.write(f"{out}/{mask}", Picture(draw_mask(prediction.mask), grey=True))
+            pictures.write(out / mask, Picture(draw_mask(prediction.mask), grey=True))
         if uncertainty and prediction.restored is not None:
             uncertain = f"{UNCERTAINTY}/{mask_target(target)}"
-            pictures.write(f"{out}/{uncertain}", Picture(draw_map(uncertainty_map(picture.pixels, prediction.restored)), grey=True))
+            pictures.write(out / uncertain, Picture(draw_map(uncertainty_map(picture.pixels, prediction.restored)), grey=True))
     except UserError as error:  # such as a name too long for the file system; other pictures may succeed
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -1,9 +1,8 @@
 """Encodes pictures, keeping the properties that the format supports: 16 bits, grey, alpha, colour profile, dpi."""
 
-import os
 import struct
 import zlib
-from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,11 @@ from pellucid.errors import UserError
 from pellucid.pictures.formats import DEEP, TRANSPARENT, WRITTEN
 from pellucid.pictures.picture import Picture, Pixels, eight_bits, unstretch
 
+PNG_HEADER = 33
+"""Bytes of a PNG's signature and first chunk; profile and dpi come next."""
+
 PNG_LEVEL = 2
 """zlib's level: 6, Pillow's, takes four times as long on a photograph, for files that are a tenth smaller."""
-
-BLOCK = 4_096
-"""Bytes of a block of most file systems: a PNG that fits into one takes no less room if it is compressed."""
-
-STRIP_ROWS = 256
-"""Rows of a PNG that are filtered at a time."""
 
 
 def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
@@ -32,24 +28,22 @@ def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
     PNG, TIFF, PPM and PGM keep 16 bits, in the range of the values of the original file; PNG, TIFF, WebP and BMP keep alpha. Raises
     `UserError` for an unknown ending, a picture that the format can't hold, and a path that can't be written.
     """
-    path = os.fspath(path)
+    path = path if isinstance(path, Path) else Path(path)
     picture = image if isinstance(image, Picture) else Picture(image)
     pixels = picture.pixels
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype not in (np.uint8, np.uint16) or pixels.size == 0:
         raise ValueError(
             f"Expected a uint8 or uint16 image of shape (H, W, 3), found {pixels.dtype} of shape {pixels.shape}; convert it to RGB first."
         )
-    ending = os.path.splitext(path)[1].lower()  # noqa: PTH122 - pathlib takes longer than zlib, a million times
-    if ending not in WRITTEN:
+    if path.suffix.lower() not in WRITTEN:
         raise UserError(f"Expected a picture's name to end in {' '.join(filter(None, WRITTEN))}, found {path}; choose one of these.")
-    form, options = WRITTEN[ending]
+    form, options = WRITTEN[path.suffix.lower()]
     stored = _stored(picture, form)
-    if form == "PNG":
-        files.write_bytes(path, _png(stored, picture))
-        return
-    with files.atomic_write(Path(path)) as temporary:
+    with files.atomic_write(path) as temporary:
         try:
-            if stored.dtype == np.uint16 and (stored.ndim == 3 or form == "PPM"):
+            if form == "PNG":
+                temporary.write_bytes(_png(stored, picture))
+            elif stored.dtype == np.uint16 and (stored.ndim == 3 or form == "PPM"):
                 _write_deep(temporary, form, stored, picture)
             elif form == "BMP" and stored.ndim == 3 and stored.shape[2] == 4:  # Pillow would drop alpha
                 temporary.write_bytes(_encode(".bmp", stored))
@@ -65,28 +59,13 @@ def encode_png(picture: Picture) -> bytes:
 
 
 def _png(stored: Pixels, picture: Picture) -> bytes:
-    """A PNG (version 1.2), each row by its difference from the row above: to choose a filter for each row takes twice as long."""
-    height, width = stored.shape[:2]
-    kind = {1: 0, 2: 4, 3: 2, 4: 6}[stored.size // (height * width)]  # grey, grey and alpha, RGB, RGB and alpha
-    header = struct.pack(">IIBBBBB", width, height, 8 * stored.itemsize, kind, 0, 0, 0)
-    compressor = zlib.compressobj(PNG_LEVEL if stored.nbytes + height > BLOCK - 200 else 0)
-    content = b"".join([*map(compressor.compress, _png_rows(stored)), compressor.flush()])
-    start = b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _png_chunks(picture)
-    return b"".join([start, *_chunk_parts(b"IDAT", content), _chunk(b"IEND", b"")])
-
-
-def _png_rows(stored: Pixels) -> Iterator[memoryview]:
-    """Strips of filtered rows, to save memory."""
-    above: NDArray[np.uint8] | int = 0
-    for top in range(0, len(stored), STRIP_ROWS):
-        strip = stored[top : top + STRIP_ROWS]
-        rows = np.ascontiguousarray(strip, stored.dtype.newbyteorder(">")).reshape(len(strip), -1).view(np.uint8)
-        filtered = np.empty((len(rows), 1 + rows.shape[1]), np.uint8)
-        filtered[:, 0] = 2
-        np.subtract(rows[0], above, out=filtered[0, 1:])
-        np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
-        above = rows[-1]
-        yield filtered.data
+    """By OpenCV, which is twice as fast as Pillow on small pictures, but for grey with alpha, which it can't write."""
+    if stored.ndim == 3 and stored.shape[2] == 2:
+        stream = BytesIO()
+        Image.fromarray(stored).save(stream, "PNG", compress_level=PNG_LEVEL, **_options(picture, "PNG"))
+        return stream.getvalue()
+    content = _encode(".png", stored)
+    return content[:PNG_HEADER] + _png_chunks(picture) + content[PNG_HEADER:]
 
 
 def _stored(picture: Picture, form: str) -> Pixels:
@@ -108,9 +87,9 @@ def _stored(picture: Picture, form: str) -> Pixels:
 def _options(picture: Picture, form: str) -> dict[str, Any]:
     """Pillow's options for the colour profile and the dots per inch."""
     options: dict[str, Any] = {}
-    if picture.profile is not None and form in ("JPEG", "WEBP", "TIFF"):
+    if picture.profile is not None and form in ("PNG", "JPEG", "WEBP", "TIFF"):
         options["icc_profile"] = picture.profile
-    if picture.dpi is not None and form in ("JPEG", "TIFF", "BMP"):
+    if picture.dpi is not None and form in ("PNG", "JPEG", "TIFF", "BMP"):
         options["dpi"] = tuple(map(round, picture.dpi)) if form == "JPEG" else picture.dpi
     return options
 
@@ -139,13 +118,15 @@ def _encode(ending: str, stored: Pixels) -> bytes:
     """Encode by OpenCV, whose channel order is BGR."""
     import cv2
 
+    png = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]  # to choose a filter takes longer
+    options = png if ending == ".png" else []
     stored = np.ascontiguousarray(stored)
     try:
         if stored.ndim == 2:
-            written, content = cv2.imencode(".pgm" if ending == ".ppm" else ending, stored)
+            written, content = cv2.imencode(".pgm" if ending == ".ppm" else ending, stored, options)
         else:
             order = cv2.COLOR_RGB2BGR if stored.shape[2] == 3 else cv2.COLOR_RGBA2BGRA
-            written, content = cv2.imencode(ending, cv2.cvtColor(stored, order))
+            written, content = cv2.imencode(ending, cv2.cvtColor(stored, order), options)
     except cv2.error as error:
         raise ValueError(error) from error
     if not written:
@@ -164,8 +145,4 @@ def _png_chunks(picture: Picture) -> bytes:
 
 
 def _chunk(kind: bytes, content: bytes) -> bytes:
-    return b"".join(_chunk_parts(kind, content))
-
-
-def _chunk_parts(kind: bytes, content: bytes) -> tuple[bytes, ...]:
-    return struct.pack(">I", len(content)), kind, content, struct.pack(">I", zlib.crc32(content, zlib.crc32(kind)))
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
