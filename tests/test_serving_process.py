@@ -59,7 +59,7 @@ def wait_until_healthy(address: str) -> None:
 
 
 def test_what_was_taken_is_answered_before_the_end(model: Path) -> None:
-    large = png(np.zeros((700, 700, 3), np.uint8))
+    large = png(np.zeros((1400, 1400, 3), np.uint8))
     with started(model, "--no-page") as (process, address), ThreadPoolExecutor(6) as pool:
         headers = {"Content-Type": "image/png"}
         waiting = [pool.submit(httpx2.post, f"{address}/v1/predict", content=large, headers=headers, timeout=60) for _ in range(6)]

@@ -157,9 +157,11 @@ def test_errors_and_their_tracebacks_come_back() -> None:
 
 
 SCRIPT = """
+import signal
 import sys
 import torch
 from pellucid.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
 torch.set_num_threads(2)
 main(["predict", sys.argv[1], "--out", sys.argv[2], "--model", sys.argv[3], "--device", "cpu"])
 """
