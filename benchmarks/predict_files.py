@@ -131,7 +131,7 @@ def measure(predictor: Predictor, turns: Sequence[Sequence[NDArray[np.uint8]]], 
 def stored(images: Sequence[NDArray[np.uint8]], folder: Path, ending: str) -> Path:
     """A folder with the images as files."""
     folder.mkdir()
-    for number, image in enumerate(images):  # not by `pictures.write`, which doesn't compress the smallest ones
+    for number, image in enumerate(images):  # by Pillow, as other programs do
         Image.fromarray(image).save(folder / f"{number:06}{ending}", quality=95)
     return folder
 

@@ -62,7 +62,7 @@ TRIALS: dict[str, dict[str, Any]] = {
     "quick, no crop": {"recipe": "quick", "training.crop": 0},
     "quick, lambda 1": {"recipe": "quick", "objective.weight": 1.0},
     "quick, lambda 0.7": {"recipe": "quick", "objective.weight": 0.7},
-    # Stages of a multiple of 32 channels cost no more time in bfloat16 than of 24: these trials have as much time, not arithmetic.
+    # A first stage of 32 channels takes no more time in bfloat16 than one of 24: these trials have about as much time, not arithmetic.
     "quick, lambda 1, widths 32, 80, 160": {"recipe": "quick", "objective.weight": 1.0, "model.encoder.widths": (32, 80, 160)},
     "quick, lambda 1, widths 32, 96, 192": {"recipe": "quick", "objective.weight": 1.0, "model.encoder.widths": (32, 96, 192)},
     "quick, warm-up 0.3": {"recipe": "quick", "training.warmup": 0.3},

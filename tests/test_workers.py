@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -20,11 +21,11 @@ from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.errors import UserError
 from pellucid.inference import Predictor, predict_files
 from pellucid.inference.stream import SMALL_FILE
-from pellucid.inference.workers import CAN_FORK, start_workers
+from pellucid.inference.workers import start_workers
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.pictures import Picture
 
-pytestmark = pytest.mark.skipif(not CAN_FORK, reason="only Linux forks")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only on Linux are processes forked")
 
 CONFIG = ModelConfig(encoder=EncoderConfig(widths=(8, 16), depths=(1, 1)), damage_head=True)
 CLASSES, DAMAGES = ("cat", "dog", "ship"), ("gaussian_noise", "occlusion")
@@ -152,8 +153,9 @@ def test_errors_and_their_tracebacks_come_back() -> None:
     for forks in (True, False):
         with start_workers(work, 2, forks) as submit:
             assert [submit(number).result() for number in (1, -1)] == [1, -1]
-            with pytest.raises(ZeroDivisionError):
+            with pytest.raises(ZeroDivisionError) as caught:
                 submit(0).result()
+            assert "return 1 // number" in "".join(traceback.format_exception(caught.value))
 
 
 SCRIPT = """

@@ -6,8 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pellucid import pictures
 from pellucid.errors import UserError
 from pellucid.inference import schema, sheet
@@ -77,22 +75,17 @@ def prediction_fields(prediction: Prediction) -> Line:
     line: Line = {
         "schema": schema.VERSION,
         "label": prediction.label,
-        "confidence": prediction.confidence and _rounded(prediction.confidence),
-        "probabilities": probabilities and {name: _rounded(probability) for name, probability in probabilities.items()},
+        "confidence": prediction.confidence and round(prediction.confidence, 6),
+        "probabilities": probabilities and {name: round(probability, 6) for name, probability in probabilities.items()},
         "damage": damage
         and {
-            kind: {"probability": _rounded(each["probability"]), "strength": _rounded(each["strength"]), "unit": each["unit"]}
+            kind: {"probability": round(each["probability"], 6), "strength": round(each["strength"], 6), "unit": each["unit"]}
             for kind, each in damage.items()
         },
-        "lost": None if mask is None else _rounded(np.count_nonzero(mask) / mask.size),
+        "lost": None if mask is None else round(float(mask.mean()), 6),
         "left": prediction.left,
     }
     return line | optional
-
-
-def _rounded(value: float) -> float:
-    """To six decimals; `round` of a float to decimals takes several times as long."""
-    return round(1e6 * value) / 1e6
 
 
 def line_text(line: Line) -> str:

@@ -192,7 +192,7 @@ class Predictor:
         mask = None if output.mask is None else np.empty(pixels.shape[:3], np.bool_)
         if near or (restored is None and mask is None):
             strips: Iterator[Outputs] = iter([output])
-        elif pixels[0].size // 3 <= self.max_pixels:
+        elif pixels.shape[1] * pixels.shape[2] <= self.max_pixels:
             strips = iter([self._forward(to_floats(pixels))])
         else:
             strips = forward_in_tiles(pixels, self._forward, self.tiling)
@@ -222,12 +222,9 @@ class Predictor:
         """(B,): which pictures are undamaged; sets their restored pictures to the input, and clears their masks."""
         if self.gate is None or restored is None:
             return np.zeros(len(pixels), np.bool_)
-        change = np.zeros(len(pixels))
-        if not self.gate.uses_presence(output.presence, near):
-            rows = range(0, pixels.shape[1], STRIP_ROWS)
-            changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
-            change = np.max(changes, axis=0)
-        left = undamaged(self.gate, output.presence, change, near)
+        rows = range(0, pixels.shape[1], STRIP_ROWS)
+        changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
+        left = undamaged(self.gate, output.presence, np.max(changes, axis=0), near)
         for index in np.flatnonzero(left):  # one by one, without another copy of all
             restored[index] = pixels[index]
         if mask is not None:

@@ -25,10 +25,6 @@ class Gate:
     presence: float | None = None
     change: float | None = None
 
-    def uses_presence(self, presence: NDArray[np.floating[Any]] | None, own_size: bool) -> bool:
-        """Whether the damage head decides, so that the change is not needed; see `undamaged` for the arguments."""
-        return self.presence is not None and presence is not None and own_size
-
 
 def change_of(images: NDArray[np.floating[Any]], restored: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """The largest mean squared change of a block: images (B, 3, H, W) and restored ones -> (B,).

@@ -23,7 +23,7 @@ _pillow_limit = threading.Lock()
 def load(path: str | Path, max_pixels: int = MAX_PIXELS, reserve: Reserve | None = None) -> Picture:
     """The picture in the file `path`, see `decode_picture`; raises `UserError` also for a file that can't be opened."""
     try:
-        with open(path, "rb") as stream:  # noqa: PTH123 - a path of a path takes as long as opening it
+        with Path(path).open("rb") as stream:
             return decode_picture(stream, str(path), max_pixels, reserve)
     except OSError as error:
         raise UserError(f"Expected a picture at {path}, found that it can't be opened ({error.strerror}); check the path.") from error

@@ -37,7 +37,7 @@ def _walk(folder: Path, endings: Collection[str]) -> Iterator[Path]:
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.name)
-                elif _may_be_picture(_ending(entry.name), endings) and entry.is_file():  # not a pipe, which would block
+                elif _may_be_picture(entry.name, endings) and entry.is_file():  # not a pipe, which would block
                     files.append(entry.name)
     except OSError as error:
         raise UserError(
@@ -45,17 +45,12 @@ def _walk(folder: Path, endings: Collection[str]) -> Iterator[Path]:
         ) from error
     for name in sorted(files):
         path = folder / name
-        if _ending(name) in endings or is_dicom(path):
+        if path.suffix.lower() in endings or is_dicom(path):
             yield path
     for name in sorted(folders):
         yield from _walk(folder / name, endings)
 
 
-def _may_be_picture(ending: str, endings: Collection[str]) -> bool:
+def _may_be_picture(name: str, endings: Collection[str]) -> bool:
+    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122 - four times as fast as pathlib, a million times
     return ending in endings or ending in DICOM_ENDINGS or ending[1:].isdigit()
-
-
-def _ending(name: str) -> str:
-    """That of a file's name, as of a path's suffix, in lower case; pathlib takes four times as long, a million times."""
-    stem, dot, ending = name.rpartition(".")
-    return f".{ending.lower()}" if stem and ending and dot else ""
