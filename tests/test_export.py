@@ -165,6 +165,7 @@ def test_int8_is_refused_where_it_costs_too_much_unless_forced(
     assert "Largest difference from torch" in str(written)
     assert str(written.cost) in str(written)
     assert "int8" in pellucid.load(out).stated
+    assert_no_sum_of_two_products_exceeds_16_bits(out)
     assert written.cost is not None
     assert written.cost.psnr is not None
     assert written.cost.psnr < 1
@@ -175,6 +176,28 @@ def test_int8_is_refused_where_it_costs_too_much_unless_forced(
     images = np.random.default_rng(0).random((1, 3, 32, 32), np.float32)
     differences = np.abs(backend(images).restored - reference(images).restored)  # type: ignore[operator]
     assert 1e-5 < differences.max() < 0.2  # it is quantised
+
+
+def assert_no_sum_of_two_products_exceeds_16_bits(path: Path) -> None:
+    """On x86 without VNNI, such sums of a uint8 activation times an int8 weight saturate."""
+    import onnx
+
+    weights = [onnx.numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer if each.data_type == onnx.TensorProto.INT8]
+    weights = [each for each in weights if each.ndim == 4]
+    assert weights
+    for each in weights:
+        assert 2 * 255 * np.abs(each.astype(int)).max() <= np.iinfo(np.int16).max
+
+
+def test_the_first_convolutions_stay_float32(made: dict[str, Path]) -> None:
+    import onnx
+
+    graph = onnx.load(made["onnx"])
+    first = quantise._first(graph)
+    convolutions = [node.name for node in graph.graph.node if node.op_type == "Conv"]
+    assert convolutions[0] in first
+    assert len(first) == 2  # of the encoder, and of the image's details
+    assert first <= set(quantise._kept(graph))
 
 
 def test_the_last_convolutions_before_the_image_stay_float32(made: dict[str, Path]) -> None:

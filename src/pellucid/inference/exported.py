@@ -128,7 +128,7 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
 
 def precision_text(precision: str) -> str:
     """The precision of an exported model, as text."""
-    return {"int8": "int8, the last layers float32"}.get(precision, precision)
+    return {"int8": "int8, the first and last layers float32"}.get(precision, precision)
 
 
 def threads_text(number: int) -> str:
