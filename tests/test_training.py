@@ -10,6 +10,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -136,6 +137,30 @@ def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None
     wider = changed(replace(tiny, training=frozen), {"model.encoder.widths": (8, 24)})
     with pytest.raises(UserError, match="same architecture"):
         run(wider, tmp_path / "third", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("earlier", "later", "named"),
+    [
+        ({}, {"data.validation": 50}, "data.validation 0 instead of 50"),
+        ({"data.validation": 40}, {"data.validation": 50}, "data.validation 40"),
+        ({"data.limit": 200}, {"data.limit": 200, "data.validation_share": 0.5}, "data.validation_share 0.0"),
+        ({"data.validation": 50}, {"data.validation": 50}, None),
+        ({"data.validation": 50}, {"data.limit": 200}, None),
+    ],
+)
+def test_a_start_that_was_trained_on_held_out_images_is_refused(
+    tiny: Recipe, tmp_path: Path, earlier: dict[str, Any], later: dict[str, Any], named: str | None
+) -> None:
+    tiny = changed(tiny, {"data.validation": 0, "training.epochs": 0.1})
+    run(changed(tiny, earlier), tmp_path / "first", device="cpu")
+    second = changed(tiny, later | {"training.start": str(tmp_path / "first")})
+    if named is None:
+        run(second, tmp_path / "second", device="cpu")
+        return
+    with pytest.raises(UserError, match=f"not trained on the images held out here, found one with {named}"):
+        run(second, tmp_path / "second", device="cpu")
+    assert not (tmp_path / "second" / "recipe.json").exists()
 
 
 def test_progress_has_the_images_per_second(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from pellucid.models import build_model
 from pellucid.models.decoder import shuffle_guidance
 from pellucid.models.sequential import Sequential
 from pellucid.provenance import source_commit
-from pellucid.recipe import Recipe, settings
+from pellucid.recipe import Recipe, completed, settings
 from pellucid.run_folder import LOG, MODEL, RECIPE, STATE, claim
 from pellucid.seeding import seed_of
 from pellucid.training.log import TrainingLog
@@ -62,7 +62,7 @@ def run(
         fabric = _launch(recipe, folder, device, devices)
 
         splits = _load_data(recipe)
-        model = _build_network(recipe, len(splits.train.classes), restorer, resumed=resume and (folder / STATE).exists())
+        model = _build_network(recipe, splits, restorer, resumed=resume and (folder / STATE).exists())
         loader = _build_loader(recipe, splits.train, fabric)
         log = TrainingLog(fabric, folder / LOG, _examples(splits.train, recipe, fabric.device), header={"precision": str(precision)})
         trainer = Trainer(fabric, model, loader, recipe.objective, recipe.training, log, folder / STATE)
@@ -151,9 +151,9 @@ def initialise(recipe: Recipe, num_classes: int, load: bool = True) -> nn.Module
         return build_model(recipe.model, num_classes, recipe.pipeline.kinds, load)
 
 
-def _build_network(recipe: Recipe, num_classes: int, restorer: Path | None, resumed: bool) -> nn.Module:
+def _build_network(recipe: Recipe, splits: Splits, restorer: Path | None, resumed: bool) -> nn.Module:
     """The network at the start of the training: initialised, with the weights of its restorer or of `training.start`, if it has any."""
-    network, start = initialise(recipe, num_classes), recipe.training.start
+    network, start = initialise(recipe, len(splits.train.classes)), recipe.training.start
     if isinstance(network, Sequential):
         if restorer is None:
             raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
@@ -166,17 +166,33 @@ def _build_network(recipe: Recipe, num_classes: int, restorer: Path | None, resu
     if recipe.training.shuffle_guidance:
         shuffle_guidance(network)
     if start is not None and not resumed:
-        _load_weights(network, start, "the network of this recipe; leave training.start out, or start from a model like it")
+        metadata = _load_weights(network, start, "the network of this recipe; leave training.start out, or start from a model like it")
+        _check_held_out(recipe, splits, metadata)
     return network
 
 
-def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> None:
-    """Load the weights of a trained model into a network; wanted: description of the expected model, for the error."""
-    trained, _ = load_model(source, "cpu")
+def _check_held_out(recipe: Recipe, splits: Splits, start: ModelMetadata) -> None:
+    """Raise `UserError` if the model to start from may have been trained on images that this training holds out."""
+    mine, other = settings(recipe)["data"], completed(start.recipe)["data"]
+    if Path(mine["dataset"]) != Path(other.get("dataset", "")):
+        return
+    splitting = ["folds", "fold"] + ["limit", "validation", "validation_share"] * (splits.validation is not None)
+    for name in reversed(splitting):
+        if mine[name] != other[name]:
+            raise UserError(
+                f"Expected a model in {recipe.training.start} that was not trained on the images held out here, found one with data.{name} "
+                f"{other[name]} instead of {mine[name]}; set the same, or hold out none."
+            )
+
+
+def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> ModelMetadata:
+    """Load the weights of a trained model into a network, and return its metadata; wanted: the expected model, for the error."""
+    trained, metadata = load_model(source, "cpu")
     try:
         network.load_state_dict(trained.state_dict())
     except RuntimeError as error:
         raise UserError(f"Expected a model in {source} with the same architecture, classes and kinds of damage as {wanted}.") from error
+    return metadata
 
 
 def _examples(clean: Dataset, recipe: Recipe, device: torch.device) -> Batch:
