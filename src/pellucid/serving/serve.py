@@ -21,7 +21,8 @@ BACKLOG = 2048
 def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
     """Serve until SIGINT or SIGTERM; accepted requests are completed. Raises `UserError` if the port or the model is not available."""
     with listen(settings) as listening:
-        address = f"http://{_in_url(settings.host)}:{listening.getsockname()[1]}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{listening.getsockname()[1]}"
         page = f"{address}/ (the page), " if settings.page else ""
         ready = f"Serving {settings.model}: {page}{address}/docs (the API). Ctrl-C ends it."
         if settings.workers == 1:
@@ -64,7 +65,3 @@ def listen(settings: ServerSettings) -> socket.socket:
             f"Expected an address to listen to, found that {settings.host}:{settings.port} can't be had ({reason}); choose another --host "
             "or --port."
         ) from error
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host
