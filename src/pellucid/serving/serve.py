@@ -2,8 +2,10 @@
 
 import os
 import socket
+import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import uvicorn
@@ -12,7 +14,6 @@ from uvicorn.supervisors import Multiprocess
 
 from pellucid.errors import UserError
 from pellucid.serving.settings import METRICS_FOLDER, ServerSettings
-from pellucid.serving.worker import build
 
 BACKLOG = 2048
 """Maximum number of connections that wait to be accepted."""
@@ -37,6 +38,26 @@ def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
             with TemporaryDirectory(prefix="pellucid-") as folder:
                 os.environ[METRICS_FOLDER] = folder
                 Multiprocess(config(settings, partial(build, settings), factory=True), [listening]).run()
+
+
+def build(settings: ServerSettings) -> ASGIApp:
+    """The application of one worker, with its model."""
+    import torch  # only now, like the modules below: a process must respond to its supervisor while torch loads
+
+    from pellucid.inference import Predictor
+    from pellucid.inference.cores import num_batches
+    from pellucid.serving.app import build_app
+    from pellucid.serving.service import Service
+
+    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of damaged metadata; relevant damage becomes an error
+    if settings.workers > 1:
+        share = max(1, (os.cpu_count() or 1) // settings.workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(share))  # of the engines of exported models
+        torch.set_num_threads(share)
+    predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)
+    name = Path(settings.model).name  # without its folder
+    service = Service(predictor, settings.limits, name, settings.mirror, num_threads=num_batches(predictor))
+    return build_app(service, settings.token, settings.page)
 
 
 def config(settings: ServerSettings, application: ASGIApp | Callable[[], ASGIApp], factory: bool = False) -> uvicorn.Config:
