@@ -179,8 +179,10 @@ def _sources(
     sources: dict[str, str | Path] = {}
     for name in sorted(chosen, key=lambda each: each != TORCH):
         if name == TORCH:
+            from pellucid.device import choose_device, choose_precision
+
             sources[TORCH] = model
-            if _native():
+            if choose_precision(choose_device("cpu")).name != "32-true":
                 sources[NATIVE] = model
         elif name in paths:
             sources[name] = paths[name]
@@ -192,10 +194,3 @@ def _sources(
             out = folder / (f"{name}.onnx" if format == "onnx" else name)
             sources[name] = export_model(model, format, out, int8=precision == "int8").path
     return sources
-
-
-def _native() -> bool:
-    """Whether torch uses another precision than float32 on this CPU."""
-    from pellucid.device import choose_device, choose_precision
-
-    return choose_precision(choose_device("cpu")).name != "32-true"
