@@ -21,7 +21,7 @@ from pellucid.inference.lines import NOT_FINITE, prediction_fields
 from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, decode_picture, encode_png
 from pellucid.serving.batching import Batcher
-from pellucid.serving.metrics import ServerMetrics
+from pellucid.serving.monitoring import ServerMetrics
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.settings import Limits
 
