@@ -168,7 +168,6 @@ def run_benchmark(
 def _sources(
     model: str, formats: Sequence[str] | None, folder: Path, paths: dict[str, Path], log: Callable[[str], None]
 ) -> dict[str, str | Path]:
-    """The engines and their models."""
     if is_exported(model):
         if formats:
             raise UserError(f"Expected no formats for an exported model, found {', '.join(formats)}; bench the model that it was made of.")

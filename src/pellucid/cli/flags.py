@@ -190,7 +190,6 @@ def _path(text: str) -> Path:
 
 
 def _add_server(parser: ArgumentParser) -> None:
-    """Add the settings of the server as flags."""
     from pellucid.serving.settings import TOKEN, Limits, ServerSettings
 
     add = parser.add_argument

@@ -137,7 +137,6 @@ def _sparse(weights: Weights, lengths: tuple[float, ...], channels: int, kind: s
 
 @lru_cache(maxsize=128)
 def _dense(weights: Weights, length: int, number: int, kind: dtype, target: device) -> Tensor:
-    """A dense matrix with the given dtype and device."""
     import torch
 
     return torch.from_numpy(weights(length, number).toarray()).to(target, kind)

@@ -68,7 +68,6 @@ def _conclude(analysis: Analysis, arm: str, baselines: list[str]) -> tuple[str, 
 
 
 def _gains(differences: Mapping[str, Estimate]) -> str:
-    """The tasks that gain and lose, as text."""
     gaining, undecided, losing = (
         [task for task, metric in TASKS.items() if metric in differences and differences[metric].sign == sign] for sign in (1, 0, -1)
     )

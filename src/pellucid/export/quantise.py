@@ -83,11 +83,9 @@ def quantise(graph: Path, target: Path, train: Dataset, track: Track, multiple: 
             return len(images)
 
         def set_range(self, start_index: int, end_index: int) -> None:
-            """Restrict the iteration to these batches."""
             self._waiting = iter(images[start_index:end_index])
 
         def get_next(self) -> dict[str, Any] | None:
-            """The next batch; `None` after the last one."""
             batch = next(self._waiting, None)
             return None if batch is None else {INPUT: batch}
 

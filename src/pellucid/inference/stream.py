@@ -155,7 +155,6 @@ class _LargeError(Exception):
 
 
 def _groups(inputs: Iterable[Input], size: int) -> Iterator[list[Input]]:
-    """Groups of `size` inputs in their order, the last one smaller."""
     iterator = iter(inputs)
     while group := list(islice(iterator, size)):
         yield group

@@ -114,7 +114,6 @@ def _trainings(analysis: Analysis) -> Iterator[Block]:
 
 
 def _missing(analysis: Analysis) -> Iterator[str]:
-    """Missing results, a line each."""
     failures = analysis.results.failures
     yield from (f"{arm} failed with seed {seed}: {reason.rstrip('.')}." for (arm, seed), reason in sorted(failures.items()))
     for arm, pairs in groupby(sorted(pair for pair in analysis.missing if pair not in failures), key=lambda pair: pair[0]):
@@ -124,7 +123,6 @@ def _missing(analysis: Analysis) -> Iterator[str]:
 
 
 def _provenance(analysis: Analysis) -> dict[str, str]:
-    """The provenance of the figures, by heading."""
     results = analysis.results
     arms, seeds = results.planned
     runs = [run.provenance for by_seed in results.runs.values() for run in by_seed.values()]

@@ -162,7 +162,6 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
 
 
 def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folder: Path) -> tuple[Any, ...]:
-    """The values of the page's outputs."""
     restored = picture.pixels if prediction.restored is None else prediction.restored
     figures = None if damage == work.NONE or prediction.restored is None else work.measure_picture(clean.pixels, picture.pixels, restored)
     for old in folder.glob("*/restored.png"):  # Gradio deletes what it has written itself

@@ -150,7 +150,6 @@ class Trainer:
         )
 
     def _choose_size(self, progress: float) -> None:
-        """Set the image size of the next batch by the progress."""
         self.loader.scale = SMALL_SCALE if progress < self.config.small_images else 1.0
 
     def _train_step(self, batch: Batch, progress: float) -> None:
