@@ -5,6 +5,7 @@ The weights are matrices: sparse ones for large images on the CPU, otherwise den
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -110,8 +111,6 @@ def magnified(length: int, zoom: float) -> Any:
 
 def magnification(length: int, zoom: float) -> tuple[int, int, int, int]:
     """How `scipy.ndimage.zoom` magnifies: pixels kept, their number when magnified, pixels cut before them and before those."""
-    import math
-
     kept = math.ceil(length / zoom)
     large = max(length, int(kept * zoom + 0.5))
     return kept, large, (length - kept) // 2, (large - length) // 2

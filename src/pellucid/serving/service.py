@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from io import BytesIO
 from typing import Any
 
@@ -168,8 +169,6 @@ class Service:
 
     def describe(self) -> dict[str, Any]:
         """The response of `GET /v1/model`."""
-        from importlib.metadata import version
-
         return {
             "model": self.name,
             "mirror": self.mirror,
