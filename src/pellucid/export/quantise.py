@@ -52,9 +52,8 @@ class QuantisationCost:
     images: str
 
     def __str__(self) -> str:
-        parts = [f"{self.accuracy:.2f} points of accuracy"] * (self.accuracy is not None) + [f"{self.psnr:.2f} dB"] * (
-            self.psnr is not None
-        )
+        parts = [] if self.accuracy is None else [f"{self.accuracy:.2f} points of accuracy"]
+        parts += [] if self.psnr is None else [f"{self.psnr:.2f} dB"]
         return f"int8 costs {' and '.join(parts)}, on {self.images}."
 
     @property
