@@ -59,8 +59,8 @@ def bare_app(model: str) -> Any:
 
 def batched_app(model: str) -> Any:
     """The application of `pellucid app --no-page`."""
+    from pellucid.serving.serve import build
     from pellucid.serving.settings import ServerSettings
-    from pellucid.serving.worker import build
 
     return build(ServerSettings(model=model, device="cpu", page=False))
 

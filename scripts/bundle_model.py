@@ -8,7 +8,7 @@ import argparse
 import json
 import shutil
 import tempfile
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -61,8 +61,7 @@ def fitted(network: nn.Module, metadata: ModelMetadata) -> ModelMetadata:
     recipe = completed(metadata.recipe)
     damage = recipe["damage"]
     suite = SUITES[damage] if isinstance(damage, str) else Mixture(damage["weights"])
-    calibration = calibrate(network, DataConfig(**recipe["data"]).splits(), suite)
-    return replace(metadata, **{field.name: getattr(calibration, field.name) for field in fields(calibration)})
+    return replace(metadata, **calibrate(network, DataConfig(**recipe["data"]).splits(), suite)._asdict())
 
 
 if __name__ == "__main__":

@@ -10,8 +10,8 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
 from pellucid.degradations import CORRUPTIONS, DEGRADATIONS
+from pellucid.degradations.blur import _followed
 from pellucid.degradations.fields import plasma, smooth_noise
-from pellucid.degradations.glass import _followed
 from pellucid.degradations.motion import trail_blur
 from pellucid.metrics.psnr import psnr_of
 from pellucid.seeding import generator

@@ -217,6 +217,8 @@ def test_costs() -> None:
     assert quantise.QuantisationCost(0.3, 0.2, "").acceptable
     assert not quantise.QuantisationCost(0.31, 0.0, "").acceptable
     assert not quantise.QuantisationCost(None, 0.21, "").acceptable
+    assert str(quantise.QuantisationCost(None, 0.1, "5 images")) == "int8 costs 0.10 dB, on 5 images."
+    assert str(quantise.QuantisationCost(0.1, None, "5 images")) == "int8 costs 0.10 points of accuracy, on 5 images."
 
 
 def test_the_metadata_are_in_the_file(model: Path, made: dict[str, Path]) -> None:

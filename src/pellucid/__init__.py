@@ -27,25 +27,8 @@ if TYPE_CHECKING:
     __version__: str
     from_pretrained = load = Predictor.load
 
-__all__ = [
-    "DEGRADATIONS",
-    "RECIPES",
-    "SUITES",
-    "TRACKS",
-    "Batch",
-    "Output",
-    "Prediction",
-    "Predictor",
-    "Recipe",
-    "__version__",
-    "evaluate",
-    "from_pretrained",
-    "load",
-    "load_model",
-    "push_to_hub",
-    "save_pretrained",
-    "train",
-]
+__all__ = ["DEGRADATIONS", "RECIPES", "SUITES", "TRACKS", "Batch", "Output", "Prediction", "Predictor", "Recipe", "__version__"]
+__all__ += ["evaluate", "from_pretrained", "load", "load_model", "push_to_hub", "save_pretrained", "train"]
 
 # public name -> module, name in the module
 _HOMES = {

@@ -168,7 +168,6 @@ def run_benchmark(
 def _sources(
     model: str, formats: Sequence[str] | None, folder: Path, paths: dict[str, Path], log: Callable[[str], None]
 ) -> dict[str, str | Path]:
-    """The engines and their models."""
     if is_exported(model):
         if formats:
             raise UserError(f"Expected no formats for an exported model, found {', '.join(formats)}; bench the model that it was made of.")
@@ -179,8 +178,10 @@ def _sources(
     sources: dict[str, str | Path] = {}
     for name in sorted(chosen, key=lambda each: each != TORCH):
         if name == TORCH:
+            from pellucid.device import choose_device, choose_precision
+
             sources[TORCH] = model
-            if _native():
+            if choose_precision(choose_device("cpu")).name != "32-true":
                 sources[NATIVE] = model
         elif name in paths:
             sources[name] = paths[name]
@@ -192,10 +193,3 @@ def _sources(
             out = folder / (f"{name}.onnx" if format == "onnx" else name)
             sources[name] = export_model(model, format, out, int8=precision == "int8").path
     return sources
-
-
-def _native() -> bool:
-    """Whether torch uses another precision than float32 on this CPU."""
-    from pellucid.device import choose_device, choose_precision
-
-    return choose_precision(choose_device("cpu")).name != "32-true"

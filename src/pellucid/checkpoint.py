@@ -135,7 +135,8 @@ def model_card(metadata: ModelMetadata) -> str:
     network = _untrained(metadata)
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     measured = sorted({f"{each['split']} images of {each['dataset']}" for each in metadata.figures.values() if "split" in each})
-    raw = _are_raw(metadata)
+    calibrated = metadata.gate is not None or metadata.temperature != 1
+    raw = calibrated and any(figures.get("raw", True) for figures in metadata.figures.values())  # older figures don't say that they are
     outputs = "the network's own outputs, without temperature and gate" if raw else "the outputs of `predict`, with temperature and gate"
     parts = [row for track, figures in metadata.figures.items() for row in _parts(track, figures)]
     cells = [[f"{figures['num_images']:,}", *(figure_text(figures, column) for column in columns)] for _, figures in parts]
@@ -190,12 +191,6 @@ def _confidence(metadata: ModelMetadata) -> str:
     if "temperature" in metadata.fitted:
         return f"calibrated, temperature {metadata.temperature:.3f} ({metadata.fitted})"
     return "not calibrated: no labelled images were held out of the training to fit a temperature on"
-
-
-def _are_raw(metadata: ModelMetadata) -> bool:
-    """Whether figures are of the network's own outputs where predictions differ from these; older figures are."""
-    differ = metadata.gate is not None or metadata.temperature != 1
-    return differ and any(figures.get("raw", True) for figures in metadata.figures.values())
 
 
 def _parts(track: str, figures: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

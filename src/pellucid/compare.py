@@ -29,13 +29,7 @@ __all__ = ["CURVE", "REPORT", "compare", "compare_at_values", "cross_validate", 
 
 
 def compare(
-    comparison: Comparison,
-    seeds: Sequence[int],
-    out: Path,
-    *,
-    device: str = "auto",
-    workers: int = 1,
-    reused: Sequence[Path] = (),
+    comparison: Comparison, seeds: Sequence[int], out: Path, *, device: str = "auto", workers: int = 1, reused: Sequence[Path] = ()
 ) -> Results:
     """Train and evaluate every arm with every seed in `out`, resuming an earlier call, and write the report there.
 

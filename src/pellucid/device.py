@@ -58,7 +58,8 @@ def choose_precision(device: torch.device) -> Precision:
         return _precision(capability >= BFLOAT16_CAPABILITY, words, f"{words}; bfloat16 needs 8.0")
     if device.type != "cpu":
         return Precision("32-true", f"bfloat16 is not tried on {device.type}")
-    instructions = [name for name, there in _bfloat16_instructions().items() if there]
+    supported = {"AVX512_BF16": torch.cpu._is_avx512_bf16_supported(), "AMX": torch.cpu._is_amx_tile_supported()}
+    instructions = [name for name, there in supported.items() if there]
     if instructions and (limit := _instruction_limit()):
         return Precision("32-true", f"{limit} turns {instructions[-1]} off")
     return _precision(bool(instructions), " and ".join(instructions), "no AVX512_BF16 or AMX")
@@ -95,11 +96,6 @@ def describe_device(device: torch.device) -> str:
 
 def _precision(native: bool, reason: str, reason_against: str) -> Precision:
     return Precision("bf16-mixed", reason) if native else Precision("32-true", reason_against)
-
-
-def _bfloat16_instructions() -> dict[str, bool]:
-    """The bfloat16 instruction sets, and whether this processor supports them."""
-    return {"AVX512_BF16": torch.cpu._is_avx512_bf16_supported(), "AMX": torch.cpu._is_amx_tile_supported()}
 
 
 def _instruction_limit() -> str | None:

@@ -117,7 +117,6 @@ def push_to_hub(
 
 
 def _use(repo_id: str) -> str:
-    """The section of a model card on the use of the model."""
     return f"""## Use
 
 ```python

@@ -82,7 +82,6 @@ def run(
 
 
 def _launch(recipe: Recipe, folder: Path, device: str, devices: int) -> "Fabric":
-    """Fabric with the precision of the recipe and TensorBoard, launched."""
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
@@ -97,7 +96,6 @@ def _launch(recipe: Recipe, folder: Path, device: str, devices: int) -> "Fabric"
 
 
 def _build_loader(recipe: Recipe, clean: Dataset, fabric: "Fabric") -> TrainLoader:
-    """The training batches of this process."""
     config = recipe.training
     return TrainLoader(
         clean,

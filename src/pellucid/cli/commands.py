@@ -2,9 +2,11 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -208,8 +210,6 @@ def predict(
     device: str,
 ) -> None:
     """Restore and classify pictures and videos."""
-    import warnings
-
     from pellucid.inference import predict_files
     from pellucid.progress import ProgressBar
 
@@ -249,8 +249,6 @@ def app(
     device: str,
 ) -> None:
     """Serve a model: an HTTP API and a web page."""
-    from importlib.util import find_spec
-
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "gradio") if find_spec(name) is None]
     if set(missing) - ({"gradio"} if no_page else set()):
         raise UserError(f"Expected the packages of the extra 'app', found no {', '.join(missing)}; pip install 'pellucid[app]'.")

@@ -190,7 +190,6 @@ def _path(text: str) -> Path:
 
 
 def _add_server(parser: ArgumentParser) -> None:
-    """Add the settings of the server as flags."""
     from pellucid.serving.settings import TOKEN, Limits, ServerSettings
 
     add = parser.add_argument
@@ -198,10 +197,7 @@ def _add_server(parser: ArgumentParser) -> None:
     add("--host", default=ServerSettings.host, help="address to listen on; a public one needs a token")
     add("--port", type=int, default=ServerSettings.port, help="0 for any free port")
     add("--workers", type=int, default=1, metavar="N", help="processes, each with the model; several need --no-page")
-    add(
-        "--token",
-        help=f"required in requests, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes",
-    )
+    add("--token", help=f"required in requests, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes")
     add("--open-to-all", action="store_true", help="serve without a token on a public address")
     add("--no-page", action="store_true", help="only the API")
     add("--max-bytes", type=int, default=Limits.max_bytes, metavar="N", help="of a request")

@@ -62,20 +62,18 @@ def _read(
     paired = {entry.damaged is not None for entry in entries}
     if len(paired) > 1:
         raise UserError("Expected a damaged version of every picture or of none, found some with and some without; leave out one kind.")
-    paths = [entry.path for entry in entries]
-    if True in paired:
-        paths += [entry.damaged for entry in entries if entry.damaged is not None]
+    paths = [entry.path for entry in entries] + [entry.damaged for entry in entries if entry.damaged is not None]
     if missing := [path for path in paths if not path.is_file()]:
         raise UserError(f"Expected pictures at all paths, found {len(missing)} missing, such as {missing[0]}; correct the table.")
     photos, fingerprints, failures = prepare(paths, size, min_area)
-    position = np.cumsum([index not in failures for index in range(len(paths))]) - 1  # of each path among the readable ones
-    num_sets = len(paths) // len(entries)
-    good = [i for i in range(len(entries)) if not any(i + part * len(entries) in failures for part in range(num_sets))]
-    if True in paired:
-        _check_sizes([paths[i] for i in good], photos.take(position[good]), photos.take(position[[i + len(entries) for i in good]]))
-    damaged = photos.take(position[[i + len(entries) for i in good]]) if True in paired else None
-    clean = position[good]
-    return [entries[i] for i in good], photos.take(clean), damaged, [fingerprints[int(i)] for i in clean], tuple(failures.values())
+    readable = np.array([index not in failures for index in range(len(paths))]).reshape(-1, len(entries))  # clean, then damaged
+    good = np.flatnonzero(readable.all(axis=0)).tolist()
+    positions = (readable.cumsum() - 1).reshape(readable.shape)[:, good]  # among the readable pictures
+    clean, *damaged = (photos.take(each) for each in positions)
+    for other in damaged:
+        _check_sizes([paths[i] for i in good], clean, other)
+    kept = [fingerprints[i] for i in positions[0]]
+    return [entries[i] for i in good], clean, damaged[0] if damaged else None, kept, tuple(failures.values())
 
 
 def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:

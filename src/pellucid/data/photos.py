@@ -23,9 +23,6 @@ ASPECTS = (3 / 4, 4 / 3)
 PIXELS, INDEX = "pixels.bin", "index.npz"
 """Files of the cache: the concatenated pixels, and the index."""
 
-FINGERPRINTS = ("digests", "hashes", "thumbnails")
-"""Arrays of the index, the fields of `Fingerprint`."""
-
 PICTURES_AHEAD = 64
 """Pictures that are decoded at a time, which bounds the memory."""
 
@@ -117,7 +114,7 @@ def prepare(paths: Sequence[Path], size: int, min_area: float = 1.0) -> tuple[Ph
                 np.savez(temporary / INDEX, **index)
     with np.load(folder / INDEX) as index:
         sizes, failures = index["sizes"], {int(failed): reason for failed, reason in json.loads(str(index["failures"])).items()}
-        columns = (index[name] for name in FINGERPRINTS)
+        columns = (index[name] for name in ("digests", "hashes", "thumbnails"))
         fingerprints = [Fingerprint(str(digest), int(code), thumbnail) for digest, code, thumbnail in zip(*columns, strict=True)]
     ends = (sizes.prod(axis=1) * 3).cumsum()
     pixels = np.memmap(folder / PIXELS, np.uint8, "r") if len(ends) else np.zeros(0, np.uint8)

@@ -13,12 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pellucid.degradations.blur import softened_disc_blur
+from pellucid.degradations.blur import glass_blur, softened_disc_blur
 from pellucid.degradations.compression import jpeg
 from pellucid.degradations.elastic import elastic_transform
 from pellucid.degradations.exposure import brightness, contrast
 from pellucid.degradations.fields import uniform
-from pellucid.degradations.glass import glass_blur
 from pellucid.degradations.motion import trail_blur, zoom_blur
 from pellucid.degradations.noise import gaussian_noise, impulse_noise, poisson_noise
 from pellucid.degradations.resolution import pixelate

@@ -26,14 +26,6 @@ def square_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     """
     import torch
 
-    rows, columns = _square(images, side, generator)
-    return (rows.byte() & columns.byte()).view(torch.bool)  # a tenth of the time of bool's
-
-
-def _square(images: Tensor, side: Tensor, generator: Generator) -> tuple[Tensor, Tensor]:
-    """The rows (B, 1, H, 1) and the columns (B, 1, 1, W) of `square_mask`, bool."""
-    import torch
-
     num, _, height, width = images.shape
     side = side.round().clamp(0, min(height, width)).view(-1, 1)
     # float32 whatever the images' dtype, so that the mask does not depend on it.
@@ -46,7 +38,8 @@ def _square(images: Tensor, side: Tensor, generator: Generator) -> tuple[Tensor,
         at = torch.arange(length, device=images.device)
         return (at >= start) & (at < start + side)
 
-    return covered(height, positions[0]).view(num, 1, height, 1), covered(width, positions[1]).view(num, 1, 1, width)
+    rows, columns = covered(height, positions[0]).view(num, 1, height, 1), covered(width, positions[1]).view(num, 1, 1, width)
+    return (rows.byte() & columns.byte()).view(torch.bool)  # a tenth of the time of bool's
 
 
 def paste(images: Tensor, mask: Tensor, content: Tensor | float) -> Tensor:

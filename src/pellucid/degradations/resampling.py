@@ -5,6 +5,7 @@ The weights are matrices: sparse ones for large images on the CPU, otherwise den
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
@@ -110,8 +111,6 @@ def magnified(length: int, zoom: float) -> Any:
 
 def magnification(length: int, zoom: float) -> tuple[int, int, int, int]:
     """How `scipy.ndimage.zoom` magnifies: pixels kept, their number when magnified, pixels cut before them and before those."""
-    import math
-
     kept = math.ceil(length / zoom)
     large = max(length, int(kept * zoom + 0.5))
     return kept, large, (length - kept) // 2, (large - length) // 2
@@ -137,7 +136,6 @@ def _sparse(weights: Weights, lengths: tuple[float, ...], channels: int, kind: s
 
 @lru_cache(maxsize=128)
 def _dense(weights: Weights, length: int, number: int, kind: dtype, target: device) -> Tensor:
-    """A dense matrix with the given dtype and device."""
     import torch
 
     return torch.from_numpy(weights(length, number).toarray()).to(target, kind)

@@ -10,7 +10,7 @@ from rich.table import Table
 from torch import Tensor, nn
 
 from pellucid.batch import Batch, Damage, Output, from_pixels
-from pellucid.data import Dataset, Photos
+from pellucid.data import Dataset
 from pellucid.device import inference_autocast
 from pellucid.errors import UserError
 from pellucid.evaluation.tracks import PAIRS, Level, Track, apply_damage, seen_groups
@@ -163,18 +163,16 @@ def load_batch(dataset: Dataset, track: Track, level: Level, indices: Sequence[i
     part = slice(indices.start, indices.stop) if isinstance(indices, range) else list(indices)
     clean = from_pixels(dataset.images[part])
     labels = torch.tensor(dataset.labels[part])
-    damaged = from_pixels(_damaged(dataset)[part]) if track.name == PAIRS else clean
-    degraded, damage = apply_damage(track, level, damaged, indices)
+    given = clean
+    if track.name == PAIRS:
+        if dataset.damaged is None:
+            raise UserError(
+                f"Expected a data set with damaged versions of its images for track '{PAIRS}', found {dataset.name}; choose another."
+            )
+        given = from_pixels(dataset.damaged[part])
+    degraded, damage = apply_damage(track, level, given, indices)
     damage = Damage({name: strength.to(device) for name, strength in damage.strengths.items()}, damage.mask.to(device))
     return Batch(clean.to(device), degraded.to(device), labels.to(device), damage)
-
-
-def _damaged(dataset: Dataset) -> Photos:
-    if dataset.damaged is None:
-        raise UserError(
-            f"Expected a data set with damaged versions of its images for track '{PAIRS}', found {dataset.name}; choose another."
-        )
-    return dataset.damaged
 
 
 def _by_group(track: Track, levels: dict[str, Scores], seen: Collection[str]) -> dict[str, Scores]:

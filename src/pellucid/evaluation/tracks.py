@@ -52,7 +52,6 @@ class Track:
 
 
 def _levels(degradation: str, quantity: str, *strengths: float, group: str | None = None) -> tuple[Level, ...]:
-    """One degradation at fixed strengths."""
     return tuple(Level(f"{quantity}={strength:g}", Pipeline((Step(degradation, strength),)), group) for strength in strengths)
 
 

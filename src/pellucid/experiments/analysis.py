@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
+from itertools import product
 from statistics import fmean
 from typing import Any
 
@@ -127,21 +128,17 @@ def _incomplete(results: Results, arm: str) -> Iterator[str]:
 
 def _differences(results: Results, arm: str, baseline: str) -> Differences:
     differences: dict[str, dict[str, Difference]] = {}
-    for track in results.tracks:
-        for metric in (name for name, figure in FIGURES.items() if figure.compared):
-            over_seeds = paired(by_seed(results, arm, track, metric), by_seed(results, baseline, track, metric))
-            if over_seeds:
-                over_images = _over_images(results, arm, baseline, track, metric)
-                differences.setdefault(track, {})[metric] = Difference(over_seeds, over_images)
+    compared = {metric: figure for metric, figure in FIGURES.items() if figure.compared}
+    for track, (metric, figure) in product(results.tracks, compared.items()):
+        over_seeds = paired(by_seed(results, arm, track, metric), by_seed(results, baseline, track, metric))
+        if not over_seeds:
+            continue
+        over_images = None
+        if figure.paired:  # seeded by track and metric, not by the arms, so that all pairs use the same resamples
+            column = differences_of_images(results, arm, baseline, track, figure.column)
+            over_images = bootstrap(figure.scale * column, track, metric)
+        differences.setdefault(track, {})[metric] = Difference(over_seeds, over_images)
     return differences
-
-
-def _over_images(results: Results, arm: str, baseline: str, track: str, metric: str) -> Interval | None:
-    figure = FIGURES[metric]
-    if not figure.paired:
-        return None
-    # Seeded by track and metric, not by the arms, so that all pairs use the same resamples.
-    return bootstrap(figure.scale * differences_of_images(results, arm, baseline, track, figure.column), track, metric)
 
 
 def _cost(runs: Sequence[Result]) -> Cost:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtri
+from scipy.stats import mannwhitneyu
 
 from pellucid.errors import UserError
 from pellucid.experiments.analysis import by_seed
@@ -76,9 +77,8 @@ def auroc(scores: Column, positive: NDArray[np.bool_]) -> float | None:
     num_positive, num_negative = int(positive.sum()), int((~positive).sum())
     if not num_positive or not num_negative:
         return None
-    _, inverse, counts = np.unique(scores, return_inverse=True, return_counts=True)
-    ranks = (counts.cumsum() - (counts - 1) / 2)[inverse]
-    return float((ranks[positive].sum() - num_positive * (num_positive + 1) / 2) / (num_positive * num_negative))
+    pairs = mannwhitneyu(scores[positive], scores[~positive], method="asymptotic").statistic  # in which the positive one is ahead
+    return float(pairs / (num_positive * num_negative))
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,6 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
 
 
 def _check_distinct(jobs: Sequence[Job]) -> None:
-    """Raise `UserError` for two arms with the same recipe."""
     arms: dict[str, str] = {}
     for job in jobs:
         other = arms.setdefault(json.dumps(settings(job.recipe), sort_keys=True), job.arm)

@@ -14,8 +14,6 @@ from pellucid.metrics import FIGURES, TASKS
 JOINT = "joint"
 """The main arm, and the prefix of the names of its variants."""
 
-ONE_SEED = "a single seed gives no interval"
-
 
 def verdict(analysis: Analysis) -> str:
     """The conclusion, one clause for each joint arm, the main one first."""
@@ -57,7 +55,7 @@ def _conclude(analysis: Analysis, arm: str, baselines: list[str]) -> tuple[str, 
         return "not known yet", "no seed is finished in both arms"
     figures = f"({', '.join(_figure(metric, difference) for metric, difference in differences.items())})"
     if any(difference.interval is None for difference in differences.values()):
-        return "not known", f"{ONE_SEED} {figures}"
+        return "not known", f"a single seed gives no interval {figures}"
     measured = analysis.figures[arm].get(track, {})
     required = {metric for metric, single in zip(TASKS.values(), SINGLE, strict=True) if single in baselines and metric in measured}
     if waiting := [task for task, metric in TASKS.items() if metric in required - differences.keys()]:
@@ -68,7 +66,6 @@ def _conclude(analysis: Analysis, arm: str, baselines: list[str]) -> tuple[str, 
 
 
 def _gains(differences: Mapping[str, Estimate]) -> str:
-    """The tasks that gain and lose, as text."""
     gaining, undecided, losing = (
         [task for task, metric in TASKS.items() if metric in differences and differences[metric].sign == sign] for sign in (1, 0, -1)
     )

@@ -161,7 +161,6 @@ def _images(metadata: ModelMetadata, data: str | None, source: Path | None) -> "
 
 
 def _write_metadata(graph: Path, about: ExportedMetadata) -> None:
-    """Write the metadata into an ONNX file, replacing earlier ones."""
     import onnx
 
     model = onnx.load(graph)

@@ -52,9 +52,8 @@ class QuantisationCost:
     images: str
 
     def __str__(self) -> str:
-        parts = [f"{self.accuracy:.2f} points of accuracy"] * (self.accuracy is not None) + [f"{self.psnr:.2f} dB"] * (
-            self.psnr is not None
-        )
+        parts = [] if self.accuracy is None else [f"{self.accuracy:.2f} points of accuracy"]
+        parts += [] if self.psnr is None else [f"{self.psnr:.2f} dB"]
         return f"int8 costs {' and '.join(parts)}, on {self.images}."
 
     @property
@@ -83,11 +82,9 @@ def quantise(graph: Path, target: Path, train: Dataset, track: Track, multiple: 
             return len(images)
 
         def set_range(self, start_index: int, end_index: int) -> None:
-            """Restrict the iteration to these batches."""
             self._waiting = iter(images[start_index:end_index])
 
         def get_next(self) -> dict[str, Any] | None:
-            """The next batch; `None` after the last one."""
             batch = next(self._waiting, None)
             return None if batch is None else {INPUT: batch}
 

@@ -34,27 +34,19 @@ def num_batches(predictor: Predictor) -> int:
 def predict_on_cores(predictor: Predictor, num_threads: int) -> Callable[[Sequence[Pixels]], list[Prediction]]:
     """`predictor.predict` for concurrent calls, each in a thread of its own, of which `num_threads` share as many cores.
 
-    With one thread, one call computes at a time.
+    With one thread, one call computes at a time, and the engine's own threads are left as they are.
     """
-    all_cores = threading.Lock()
-    if num_threads == 1:
-
-        def predict_alone(pictures: Sequence[Pixels]) -> list[Prediction]:
-            with all_cores:
-                return predictor.predict(pictures)
-
-        return predict_alone
-    import torch
-
-    current = threading.local()
+    all_cores, current = threading.Lock(), threading.local()
 
     def use(number: int) -> None:
-        if getattr(current, "number", None) != number:  # setting it clears caches of torch
+        if num_threads > 1 and getattr(current, "number", None) != number:  # setting it clears caches of torch
+            import torch
+
             torch.set_num_threads(number)
             current.number = number
 
     def predict(pictures: Sequence[Pixels]) -> list[Prediction]:
-        if max(picture.size // 3 for picture in pictures) < LARGE_PICTURE:
+        if num_threads > 1 and max(picture.size // 3 for picture in pictures) < LARGE_PICTURE:
             use(1)
             return predictor.predict(pictures)
         with all_cores:

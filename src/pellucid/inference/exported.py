@@ -3,6 +3,7 @@
 import json
 from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, fields
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Self
@@ -118,8 +119,6 @@ class Exported(ABC):
 
 def require(module: str, extra: str, purpose: str) -> ModuleType:
     """Import a module of an extra; raises `UserError` if it is not installed."""
-    from importlib import import_module
-
     try:
         return import_module(module)
     except ImportError as error:

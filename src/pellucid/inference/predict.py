@@ -205,15 +205,12 @@ def _finish(out: Path, shown: Sequence[Line], num_pictures: int) -> None:
 
 def _about_labels(predictor: Predictor) -> str:
     """A note on the labels: of some pictures that are unlike its training images a model can tell, of none without `least_evidence`."""
+    some = ", ".join(predictor.classes[:5]) + (", ..." if len(predictor.classes) > 5 else "")
     warned = "" if predictor.least_evidence is None else ", with a warning for some of those that are unlike its training pictures"
     return (
-        f"Labels: the model knows {len(predictor.classes)} classes ({_some(predictor.classes)}), learned from pictures of "
+        f"Labels: the model knows {len(predictor.classes)} classes ({some}), learned from pictures of "
         f"{predictor.image_size} pixels a side; it gives every picture one of them, whatever it shows{warned}."
     )
-
-
-def _some(names: Sequence[str], most: int = 5) -> str:
-    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")
 
 
 def _pictures(number: int) -> str:

@@ -104,7 +104,7 @@ def _stream_small(groups: Iterable[Sequence[Input]], predictor: Predictor, save:
             if saved is not None:
                 yield saved
                 continue
-            yield from map(save, _predict([_load(source, _ignore)], predict))
+            yield from map(save, _predict([_load(source)], predict))
         if results.error is not None:
             raise results.error
 
@@ -155,7 +155,6 @@ class _LargeError(Exception):
 
 
 def _groups(inputs: Iterable[Input], size: int) -> Iterator[list[Input]]:
-    """Groups of `size` inputs in their order, the last one smaller."""
     iterator = iter(inputs)
     while group := list(islice(iterator, size)):
         yield group
@@ -180,11 +179,7 @@ def _load_small(source: Input) -> _Loaded | Failure | None:
     return None
 
 
-def _ignore(_: int) -> None:
-    """No bound of the pixels."""
-
-
-def _load(source: Input, reserve: Reserve) -> _Loaded | Failure:
+def _load(source: Input, reserve: Reserve | None = None) -> _Loaded | Failure:
     path, target = source
     try:
         return _Loaded(path, target, pictures.load(path, reserve=reserve))

@@ -15,20 +15,5 @@ from pellucid.metrics.figures import BROKEN_MARK, BROKEN_NOTE, FIGURES, NUM_BINS
 from pellucid.metrics.psnr import MAX_PSNR, psnr_of
 from pellucid.metrics.ssim import ssim_of
 
-__all__ = [
-    "BROKEN_MARK",
-    "BROKEN_NOTE",
-    "DAMAGED",
-    "FIGURES",
-    "MAX_PSNR",
-    "NUM_BINS",
-    "PER_IMAGE",
-    "TASKS",
-    "Columns",
-    "Figure",
-    "Metrics",
-    "Scores",
-    "figure_text",
-    "psnr_of",
-    "ssim_of",
-]
+__all__ = ["BROKEN_MARK", "BROKEN_NOTE", "DAMAGED", "FIGURES", "MAX_PSNR", "NUM_BINS", "PER_IMAGE", "TASKS"]
+__all__ += ["Columns", "Figure", "Metrics", "Scores", "figure_text", "psnr_of", "ssim_of"]

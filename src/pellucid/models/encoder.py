@@ -125,7 +125,6 @@ def _pretrained(config: EncoderConfig) -> dict[str, Any]:
 
 
 def _options(config: EncoderConfig, family: str) -> dict[str, Any]:
-    """The arguments of timm's constructor for a configuration's stem, widths and depths."""
     options: dict[str, Any] = dict(ANY_SIZE.get(family, {}))
     if family == RESNET:
         if config.widths:

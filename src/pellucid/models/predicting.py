@@ -25,12 +25,7 @@ class Predicting(nn.Module):
     """
 
     def __init__(
-        self,
-        network: nn.Module,
-        temperature: float = 1.0,
-        gate: Gate | None = None,
-        image_size: int | None = None,
-        mirror: bool = False,
+        self, network: nn.Module, temperature: float = 1.0, gate: Gate | None = None, image_size: int | None = None, mirror: bool = False
     ) -> None:
         super().__init__()
         self.network = network

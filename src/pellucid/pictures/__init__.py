@@ -26,25 +26,8 @@ from pellucid.pictures.find import find
 from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, LOSSLESS, MAX_PIXELS, READ, UNREAD, VIDEOS, WRITTEN
 from pellucid.pictures.picture import Picture, Pixels
 
-__all__ = [
-    "DICOM_ENDINGS",
-    "ENDINGS",
-    "LOSSLESS",
-    "MAX_PIXELS",
-    "READ",
-    "UNREAD",
-    "VIDEOS",
-    "WRITTEN",
-    "Picture",
-    "Pixels",
-    "decode",
-    "decode_picture",
-    "encode_png",
-    "find",
-    "load",
-    "read",
-    "write",
-]
+__all__ = ["DICOM_ENDINGS", "ENDINGS", "LOSSLESS", "MAX_PIXELS", "READ", "UNREAD", "VIDEOS", "WRITTEN"]
+__all__ += ["Picture", "Pixels", "decode", "decode_picture", "encode_png", "find", "load", "read", "write"]
 
 
 def read(path: str | Path, max_pixels: int = MAX_PIXELS) -> NDArray[np.uint8]:

@@ -162,7 +162,6 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _turn(values: Pixels, orientation: int) -> Pixels:
-    """Rotate to upright, by the EXIF orientation."""
     if orientation in (5, 6, 7, 8):
         values = values.swapaxes(0, 1)
     rows = -1 if orientation in (3, 4, 7, 8) else 1

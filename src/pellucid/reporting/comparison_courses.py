@@ -40,18 +40,13 @@ def cosine_course(logs: Mapping[int, Records], layer: str) -> Course | None:
 
 def cosine_thirds(logs: Mapping[int, Records], layer: str) -> tuple[Estimate | None, Estimate | None]:
     """The mean of the cosine in the first and in the last third of the training, over seeds; `None` without records."""
-    thirds: tuple[list[float], list[float]] = ([], [])
-    for records in logs.values():
-        cosines = _cosines(records, layer)
-        for values, part in zip(
-            thirds,
-            ([value for done, value in cosines if done <= 1 / 3], [value for done, value in cosines if done >= 2 / 3]),
-            strict=True,
-        ):
-            if part:
-                values.append(fmean(part))
-    first, last = (estimate(values) if values else None for values in thirds)
-    return first, last
+
+    def mean(start: float, end: float) -> Estimate | None:
+        parts = ([value for done, value in _cosines(records, layer) if start <= done <= end] for records in logs.values())
+        means = [fmean(part) for part in parts if part]
+        return estimate(means) if means else None
+
+    return mean(0, 1 / 3), mean(2 / 3, 1)
 
 
 def _cosines(records: Records, layer: str) -> list[tuple[float, float]]:

@@ -30,7 +30,8 @@ Point = tuple[str, Estimate]
 def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Path:
     """Write the three files of a curve into `out`, replacing older ones, and return the path of the picture."""
     analyses = {value: analyse(results) for value, results in by_value.items()}
-    curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS.values()} for arm in _joint_arms(analyses)}
+    joint = dict.fromkeys(arm for analysis in analyses.values() for arm, _ in analysis.paired if arm.startswith(JOINT))
+    curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS.values()} for arm in joint}
     write_json(out / f"{CURVE}.json", _plain(setting, analyses, curves))
     with atomic_write(out / f"{CURVE}.md") as path:
         path.write_text(_table(setting, analyses, curves))
@@ -41,10 +42,6 @@ def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Pat
 
 Curves = Mapping[str, Mapping[str, Sequence[Point]]]
 """By joint arm, then by metric: the paired difference to the single-task arm at every value that has one."""
-
-
-def _joint_arms(analyses: Mapping[str, Analysis]) -> list[str]:
-    return list(dict.fromkeys(arm for analysis in analyses.values() for arm, _ in analysis.paired if arm.startswith(JOINT)))
 
 
 def _points(analyses: Mapping[str, Analysis], arm: str, metric: str) -> list[Point]:

@@ -15,7 +15,6 @@ from pellucid.reporting.blocks import Block, Html, Items, Report, Section, Subhe
 from pellucid.reporting.comparison_charts import course_charts, difference_charts, figure_charts, gradient_charts
 from pellucid.reporting.comparison_examples import Contrast, contrast_gallery
 from pellucid.reporting.comparison_tables import (
-    changes,
     cost_table,
     differences_table,
     figures_table,
@@ -56,13 +55,14 @@ def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) ->
     """The report of a comparison, whose runs may be unfinished."""
     results = analysis.results
     first, *others = (f"{clause[:1].upper()}{clause[1:]}." for clause in verdicts(analysis).values())
+    changes = {arm: "; ".join(results.changes.get(arm, [])) or "none" for arm in results.planned[0]}
     sections = [
         Section("Figures", list(_figures(analysis))),
         Section("Differences", list(_differences(analysis))),
         Section("Largest differences", [Html(contrast_gallery(contrasts))] if contrasts else []),
         Section("Costs", [cost_table(analysis)] if analysis.costs else []),
         Section("Training", list(_trainings(analysis))),
-        Section("Arms", [Text("Changes of the base recipe in each arm:"), Terms(dict(changes(analysis)))]),
+        Section("Arms", [Text("Changes of the base recipe in each arm:"), Terms(changes)]),
         Section("Provenance", [Terms(_provenance(analysis)), all_settings(results.base)]),
     ]
     return Report(results.question, results.question, first, [section for section in sections if section.blocks], others)
@@ -114,7 +114,6 @@ def _trainings(analysis: Analysis) -> Iterator[Block]:
 
 
 def _missing(analysis: Analysis) -> Iterator[str]:
-    """Missing results, a line each."""
     failures = analysis.results.failures
     yield from (f"{arm} failed with seed {seed}: {reason.rstrip('.')}." for (arm, seed), reason in sorted(failures.items()))
     for arm, pairs in groupby(sorted(pair for pair in analysis.missing if pair not in failures), key=lambda pair: pair[0]):
@@ -124,7 +123,6 @@ def _missing(analysis: Analysis) -> Iterator[str]:
 
 
 def _provenance(analysis: Analysis) -> dict[str, str]:
-    """The provenance of the figures, by heading."""
     results = analysis.results
     arms, seeds = results.planned
     runs = [run.provenance for by_seed in results.runs.values() for run in by_seed.values()]

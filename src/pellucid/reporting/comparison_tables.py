@@ -1,6 +1,5 @@
 """Tables of a comparison."""
 
-from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
@@ -136,13 +135,6 @@ def scaled(number: float) -> str:
         if number >= size:
             return f"{number / size:.3g} {unit}"
     return f"{number:.0f}"
-
-
-def changes(analysis: Analysis) -> Iterator[tuple[str, str]]:
-    """Each planned arm, and its changes of the recipe."""
-    changed: Mapping[str, Sequence[str]] = analysis.results.changes
-    for arm in analysis.results.planned[0]:
-        yield arm, "; ".join(changed.get(arm, [])) or "none"
 
 
 def _difference(pair: str, metric: str, difference: Difference) -> list[str]:

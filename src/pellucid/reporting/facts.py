@@ -27,6 +27,7 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
     num_parameters = sum(parameter.numel() for parameter in network.parameters())
     height, width = dataset.size
     device = next(network.parameters()).device
+    today = datetime.now().astimezone()
     entries = {
         "Network": f"{model.name}, encoder {model.encoder.name}, {num_parameters:,} parameters",
         "Trained on": metadata.training_data or "not stated",
@@ -37,7 +38,7 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
         "Source": _source(metadata.commit),
         "Measured by": f"{describe_device(device)}, {choose_precision(device)}",
         "Software": f"Pellucid {version('pellucid')}, PyTorch {torch.__version__}, Python {platform.python_version()}",
-        "Written": _today(),
+        "Written": f"{today.day} {today:%B %Y}",
     }
     return Section("Provenance", [Terms(entries), all_settings(metadata.recipe)])
 
@@ -65,11 +66,6 @@ def _source(commit: str) -> str:
     if not commit or commit.startswith("version"):
         return commit or "not stated"
     return f"commit {commit.rstrip('+')}" + (", with uncommitted changes" if commit.endswith("+") else "")
-
-
-def _today() -> str:
-    today = datetime.now().astimezone()
-    return f"{today.day} {today:%B %Y}"
 
 
 def all_settings(recipe: Mapping[str, Any]) -> Html:

@@ -12,8 +12,6 @@ from pellucid.reporting.blocks import Block, Report, Strong
 
 REPORT, MARKDOWN = "report.html", "report.md"
 
-BLOCK_TYPES = (Strong, *get_args(Block))
-
 _environment = Environment(
     loader=PackageLoader("pellucid.reporting"),
     autoescape=lambda name: name != "report.md",
@@ -21,7 +19,7 @@ _environment = Environment(
     keep_trailing_newline=True,
 )
 
-_environment.tests |= {kind.__name__.lower(): lambda each, kind=kind: isinstance(each, kind) for kind in BLOCK_TYPES}
+_environment.tests |= {kind.__name__.lower(): lambda each, kind=kind: isinstance(each, kind) for kind in (Strong, *get_args(Block))}
 
 
 def render_html(report: Report) -> str:

@@ -20,9 +20,9 @@ from pellucid.reporting.blocks import Block, Html, Report, Section, Steps, Subhe
 from pellucid.reporting.curves import curves, smoothing
 from pellucid.reporting.facts import facts
 from pellucid.reporting.gallery import MAX_SIDE, SMALL_SIDE, collect_examples, gallery
+from pellucid.reporting.reliability import confusion_section, strengths_section, trust_section
 from pellucid.reporting.render import html, write_report_files
 from pellucid.reporting.scores import figures, result
-from pellucid.reporting.trust import confusion_section, strengths_section, trust_section
 from pellucid.run_folder import LOG
 from pellucid.training.log import read_log
 

@@ -49,7 +49,6 @@ async def read_contents(request: Request, limits: Limits) -> list[bytes]:
 
 
 async def _multipart(request: Request, limits: Limits) -> list[bytes]:
-    """The contents of a form's files."""
     parser = MultiPartParser(request.headers, request.stream(), max_files=limits.max_pictures, max_fields=limits.max_pictures)
     parser.spool_max_size = limits.max_bytes + 1  # in memory, never in a temporary file
     try:
@@ -77,7 +76,6 @@ async def _multipart(request: Request, limits: Limits) -> list[bytes]:
 
 
 def _json(body: bytes, limits: Limits) -> list[bytes]:
-    """Decode the base64 pictures of a JSON object."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError) as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pellucid.serving.metrics import ServerMetrics
+from pellucid.serving.monitoring import ServerMetrics
 from pellucid.serving.refusal import Refusal
 
 PREDICT, HEALTH = "/v1/predict", "/healthz"

@@ -51,9 +51,6 @@ STYLE = """
 #examples .caption-label { font-size: 10px; padding: 0 3px; left: 0; right: 0; bottom: 0; max-width: none; border-radius: 0 }
 #slider img, #mask img, #uncertainty img { image-rendering: pixelated }
 """
-# System fonts: the default theme loads its fonts from another host.
-FONT = ["system-ui", "sans-serif"]
-MONO = ["ui-monospace", "monospace"]
 
 
 def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Callable[[], None]]:
@@ -73,7 +70,8 @@ def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Call
         enable_monitoring=False,
         pwa=False,
         mcp_server=False,
-        theme=gr.themes.Default(font=FONT, font_mono=MONO),
+        # System fonts: the default theme loads its fonts from another host.
+        theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]),
         css=STYLE,
     )
     mounted: Any = app.routes[-1]
@@ -162,7 +160,6 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
 
 
 def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folder: Path) -> tuple[Any, ...]:
-    """The values of the page's outputs."""
     restored = picture.pixels if prediction.restored is None else prediction.restored
     figures = None if damage == work.NONE or prediction.restored is None else work.measure_picture(clean.pixels, picture.pixels, restored)
     for old in folder.glob("*/restored.png"):  # Gradio deletes what it has written itself

@@ -2,8 +2,10 @@
 
 import os
 import socket
+import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import uvicorn
@@ -12,7 +14,6 @@ from uvicorn.supervisors import Multiprocess
 
 from pellucid.errors import UserError
 from pellucid.serving.settings import METRICS_FOLDER, ServerSettings
-from pellucid.serving.worker import build
 
 BACKLOG = 2048
 """Maximum number of connections that wait to be accepted."""
@@ -21,7 +22,8 @@ BACKLOG = 2048
 def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
     """Serve until SIGINT or SIGTERM; accepted requests are completed. Raises `UserError` if the port or the model is not available."""
     with listen(settings) as listening:
-        address = f"http://{_in_url(settings.host)}:{listening.getsockname()[1]}"
+        host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"http://{host}:{listening.getsockname()[1]}"
         page = f"{address}/ (the page), " if settings.page else ""
         ready = f"Serving {settings.model}: {page}{address}/docs (the API). Ctrl-C ends it."
         if settings.workers == 1:
@@ -36,6 +38,26 @@ def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
             with TemporaryDirectory(prefix="pellucid-") as folder:
                 os.environ[METRICS_FOLDER] = folder
                 Multiprocess(config(settings, partial(build, settings), factory=True), [listening]).run()
+
+
+def build(settings: ServerSettings) -> ASGIApp:
+    """The application of one worker, with its model."""
+    import torch  # only now, like the modules below: a process must respond to its supervisor while torch loads
+
+    from pellucid.inference import Predictor
+    from pellucid.inference.cores import num_batches
+    from pellucid.serving.app import build_app
+    from pellucid.serving.service import Service
+
+    warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of damaged metadata; relevant damage becomes an error
+    if settings.workers > 1:
+        share = max(1, (os.cpu_count() or 1) // settings.workers)
+        os.environ.setdefault("OMP_NUM_THREADS", str(share))  # of the engines of exported models
+        torch.set_num_threads(share)
+    predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)
+    name = Path(settings.model).name  # without its folder
+    service = Service(predictor, settings.limits, name, settings.mirror, num_threads=num_batches(predictor))
+    return build_app(service, settings.token, settings.page)
 
 
 def config(settings: ServerSettings, application: ASGIApp | Callable[[], ASGIApp], factory: bool = False) -> uvicorn.Config:
@@ -64,7 +86,3 @@ def listen(settings: ServerSettings) -> socket.socket:
             f"Expected an address to listen to, found that {settings.host}:{settings.port} can't be had ({reason}); choose another --host "
             "or --port."
         ) from error
-
-
-def _in_url(host: str) -> str:
-    return f"[{host}]" if ":" in host else host

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
 from io import BytesIO
 from typing import Any
 
@@ -21,7 +22,7 @@ from pellucid.inference.lines import NOT_FINITE, prediction_fields
 from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, decode_picture, encode_png
 from pellucid.serving.batching import Batcher
-from pellucid.serving.metrics import ServerMetrics
+from pellucid.serving.monitoring import ServerMetrics
 from pellucid.serving.refusal import Refusal
 from pellucid.serving.settings import Limits
 
@@ -168,8 +169,6 @@ class Service:
 
     def describe(self) -> dict[str, Any]:
         """The response of `GET /v1/model`."""
-        from importlib.metadata import version
-
         return {
             "model": self.name,
             "mirror": self.mirror,

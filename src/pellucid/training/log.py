@@ -39,13 +39,7 @@ class TrainingLog:
         header: properties of the whole run, such as its precision: printed at its start, and the first line of the file.
     """
 
-    def __init__(
-        self,
-        fabric: "Fabric",
-        path: Path,
-        examples: Batch | None = None,
-        header: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, fabric: "Fabric", path: Path, examples: Batch | None = None, header: Mapping[str, str] | None = None) -> None:
         self.fabric, self.path, self.examples, self.header = fabric, path, examples, dict(header or {})
         self.progress = Progress(
             SpinnerColumn(),

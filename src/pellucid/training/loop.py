@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from pickle import UnpicklingError
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import torch
 from torch import Tensor, nn
@@ -150,7 +150,6 @@ class Trainer:
         )
 
     def _choose_size(self, progress: float) -> None:
-        """Set the image size of the next batch by the progress."""
         self.loader.scale = SMALL_SCALE if progress < self.config.small_images else 1.0
 
     def _train_step(self, batch: Batch, progress: float) -> None:
@@ -230,15 +229,17 @@ class Trainer:
 
     def save(self) -> None:
         """Write the state atomically; every process must call this, and the first one writes."""
+        averages = {"average": self.average.state_dict(), "balancer": self.balancer.state_dict()}
+        state = {"model": self.model, "optimizer": self.optimizer, **averages, "step": self.step, "seconds": self.seconds}
         with atomic_write(self.state_path) if self.fabric.is_global_zero else nullcontext(self.state_path) as path:
-            self.fabric.save(path, self._state())
+            self.fabric.save(path, state)
 
     def load(self) -> None:
         """Load the last saved state, if there is one."""
         if not self.state_path.exists():
             return
         try:
-            rest = self.fabric.load(self.state_path, self._modules(), weights_only=True)
+            rest = self.fabric.load(self.state_path, {"model": self.model, "optimizer": self.optimizer}, weights_only=True)
             self.average.load_state_dict(rest["average"])
             self.balancer.load_state_dict(rest["balancer"])
         except (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError, UnpicklingError) as error:
@@ -247,13 +248,6 @@ class Trainer:
                 "from the start."
             ) from error
         self.step, self.seconds = rest["step"], rest["seconds"]
-
-    def _modules(self) -> dict[str, Any]:
-        return {"model": self.model, "optimizer": self.optimizer}
-
-    def _state(self) -> dict[str, Any]:
-        rest = {"average": self.average.state_dict(), "balancer": self.balancer.state_dict()}
-        return {**self._modules(), **rest, "step": self.step, "seconds": self.seconds}
 
 
 @contextmanager

@@ -62,7 +62,6 @@ def _scaled(groups: list[dict[str, Any]], model: nn.Module) -> list[dict[str, An
 
 
 def _output_layers(model: nn.Module) -> Iterator[nn.Module]:
-    """The layers that modules name as their `output_layers`."""
     for module in model.modules():
         yield from (getattr(module, name) for name in getattr(module, "output_layers", ()))
 

@@ -1,4 +1,4 @@
-"""Metrics of the server, in the format of Prometheus."""
+"""Monitoring: metrics of the server, in the format of Prometheus."""
 
 import os
 from typing import Any
