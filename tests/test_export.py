@@ -23,7 +23,7 @@ from pellucid.errors import UserError
 from pellucid.export import export_model, quantise, verify
 from pellucid.inference import Outputs, Predictor, exported
 from pellucid.inference.exported import ExportedMetadata
-from pellucid.inference.onnx_backend import OnnxBackend
+from pellucid.inference.onnx_backend import SPLIT, OnnxBackend
 from pellucid.inference.source import open_backend
 from pellucid.inference.torch_backend import TorchBackend
 from pellucid.models import EncoderConfig, ModelConfig, build_model
@@ -339,6 +339,27 @@ def test_an_extra_that_is_missing_is_named(made: dict[str, Path], monkeypatch: p
             pellucid.load(path)
     with pytest.raises(UserError, match=r"pip install 'pellucid\[onnx\]'"):
         export_model("bundled", "onnx", Path("never.onnx"))
+
+
+def test_a_large_batch_is_split_among_the_threads(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = OnnxBackend(made["onnx"])
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    split = OnnxBackend(made["onnx"])
+    parts: list[int] = []
+
+    class Counted:
+        session = split._part_session
+
+        def run(self, names: list[str], inputs: dict[str, NDArray[Any]]) -> Any:
+            parts.extend(len(images) for images in inputs.values())
+            return self.session.run(names, inputs)
+
+    monkeypatch.setattr(split, "_part_session", Counted())
+    for number, expected in ((2 * SPLIT - 1, []), (2 * SPLIT + 1, [SPLIT, SPLIT + 1])):
+        images = np.random.default_rng(number).random((number, 3, 33, 20), np.float32)
+        for one, other in zip(split(images), whole(images), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+        assert sorted(parts) == expected
 
 
 def test_lack_of_memory_is_a_memory_error(made: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
