@@ -13,10 +13,15 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
 
+def _png(width: int, height: int, depth: int, colour: int, num_bytes: int) -> bytes:
+    """A PNG of so many zeros, which are filters and pixels; Pillow takes four times as long for a large one."""
+    header = struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(num_bytes))) + _chunk(b"IEND", b"")
+
+
 def bomb(width: int = 60_000, height: int = 60_000) -> bytes:
     """A small PNG whose header promises a huge picture."""
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(bytes(1000))) + _chunk(b"IEND", b"")
+    return _png(width, height, 8, 2, 1000)
 
 
 def _turned() -> bytes:
@@ -36,7 +41,7 @@ BAD: dict[str, bytes] = {
     "text.png": b"Dear diary",
     "empty.jpg": b"",
     "huge.png": bomb(),
-    "one bit, huge.png": encoded(Image.new("1", (20_000, 20_000)), "PNG"),
+    "one bit, huge.png": _png(20_000, 20_000, 1, 0, 20_000 * (1 + 20_000 // 8)),
     "float.tif": encoded(Image.new("F", (3, 2)), "TIFF"),
     "pickle.png": b"\x80\x04\x95\x10",
     "vector.svg": b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>",

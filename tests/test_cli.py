@@ -22,10 +22,12 @@ from pellucid.recipe import Recipe, settings
 from pellucid.run import run
 
 
-@pytest.fixture
-def trained(tiny: Recipe, tmp_path: Path) -> Path:
-    run(replace(tiny, training=replace(tiny.training, epochs=1)), tmp_path / "run", device="cpu")
-    return tmp_path / "run"
+@pytest.fixture(scope="module")
+def trained(tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run, which commands only read."""
+    folder = tmp_path_factory.mktemp("trained") / "run"
+    run(replace(tiny, training=replace(tiny.training, epochs=1)), folder, device="cpu")
+    return folder
 
 
 def call(*arguments: object) -> int:
@@ -248,9 +250,12 @@ def test_mistakes_are_found_before_torch_is_imported(arguments: list[str], tmp_p
 def test_names_need_not_be_utf_8(tmp_path: Path) -> None:
     picture = tmp_path / "bad\udcff.png"
     write(picture, data.load("shapes").test.images[0])
-    for paths, out in ((picture, "one"), (tmp_path, "two")):
-        command = [sys.executable, "-c", "from pellucid.cli import main; main()", "predict", str(paths), "--out", str(tmp_path / out)]
-        environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert (done.returncode, done.stderr) == (0, "")
-        assert "bad\\udcff.png" in done.stdout
+    script = (
+        "import sys\nfrom pellucid.cli import main\n"
+        "for source, out in zip(sys.argv[1::2], sys.argv[2::2]): main(['predict', source, '--out', out])"
+    )
+    command = [sys.executable, "-c", script, str(picture), str(tmp_path / "one"), str(tmp_path), str(tmp_path / "two")]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count(f"{tmp_path}/bad\\udcff.png: ") == 2

@@ -1,22 +1,52 @@
 """timm comes without torch's compiler, and all that needs the compiler has it."""
 
+import json
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 COMPILER = "torch._dynamo"
 
+FORKS = """
+import json
+import os
+import sys
 
-def run(code: str) -> str:
-    """In a process of its own: in this one other tests may have imported the compiler."""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+import torch
+
+for line in sys.stdin:
+    if not (child := os.fork()):
+        exec(json.loads(line), {"__name__": "__main__"})
+        break
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+Run = Callable[[str], None]
 
 
-def test_a_model_loads_without_the_compiler_and_can_be_compiled_all_the_same() -> None:
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """Runs code in a process of its own: in this one other tests may have imported the compiler.
+
+    It is the fork of one that has imported torch, which takes two seconds and which `lean_timm` does first in any case.
+    """
+    errors = tmp_path_factory.mktemp("forks") / "stderr"
+    pipe, command = subprocess.PIPE, [sys.executable, "-c", FORKS]
+    with errors.open("w") as stderr, subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+
+        def run(code: str) -> None:
+            print(json.dumps(code), file=server.stdin, flush=True)
+            assert server.stdout.readline() == "0\n", errors.read_text()
+
+        yield run
+
+
+def test_a_model_loads_without_the_compiler_and_can_be_compiled_all_the_same(run: Run) -> None:
     run(f"""
 import sys
 import torch
@@ -36,7 +66,7 @@ assert "{COMPILER}" in sys.modules
 """)
 
 
-def test_where_the_compiler_is_there_it_stays() -> None:
+def test_where_the_compiler_is_there_it_stays(run: Run) -> None:
     run(f"""
 import sys
 import torch._dynamo
@@ -46,7 +76,7 @@ assert torch._dynamo.__file__
 """)
 
 
-def test_a_version_that_asks_for_more_gets_the_compiler(tmp_path: Path) -> None:
+def test_a_version_that_asks_for_more_gets_the_compiler(run: Run, tmp_path: Path) -> None:
     (tmp_path / "timm.py").write_text("from torch._dynamo import allow_in_graph\n")
     run(f"""
 import sys
@@ -57,7 +87,7 @@ assert timm.allow_in_graph is torch._dynamo.allow_in_graph
 """)
 
 
-def test_with_another_thread_timm_is_imported_as_usual() -> None:
+def test_with_another_thread_timm_is_imported_as_usual(run: Run) -> None:
     run(f"""
 import sys, threading
 import torch
@@ -76,7 +106,7 @@ assert "{COMPILER}" in sys.modules
 
 
 @pytest.mark.parametrize("first", ["timm", "torchvision"])
-def test_whoever_imports_them_first_has_what_he_imported(first: str) -> None:
+def test_whoever_imports_them_first_has_what_he_imported(run: Run, first: str) -> None:
     run(f"""
 import sys
 import {first}
@@ -95,7 +125,7 @@ assert torch.compile(lambda images: images + 1, backend="eager")(torch.ones(2)).
 
 
 @pytest.mark.parametrize("error", ["KeyboardInterrupt", "RuntimeError('another version')", "ImportError('no torchvision')"])
-def test_after_an_error_the_compiler_is_the_real_one(error: str, tmp_path: Path) -> None:
+def test_after_an_error_the_compiler_is_the_real_one(run: Run, error: str, tmp_path: Path) -> None:
     (tmp_path / "timm.py").write_text(f"import torch._dynamo\nraise {error}\n")
     run(f"""
 import sys
@@ -112,7 +142,7 @@ assert torch._dynamo.utils.__file__
 """)
 
 
-def test_a_module_that_keeps_the_stand_in_gets_the_compiler_from_it_later(tmp_path: Path) -> None:
+def test_a_module_that_keeps_the_stand_in_gets_the_compiler_from_it_later(run: Run, tmp_path: Path) -> None:
     (tmp_path / "timm.py").write_text("import torch._dynamo as dynamo\nfrom torch._dynamo import utils\n")
     run(f"""
 import sys
@@ -124,7 +154,7 @@ assert timm.utils.counters is sys.modules["{COMPILER}.utils"].counters
 """)
 
 
-def test_a_function_that_the_compiler_leaves_out_is_left_out_of_compiled_ones() -> None:
+def test_a_function_that_the_compiler_leaves_out_is_left_out_of_compiled_ones(run: Run) -> None:
     run("""
 import torch
 from pellucid.models.lean_timm import _disable

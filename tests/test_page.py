@@ -69,111 +69,119 @@ def browser() -> Iterator[Any]:
         browser.close()
 
 
+SECRET = "the token of the page"
+CREDENTIALS = {"username": "me", "password": SECRET}
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The address of a page with a token and with limits, and its folder of temporary files."""
+    folder = tmp_path_factory.mktemp("page")
+    limits = ("--timeout", 200, "--max-bytes", 100_000, "--max-pixels", 1_000_000)
+    with started(*limits, PELLUCID_TOKEN=SECRET, GRADIO_ANALYTICS_ENABLED="False", TMPDIR=str(folder)) as (_, address):
+        yield address, folder
+
+
 @pytest.mark.parametrize("size", [(1200, 1000), (375, 812)], ids=["desktop", "phone"])
-def test_the_whole_path_of_a_person(browser: Any, size: tuple[int, int], tmp_path: Path) -> None:
-    secret = "the token of the page"
-    (tmp_path / "mine.png").write_bytes(encoded(Image.fromarray(picture(50, 60)), "PNG"))
-    (tmp_path / "no.png").write_text("no picture")
-    with started("--timeout", 200, PELLUCID_TOKEN=secret, GRADIO_ANALYTICS_ENABLED="False", TMPDIR=str(tmp_path)) as (_, address):
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, http_credentials={"username": "me", "password": secret}, accept_downloads=True
-        )
-        page = context.new_page()
-        page.set_default_timeout(WAIT)
-        hosts, failures, refused = set(), [], []
-        page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
-        page.goto(address)
+def test_the_whole_path_of_a_person(browser: Any, size: tuple[int, int], guarded: tuple[str, Path]) -> None:
+    address, folder = guarded
+    (folder / "mine.png").write_bytes(encoded(Image.fromarray(picture(50, 60)), "PNG"))
+    (folder / "no.png").write_text("no picture")
+    context = browser.new_context(viewport={"width": size[0], "height": size[1]}, http_credentials=CREDENTIALS, accept_downloads=True)
+    page = context.new_page()
+    page.set_default_timeout(WAIT)
+    hosts, failures, refused = set(), [], []
+    page.on("request", lambda request: hosts.add(request.url.split("/")[2]) if request.url.startswith("http") else None)
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.on("response", lambda response: refused.append(response.url) if response.status >= 400 else None)
+    page.goto(address)
 
-        page.locator("#examples .thumbnail-item").nth(8).click()  # the ship
-        page.wait_for_selector("#figures td")
-        assert page.locator("#label h2").inner_text().strip() == "ship"
-        cells = page.locator("#figures td").all_inner_texts()
-        assert float(cells[2]) > float(cells[0]) + 2  # dB
-        assert "gaussian noise" in page.locator("#report").inner_text()
-        page.locator("#mask img").scroll_into_view_if_needed()  # it loads when it is looked at
-        page.locator("#uncertainty img").scroll_into_view_if_needed()
-        shown = "[...document.querySelectorAll(':is(#slider, #mask, #uncertainty) img')].filter(image => image.naturalWidth)"
-        page.wait_for_function(f"{shown}.length >= 4")
-        page.screenshot(path=tmp_path / "page.png", full_page=True)
-        if "PELLUCID_SCREENSHOTS" in os.environ:
-            shutil.copy(tmp_path / "page.png", Path(os.environ["PELLUCID_SCREENSHOTS"]) / f"page-{size[0]}.png")
-        assert page.evaluate("document.documentElement.scrollWidth") <= size[0] + 1
+    page.locator("#examples .thumbnail-item").nth(8).click()  # the ship
+    page.wait_for_selector("#figures td")
+    assert page.locator("#label h2").inner_text().strip() == "ship"
+    cells = page.locator("#figures td").all_inner_texts()
+    assert float(cells[2]) > float(cells[0]) + 2  # dB
+    assert "gaussian noise" in page.locator("#report").inner_text()
+    page.locator("#mask img").scroll_into_view_if_needed()  # it loads when it is looked at
+    page.locator("#uncertainty img").scroll_into_view_if_needed()
+    shown = "[...document.querySelectorAll(':is(#slider, #mask, #uncertainty) img')].filter(image => image.naturalWidth)"
+    page.wait_for_function(f"{shown}.length >= 4")
+    page.screenshot(path=folder / "page.png", full_page=True)
+    if "PELLUCID_SCREENSHOTS" in os.environ:
+        shutil.copy(folder / "page.png", Path(os.environ["PELLUCID_SCREENSHOTS"]) / f"page-{size[0]}.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0] + 1
 
-        sources = page.locator("#slider img").evaluate_all("images => images.map(image => image.src)")
-        assert all(source.endswith(".png") for source in sources)  # without loss
+    sources = page.locator("#slider img").evaluate_all("images => images.map(image => image.src)")
+    assert all(source.endswith(".png") for source in sources)  # without loss
 
-        with page.expect_download() as downloading:
-            page.locator("#download").click()
-        downloading.value.save_as(tmp_path / "restored.png")
-        assert decoded((tmp_path / "restored.png").read_bytes()).shape == (32, 32, 3)
+    with page.expect_download() as downloading:
+        page.locator("#download").click()
+    downloading.value.save_as(folder / "restored.png")
+    assert decoded((folder / "restored.png").read_bytes()).shape == (32, 32, 3)
 
-        before = page.locator("#figures").inner_text()
-        page.locator("#damage input").click()
-        page.get_by_role("option", name="salt pepper" if "salt pepper" in work.damage_choices() else "gaussian noise", exact=True).click()
-        page.wait_for_function("before => document.querySelector('#figures').innerText !== before", arg=before)
+    before = page.locator("#figures").inner_text()
+    page.locator("#damage input").click()
+    page.get_by_role("option", name="salt pepper" if "salt pepper" in work.damage_choices() else "gaussian noise", exact=True).click()
+    page.wait_for_function("before => document.querySelector('#figures').innerText !== before", arg=before)
 
-        page.locator("#file input[type=file]").set_input_files(tmp_path / "mine.png")
-        page.wait_for_function("document.querySelectorAll('#slider img')[0]?.naturalWidth == 420")  # 60 pixels, enlarged 7 times
-        page.locator("#damage input").click()
-        page.get_by_role("option", name="none", exact=True).click()
-        page.wait_for_function("document.querySelector('#figures').innerText.includes('need the undamaged picture')")
+    page.locator("#file input[type=file]").set_input_files(folder / "mine.png")
+    page.wait_for_function("document.querySelectorAll('#slider img')[0]?.naturalWidth == 420")  # 60 pixels, enlarged 7 times
+    page.locator("#damage input").click()
+    page.get_by_role("option", name="none", exact=True).click()
+    page.wait_for_function("document.querySelector('#figures').innerText.includes('need the undamaged picture')")
 
-        page.get_by_label("Clear").or_(page.get_by_label("Remove this file")).first.click()
-        page.locator("#file input[type=file]").set_input_files(tmp_path / "no.png")
-        page.wait_for_selector("text=Expected a picture")
-        assert hosts == {address.removeprefix("http://")}
-        assert not failures
-        assert not [url for url in refused if "upload_progress" not in url]  # Gradio loses track of short uploads
-        context.close()
+    page.get_by_label("Clear").or_(page.get_by_label("Remove this file")).first.click()
+    page.locator("#file input[type=file]").set_input_files(folder / "no.png")
+    page.wait_for_selector("text=Expected a picture")
+    assert hosts == {address.removeprefix("http://")}
+    assert not failures
+    assert not [url for url in refused if "upload_progress" not in url]  # Gradio loses track of short uploads
+    context.close()
 
-        for path in ("/", "/config", "/gradio_api/info", "/gradio_api/file=/etc/passwd"):
-            assert httpx2.get(address + path).status_code == 401
-        for path in (
-            "/etc/passwd",
-            str(tmp_path / "mine.png"),
-        ):  # with the token, too, files of the machine are none of a visitor's business
-            assert httpx2.get(f"{address}/gradio_api/file={path}", auth=("me", secret)).status_code in (403, 404)
+    for path in ("/", "/config", "/gradio_api/info", "/gradio_api/file=/etc/passwd"):
+        assert httpx2.get(address + path).status_code == 401
+    for path in (
+        "/etc/passwd",
+        str(folder / "mine.png"),
+    ):  # with the token, too, files of the machine are none of a visitor's business
+        assert httpx2.get(f"{address}/gradio_api/file={path}", auth=("me", SECRET)).status_code in (403, 404)
 
 
 TOLD = re.compile(r"Expected .+ the picture, found .+; .+\.|File\(s\) exceed the maximum allowed size of .+")
 
 
-def test_bad_and_unusual_files_that_are_dropped(browser: Any, tmp_path: Path) -> None:
-    limits = ("--timeout", 200, "--max-bytes", 100_000, "--max-pixels", 1_000_000)
-    with started(*limits, GRADIO_ANALYTICS_ENABLED="False", TMPDIR=str(tmp_path)) as (_, address):
-        page = browser.new_page()
-        page.set_default_timeout(WAIT)
-        failures = []
-        page.on("pageerror", lambda error: failures.append(str(error)))
-        page.goto(address)
-        zone = page.locator("#file button.upload-container")
-        for name, content in (BAD | {"too many bytes.png": bytes(99_000), "far too many bytes.png": bytes(200_000)}).items():
-            zone.wait_for()
-            drop(page, "#file button.upload-container", name, content)
-            toast = page.locator(".toast-body")
-            toast.wait_for()
-            told = toast.inner_text().removeprefix("Error").strip(" \n×")
-            assert re.fullmatch(r"Expected .+ the picture, found .+; .+\.|File\(s\) exceed the maximum allowed size of .+", told), (
-                name,
-                told,
-            )
-            assert not page.locator("#slider img").count(), name
-            page.locator(".toast-close").click()
-            toast.wait_for(state="detached")
-            if not zone.is_visible():
-                page.locator("#file").get_by_label("Clear").or_(page.locator("#file").get_by_label("Remove this file")).first.click()
-        for name, content in ODD.items():
-            zone.wait_for()
-            drop(page, "#file button.upload-container", name, content)
-            page.wait_for_selector("#label h2")
-            page.wait_for_selector("#uncertainty img")
-            assert "first of 2 frames" in page.locator("#report").inner_text() or name != "frames.gif"
+def test_bad_and_unusual_files_that_are_dropped(browser: Any, guarded: tuple[str, Path]) -> None:
+    page = browser.new_page(http_credentials=CREDENTIALS)
+    page.set_default_timeout(WAIT)
+    failures = []
+    page.on("pageerror", lambda error: failures.append(str(error)))
+    page.goto(guarded[0])
+    zone = page.locator("#file button.upload-container")
+    for name, content in (BAD | {"too many bytes.png": bytes(99_000), "far too many bytes.png": bytes(200_000)}).items():
+        zone.wait_for()
+        drop(page, "#file button.upload-container", name, content)
+        toast = page.locator(".toast-body")
+        toast.wait_for()
+        told = toast.inner_text().removeprefix("Error").strip(" \n×")
+        assert re.fullmatch(r"Expected .+ the picture, found .+; .+\.|File\(s\) exceed the maximum allowed size of .+", told), (
+            name,
+            told,
+        )
+        assert not page.locator("#slider img").count(), name
+        page.locator(".toast-close").click()
+        toast.wait_for(state="detached")
+        if not zone.is_visible():
             page.locator("#file").get_by_label("Clear").or_(page.locator("#file").get_by_label("Remove this file")).first.click()
-            page.wait_for_selector("#label h2", state="detached")
-        assert not failures
-        page.close()
+    for name, content in ODD.items():
+        zone.wait_for()
+        drop(page, "#file button.upload-container", name, content)
+        page.wait_for_selector("#label h2")
+        page.wait_for_selector("#uncertainty img")
+        assert "first of 2 frames" in page.locator("#report").inner_text() or name != "frames.gif"
+        page.locator("#file").get_by_label("Clear").or_(page.locator("#file").get_by_label("Remove this file")).first.click()
+        page.wait_for_selector("#label h2", state="detached")
+    assert not failures
+    page.close()
 
 
 def drop(page: Any, where: str, name: str, content: bytes) -> None:
