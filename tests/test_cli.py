@@ -198,6 +198,15 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert "usage: pellucid" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(("given", "kept"), [(None, "2000"), ("7", "7")])
+def test_waiting_threads_of_openmp_soon_yield_their_core(given: str | None, kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOMP_SPINCOUNT", given or "")
+    if given is None:
+        monkeypatch.delenv("GOMP_SPINCOUNT")
+    assert call("--version") == 0
+    assert os.environ["GOMP_SPINCOUNT"] == kept
+
+
 def test_help_loads_nothing_heavy() -> None:
     script = "import sys\nfrom pellucid.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules))"
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout

@@ -15,10 +15,13 @@ import numpy as np
 import pytest
 import torch
 
+from pellucid import device
 from pellucid.checkpoint import load_model
 from pellucid.cli import main, parse
 from pellucid.compare import gather
 from pellucid.errors import DivergenceError, UserError
+from pellucid.evaluation import TRACKS
+from pellucid.evaluation.evaluate import evaluate
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import QUESTIONS, build_comparison, tuned
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
@@ -381,6 +384,18 @@ def test_a_process_that_is_killed_fails_its_run_alone(tiny: Recipe, tmp_path: Pa
     jobs = plan(comparison, [1], tmp_path)
     run_jobs(jobs, device="cpu", workers=2)
     assert all(finished(job) for job in jobs)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_comparison_is_measured_in_the_precision_of_its_runs(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    [job] = plan(build_comparison("reference", tiny).only(["restore"]), [0], tmp_path)
+    monkeypatch.setattr(device, "choose_precision", lambda _: device.Precision("bf16-mixed", "pretended"))
+    run_jobs([job], device="cpu")
+    result = finished(job)
+    network, _ = load_model(job.folder, "cpu")
+    exact = evaluate(network, tiny.data.splits().measured, TRACKS["reference"], precision="32-true")
+    assert "float32 (as the recipe has it)" in result.provenance["device"]
+    assert result.metrics["reference"]["psnr"] == exact.metrics["psnr"]
 
 
 @pytest.mark.usefixtures("in_this_process")

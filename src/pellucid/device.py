@@ -75,10 +75,10 @@ def resolve_precision(name: str, device: torch.device) -> Precision:
     return Precision("32-true", "as the recipe has it")
 
 
-def inference_autocast(device: torch.device) -> AbstractContextManager[None]:
-    """An autocast context with the precision that `choose_precision` returns for `device`."""
+def inference_autocast(device: torch.device, precision: str = "auto") -> AbstractContextManager[None]:
+    """An autocast context with the precision that `resolve_precision` returns for `device`."""
     autocast: AbstractContextManager[None] = torch.autocast(
-        device.type, torch.bfloat16, enabled=choose_precision(device).name == "bf16-mixed"
+        device.type, torch.bfloat16, enabled=resolve_precision(precision, device).name == "bf16-mixed"
     )
     return autocast
 

@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     import torch
 
 
-def provenance(arguments: Sequence[str], device: "torch.device") -> dict[str, Any]:
+def provenance(arguments: Sequence[str], device: "torch.device", precision: str = "auto") -> dict[str, Any]:
     """Command, commit, device and date, which are stored with every figure that is written to a file.
 
-    arguments: the arguments of the command; device: the device of the measurement.
+    arguments: the arguments of the command; device, precision: of the measurement.
     """
     import torch
 
-    from pellucid.device import choose_precision, describe_device
+    from pellucid.device import describe_device, resolve_precision
 
-    return stamp(arguments, f"{describe_device(device)}, {choose_precision(device)}, torch {torch.__version__}")
+    return stamp(arguments, f"{describe_device(device)}, {resolve_precision(precision, device)}, torch {torch.__version__}")
 
 
 def stamp(arguments: Sequence[str], device: str) -> dict[str, Any]:

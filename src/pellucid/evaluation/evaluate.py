@@ -106,13 +106,14 @@ def evaluate(
     damages: Sequence[str] = (),
     trained: Collection[str] = (),
     whole_batch: bool = False,
+    precision: str = "auto",
 ) -> Evaluation:
     """Evaluates a model on a track: a network in evaluation mode on `device`, or any function of degraded images (B, 3, H, W).
 
     limit: maximum number of images, the first ones; damages: the kinds of damage that the model distinguishes, `ModelMetadata.damages`;
     trained: those that it was trained on, `ModelMetadata.trained_kinds`; whole_batch: the model is a function of the `Batch`, such as a
     method that uses the true mask. The damage of an image depends on its index in `dataset`; see `apply_damage`. The network computes in
-    the precision of `choose_precision`, the metrics in float32. Raises `UserError` if there are no images."""
+    `precision`, see `resolve_precision`, the metrics in float32. Raises `UserError` if there are no images."""
     if isinstance(model, nn.Module) and model.training:
         raise ValueError("Expected a model in evaluation mode, found it in training mode; call model.eval() first.")
     num_images = num_measured(dataset, limit)
@@ -121,7 +122,7 @@ def evaluate(
     for level in track.levels:
         accumulators[level.name] = metrics = Metrics(damages)
         for batch in batches(dataset, track, level, num_images, batch_size, device):
-            with inference_autocast(batch.clean.device):
+            with inference_autocast(batch.clean.device, precision):
                 output = model(batch if whole_batch else batch.degraded)
             metrics.update(output.float(), batch)
             done += len(batch)

@@ -16,6 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -234,9 +235,12 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
     network, metadata = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
     older = Result.load(job.folder) if (job.folder / RESULT).exists() else None
     images = job.recipe.data.splits().measured
-    chosen, damages, trained = choose_device(device), metadata.damages, metadata.trained_kinds
+    chosen, precision = choose_device(device), metadata.recipe["training"]["precision"]  # that of the run, wherever it continues
     tracks = [track for track in job.tracks if older is None or track not in older.metrics]
-    evaluations = {track: evaluate(network, images, TRACKS[track], device=chosen, damages=damages, trained=trained) for track in tracks}
+    measure = partial(
+        evaluate, network, images, device=chosen, damages=metadata.damages, trained=metadata.trained_kinds, precision=precision
+    )
+    evaluations = {track: measure(TRACKS[track]) for track in tracks}
     records = read_log(job.folder / LOG)
     seconds = older.cost.training_seconds if older else records[-1]["seconds"]
     if job.restorer and not older:
@@ -253,7 +257,7 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
         metrics=(older.metrics if older else {}) | {track: evaluation.to_json() for track, evaluation in evaluations.items()},
         provenance=older.provenance
         if older
-        else provenance(["pellucid", *sys.argv[1:]], chosen)
+        else provenance(["pellucid", *sys.argv[1:]], chosen, precision)
         | {"trained": metadata.trained, "trained_commit": metadata.commit, "runs_at_a_time": workers},
         per_image=(older.per_image if older else {}) | {track: _per_image(evaluation, images) for track, evaluation in evaluations.items()},
         course=older.course if older else _course(records),
