@@ -24,8 +24,8 @@ STOPPED = 130
 SPIN_COUNT = "2000"
 """Turns of the loop in which a thread of GNU's OpenMP waits for the others before it yields its core, by default up to 300,000.
 
-Beside another busy program, threads that wait keep the cores from those that they wait for: eight times as many training steps of recipe
-`quick` were computed with 10,000 turns. On idle cores nothing is lost.
+Beside another busy program, threads that wait keep the cores from those that they wait for: of recipe `quick`, 7 steps were computed in
+15 seconds, and 104 in 17 seconds with 2,000 turns. On idle cores nothing is lost.
 """
 
 
