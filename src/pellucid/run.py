@@ -174,8 +174,8 @@ def _check_held_out(recipe: Recipe, splits: Splits, start: ModelMetadata) -> Non
     mine, other = settings(recipe)["data"], completed(start.recipe)["data"]
     if Path(mine["dataset"]) != Path(other.get("dataset", "")):
         return
-    splitting = ["folds", "fold"] + ["limit", "validation", "validation_share"] * (splits.validation is not None)
-    for name in reversed(splitting):
+    held_out = () if splits.validation is None else ("validation_share", "validation", "limit")
+    for name in (*held_out, "fold", "folds"):
         if mine[name] != other[name]:
             raise UserError(
                 f"Expected a model in {recipe.training.start} that was not trained on the images held out here, found one with data.{name} "
