@@ -48,9 +48,15 @@ QUEUE: dict[str, tuple[str, ...]] = {
         f"low-label {BASE} {tuned('restore')} --seeds 3 --reuse results/few-images-base-cpu results/reference-base-cpu",
     ),
     "everyday-base-cpu": (f"everyday {BASE} {SINGLE} --seeds 2",),
-    "mechanisms-base-cpu": (f"mechanisms {BASE} {SINGLE} --seeds 3",),
-    "regime-base-cpu": (f"reference {BASE} {SINGLE} --arms classify restore joint --seeds 2 --vary training.epochs 1 2 8",),
-    "balancers-base-cpu": (f"balancers {BASE} {SINGLE} --seeds 2",),
+    "mechanisms-base-cpu": (f"mechanisms {BASE} {SINGLE} --seeds 3 --reuse results/reference-base-cpu",),
+    "regime-base-cpu": (
+        f"reference {BASE} {SINGLE} --arms classify restore joint --seeds 2 --vary training.epochs 1 2 4 8 --reuse results/reference-base-cpu",
+    ),
+    "regime-images-base-cpu": (
+        f"few-images {BASE} {tuned('restore')} --arms classify restore joint --seeds 2 --vary data.labels 2500 5000 "
+        "--reuse results/few-images-base-cpu",
+    ),
+    "balancers-base-cpu": (f"balancers {BASE} {SINGLE} --seeds 2 --reuse results/reference-base-cpu",),
 }
 """Calls of `pellucid compare` by the name of the folder."""
 
