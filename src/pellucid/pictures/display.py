@@ -16,7 +16,8 @@ def shrink(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
 
 def enlarge(picture: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
     """A picture (H, W, 3) with each pixel repeated `factor` times in both directions."""
-    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+    height, width = picture.shape[:2]
+    return np.asarray(Image.fromarray(picture).resize((factor * width, factor * height), Image.Resampling.NEAREST))
 
 
 def fit(picture: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:

@@ -21,6 +21,9 @@ PNG_HEADER = 33
 PNG_LEVEL = 2
 """zlib's level: 6, Pillow's, takes four times as long on a photograph, for files that are a tenth smaller."""
 
+PNG_SMALL = 4000
+"""Bytes of pixels up to which a PNG isn't compressed: its file takes one block of a disk in any case, and zlib's start most of the time."""
+
 
 def write(path: str | Path, image: NDArray[np.uint8] | Picture) -> None:
     """Write a picture, or an array (H, W, 3) uint8, RGB, atomically, in the format of the ending of `path`; without an ending as PNG.
@@ -118,7 +121,8 @@ def _encode(ending: str, stored: Pixels) -> bytes:
     """Encode by OpenCV, whose channel order is BGR."""
     import cv2
 
-    png = [cv2.IMWRITE_PNG_COMPRESSION, PNG_LEVEL, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]  # to choose a filter takes longer
+    level = 0 if stored.nbytes <= PNG_SMALL else PNG_LEVEL
+    png = [cv2.IMWRITE_PNG_COMPRESSION, level, cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_UP]  # to choose a filter takes longer
     options = png if ending == ".png" else []
     stored = np.ascontiguousarray(stored)
     try:
