@@ -20,6 +20,11 @@ MAIN_ARMS = "--arms classify restore joint joint-equal"
 
 ALL_ARMS = "--arms classify restore sequential joint-plain joint joint-equal paper-listing"
 
+KEPT_MECHANISMS = (  # what knowing the damage is worth, `everyday` measures, where damage varies
+    "--arms classify restore joint joint-last-stage-shared joint-without-damage-head joint-class-to-decoder "
+    "joint-class-to-decoder-shuffled joint-clean-teacher joint-degraded-teacher"
+)
+
 BASE = "--recipe base --epochs 4 --training.shards 1"
 
 
@@ -48,13 +53,14 @@ QUEUE: dict[str, tuple[str, ...]] = {
         f"low-label {BASE} {tuned('restore')} --seeds 3 --reuse results/few-images-base-cpu results/reference-base-cpu",
     ),
     "everyday-base-cpu": (f"everyday {BASE} {SINGLE} --seeds 2",),
-    "mechanisms-base-cpu": (f"mechanisms {BASE} {SINGLE} --seeds 3 --reuse results/reference-base-cpu",),
-    "regime-base-cpu": (
-        f"reference {BASE} {SINGLE} --arms classify restore joint --seeds 2 --vary training.epochs 1 2 4 8 --reuse results/reference-base-cpu",
-    ),
+    "mechanisms-base-cpu": (f"mechanisms {BASE} {SINGLE} {KEPT_MECHANISMS} --seeds 3 --reuse results/reference-base-cpu",),
     "regime-images-base-cpu": (
         f"few-images {BASE} {tuned('restore')} --arms classify restore joint --seeds 2 --vary data.labels 2500 5000 "
         "--reuse results/few-images-base-cpu",
+    ),
+    "regime-base-cpu": (
+        f"reference {BASE} {SINGLE} --arms classify restore joint --seeds 2 --vary training.epochs 1 2 4 8 "
+        "--reuse results/reference-base-cpu",
     ),
     "balancers-base-cpu": (f"balancers {BASE} {SINGLE} --seeds 2 --reuse results/reference-base-cpu",),
 }
