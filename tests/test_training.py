@@ -134,9 +134,13 @@ def test_a_training_may_start_from_a_model(tiny: Recipe, tmp_path: Path) -> None
     for name in first:
         if "running" not in name and "num_batches" not in name:
             torch.testing.assert_close(first[name], second[name], atol=1e-5, rtol=1e-5)
-    wider = changed(replace(tiny, training=frozen), {"model.encoder.widths": (8, 24)})
+    frozen_widths = lambda *widths: changed(replace(tiny, training=frozen), {"model.encoder.widths": widths})  # noqa: E731
+    run(frozen_widths(12, 24), tmp_path / "third", device="cpu")
+    for name, value in weights(tmp_path / "third").items():
+        if value.ndim > 1:
+            torch.testing.assert_close(value[tuple(map(slice, first[name].shape))], first[name], atol=1e-5, rtol=1e-5)
     with pytest.raises(UserError, match="same architecture"):
-        run(wider, tmp_path / "third", device="cpu")
+        run(frozen_widths(8, 12), tmp_path / "fourth", device="cpu")
 
 
 @pytest.mark.parametrize(

@@ -25,6 +25,7 @@ from pellucid.loader import TrainLoader
 from pellucid.models import build_model
 from pellucid.models.decoder import shuffle_guidance
 from pellucid.models.sequential import Sequential
+from pellucid.models.widening import load_widened
 from pellucid.provenance import source_commit
 from pellucid.recipe import Recipe, completed, settings
 from pellucid.run_folder import LOG, MODEL, RECIPE, STATE, claim
@@ -164,8 +165,8 @@ def _build_network(recipe: Recipe, splits: Splits, restorer: Path | None, resume
     if recipe.training.shuffle_guidance:
         shuffle_guidance(network)
     if start is not None and not resumed:
-        metadata = _load_weights(network, start, "the network of this recipe; leave training.start out, or start from a model like it")
-        _check_held_out(recipe, splits, metadata)
+        wanted = "the network of this recipe, or a narrower one; leave training.start out, or start from a model like it"
+        _check_held_out(recipe, splits, _load_weights(network, start, wanted, widen=True))
     return network
 
 
@@ -183,12 +184,18 @@ def _check_held_out(recipe: Recipe, splits: Splits, start: ModelMetadata) -> Non
             )
 
 
-def _load_weights(network: nn.Module, source: str | Path, wanted: str) -> ModelMetadata:
-    """Load the weights of a trained model into a network, and return its metadata; wanted: the expected model, for the error."""
+def _load_weights(network: nn.Module, source: str | Path, wanted: str, widen: bool = False) -> ModelMetadata:
+    """Load the weights of a trained model into a network, and return its metadata.
+
+    wanted: the expected model, for the error; widen: it may have fewer channels.
+    """
     trained, metadata = load_model(source, "cpu")
     try:
-        network.load_state_dict(trained.state_dict())
-    except RuntimeError as error:
+        if widen:
+            load_widened(network, trained)
+        else:
+            network.load_state_dict(trained.state_dict())
+    except (RuntimeError, ValueError) as error:
         raise UserError(f"Expected a model in {source} with the same architecture, classes and kinds of damage as {wanted}.") from error
     return metadata
 

@@ -31,8 +31,8 @@ class TrainingConfig(Settings):
         shards: parts of a batch that a CPU computes in parallel threads, with separate batch normalisation; 1 for whole batches. Ignored on
             other devices, with several processes, with `compile` and with a balance other than `fixed`.
         compile: `torch.compile` the network; faster on a GPU, rarely on a CPU.
-        start: model whose weights initialise the network, given as for `pellucid evaluate`; its architecture must be the same, and so must
-            the images that are held out, if any.
+        start: model whose weights initialise the network, given as for `pellucid evaluate`; its architecture must be the same, but that it
+            may have fewer channels, and so must the images that are held out, if any.
         shuffle_guidance: condition the decoder on another image of the batch: the control of `condition_on_class` and
             `condition_on_damage`.
         max_minutes: time limit of the training; the schedule is shortened to fit; 0 for no limit.

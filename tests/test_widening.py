@@ -1,0 +1,54 @@
+"""Wider networks with the weights of narrower ones."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from pellucid.models import build_model
+from pellucid.models.config import DecoderConfig, EncoderConfig, ModelConfig
+from pellucid.models.widening import load_widened
+
+
+def network(*widths: int, detail: int = 8, classes: int = 10, **settings) -> nn.Module:
+    """A joint network whose batch statistics, scales and biases are random, as after a training."""
+    encoder = EncoderConfig(patch=2, widths=widths, **{"depths": (1,) * len(widths)} | settings)
+    built = build_model(ModelConfig(encoder=encoder, decoder=DecoderConfig(detail_width=detail), damage_head=True), classes, ("jpeg",))
+    for values in [*built.parameters(), *built.buffers()]:
+        if values.ndim == 1:
+            nn.init.uniform_(values, 0.5, 1.5)
+    return built.eval()
+
+
+def outputs(built: nn.Module, images: Tensor) -> list[Tensor]:
+    with torch.no_grad():
+        return list(built(images))
+
+
+@pytest.mark.parametrize(("widths", "detail"), [((8, 24, 40), 8), ((12, 16, 32), 12), ((8, 16, 32), 8)])
+def test_a_wider_network_has_the_same_outputs_and_is_trained_in_all_weights(widths: tuple[int, ...], detail: int) -> None:
+    narrow, wide, images = network(8, 16, 32), network(*widths, detail=detail), torch.rand(2, 3, 33, 47)
+    load_widened(wide.train(), narrow)
+    assert wide.training
+    for one, other in zip(outputs(narrow, images), outputs(wide.eval(), images), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+    wide.train()
+    optimiser = torch.optim.SGD(wide.parameters(), 1e-2)
+    for _ in range(2):  # new channels get a gradient once they feed others
+        optimiser.zero_grad()
+        sum((each**2).mean() for each in wide(torch.rand(4, 3, 32, 32))).backward()
+        optimiser.step()
+    assert all(weight.grad is not None and weight.grad.flatten(1).any(1).all() for weight in wide.parameters() if weight.ndim > 1)
+
+
+@pytest.mark.parametrize(
+    ("wide", "narrow", "reason"),
+    [
+        (lambda: network(8, 12), lambda: network(8, 16), "too large"),
+        (lambda: network(8, 16), lambda: network(8, 16, depths=(1, 2)), "layers are others"),
+        (lambda: network(8, 24, classes=12), lambda: network(8, 16), "outputs"),
+        (lambda: network(8, 16, 24, 40, name="convnext_tiny"), lambda: network(8, 16, 24, 32, name="convnext_tiny"), "outputs"),
+    ],
+)
+def test_other_networks_are_refused(wide, narrow, reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        load_widened(wide(), narrow())
