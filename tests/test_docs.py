@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import inspect
+import json
 import re
 import shutil
 from pathlib import Path
@@ -62,6 +63,17 @@ def test_pages_of_domains_are_short_and_have_commands_a_picture_and_limits(domai
     assert "\npellucid " in page
     assert f"]({domain}.png)" in page
     assert "\n## Limitations\n" in page
+
+
+@pytest.mark.parametrize("name", ["reference", "joint-wider", "low-label"])
+def test_the_page_on_joint_learning_has_the_figures_of_the_comparisons(name: str) -> None:
+    page = (ROOT / "docs" / "does-joint-help.md").read_text()
+    arms = json.loads((ROOT / "results" / f"{name}-base-cpu" / "comparison.json").read_text())["arms"]
+    for arm, tracks in arms.items():
+        scores = next(value for name, value in tracks.items() if name != "cost")
+        for metric in {"accuracy", "psnr"} & scores.keys():
+            low, high = scores[metric]["ci95"]
+            assert f"{scores[metric]['mean']:.2f} ± {(high - low) / 2:.2f}" in page, (arm, metric)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

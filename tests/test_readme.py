@@ -1,5 +1,6 @@
 """The README matches the repository: its tree is complete, its commands parse, its Python runs."""
 
+import json
 import re
 import shlex
 from pathlib import Path
@@ -33,6 +34,13 @@ def test_the_tree_is_what_is_on_disk() -> None:
     package = ROOT / "src" / "pellucid"
     files = [path for path in package.rglob("*") if path.is_file() and "__pycache__" not in path.parts]
     assert tree_of_readme() == {str(path.relative_to(ROOT)) for path in files}
+
+
+def test_the_figures_are_those_of_the_bundled_model() -> None:
+    for name, figures in json.loads((ROOT / "results" / "bundled.json").read_text())["tracks"].items():
+        before = "100" if name == "clean" else f"{figures['input_psnr']:.2f}"
+        row = f"| {figures['accuracy']:.2f} | {before} → {figures['psnr']:.2f} | `pellucid evaluate bundled --track {name}` |"
+        assert row in README
 
 
 def commands() -> list[str]:
