@@ -55,9 +55,7 @@ def main() -> None:
 
 
 def fitted(network: nn.Module, metadata: ModelMetadata) -> ModelMetadata:
-    """The metadata with temperature and gate, fitted now for older runs without them."""
-    if metadata.fitted:
-        return metadata
+    """The metadata with temperature, gate and least evidence as they are fitted today."""
     recipe = completed(metadata.recipe)
     damage = recipe["damage"]
     suite = SUITES[damage] if isinstance(damage, str) else Mixture(damage["weights"])

@@ -147,7 +147,7 @@ def command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--abstain-below", type=float, default=0.0, metavar="P", help="minimum probability of a class to be reported, such as 0.7")
             add("--second-look", action="store_true", help="alarm if the restored picture is classified differently; for twice the time")
             add("--uncertainty", action="store_true", help="write uncertainty/: the estimated error of each pixel, in grey")
-            add("--no-gate", action="store_true", help="also restore pictures in which no damage is detected")
+            add("--no-gate", action="store_true", help="also restore pictures that are found undamaged")
         case "damage":
             add("paths", nargs="+", type=_path, metavar="PATHS", help="picture files, and folders of them")
             add("--suite", choices=list(SUITES), required=True, help="the damage")

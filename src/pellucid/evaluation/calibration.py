@@ -21,7 +21,7 @@ from pellucid.device import inference_autocast
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import Columns, psnr_of
 from pellucid.models.evidence import QUANTILE, evidence_of
-from pellucid.models.gate import Gate, change_of
+from pellucid.models.gate import change_of
 from pellucid.models.predicting import Predicting
 from pellucid.seeding import generator
 
@@ -31,22 +31,22 @@ MAX_IMAGES = 1000
 CEILING = 45.0
 """Upper limit of the PSNR in dB when fitting the gate: differences beyond it are invisible."""
 
-MAX_LOSS = 0.02
-"""Maximum loss of mean PSNR in dB on damaged images."""
+MAX_LOSS = 0.005
+"""Maximum loss of mean PSNR in dB on damaged images by the gate."""
 
 NUM_THRESHOLDS = 200
-"""Number of candidates for a threshold of the gate, quantiles of the values of undamaged images."""
+"""Number of candidates for the threshold of the gate, quantiles of the changes of undamaged images."""
 
 FORWARD_PIXELS = 256 * 32 * 32
 """Maximum number of pixels of one forward pass."""
 
 
 class Calibration(NamedTuple):
-    """temperature: divisor of the logits before the softmax; gate: see `Gate`; fitted: description of what was fitted on which images;
+    """temperature: divisor of the logits before the softmax; gate: see `fit_gate`; fitted: description of what was fitted on which images;
     least_evidence: see `models.evidence`, `None` without held-out images."""
 
     temperature: float = 1.0
-    gate: Gate | None = None
+    gate: float | None = None
     fitted: str = ""
     least_evidence: float | None = None
 
@@ -80,7 +80,7 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
         if np.isfinite(evidence).all():
             least_evidence = float(np.quantile(evidence, QUANTILE))
     if measured[0].clean and len(indices) >= MIN_VALIDATION:
-        gate = fit_gate(_joined([each.clean for each in measured]), _joined([each.damaged for each in measured]))
+        gate = fit_gate(_joined([each.clean for each in measured])["change"], _joined([each.damaged for each in measured]))
         fitted += ["gate"] if gate is not None else []
     return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "", least_evidence)
 
@@ -94,29 +94,15 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return float(np.exp(optimum.x))
 
 
-def fit_gate(clean: Columns, damaged: Columns) -> Gate | None:
-    """The thresholds with the best PSNR of undamaged images that cost damaged ones at most `MAX_LOSS`; `None` if there are none.
+def fit_gate(undamaged: Tensor, damaged: Columns) -> float | None:
+    """The largest `change_of` at which images are left unchanged, so that damaged ones lose at most `MAX_LOSS`; `None` if there is none.
 
-    clean, damaged: per-image values of undamaged and of damaged images: presence, the largest presence logit; change, see `change_of`;
-    before, after: PSNR in dB, at most `CEILING`; each (N,).
+    undamaged: changes of undamaged images (N,), one of whose quantiles it is; damaged: per image the change, and the PSNR before and after
+    in dB, at most `CEILING`; each (M,).
     """
-    thresholds = {name: _threshold(name, clean, damaged) for name in ("presence", "change") if name in clean}
-    return Gate(**thresholds) if any(value is not None for value in thresholds.values()) else None
-
-
-def _threshold(name: str, clean: Columns, damaged: Columns) -> float | None:
-    best, best_psnr = None, float(clean["after"].mean())
-    for candidate in torch.quantile(clean[name].double(), torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)).tolist():
-        loss = damaged["after"].mean() - _passed(name, candidate, damaged)
-        psnr = _passed(name, candidate, clean)
-        if float(loss) <= MAX_LOSS and float(psnr) > best_psnr:
-            best, best_psnr = float(candidate), float(psnr)
-    return best
-
-
-def _passed(name: str, threshold: float, columns: Columns) -> Tensor:
-    """The mean PSNR in dB with a gate of that threshold."""
-    return torch.where(columns[name] <= threshold, columns["before"], columns["after"]).mean()
+    candidates = torch.quantile(undamaged.double(), torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)).tolist()
+    gain = damaged["after"] - damaged["before"]
+    return max((each for each in candidates if float(gain[damaged["change"] <= each].sum()) <= MAX_LOSS * len(gain)), default=None)
 
 
 class _Measured(NamedTuple):
@@ -153,14 +139,11 @@ def forward(network: Callable[[Tensor], Output], images: Tensor) -> Output:
 def _measure(output: Output, images: Tensor, clean: Tensor) -> Columns:
     if output.restored is None:
         return {}
-    columns = {
+    return {
         "change": torch.from_numpy(change_of(images.cpu().numpy(), output.restored.cpu().numpy())),
         "before": psnr_of(images, clean).clamp(max=CEILING),
         "after": psnr_of(output.restored, clean).clamp(max=CEILING),
     }
-    if output.presence is not None:
-        columns["presence"] = output.presence.amax(dim=1)
-    return columns
 
 
 def _joined(parts: list[Columns]) -> Columns:

@@ -71,7 +71,8 @@ export class Predictor {
       const strips = forwardInTiles(height, width, (...place) => forward(picture, ...place), this.tiling);
       for await (const strip of strips) take(strip);
     }
-    const left = restored !== null && this.leaves(picture, restored, output.presence, near);
+    const { gate } = this.metadata;
+    const left = restored !== null && gate !== null && changeOf(picture, restored) <= gate;
     if (left) {
       restored.set(pixels);
       mask?.fill(0);
@@ -95,14 +96,6 @@ export class Predictor {
       restored: planes("restored", 3) ?? null,
       mask: planes("mask", 1) ?? null,
     };
-  }
-
-  /** Whether a picture is undamaged, by the model's gate. */
-  leaves(picture, restored, presence, near) {
-    const { gate } = this.metadata;
-    if (!gate) return false;
-    if (gate.presence !== null && presence && near) return Math.max(...presence) <= gate.presence;
-    return gate.change !== null && changeOf(picture, restored) <= gate.change;
   }
 
   /** The class, its probability, and that of every class by name; null without a class head. */
