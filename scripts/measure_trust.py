@@ -7,7 +7,7 @@ import argparse
 import json
 import shlex
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
@@ -39,7 +39,7 @@ def main() -> None:
     by_heart = calibrate(network, replace(splits, train=train, validation=seen), SUITES["everyday"]).temperature
     columns = trust.columns | {"confidence": _confidence(network, splits.test, requested.limit, by_heart)}
     result = provenance(["python", *sys.argv], torch.device("cpu")) | {"model": requested.model, "trained": metadata.trained}
-    result |= {"temperature": metadata.temperature, "gate": metadata.gate, "fitted": metadata.fitted}
+    result |= {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate), "fitted": metadata.fitted}
     result |= {"trust": trust.to_json()}
     result |= {"temperature_on_trained_images": replace(trust, temperature=by_heart, columns=columns).confidence()}
     RESULT.write_text(json.dumps(result, indent=1) + "\n")

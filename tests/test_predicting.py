@@ -17,6 +17,7 @@ from pellucid.evaluation.calibration import as_predicted
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.inference import Predictor
 from pellucid.models import EncoderConfig, ModelConfig, build_model
+from pellucid.models.gate import Gate
 from pellucid.models.predicting import Predicting
 from pellucid.recipe import Recipe, settings
 
@@ -25,7 +26,7 @@ CONFIG = ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 8), depths=(1, 1)
 
 
 class Noticer(nn.Module):
-    """Adds to every pixel of pictures that aren't flat; loses the pixels of all."""
+    """Adds to every pixel; takes flat pictures for undamaged ones; loses the pixels of all."""
 
     def __init__(self, offset: float = 0.1) -> None:
         super().__init__()
@@ -34,10 +35,8 @@ class Noticer(nn.Module):
     def forward(self, images: Tensor) -> Output:
         mean = images.mean(dim=(1, 2, 3))
         logits = torch.stack([2 - 4 * mean, 4 * mean - 2], 1)
-        presence = (images.diff(dim=3).abs().mean(dim=(1, 2, 3)) > 0.05).float()[:, None]
-        return Output(
-            logits, images + self.offset * presence[:, :, None, None], presence, torch.ones_like(presence), torch.ones_like(images[:, :1])
-        )
+        presence = images.diff(dim=3).abs().mean(dim=(1, 2, 3))[:, None] - 0.05
+        return Output(logits, images + self.offset, presence, torch.ones_like(presence), torch.ones_like(images[:, :1]))
 
 
 def pictures(side: int) -> np.ndarray:
@@ -50,11 +49,11 @@ def pictures(side: int) -> np.ndarray:
 @torch.inference_mode()
 def test_outputs_are_those_of_the_predictor(side: int) -> None:
     """At the size of the training images, and at one where class and damage come from smaller pictures."""
-    gate = 0.005
+    gate = Gate(presence=0.0, change=0.005)
     pixels, network = pictures(side), Noticer().eval()
     predictions = Predictor(network, CLASSES, damages=("jpeg",), image_size=16, temperature=3.0, gate=gate).predict(list(pixels))
     output = Predicting(network, 3.0, gate, 16)(torch.from_numpy(pixels).permute(0, 3, 1, 2) / 255)
-    assert [prediction.left for prediction in predictions] == [True, False]
+    assert [prediction.left for prediction in predictions] == [side == 16, False]
     for index, prediction in enumerate(predictions):
         probabilities = output.logits[index].softmax(0).tolist()
         assert prediction.probabilities == pytest.approx(dict(zip(CLASSES, probabilities, strict=True)), abs=1e-3)
@@ -73,7 +72,7 @@ def test_a_model_without_temperature_and_gate_is_measured_as_it_is() -> None:
 @torch.inference_mode()
 def test_what_is_not_finite_is_not_left_and_counts_as_broken() -> None:
     network = Noticer(torch.nan).eval()
-    evaluation = evaluate(Predicting(network, gate=1.0), shapes(8).test, TRACKS["reference"])
+    evaluation = evaluate(Predicting(network, gate=Gate(presence=9.0)), shapes(8).test, TRACKS["reference"])
     assert evaluation.metrics["broken"] == evaluation.num_images
 
 
@@ -83,7 +82,7 @@ def test_a_classifier_has_no_gate() -> None:
         def forward(self, images: Tensor) -> Output:
             return super().forward(images)._replace(restored=None, mask=None)
 
-    output = Predicting(Classifier().eval(), 2.0, 1.0)(torch.rand(2, 3, 16, 16))
+    output = Predicting(Classifier().eval(), 2.0, Gate(presence=9.0))(torch.rand(2, 3, 16, 16))
     assert output.restored is None
     assert output.logits is not None
 
@@ -91,7 +90,9 @@ def test_a_classifier_has_no_gate() -> None:
 def test_evaluate_measures_predictions_or_the_network_and_says_which(
     tmp_path: Path, tiny: Recipe, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    metadata = ModelMetadata(CONFIG, shapes(1).train.classes, ("gaussian_noise", "occlusion"), settings(tiny), temperature=2.0, gate=1.0)
+    metadata = ModelMetadata(
+        CONFIG, shapes(1).train.classes, ("gaussian_noise", "occlusion"), settings(tiny), temperature=2.0, gate=Gate(presence=99.0)
+    )
     network = build_model(CONFIG, len(metadata.classes), metadata.damages).eval()
     save_model(tmp_path / "model", network, metadata)
     figures = {}
@@ -104,7 +105,7 @@ def test_evaluate_measures_predictions_or_the_network_and_says_which(
     assert "Outputs: the network's own, without temperature 2 and gate" in said
     predicted, raw = figures["predicted"], figures["raw"]
     assert (predicted["raw"], raw["raw"]) == (False, True)
-    assert (predicted["temperature"], predicted["gate"]) == (2, 1)
+    assert (predicted["temperature"], predicted["gate"]) == (2, {"presence": 99, "change": None})
     assert predicted["psnr"] == pytest.approx(predicted["input_psnr"])  # the gate leaves every image
     assert raw["psnr"] != pytest.approx(raw["input_psnr"], abs=0.01)
     assert predicted["accuracy"] == raw["accuracy"]
@@ -113,7 +114,7 @@ def test_evaluate_measures_predictions_or_the_network_and_says_which(
 
 def test_the_card_says_whose_figures_they_are() -> None:
     scores = {"track": "clean", "split": "test", "dataset": "pets", "num_images": 9, "accuracy": 50.0}
-    older = ModelMetadata(CONFIG, CLASSES, gate=0.01, fitted="gate on 300 training images", figures={"clean": scores})
+    older = ModelMetadata(CONFIG, CLASSES, gate=Gate(presence=0.0), fitted="gate on 300 training images", figures={"clean": scores})
     card = model_card(older)
     assert "the network's own outputs, without temperature and gate" in card
     assert "--track NAME --raw`" in card

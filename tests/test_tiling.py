@@ -19,6 +19,7 @@ from pellucid.inference.reach import measure_reach
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.inference.torch_backend import TorchBackend
 from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, build_model
+from pellucid.models.gate import Gate
 from pellucid.models.predicting import Predicting
 
 SMALL = EncoderConfig(widths=(8, 16), depths=(1, 1))
@@ -164,7 +165,7 @@ def test_a_large_picture_takes_little_more_memory_than_its_results(dtype: type) 
             return 24
 
     pixels = picture(2000, 3000, dtype)
-    predictor = Predictor(Tile(), (), damages=("jpeg",), image_size=32, gate=1e-9)
+    predictor = Predictor(Tile(), (), damages=("jpeg",), image_size=32, gate=Gate(presence=0.0, change=1e-9))
     predictor.tiling.spans(2000)
     tracemalloc.start()
     try:

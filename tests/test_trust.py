@@ -14,7 +14,7 @@ from scipy.stats import spearmanr
 from torch import Tensor, nn
 
 from pellucid import pictures
-from pellucid.batch import Damage, Output
+from pellucid.batch import Output
 from pellucid.checkpoint import CONFIG, ModelMetadata, load_model, save_model
 from pellucid.cli import main
 from pellucid.data import Splits, hold_out
@@ -31,7 +31,7 @@ from pellucid.inference.pixels import STRIP_ROWS
 from pellucid.metrics import Columns
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.models.evidence import evidence_of
-from pellucid.models.gate import BLOCK, change_of
+from pellucid.models.gate import BLOCK, Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
 from pellucid.recipe import Recipe, settings
 
@@ -96,33 +96,42 @@ class TestTemperature:
         assert calibrate(network, Splits(train.subset(slice(20)), whole), SUITES["reference"]).gate is None
 
 
-def columns(change: Sequence[float], before: float, after: float) -> Columns:
-    num = len(change)
-    return {"change": torch.tensor(change), "before": torch.full((num,), before), "after": torch.full((num,), after)}
+def columns(before: float, after: float, **values: Sequence[float]) -> Columns:
+    num = len(values["change"])
+    tensors = {name: torch.tensor(each) for name, each in values.items()}
+    return {**tensors, "before": torch.full((num,), before), "after": torch.full((num,), after)}
 
 
 class TestGate:
-    def test_it_leaves_as_many_undamaged_images_as_damaged_ones_lose_little(self) -> None:
-        undamaged, changes = torch.tensor([0.1, 0.2, 0.3, 0.7]), [0.35, 0.5, 0.6, 0.8]
-        gate = fit_gate(undamaged, columns(changes, 20.0, 30.0))
+    def test_it_leaves_as_many_undamaged_images_as_cost_damaged_ones_little(self) -> None:
+        clean, changes = columns(CEILING, 40.0, change=[0.1, 0.2, 0.3, 0.7]), [0.35, 0.5, 0.6, 0.8]
+        gate = fit_gate(clean, columns(20.0, 30.0, change=changes))
         assert gate is not None
-        assert 0.3 <= gate < 0.35
-        assert fit_gate(undamaged, columns(changes, 30.0, 30.0 + MAX_LOSS / 2)) == pytest.approx(0.7)
-        assert fit_gate(undamaged, columns([0.05] * 4, 20.0, 30.0)) is None
+        assert gate.change is not None
+        assert 0.3 <= gate.change < 0.35
+        assert gate.presence is None
+        assert fit_gate(clean, columns(30.0, 30.0 + MAX_LOSS / 2, change=changes)) == Gate(change=pytest.approx(0.7))
+        assert fit_gate(clean, columns(20.0, 30.0, change=[0.05] * 4)) is None
 
-    def test_it_is_fitted_to_a_network_that_changes_what_is_damaged(self) -> None:
-        given: list[Tensor] = []
+    def test_the_damage_head_adds_to_it(self) -> None:
+        clean = columns(CEILING, 40.0, change=[0.1, 0.2, 0.3, 0.7], presence=[-1.0, -1.0, -1.0, -3.0])
+        damaged = columns(20.0, 30.0, change=[0.35, 0.5, 0.6, 0.8], presence=[-2.0, 1.0, 1.0, 1.0])
+        gate = fit_gate(clean, damaged)
+        assert gate is not None
+        assert gate.change is not None
+        assert gate.presence is not None
+        assert 0.3 <= gate.change < 0.35
+        assert -3 <= gate.presence < -2
 
-        class Knowing(nn.Module):
+    def test_it_is_fitted_to_a_network_that_knows_what_is_damaged(self) -> None:
+        class NoiseDetector(nn.Module):
             def forward(self, images: Tensor) -> Output:
-                return Output(restored=given[-1] + 0.01)
+                noisy = images.diff(dim=3).abs().mean(dim=(1, 2, 3)) > 0.05  # drawn shapes are flat
+                return Output(restored=images.mean(dim=1, keepdim=True).expand_as(images), presence=noisy.float()[:, None])
 
-        def degrade(images: Tensor, random: torch.Generator) -> tuple[Tensor, Damage]:
-            given.append(images)
-            return SUITES["reference"](images, random)
-
-        calibration = calibrate(Knowing().eval(), Splits(shapes(300).train, shapes(300).train), degrade)
-        assert calibration.gate == pytest.approx(1e-4, rel=0.1)
+        splits = Splits(shapes(300).train, shapes(300).train)
+        calibration = calibrate(NoiseDetector().eval(), splits, lambda images, random: SUITES["reference"](images, random))
+        assert calibration.gate is not None
         assert "gate on 300 given images" in calibration.fitted
         assert calibration.temperature == 1
 
@@ -132,16 +141,29 @@ class TestGate:
         restored[1, :, -3:, -BLOCK:] += 0.1
         assert change_of(images, restored).tolist() == pytest.approx([0, 0.01], abs=1e-6)
 
+    def test_the_likeliest_damage_counts(self) -> None:
+        presence, change = np.array([[-2.0, -1.0], [-2.0, 1.0]]), np.full(2, 0.3)
+        assert undamaged(Gate(presence=0.0), presence, change).tolist() == [True, False]
+
+    def test_a_small_change_suffices_and_a_damage_head_that_saw_a_smaller_picture_does_not_count(self) -> None:
+        gate, presence, change = Gate(presence=0.0, change=0.1), np.array([[-9.0], [9.0]]), np.array([0.5, 0.05])
+        assert undamaged(gate, presence, change).tolist() == [True, True]
+        assert undamaged(gate, presence, change, own_size=False).tolist() == [False, True]
+        assert undamaged(gate, None, change).tolist() == [False, True]
+        assert undamaged(None, presence, change).tolist() == [False, False]
+
     @pytest.mark.parametrize("side", [16, 200])
-    @pytest.mark.parametrize("gate", [0.03, 0.05])
-    def test_predictions(self, side: int, gate: float) -> None:
+    def test_predictions(self, side: int) -> None:
+        gate = Gate(presence=0.0, change=0.01)
         [dark] = predictor(gate=gate).predict(grey(60, side))
-        left = gate == 0.05  # it is changed by 0.04
-        assert dark.left is left
+        near = side < 64
+        assert dark.left is near  # the large one is changed by 0.04
         assert dark.restored is not None
         assert dark.mask is not None
-        np.testing.assert_array_equal(dark.restored, grey(60 if left else 111, side))
-        assert dark.mask.any() != left
+        np.testing.assert_array_equal(dark.restored, grey(60 if near else 111, side))
+        assert dark.mask.any() != near
+        [bright] = predictor(gate=gate).predict(grey(180, side))
+        assert not bright.left
         [again] = predictor().predict(grey(60, side))
         assert not again.left
 
@@ -168,7 +190,7 @@ class TestSecondLook:
         assert alone.alarm is None
 
     def test_what_is_left_as_it_is_raises_none(self) -> None:
-        [left] = predictor(second_look=True, gate=0.05).predict(grey(110))
+        [left] = predictor(second_look=True, gate=Gate(presence=0.0)).predict(grey(110))
         assert left.alarm is False
 
 
@@ -256,7 +278,7 @@ def test_the_measures_agree_with_their_definitions() -> None:
     dataset = replace(shapes(60, num_classes=3).train, name="shapes", split="test")
     torch.manual_seed(1)
     network = build_model(CONFIG_OF_ALL, 3, SUITES["everyday"].kinds).eval()
-    metadata = ModelMetadata(CONFIG_OF_ALL, dataset.classes, SUITES["everyday"].kinds, temperature=2.0, gate=1.0)
+    metadata = ModelMetadata(CONFIG_OF_ALL, dataset.classes, SUITES["everyday"].kinds, temperature=2.0, gate=Gate(presence=9.0))
     trust = measure_trust(network, metadata, dataset, TRACKS["everyday"], batch_size=25)
     figures = json.loads(json.dumps(trust.to_json()))
     correct = trust.columns["correct"]
@@ -278,7 +300,7 @@ def test_the_measures_agree_with_their_definitions() -> None:
 
 class TestSaved:
     def test_temperature_and_gate_come_back(self, tmp_path: Path) -> None:
-        metadata = ModelMetadata(CONFIG_OF_ALL, CLASSES, temperature=1.5, gate=0.1, fitted="gate", least_evidence=2.5)
+        metadata = ModelMetadata(CONFIG_OF_ALL, CLASSES, temperature=1.5, gate=Gate(change=0.1), fitted="gate", least_evidence=2.5)
         save_model(tmp_path / "new", build_model(CONFIG_OF_ALL, 3), metadata)
         assert load_model(tmp_path / "new", "cpu")[1] == metadata
         config = json.loads((tmp_path / "new" / CONFIG).read_text())
@@ -287,9 +309,6 @@ class TestSaved:
         (tmp_path / "new" / CONFIG).write_text(json.dumps(config))
         older = load_model(tmp_path / "new", "cpu")[1]
         assert (older.temperature, older.gate, older.fitted, older.least_evidence) == (1, None, "", None)
-        for saved, gate in (({"presence": 0.2, "change": 0.1}, 0.1), ({"presence": 0.2, "change": None}, None)):
-            (tmp_path / "new" / CONFIG).write_text(json.dumps(config | {"gate": saved}))
-            assert load_model(tmp_path / "new", "cpu")[1].gate == gate
 
     @pytest.mark.parametrize(
         ("name", "value"), [("temperature", 0), ("temperature", float("nan")), ("gate", {"no": 1}), ("least_evidence", float("inf"))]
@@ -306,7 +325,7 @@ class TestSaved:
 def model(tmp_path: Path) -> Path:
     torch.manual_seed(0)
     network = build_model(CONFIG_OF_ALL, 3, ("gaussian_noise",)).eval()
-    save_model(tmp_path / "model", network, ModelMetadata(CONFIG_OF_ALL, CLASSES, ("gaussian_noise",), gate=1.0))
+    save_model(tmp_path / "model", network, ModelMetadata(CONFIG_OF_ALL, CLASSES, ("gaussian_noise",), gate=Gate(presence=99.0)))
     return tmp_path / "model"
 
 

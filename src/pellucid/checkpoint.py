@@ -28,7 +28,7 @@ from pellucid.errors import UserError
 from pellucid.files import atomic_write
 from pellucid.model_folder import CONFIG, README, WEIGHTS, find_model
 from pellucid.models import ModelConfig, build_model, model_config
-from pellucid.models.gate import saved_gate
+from pellucid.models.gate import Gate
 
 FORMAT = 1
 """Version of the file format, incremented on incompatible changes."""
@@ -55,7 +55,7 @@ class ModelMetadata:
     figures: dict[str, dict[str, Any]] = field(default_factory=dict)
     image_size: int = 32
     temperature: float = 1.0
-    gate: float | None = None
+    gate: Gate | None = None
     fitted: str = ""
     least_evidence: float | None = None
 
@@ -109,7 +109,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
             )
         values = {each.name: config[each.name] for each in fields(ModelMetadata) if each.name in config}
         values |= {"model": model_config(config["model"]), "classes": tuple(config["classes"])}
-        values |= {"damages": tuple(config.get("damages", ())), "gate": saved_gate(config.get("gate"))}
+        values |= {"damages": tuple(config.get("damages", ())), "gate": Gate(**gate) if (gate := config.get("gate")) else None}
         metadata = ModelMetadata(**values)
         network = _untrained(metadata)
         network.load_state_dict(load_file(folder / WEIGHTS))

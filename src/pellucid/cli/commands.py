@@ -4,6 +4,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -188,7 +189,7 @@ def evaluate(
     if note := outputs_note(metadata, raw):
         show(note)
     if json is not None:
-        calibration = {"temperature": metadata.temperature, "gate": metadata.gate}
+        calibration = {"temperature": metadata.temperature, "gate": metadata.gate and asdict(metadata.gate)}
         settings_of_outputs = {"raw": raw, **calibration, "mirror": mirror}
         write_json(json, evaluation.to_json() | settings_of_outputs | origin(network, metadata))
     if csv is not None:

@@ -6,6 +6,7 @@ fitted on training images with new damage, since it does not use labels.
 """
 
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from typing import NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from pellucid.device import inference_autocast
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import Columns, psnr_of
 from pellucid.models.evidence import QUANTILE, evidence_of
-from pellucid.models.gate import change_of
+from pellucid.models.gate import Gate, change_of
 from pellucid.models.predicting import Predicting
 from pellucid.seeding import generator
 
@@ -35,18 +36,18 @@ MAX_LOSS = 0.005
 """Maximum loss of mean PSNR in dB on damaged images by the gate."""
 
 NUM_THRESHOLDS = 200
-"""Number of candidates for the threshold of the gate, quantiles of the changes of undamaged images."""
+"""Number of candidates for a threshold of the gate, quantiles of the values of undamaged images."""
 
 FORWARD_PIXELS = 256 * 32 * 32
 """Maximum number of pixels of one forward pass."""
 
 
 class Calibration(NamedTuple):
-    """temperature: divisor of the logits before the softmax; gate: see `fit_gate`; fitted: description of what was fitted on which images;
+    """temperature: divisor of the logits before the softmax; gate: see `Gate`; fitted: description of what was fitted on which images;
     least_evidence: see `models.evidence`, `None` without held-out images."""
 
     temperature: float = 1.0
-    gate: float | None = None
+    gate: Gate | None = None
     fitted: str = ""
     least_evidence: float | None = None
 
@@ -80,7 +81,7 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
         if np.isfinite(evidence).all():
             least_evidence = float(np.quantile(evidence, QUANTILE))
     if measured[0].clean and len(indices) >= MIN_VALIDATION:
-        gate = fit_gate(_joined([each.clean for each in measured])["change"], _joined([each.damaged for each in measured]))
+        gate = fit_gate(_joined([each.clean for each in measured]), _joined([each.damaged for each in measured]))
         fitted += ["gate"] if gate is not None else []
     return Calibration(temperature, gate, f"{' and '.join(fitted)} on {images}" if fitted else "", least_evidence)
 
@@ -94,15 +95,27 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     return float(np.exp(optimum.x))
 
 
-def fit_gate(undamaged: Tensor, damaged: Columns) -> float | None:
-    """The largest `change_of` at which images are left unchanged, so that damaged ones lose at most `MAX_LOSS`; `None` if there is none.
+def fit_gate(clean: Columns, damaged: Columns) -> Gate | None:
+    """The thresholds that leave the most undamaged images and cost damaged ones at most `MAX_LOSS`: first the one for the change, then the
+    one for the presence beside it. `None` if there are none.
 
-    undamaged: changes of undamaged images (N,), one of whose quantiles it is; damaged: per image the change, and the PSNR before and after
-    in dB, at most `CEILING`; each (M,).
+    clean, damaged: per-image values of undamaged and of damaged images: change, see `change_of`; presence, the largest presence logit;
+    before, after: PSNR in dB, at most `CEILING`; each (N,).
     """
-    candidates = torch.quantile(undamaged.double(), torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)).tolist()
-    gain = damaged["after"] - damaged["before"]
-    return max((each for each in candidates if float(gain[damaged["change"] <= each].sum()) <= MAX_LOSS * len(gain)), default=None)
+    left, thresholds = torch.zeros(len(damaged["change"]), dtype=torch.bool), {}
+    for name in ("change", "presence"):
+        if name in clean and (threshold := _largest(name, clean, damaged, left)) is not None:
+            thresholds[name] = threshold
+            left = left | (damaged[name] <= threshold)
+    return Gate(**thresholds) if thresholds else None
+
+
+def _largest(name: str, clean: Columns, damaged: Columns, left: Tensor) -> float | None:
+    """The largest threshold, a quantile of the values of undamaged images; left: damaged images that are left already."""
+    loss = damaged["after"] - damaged["before"]
+    candidates = torch.quantile(clean[name].double(), torch.linspace(0, 1, NUM_THRESHOLDS, dtype=torch.float64)).tolist()
+    allowed = takewhile(lambda each: float(loss[left | (damaged[name] <= each)].sum()) <= MAX_LOSS * len(loss), candidates)
+    return max(allowed, default=None)
 
 
 class _Measured(NamedTuple):
@@ -139,11 +152,14 @@ def forward(network: Callable[[Tensor], Output], images: Tensor) -> Output:
 def _measure(output: Output, images: Tensor, clean: Tensor) -> Columns:
     if output.restored is None:
         return {}
-    return {
+    columns = {
         "change": torch.from_numpy(change_of(images.cpu().numpy(), output.restored.cpu().numpy())),
         "before": psnr_of(images, clean).clamp(max=CEILING),
         "after": psnr_of(output.restored, clean).clamp(max=CEILING),
     }
+    if output.presence is not None:
+        columns["presence"] = output.presence.amax(dim=1)
+    return columns
 
 
 def _joined(parts: list[Columns]) -> Columns:

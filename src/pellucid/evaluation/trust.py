@@ -21,7 +21,7 @@ from pellucid.evaluation.trust_figures import Trust
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import Columns, psnr_of
 from pellucid.models.evidence import evidence_of
-from pellucid.models.gate import change_of
+from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
 
 NUM_PER_STRENGTH = 200
@@ -113,7 +113,7 @@ def _of_class(logits: Tensor, labels: Tensor, temperature: float) -> Columns:
     }
 
 
-def _of_image(output: Output, batch: Batch, gate: float | None) -> Iterator[tuple[str, Tensor]]:
+def _of_image(output: Output, batch: Batch, gate: Gate | None) -> Iterator[tuple[str, Tensor]]:
     yield "input_psnr", psnr_of(batch.degraded, batch.clean)
     if output.restored is None:
         return
@@ -121,8 +121,9 @@ def _of_image(output: Output, batch: Batch, gate: float | None) -> Iterator[tupl
     degraded, restored = batch.degraded.cpu().numpy(), output.restored.cpu().numpy()
     pictures = zip(*(each.transpose(0, 2, 3, 1) for each in (degraded, restored)), strict=True)
     estimate = torch.from_numpy(np.stack([uncertainty(*pair) for pair in pictures])).to(error)
+    presence = None if output.presence is None else output.presence.cpu().numpy()
     yield "psnr", psnr_of(output.restored, batch.clean)
-    yield "left", torch.from_numpy(change_of(degraded, restored) <= (-np.inf if gate is None else gate)).float()
+    yield "left", torch.from_numpy(undamaged(gate, presence, change_of(degraded, restored))).float()
     yield "guess", estimate.flatten(1).mean(dim=1)
     yield "rank", rank_correlation(estimate, error).float()
     yield "by_guess", sparsification(estimate, error)

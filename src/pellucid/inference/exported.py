@@ -11,7 +11,7 @@ from typing import Any, Self
 from pellucid.errors import UserError
 from pellucid.inference.backend import Outputs, num_threads
 from pellucid.inference.pixels import Floats, pad_to_size
-from pellucid.models.gate import saved_gate
+from pellucid.models.gate import Gate
 
 EXPORT_FORMAT = 1
 """Version of the metadata, incremented on incompatible changes."""
@@ -44,7 +44,7 @@ class ExportedMetadata:
     cost: dict[str, Any] | None = None
     tasks: str = "both"
     temperature: float = 1.0
-    gate: float | None = None
+    gate: Gate | None = None
     least_evidence: float | None = None
     input: str = "RGB in [0, 1], (B, 3, H, W), float32; H and W multiples of size_multiple, the last row and column repeated"
     made: str = ""
@@ -74,9 +74,9 @@ class ExportedMetadata:
             values: dict[str, Any] = {
                 name: tuple(value) if name in ("classes", "damages", "units") else value for name, value in content.items() if name in known
             }
-            values["gate"] = saved_gate(values.get("gate"))
+            values["gate"] = Gate(**gate) if (gate := values.get("gate")) else None
             return cls(**values)
-        except (KeyError, TypeError, ValueError) as error:
+        except (TypeError, ValueError) as error:
             if isinstance(error, UserError):
                 raise
             raise UserError(f"Expected whole metadata in {path}, found others ({error}); export the model again.") from error

@@ -17,7 +17,7 @@ from pellucid.inference.prediction import BROKEN, EstimatedDamage, Prediction
 from pellucid.inference.source import DEFAULT_IMAGE_SIZE, open_backend
 from pellucid.inference.tiling import Tiling, build_tiling, forward_in_tiles
 from pellucid.models.evidence import evidence_of
-from pellucid.models.gate import change_of
+from pellucid.models.gate import Gate, change_of, undamaged
 from pellucid.models.overview import has_own_size, scale_down
 from pellucid.pictures import Pixels
 
@@ -40,7 +40,7 @@ class Predictor:
         damages: the kinds of damage that the network distinguishes, in the order of its output; if empty, no damage is reported.
         image_size: shorter side of the images that the network was trained on, in pixels.
         temperature: divisor of the logits, for calibrated confidence; see `evaluation.calibration`.
-        gate: largest change, see `change_of`, of a picture that is left unchanged; `None` restores every picture.
+        gate: thresholds below which a picture is left unchanged; `None` restores every picture.
         abstain_below: minimum confidence for a label.
         second_look: also classify the restored picture, for about twice the time; see `Prediction.alarm`.
         least_evidence: evidence for a class below which a picture counts as unlike the training images; see `models.evidence`.
@@ -56,7 +56,7 @@ class Predictor:
         image_size: int = DEFAULT_IMAGE_SIZE,
         *,
         temperature: float = 1.0,
-        gate: float | None = None,
+        gate: Gate | None = None,
         abstain_below: float = 0.0,
         second_look: bool = False,
         least_evidence: float | None = None,
@@ -163,7 +163,7 @@ class Predictor:
         near = has_own_size(pixels.shape[1], pixels.shape[2], self.image_size)
         output = self._overview(pixels, near)
         restored, mask, finite = self._restore(pixels, output, near)
-        left = self._leave(pixels, restored, mask)
+        left = self._leave(pixels, restored, mask, output, near)
         nothing, least = [None] * len(pixels), self.least_evidence
         columns = (
             *((nothing,) * 3 if output.logits is None else self._classes(output.logits)),
@@ -216,13 +216,15 @@ class Predictor:
         second = self._overview(restored, near).logits
         return None if second is None else self._classes(second)[0]
 
-    def _leave(self, pixels: Pixels, restored: Pixels | None, mask: NDArray[np.bool_] | None) -> NDArray[np.bool_]:
+    def _leave(
+        self, pixels: Pixels, restored: Pixels | None, mask: NDArray[np.bool_] | None, output: Outputs, near: bool
+    ) -> NDArray[np.bool_]:
         """(B,): which pictures are undamaged; sets their restored pictures to the input, and clears their masks."""
         if self.gate is None or restored is None:
             return np.zeros(len(pixels), np.bool_)
         rows = range(0, pixels.shape[1], STRIP_ROWS)
         changes = [change_of(*(to_floats(each[:, row : row + STRIP_ROWS]) for each in (pixels, restored))) for row in rows]
-        left: NDArray[np.bool_] = np.max(changes, axis=0) <= self.gate
+        left = undamaged(self.gate, output.presence, np.max(changes, axis=0), near)
         for index in np.flatnonzero(left):  # one by one, without another copy of all
             restored[index] = pixels[index]
         if mask is not None:

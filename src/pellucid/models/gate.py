@@ -1,10 +1,10 @@
-"""Gate: a picture that the restorer hardly changes is returned unchanged.
+"""Gate: a picture that is undamaged is returned unchanged, since a restorer changes every picture slightly.
 
-A restorer changes every picture slightly, undamaged ones too. A picture counts as undamaged if no part of it is changed by more than a
-threshold, which is fitted on images, see `evaluation.calibration`: a picture that is left by mistake would have changed little. Works on
-arrays, for exported models too, without torch.
+It counts as undamaged if no part of it would be changed by more than a threshold, or if the damage head is sure enough that there is no
+damage. The thresholds are fitted on images, see `evaluation.calibration`. Works on arrays, for exported models too, without torch.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,18 @@ from numpy.typing import NDArray
 
 BLOCK = 8
 """Height and width in pixels of the blocks over which changes are averaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Thresholds up to which an image counts as undamaged by either; `None` where no threshold is good enough.
+
+    presence: for the largest presence logit over all kinds of damage, where the damage head sees the image at its own size; change: for
+    `change_of`, on the squared [0, 1] scale.
+    """
+
+    presence: float | None = None
+    change: float | None = None
 
 
 def change_of(images: NDArray[np.floating[Any]], restored: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
@@ -29,7 +41,17 @@ def change_of(images: NDArray[np.floating[Any]], restored: NDArray[np.floating[A
     return largest
 
 
-def saved_gate(value: Any) -> float | None:
-    """The threshold in the metadata of a model; older ones have one for the damage head as well, which is not used any more."""
-    threshold = value["change"] if isinstance(value, dict) else value
-    return None if threshold is None else float(threshold)
+def undamaged(
+    gate: Gate | None, presence: NDArray[np.floating[Any]] | None, change: NDArray[np.floating[Any]], own_size: bool = True
+) -> NDArray[np.bool_]:
+    """(B,): which images are left unchanged.
+
+    presence: logits of the kinds of damage, (B, K), if there is a damage head; change: `change_of` of each image, (B,); own_size: the
+    damage head saw the images at the size at which they are restored, not scaled down, which would average noise away.
+    """
+    left: NDArray[np.bool_] = np.zeros(change.shape, np.bool_)
+    if gate is not None and gate.change is not None:
+        left |= change <= gate.change
+    if gate is not None and gate.presence is not None and presence is not None and own_size:
+        left |= presence.max(axis=1) <= gate.presence
+    return left

@@ -71,8 +71,7 @@ export class Predictor {
       const strips = forwardInTiles(height, width, (...place) => forward(picture, ...place), this.tiling);
       for await (const strip of strips) take(strip);
     }
-    const { gate } = this.metadata;
-    const left = restored !== null && gate !== null && changeOf(picture, restored) <= gate;
+    const left = restored !== null && this.leaves(picture, restored, output.presence, near);
     if (left) {
       restored.set(pixels);
       mask?.fill(0);
@@ -96,6 +95,14 @@ export class Predictor {
       restored: planes("restored", 3) ?? null,
       mask: planes("mask", 1) ?? null,
     };
+  }
+
+  /** Whether a picture is undamaged, by the model's gate. */
+  leaves(picture, restored, presence, near) {
+    const { gate } = this.metadata;
+    if (!gate) return false;
+    if (gate.change !== null && changeOf(picture, restored) <= gate.change) return true;
+    return gate.presence !== null && presence !== null && near && Math.max(...presence) <= gate.presence;
   }
 
   /** The class, its probability, and that of every class by name; null without a class head. */
