@@ -1,5 +1,6 @@
 """The API: what it answers, what it refuses, and that nothing of a request is confused, lost or kept."""
 
+import asyncio
 import base64
 import io
 import json
@@ -29,7 +30,7 @@ from pellucid.inference.lines import prediction_fields
 from pellucid.inference.schema import schema
 from pellucid.pictures import load, write
 from pellucid.pictures.picture import Picture
-from pellucid.serving.refusal import CODES
+from pellucid.serving.refusal import CODES, Refusal
 from pellucid.serving.serve import listen
 from pellucid.serving.service import Service
 from pellucid.serving.settings import Limits, ServerSettings, is_loopback
@@ -372,6 +373,33 @@ def test_pixels_in_flight_are_bounded() -> None:
         slow.go.set()
         assert sorted(each.result().status_code for each in waiting) == [200] * 4 + [429] * 4
         assert [post(client, large).status_code for _ in range(8)] == [200] * 8
+
+
+def test_a_decoder_that_outlasts_its_request_reserves_nothing() -> None:
+    async def outlast() -> int:
+        served = service(Slow(), max_pixels=100)
+        served.start()
+        with served.admit() as admission:
+            admission.reserve(0, 50)
+        with pytest.raises(Refusal):
+            admission.reserve(1, 50)
+        await served.close()
+        return served.pixels
+
+    assert asyncio.run(outlast()) == 0
+
+
+def test_a_refused_picture_ends_the_others_of_its_request() -> None:
+    slow = Slow()
+    pictures = [base64.b64encode(content).decode() for content in (png(), png(), b"no picture")]
+    with serving(service(slow)) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, client, png())
+        while not slow.sizes:
+            pass
+        assert error(client.post("/v1/predict", json={"images": pictures})) == "not_a_picture"
+        slow.go.set()
+        assert first.result().status_code == post(client, png()).status_code == 200
+    assert slow.sizes == [1, 1]
 
 
 def test_an_answer_that_takes_too_long_is_refused() -> None:

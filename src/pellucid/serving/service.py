@@ -39,10 +39,11 @@ class _LargeError(Exception):
 
 @dataclass
 class Admission:
-    """An admitted request, and its number of decoded pixels."""
+    """A request, its number of decoded pixels, and whether it has ended, which threads that decode for it may outlast."""
 
     service: "Service"
     pixels: int = 0
+    ended: bool = False
 
     def reserve(self, index: int, pixels: int) -> None:
         """Reserve the pixels of a picture before it is decoded; raises `Refusal`. Thread-safe."""
@@ -54,10 +55,10 @@ class Admission:
                 index,
             )
         with self.service.lock:
-            if self.service.pixels + pixels > limits.max_pixels_in_flight:
+            if self.ended or self.service.pixels + pixels > limits.max_pixels_in_flight:
                 raise Refusal("too_many_requests", "Expected room for the picture, found it taken by other requests; try again.", index)
             self.service.pixels += pixels
-        self.pixels += pixels
+            self.pixels += pixels
 
 
 @dataclass
@@ -107,16 +108,21 @@ class Service:
             self.metrics.in_flight.dec()
             with self.lock:
                 self.pixels -= admission.pixels
+                admission.ended = True
 
     async def predict_contents(self, contents: Sequence[bytes], admission: Admission, restored: bool = False, mask: bool = False) -> bytes:
         """The JSON response for pictures, optionally with restored pictures and masks of lost pixels. Raises `Refusal`."""
+        tasks = [asyncio.create_task(self._line(each, index, admission, restored, mask)) for index, each in enumerate(contents)]
         try:
             async with asyncio.timeout(self.limits.timeout):
-                lines = await asyncio.gather(*(self._line(each, index, admission, restored, mask) for index, each in enumerate(contents)))
+                lines = await asyncio.gather(*tasks)
         except TimeoutError:
             raise Refusal(
                 "timeout", f"Expected the answer within {self.limits.timeout:g} seconds, found it unfinished; send less, or try again."
             ) from None
+        finally:
+            for task in tasks:  # one refused picture ends the others
+                task.cancel()
         return json.dumps({"predictions": lines}, ensure_ascii=False).encode()
 
     async def _line(self, content: bytes, index: int, admission: Admission, restored: bool, mask: bool) -> dict[str, Any]:
