@@ -139,6 +139,13 @@ def test_what_is_transparent_is_white() -> None:
     np.testing.assert_array_equal(picture.on_white(), [[(255, 255, 255), (132, 137, 142)]])
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_zero_is_white_if_a_tiff_says_so(tmp_path: Path, dtype: type) -> None:
+    picture = example("grey", dtype)
+    tifffile.imwrite(tmp_path / "negative.tif", np.iinfo(dtype).max - picture.pixels[:, :, 0], photometric="miniswhite")
+    np.testing.assert_array_equal(pictures.load(tmp_path / "negative.tif").pixels, picture.pixels)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_deep_pictures_are_turned_like_others(tmp_path: Path, orientation: int) -> None:
     pixels = example("colours", np.uint16).pixels

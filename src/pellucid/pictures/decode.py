@@ -139,6 +139,8 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
     """Colours (H, W, 3) and alpha (H, W) of 16 bits, upright, and whether the colours are grey."""
     if image.mode.startswith("I"):
         values: Pixels = np.asarray(image).astype(np.uint16)
+        if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # type: ignore[attr-defined]
+            values = ~values  # 0 is white, which Pillow inverts in 8 bits only
     else:
         stream.seek(0)
         import cv2  # only for these, to keep the start of the command line fast
