@@ -254,6 +254,9 @@ def png_files() -> dict[str, bytes]:
     described = PngImagePlugin.PngInfo()
     described.add_text("Title", "a chunk to pass over")
     ramp = np.arange(21 * 35, dtype=np.uint16).reshape(21, 35)
+    turned = {number: Image.Exif() for number in range(2, 9)}
+    for number, exif in turned.items():
+        exif[0x0112] = number
     return {
         "RGB": encoded(image, pnginfo=described, dpi=(300, 300)),
         "RGBA": encoded(clear),
@@ -269,6 +272,8 @@ def png_files() -> dict[str, bytes]:
         "narrow grey of 16 bits": deep_png(ramp + 32768),
         "RGB of 16 bits": deep_png(np.dstack([ramp * 89, ramp, ramp * 33])),
         "RGBA of 16 bits": deep_png(np.dstack([ramp * 89, ramp, ramp * 33, ramp * 80])),
+        **{f"orientation {number}": encoded(image, exif=exif, dpi=(300, 200)) for number, exif in turned.items()},
+        "alpha, turned": encoded(clear, exif=turned[6]),
         "interlaced": interlaced_png(pixels(21, 35)),
         "interlaced, tiny": interlaced_png(pixels(1, 3)),
     }
