@@ -34,6 +34,7 @@ from pellucid.inference import Predictor, exported, lines, schema, tiling
 from pellucid.inference.backend import SMALLEST
 from pellucid.inference.tiling import build_tiling
 from pellucid.models import EncoderConfig, ModelConfig, gate, overview
+from pellucid.models.evidence import evidence_of
 from pellucid.models.overview import scale_down
 from pellucid.pictures import picture as picture_module
 from pellucid.serving.page_work import example_pictures
@@ -693,8 +694,26 @@ def test_a_model_of_one_task_shows_what_it_has(tasks: Any, archive: Path, browse
         assert page.locator("#classes").is_visible() == (tasks == "classify")
         assert page.locator("#savepng").is_visible() == page.locator("#after").is_visible() == (tasks == "restore")
         assert page.locator("#damages").is_hidden()
+        [expected] = pellucid.load(page_folder / "model.onnx").predict([pixels(33, 47)])
+        assert json.loads(download(page, "#savejson")).get("unfamiliar") == expected.unfamiliar
+        assert ("unlike the training pictures" in page.locator("#confidence").inner_text()) == bool(expected.unfamiliar)
         assert page.locator("#examples button").count() == 1  # it doesn't know the classes of the others
         page.close()
+
+
+@pytest.mark.parametrize("least", [None, 3.0])
+def test_pictures_unlike_the_training_pictures_are_those_of_the_predictor(modules: Any, least: float | None) -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (50, 4)).astype(np.float32)
+    found = modules.evaluate(
+        """async ([logits, least_evidence]) => {
+          const { Predictor } = await import("/predictor.js");
+          const predictor = new Predictor({ reach: 4, multiple: 4, max_pixels: 1e6, least_evidence }, null, 1e6);
+          return logits.map((each) => predictor.unfamiliar(Float32Array.from(each)));
+        }""",
+        [logits.tolist(), least],
+    )
+    assert found == [None if least is None else evidence < least for evidence in evidence_of(logits)]
+    assert len(set(found)) == (1 if least is None else 2)
 
 
 @pytest.mark.parametrize("output", ["restored", "logits"])
