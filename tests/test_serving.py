@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -387,6 +388,23 @@ def test_a_decoder_that_outlasts_its_request_reserves_nothing() -> None:
         return served.pixels
 
     assert asyncio.run(outlast()) == 0
+
+
+def test_a_deflated_dicom_file_is_refused_before_it_is_inflated(client: httpx2.Client) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    dataset = pydicom.dcmread(pydicom.data.get_testdata_file("MR_small.dcm", download=False))
+    content = io.BytesIO()
+    dataset.save_as(content)
+    assert post(client, content.getvalue(), "application/dicom").status_code == 200
+    dataset.PixelData = bytes(100_000_000)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    content = io.BytesIO()
+    dataset.save_as(content)
+    tracemalloc.start()
+    assert error(post(client, content.getvalue(), "application/dicom")) == "not_a_picture"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
 
 
 def test_a_refused_picture_ends_the_others_of_its_request() -> None:

@@ -21,6 +21,7 @@ from pellucid.inference.cores import predict_on_cores
 from pellucid.inference.lines import NOT_FINITE, prediction_fields
 from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, decode_picture, encode_png
+from pellucid.pictures.dicom import DEFLATED, starts_dicom
 from pellucid.serving.batching import Batcher
 from pellucid.serving.monitoring import ServerMetrics
 from pellucid.serving.refusal import Refusal
@@ -151,6 +152,9 @@ class Service:
                 raise _LargeError
             admission.reserve(index, pixels)
 
+        if starts_dicom(content) and DEFLATED in content:
+            message = f"Expected a DICOM file without deflation in picture {index}, found a deflated one; convert it."
+            raise Refusal("not_a_picture", message, index)
         try:
             return decode_picture(BytesIO(content), f"picture {index}", sys.maxsize, reserve)
         except (Refusal, _LargeError):
