@@ -376,6 +376,13 @@ def test_pixels_in_flight_are_bounded() -> None:
         assert [post(client, large).status_code for _ in range(8)] == [200] * 8
 
 
+def test_a_request_that_never_fits_is_not_told_to_try_again() -> None:
+    pictures = [base64.b64encode(png(picture(10, 10, seed))).decode() for seed in range(5)]
+    with serving(service(max_pixels=100)) as client:
+        assert client.post("/v1/predict", json={"images": pictures[:4]}).status_code == 200
+        assert error(client.post("/v1/predict", json={"images": pictures})) == "too_many_pixels"
+
+
 def test_a_decoder_that_outlasts_its_request_reserves_nothing() -> None:
     async def outlast() -> int:
         served = service(Slow(), max_pixels=100)

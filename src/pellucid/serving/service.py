@@ -56,6 +56,12 @@ class Admission:
                 index,
             )
         with self.service.lock:
+            if self.pixels + pixels > limits.max_pixels_in_flight:
+                raise Refusal(
+                    "too_many_pixels",
+                    f"Expected at most {limits.max_pixels_in_flight:,} pixels in a request, found more; send several requests.",
+                    index,
+                )
             if self.ended or self.service.pixels + pixels > limits.max_pixels_in_flight:
                 raise Refusal("too_many_requests", "Expected room for the picture, found it taken by other requests; try again.", index)
             self.service.pixels += pixels
