@@ -139,6 +139,14 @@ def test_what_is_transparent_is_white() -> None:
     np.testing.assert_array_equal(picture.on_white(), [[(255, 255, 255), (132, 137, 142)]])
 
 
+def test_a_clear_value_of_deep_grey_is_alpha(tmp_path: Path) -> None:
+    picture = example("grey", np.uint16)
+    Image.fromarray(picture.pixels[:, :, 0]).save(tmp_path / "a.png", transparency=int(picture.pixels[2, 3, 0]))
+    alpha = pictures.load(tmp_path / "a.png").alpha
+    assert alpha is not None
+    np.testing.assert_array_equal(alpha == 0, picture.pixels[:, :, 0] == picture.pixels[2, 3, 0])
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
 def test_zero_is_white_if_a_tiff_says_so(tmp_path: Path, dtype: type) -> None:
     picture = example("grey", dtype)

@@ -237,16 +237,19 @@ def deep_png(values: NDArray[np.uint16]) -> bytes:
     return bytes(cv2.imencode(".png", values)[1])
 
 
-def interlaced_png(values: NDArray[np.uint8]) -> bytes:
-    """Adam7, without filters."""
-    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+def raw_png(values: NDArray[Any], kind: int, clear: bytes = b"", interlaced: bool = False) -> bytes:
+    """Without filters; kind: 0 is grey, 2 RGB, 4 grey and alpha; clear: the chunk of the transparent colour; interlaced: by Adam7."""
+    passes = (
+        [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
+    )
     lines = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in passes for row in values[y::dy, x::dx] if row.size)
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 8, 2, 0, 0, 1)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 8 * values.itemsize, kind, 0, 0, interlaced)
+    parts = [chunk(b"IHDR", header), chunk(b"tRNS", clear) if clear else b"", chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def png_files() -> dict[str, bytes]:
@@ -275,8 +278,13 @@ def png_files() -> dict[str, bytes]:
         "RGBA of 16 bits": deep_png(np.dstack([ramp * 89, ramp, ramp * 33, ramp * 80])),
         **{f"orientation {number}": encoded(image, exif=exif, dpi=(300, 200)) for number, exif in turned.items()},
         "alpha, turned": encoded(clear, exif=turned[6]),
-        "interlaced": interlaced_png(pixels(21, 35)),
-        "interlaced, tiny": interlaced_png(pixels(1, 3)),
+        "grey of 16 bits with a clear value": raw_png((ramp * 89).astype(">u2"), 0, struct.pack(">H", 89 * 300)),
+        "narrow grey and alpha of 16 bits": raw_png(np.dstack([ramp + 32768, ramp * 80 + 1]).astype(">u2"), 4),
+        "RGB of 16 bits with a clear colour": raw_png(
+            np.dstack([ramp * 89, ramp, ramp * 33]).astype(">u2"), 2, struct.pack(">3H", 89 * 300, 300, 33 * 300)
+        ),
+        "interlaced": raw_png(pixels(21, 35), 2, interlaced=True),
+        "interlaced, tiny": raw_png(pixels(1, 3), 2, interlaced=True),
     }
 
 

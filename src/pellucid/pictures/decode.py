@@ -151,9 +151,13 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
         values = decoded.astype(np.uint16, copy=False)
     values = _turn(values, turned)
     if values.ndim == 2:
-        return np.repeat(values[:, :, None], 3, axis=2), None, True
+        clear = image.info.get("transparency")
+        alpha = None if clear is None else np.where(values == clear, 0, 65535).astype(np.uint16)
+        return np.repeat(values[:, :, None], 3, axis=2), alpha, True
     alpha = values[:, :, 3].copy() if values.shape[2] == 4 else None
-    return values[:, :, 2::-1].copy(), alpha, image.mode == "LA"
+    stream.seek(25)
+    grey = image.format == "PNG" and stream.read(1) == b"\x04"  # its colour type; Pillow's mode is RGBA
+    return values[:, :, 2::-1].copy(), alpha, grey
 
 
 def _orientation(image: Image.Image) -> int:

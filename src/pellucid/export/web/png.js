@@ -175,17 +175,18 @@ function coloured(stored, kind, depth, { PLTE, tRNS }) {
     return { values, channels };
   }
   const channels = CHANNELS[kind];
-  if (!tRNS || depth === 16 || kind === GREY_ALPHA || kind === RGB_ALPHA) return { values: stored, channels };
+  if (!tRNS || kind === GREY_ALPHA || kind === RGB_ALPHA) return { values: stored, channels };
   const factor = depth < 8 ? 255 / ((1 << depth) - 1) : 1;
-  const clear = Array.from({ length: channels }, (_, channel) => tRNS[2 * channel + 1] * factor);
-  const values = new Uint8Array((stored.length / channels) * (channels + 1));
+  const high = depth === 16 ? 256 : 0;
+  const clear = Array.from({ length: channels }, (_, channel) => tRNS[2 * channel] * high + tRNS[2 * channel + 1] * factor);
+  const values = new stored.constructor((stored.length / channels) * (channels + 1));
   for (let from = 0, to = 0; from < stored.length; from += channels) {
     let isClear = true;
     for (let channel = 0; channel < channels; channel++) {
       values[to++] = stored[from + channel];
       isClear &&= stored[from + channel] === clear[channel];
     }
-    values[to++] = isClear ? 0 : 255;
+    values[to++] = isClear ? 0 : high * 255 + 255;
   }
   return { values, channels: channels + 1 };
 }
