@@ -376,6 +376,15 @@ def test_pixels_in_flight_are_bounded() -> None:
         assert [post(client, large).status_code for _ in range(8)] == [200] * 8
 
 
+def test_a_picture_for_which_the_memory_is_too_small_is_too_large() -> None:
+    class Small(Slow):
+        def predict(self, images: Sequence[NDArray[Any]]) -> list[Prediction]:
+            raise MemoryError
+
+    with serving(service(Small())) as client:
+        assert error(post(client, png())) == "too_many_pixels"
+
+
 def test_a_request_that_never_fits_is_not_told_to_try_again() -> None:
     pictures = [base64.b64encode(png(picture(10, 10, seed))).decode() for seed in range(5)]
     with serving(service(max_pixels=100)) as client:

@@ -62,6 +62,8 @@ def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, r
         raise UserError(f"Expected 8 or 16 bits of grey, RGB or CMYK in {name}, found Pillow's mode {image.mode}; convert it to PNG first.")
     try:
         return _decode(image, stream)
+    except MemoryError as error:
+        raise UserError(f"Expected memory for the picture in {name}, found too little; scale it down.") from error
     except Exception as error:
         raise UserError(f"Expected a whole picture in {name}, found one that is cut short or damaged ({error}); copy it again.") from error
 

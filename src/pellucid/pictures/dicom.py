@@ -117,4 +117,6 @@ def _colours(values: NDArray[Any], dataset: Any, kind: str) -> NDArray[Any]:
 def _damaged(name: str, error: Exception) -> UserError:
     if isinstance(error, UserError):
         return error
+    if isinstance(error, MemoryError):
+        return UserError(f"Expected memory for the picture in {name}, found too little; scale it down.")
     return UserError(f"Expected a whole DICOM picture in {name}, found one that is cut short or damaged ({error}); copy it again.")

@@ -179,6 +179,8 @@ class Service:
             prediction = await self.batcher.predict(picture.pixels)
         except UserError as error:
             raise Refusal("not_a_picture", textwrap.shorten(str(error), LONGEST), index) from error
+        except MemoryError as error:
+            raise Refusal("too_many_pixels", f"Expected memory for picture {index}, found too little; scale it down.", index) from error
         if prediction.broken:
             raise Refusal("not_finite", NOT_FINITE, index)
         return prediction
