@@ -156,10 +156,13 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
         clear = image.info.get("transparency")
         alpha = None if clear is None else np.where(values == clear, 0, 65535).astype(np.uint16)
         return np.repeat(values[:, :, None], 3, axis=2), alpha, True
-    alpha = values[:, :, 3].copy() if values.shape[2] == 4 else None
+    colours, alpha = values[:, :, 2::-1].copy(), values[:, :, 3].copy() if values.shape[2] == 4 else None
+    if alpha is not None and image.format == "TIFF" and image.tag_v2.get(338) == (1,):  # type: ignore[attr-defined]
+        scale = np.float32(65535) / np.maximum(alpha, 1)[:, :, None]  # the stored colours are multiplied by alpha
+        colours = np.minimum(colours * scale, 65535).round().astype(np.uint16)
     stream.seek(25)
     grey = image.format == "PNG" and stream.read(1) == b"\x04"  # its colour type; Pillow's mode is RGBA
-    return values[:, :, 2::-1].copy(), alpha, grey
+    return colours, alpha, grey
 
 
 def _orientation(image: Image.Image) -> int:
