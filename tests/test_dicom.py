@@ -50,6 +50,15 @@ def test_other_functions_of_the_window(tmp_path: Path) -> None:
     assert np.abs(soft.pixels[:, :, 0] - 65535 / (1 + np.exp(-4 * (values() - 600) / 1000))).max() <= 1
 
 
+def test_a_picture_for_which_the_memory_is_too_small_is_not_called_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("pydicom.pixels.pixel_array", fail)
+    with pytest.raises(UserError, match="Expected memory"):
+        pictures.load(shipped("MR_small.dcm"))
+
+
 def test_monochrome1_is_inverted(tmp_path: Path) -> None:
     plain = pictures.load(changed(tmp_path / "a.dcm", WindowCenter=600, WindowWidth=1000))
     inverted = pictures.load(changed(tmp_path / "b.dcm", WindowCenter=600, WindowWidth=1000, PhotometricInterpretation="MONOCHROME1"))

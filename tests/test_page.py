@@ -16,6 +16,7 @@ from PIL import Image
 from servers import decoded, encoded, picture
 from test_serving_process import started
 
+from pellucid.inference import Prediction
 from pellucid.pictures import Picture
 from pellucid.serving import page_work as work
 
@@ -56,6 +57,14 @@ def test_what_is_shown_has_a_size_to_look_at(size: tuple[int, int]) -> None:
     shown = work.display(picture(*size))
     assert max(shown.shape) <= work.MAX_DISPLAY_SIDE
     assert shown.dtype == np.uint8
+
+
+def test_the_report_has_the_warnings_of_a_line(tmp_path: Path) -> None:
+    from pellucid.serving.page import _shown
+
+    image = Picture(picture())
+    prediction = Prediction("ship", 1.0, {"ship": 1.0}, image.pixels, left=True, unfamiliar=True)
+    assert "found undamaged and left; unlike the training pictures" in _shown(image, image, prediction, work.NONE, tmp_path)[4]
 
 
 @pytest.fixture(scope="module")

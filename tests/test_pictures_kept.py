@@ -139,6 +139,33 @@ def test_what_is_transparent_is_white() -> None:
     np.testing.assert_array_equal(picture.on_white(), [[(255, 255, 255), (132, 137, 142)]])
 
 
+def test_a_clear_value_of_deep_grey_is_alpha(tmp_path: Path) -> None:
+    picture = example("grey", np.uint16)
+    Image.fromarray(picture.pixels[:, :, 0]).save(tmp_path / "a.png", transparency=int(picture.pixels[2, 3, 0]))
+    alpha = pictures.load(tmp_path / "a.png").alpha
+    assert alpha is not None
+    np.testing.assert_array_equal(alpha == 0, picture.pixels[:, :, 0] == picture.pixels[2, 3, 0])
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_colours_that_a_tiff_stores_multiplied_by_alpha_are_divided_by_it(tmp_path: Path, dtype: type) -> None:
+    white = np.iinfo(dtype).max
+    alpha = np.array([white, white // 2, white // 4], dtype)
+    colours = np.array([white // 2, white // 3, white // 5])
+    stored = np.column_stack([(colours * (alpha[:, None] / white)).round(), alpha]).astype(dtype)[None]
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="rgb", extrasamples=["assocalpha"])
+    picture = pictures.load(tmp_path / "a.tif")
+    np.testing.assert_array_equal(picture.alpha, [alpha])
+    assert np.abs(picture.pixels - colours).max() <= 2
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_zero_is_white_if_a_tiff_says_so(tmp_path: Path, dtype: type) -> None:
+    picture = example("grey", dtype)
+    tifffile.imwrite(tmp_path / "negative.tif", np.iinfo(dtype).max - picture.pixels[:, :, 0], photometric="miniswhite")
+    np.testing.assert_array_equal(pictures.load(tmp_path / "negative.tif").pixels, picture.pixels)
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_deep_pictures_are_turned_like_others(tmp_path: Path, orientation: int) -> None:
     pixels = example("colours", np.uint16).pixels

@@ -491,6 +491,16 @@ class TestPredictFiles:
         with pytest.raises(UserError, match="empty folder"):
             predict_files([tmp_path / "in"], tmp_path / "in", model, "cpu", resume=True)
 
+    def test_resuming_with_other_pictures_replaces_no_restored_one(self, tmp_path: Path, model: Path) -> None:
+        for folder in ("a", "b"):
+            put(tmp_path / folder / "x.png")
+        predict_files([tmp_path / "a"], tmp_path / "out", model, "cpu")
+        with pytest.raises(UserError, match=r"found .*b/x\.png, whose restored picture would replace that of .*a/x\.png"):
+            predict_files([tmp_path / "b"], tmp_path / "out", model, "cpu", resume=True)
+        [line] = lines(tmp_path / "out")
+        assert line["path"] == str(tmp_path / "a" / "x.png")
+        assert predict_files([tmp_path / "a", tmp_path / "b"], tmp_path / "out", model, "cpu", resume=True).num_pictures == 2
+
     def test_every_picture_has_a_line_of_words(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(Predictor, "load", lambda *_, **__: Predictor(Detector().eval(), CLASSES, damages=DAMAGES))
         source, text = put(tmp_path / "a.png", np.full((10, 20, 3), 255, np.uint8)), []

@@ -1,8 +1,10 @@
 """The API: what it answers, what it refuses, and that nothing of a request is confused, lost or kept."""
 
+import asyncio
 import base64
 import io
 import json
+import tracemalloc
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +31,7 @@ from pellucid.inference.lines import prediction_fields
 from pellucid.inference.schema import schema
 from pellucid.pictures import load, write
 from pellucid.pictures.picture import Picture
-from pellucid.serving.refusal import CODES
+from pellucid.serving.refusal import CODES, Refusal
 from pellucid.serving.serve import listen
 from pellucid.serving.service import Service
 from pellucid.serving.settings import Limits, ServerSettings, is_loopback
@@ -372,6 +374,66 @@ def test_pixels_in_flight_are_bounded() -> None:
         slow.go.set()
         assert sorted(each.result().status_code for each in waiting) == [200] * 4 + [429] * 4
         assert [post(client, large).status_code for _ in range(8)] == [200] * 8
+
+
+def test_a_picture_for_which_the_memory_is_too_small_is_too_large() -> None:
+    class Small(Slow):
+        def predict(self, images: Sequence[NDArray[Any]]) -> list[Prediction]:
+            raise MemoryError
+
+    with serving(service(Small())) as client:
+        assert error(post(client, png())) == "too_many_pixels"
+
+
+def test_a_request_that_never_fits_is_not_told_to_try_again() -> None:
+    pictures = [base64.b64encode(png(picture(10, 10, seed))).decode() for seed in range(5)]
+    with serving(service(max_pixels=100)) as client:
+        assert client.post("/v1/predict", json={"images": pictures[:4]}).status_code == 200
+        assert error(client.post("/v1/predict", json={"images": pictures})) == "too_many_pixels"
+
+
+def test_a_decoder_that_outlasts_its_request_reserves_nothing() -> None:
+    async def outlast() -> int:
+        served = service(Slow(), max_pixels=100)
+        served.start()
+        with served.admit() as admission:
+            admission.reserve(0, 50)
+        with pytest.raises(Refusal):
+            admission.reserve(1, 50)
+        await served.close()
+        return served.pixels
+
+    assert asyncio.run(outlast()) == 0
+
+
+def test_a_deflated_dicom_file_is_refused_before_it_is_inflated(client: httpx2.Client) -> None:
+    pydicom = pytest.importorskip("pydicom")
+    dataset = pydicom.dcmread(pydicom.data.get_testdata_file("MR_small.dcm", download=False))
+    content = io.BytesIO()
+    dataset.save_as(content)
+    assert post(client, content.getvalue(), "application/dicom").status_code == 200
+    dataset.PixelData = bytes(100_000_000)
+    dataset.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+    content = io.BytesIO()
+    dataset.save_as(content)
+    tracemalloc.start()
+    assert error(post(client, content.getvalue(), "application/dicom")) == "not_a_picture"
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_a_refused_picture_ends_the_others_of_its_request() -> None:
+    slow = Slow()
+    pictures = [base64.b64encode(content).decode() for content in (png(), png(), b"no picture")]
+    with serving(service(slow)) as client, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(post, client, png())
+        while not slow.sizes:
+            pass
+        assert error(client.post("/v1/predict", json={"images": pictures})) == "not_a_picture"
+        slow.go.set()
+        assert first.result().status_code == post(client, png()).status_code == 200
+    assert slow.sizes == [1, 1]
 
 
 def test_an_answer_that_takes_too_long_is_refused() -> None:

@@ -85,6 +85,18 @@ def test_items_are_taken_as_they_are_needed() -> None:
     reading.close()
 
 
+def test_a_picture_for_which_the_memory_is_too_small_is_not_called_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("PIL.ImageFile.ImageFile.load", fail)
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    [failure] = stream([(tmp_path / "a.png", PurePosixPath("a.png"))], Predictor.load(device="cpu"), lambda each: each)
+    assert isinstance(failure, Failure)
+    assert failure.code == "out_of_memory"
+    assert "scale it down" in str(failure.error)
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("saved") / "model"

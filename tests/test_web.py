@@ -34,6 +34,7 @@ from pellucid.inference import Predictor, exported, lines, schema, tiling
 from pellucid.inference.backend import SMALLEST
 from pellucid.inference.tiling import build_tiling
 from pellucid.models import EncoderConfig, ModelConfig, gate, overview
+from pellucid.models.evidence import evidence_of
 from pellucid.models.overview import scale_down
 from pellucid.pictures import picture as picture_module
 from pellucid.serving.page_work import example_pictures
@@ -236,16 +237,19 @@ def deep_png(values: NDArray[np.uint16]) -> bytes:
     return bytes(cv2.imencode(".png", values)[1])
 
 
-def interlaced_png(values: NDArray[np.uint8]) -> bytes:
-    """Adam7, without filters."""
-    passes = [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)]
+def raw_png(values: NDArray[Any], kind: int, clear: bytes = b"", interlaced: bool = False) -> bytes:
+    """Without filters; kind: 0 is grey, 2 RGB, 4 grey and alpha; clear: the chunk of the transparent colour; interlaced: by Adam7."""
+    passes = (
+        [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)] if interlaced else [(0, 0, 1, 1)]
+    )
     lines = b"".join(b"\0" + row.tobytes() for x, y, dx, dy in passes for row in values[y::dy, x::dx] if row.size)
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
-    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 8, 2, 0, 0, 1)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b"")
+    header = struct.pack(">IIBBBBB", values.shape[1], values.shape[0], 8 * values.itemsize, kind, 0, 0, interlaced)
+    parts = [chunk(b"IHDR", header), chunk(b"tRNS", clear) if clear else b"", chunk(b"IDAT", zlib.compress(lines)), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def png_files() -> dict[str, bytes]:
@@ -254,6 +258,9 @@ def png_files() -> dict[str, bytes]:
     described = PngImagePlugin.PngInfo()
     described.add_text("Title", "a chunk to pass over")
     ramp = np.arange(21 * 35, dtype=np.uint16).reshape(21, 35)
+    turned = {number: Image.Exif() for number in range(2, 9)}
+    for number, exif in turned.items():
+        exif[0x0112] = number
     return {
         "RGB": encoded(image, pnginfo=described, dpi=(300, 300)),
         "RGBA": encoded(clear),
@@ -269,8 +276,15 @@ def png_files() -> dict[str, bytes]:
         "narrow grey of 16 bits": deep_png(ramp + 32768),
         "RGB of 16 bits": deep_png(np.dstack([ramp * 89, ramp, ramp * 33])),
         "RGBA of 16 bits": deep_png(np.dstack([ramp * 89, ramp, ramp * 33, ramp * 80])),
-        "interlaced": interlaced_png(pixels(21, 35)),
-        "interlaced, tiny": interlaced_png(pixels(1, 3)),
+        **{f"orientation {number}": encoded(image, exif=exif, dpi=(300, 200)) for number, exif in turned.items()},
+        "alpha, turned": encoded(clear, exif=turned[6]),
+        "grey of 16 bits with a clear value": raw_png((ramp * 89).astype(">u2"), 0, struct.pack(">H", 89 * 300)),
+        "narrow grey and alpha of 16 bits": raw_png(np.dstack([ramp + 32768, ramp * 80 + 1]).astype(">u2"), 4),
+        "RGB of 16 bits with a clear colour": raw_png(
+            np.dstack([ramp * 89, ramp, ramp * 33]).astype(">u2"), 2, struct.pack(">3H", 89 * 300, 300, 33 * 300)
+        ),
+        "interlaced": raw_png(pixels(21, 35), 2, interlaced=True),
+        "interlaced, tiny": raw_png(pixels(1, 3), 2, interlaced=True),
     }
 
 
@@ -688,8 +702,26 @@ def test_a_model_of_one_task_shows_what_it_has(tasks: Any, archive: Path, browse
         assert page.locator("#classes").is_visible() == (tasks == "classify")
         assert page.locator("#savepng").is_visible() == page.locator("#after").is_visible() == (tasks == "restore")
         assert page.locator("#damages").is_hidden()
+        [expected] = pellucid.load(page_folder / "model.onnx").predict([pixels(33, 47)])
+        assert json.loads(download(page, "#savejson")).get("unfamiliar") == expected.unfamiliar
+        assert ("unlike the training pictures" in page.locator("#confidence").inner_text()) == bool(expected.unfamiliar)
         assert page.locator("#examples button").count() == 1  # it doesn't know the classes of the others
         page.close()
+
+
+@pytest.mark.parametrize("least", [None, 3.0])
+def test_pictures_unlike_the_training_pictures_are_those_of_the_predictor(modules: Any, least: float | None) -> None:
+    logits = np.random.default_rng(0).normal(0, 2, (50, 4)).astype(np.float32)
+    found = modules.evaluate(
+        """async ([logits, least_evidence]) => {
+          const { Predictor } = await import("/predictor.js");
+          const predictor = new Predictor({ reach: 4, multiple: 4, max_pixels: 1e6, least_evidence }, null, 1e6);
+          return logits.map((each) => predictor.unfamiliar(Float32Array.from(each)));
+        }""",
+        [logits.tolist(), least],
+    )
+    assert found == [None if least is None else evidence < least for evidence in evidence_of(logits)]
+    assert len(set(found)) == (1 if least is None else 2)
 
 
 @pytest.mark.parametrize("output", ["restored", "logits"])

@@ -115,11 +115,11 @@ def predict_files(
             model, processes.device(device), mirror=mirror, abstain_below=abstain_below, second_look=second_look, gate=gate
         )
         processes.first_does(lambda: journal.begin(out, source, resume and journal.exists(out)))
-        done_before = {line["path"] for line in journal.read_lines(out / PREDICTIONS)} if resume else set()
+        done_before = {line["path"]: line.get("restored") for line in journal.read_lines(out / PREDICTIONS)} if resume else {}
         processes.first_does(lambda: None)  # all processes have read it before lines are added
         missing = (each for each in inputs(paths, made) if str(each[0]) not in done_before)
         waiting = islice(missing, processes.rank, None, processes.num)  # every n-th, since neighbours tend to have the same size
-        num_kept = sum(1 for path, _ in inputs(paths, made) if str(path) in done_before) if resume else 0
+        num_kept = _count_kept(inputs(paths, made), done_before) if resume else 0
         tally = _Tally(-(-total // processes.num), journal.read_lines(out / PREDICTIONS))
         options_in_lines = {name: each for name, each in source.items() if each is not None}
         lines = stack.enter_context(closing(_predicted(waiting, predictor, out, uncertainty)))  # at rest before the lock is released
@@ -147,6 +147,22 @@ def _check_folder(out: Path, force: bool, resume: bool) -> None:
         )
     if goes_on:
         files.remove_partial(out, below=True)
+
+
+def _count_kept(listed: Iterable[tuple[Path, PurePosixPath]], done_before: Mapping[str, str | None]) -> int:
+    """The number of inputs that an earlier call has done; done_before: their restored pictures, by path.
+
+    Raises `UserError` if the restored picture of an input would replace that of another, since the arguments are others.
+    """
+    num_kept, sources = 0, {restored: path for path, restored in done_before.items() if restored is not None}
+    for path, target in listed:
+        if (other := sources.get(f"{RESTORED}/{target}", str(path))) != str(path):
+            raise UserError(
+                f"Expected the arguments of the call to go on with, found {path}, whose restored picture would replace that of {other}; "
+                "give the same ones, or choose another folder."
+            )
+        num_kept += str(path) in done_before
+    return num_kept
 
 
 def _predicted(

@@ -54,7 +54,7 @@ class Failure(NamedTuple):
 
     path: Path
     error: UserError
-    code: str = "unreadable"
+    code: str
 
 
 class _Loaded(NamedTuple):
@@ -184,9 +184,7 @@ def _load(source: Input, reserve: Reserve | None = None) -> _Loaded | Failure:
     try:
         return _Loaded(path, target, pictures.load(path, reserve=reserve))
     except UserError as error:
-        return Failure(path, error)
-    except MemoryError:
-        return Failure(path, UserError(f"Expected memory for the picture {path}, found too little; scale it down."), "out_of_memory")
+        return Failure(path, error, "out_of_memory" if isinstance(error.__cause__, MemoryError) else "unreadable")
 
 
 def _chunks(loaded: Iterable[_Loaded | Failure], predictor: Predictor) -> Iterator[list[_Loaded | Failure]]:

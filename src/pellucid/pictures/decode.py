@@ -62,6 +62,8 @@ def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, r
         raise UserError(f"Expected 8 or 16 bits of grey, RGB or CMYK in {name}, found Pillow's mode {image.mode}; convert it to PNG first.")
     try:
         return _decode(image, stream)
+    except MemoryError as error:
+        raise UserError(f"Expected memory for the picture in {name}, found too little; scale it down.") from error
     except Exception as error:
         raise UserError(f"Expected a whole picture in {name}, found one that is cut short or damaged ({error}); copy it again.") from error
 
@@ -139,6 +141,8 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
     """Colours (H, W, 3) and alpha (H, W) of 16 bits, upright, and whether the colours are grey."""
     if image.mode.startswith("I"):
         values: Pixels = np.asarray(image).astype(np.uint16)
+        if image.format == "TIFF" and image.tag_v2.get(262) == 0:  # type: ignore[attr-defined]
+            values = ~values  # 0 is white, which Pillow inverts in 8 bits only
     else:
         stream.seek(0)
         import cv2  # only for these, to keep the start of the command line fast
@@ -149,9 +153,16 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
         values = decoded.astype(np.uint16, copy=False)
     values = _turn(values, turned)
     if values.ndim == 2:
-        return np.repeat(values[:, :, None], 3, axis=2), None, True
-    alpha = values[:, :, 3].copy() if values.shape[2] == 4 else None
-    return values[:, :, 2::-1].copy(), alpha, image.mode == "LA"
+        clear = image.info.get("transparency")
+        alpha = None if clear is None else np.where(values == clear, 0, 65535).astype(np.uint16)
+        return np.repeat(values[:, :, None], 3, axis=2), alpha, True
+    colours, alpha = values[:, :, 2::-1].copy(), values[:, :, 3].copy() if values.shape[2] == 4 else None
+    if alpha is not None and image.format == "TIFF" and image.tag_v2.get(338) == (1,):  # type: ignore[attr-defined]
+        scale = np.float32(65535) / np.maximum(alpha, 1)[:, :, None]  # the stored colours are multiplied by alpha
+        colours = np.minimum(colours * scale, 65535).round().astype(np.uint16)
+    stream.seek(25)
+    grey = image.format == "PNG" and stream.read(1) == b"\x04"  # its colour type; Pillow's mode is RGBA
+    return colours, alpha, grey
 
 
 def _orientation(image: Image.Image) -> int:

@@ -12,6 +12,9 @@ from pellucid.pictures.picture import Picture
 
 PREAMBLE, MAGIC = 128, b"DICM"
 
+DEFLATED = b"1.2.840.10008.1.2.1.99"
+"""Transfer syntax of compressed data sets: pydicom inflates all of one, up to 1,000 times the size of its file, to read its header."""
+
 
 def starts_dicom(head: bytes) -> bool:
     """Whether the first bytes of a file are those of DICOM (PS3.10, section 7.1)."""
@@ -114,4 +117,6 @@ def _colours(values: NDArray[Any], dataset: Any, kind: str) -> NDArray[Any]:
 def _damaged(name: str, error: Exception) -> UserError:
     if isinstance(error, UserError):
         return error
+    if isinstance(error, MemoryError):
+        return UserError(f"Expected memory for the picture in {name}, found too little; scale it down.")
     return UserError(f"Expected a whole DICOM picture in {name}, found one that is cut short or damaged ({error}); copy it again.")

@@ -20,6 +20,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before it is impor
 import gradio as gr
 from fastapi import FastAPI
 
+from pellucid.inference.lines import COUNTED
 from pellucid.inference.maps import WHITE, draw_map, draw_mask, uncertainty_map
 from pellucid.pictures import Picture, Pixels, encode_png
 from pellucid.serving import page_work as work
@@ -169,7 +170,7 @@ def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folde
     target = folder / secrets.token_hex(16) / "restored.png"
     target.parent.mkdir()
     target.write_bytes(encode_png(replace(picture, pixels=restored)))
-    notes = "; ".join(picture.notes)
+    notes = "; ".join([*(text for name, text in COUNTED.items() if getattr(prediction, name)), *picture.notes])
     return (
         (work.display(picture.pixels), work.display(restored)),
         gr.update(value=str(target), interactive=True),

@@ -13,7 +13,7 @@ CODES: dict[str, tuple[int, str]] = {
     "method_not_allowed":   (405, "the address knows other methods only"),
     "slow_request":         (408, "the body did not arrive in time"),
     "too_many_bytes":       (413, "the body is too large"),
-    "too_many_pixels":      (413, "a picture is too large, by its header"),
+    "too_many_pixels":      (413, "a picture is too large, or all of a request together"),
     "too_many_pictures":    (413, "the request has too many pictures"),
     "unsupported_type":     (415, "the Content-Type is none that is known"),
     "invalid_request":      (422, "a parameter or a field is missing, unknown or of the wrong type"),

@@ -21,6 +21,7 @@ from pellucid.inference.cores import predict_on_cores
 from pellucid.inference.lines import NOT_FINITE, prediction_fields
 from pellucid.inference.maps import draw_mask
 from pellucid.pictures import Picture, decode_picture, encode_png
+from pellucid.pictures.dicom import DEFLATED, starts_dicom
 from pellucid.serving.batching import Batcher
 from pellucid.serving.monitoring import ServerMetrics
 from pellucid.serving.refusal import Refusal
@@ -39,10 +40,11 @@ class _LargeError(Exception):
 
 @dataclass
 class Admission:
-    """An admitted request, and its number of decoded pixels."""
+    """A request, its number of decoded pixels, and whether it has ended, which threads that decode for it may outlast."""
 
     service: "Service"
     pixels: int = 0
+    ended: bool = False
 
     def reserve(self, index: int, pixels: int) -> None:
         """Reserve the pixels of a picture before it is decoded; raises `Refusal`. Thread-safe."""
@@ -54,10 +56,16 @@ class Admission:
                 index,
             )
         with self.service.lock:
-            if self.service.pixels + pixels > limits.max_pixels_in_flight:
+            if self.pixels + pixels > limits.max_pixels_in_flight:
+                raise Refusal(
+                    "too_many_pixels",
+                    f"Expected at most {limits.max_pixels_in_flight:,} pixels in a request, found more; send several requests.",
+                    index,
+                )
+            if self.ended or self.service.pixels + pixels > limits.max_pixels_in_flight:
                 raise Refusal("too_many_requests", "Expected room for the picture, found it taken by other requests; try again.", index)
             self.service.pixels += pixels
-        self.pixels += pixels
+            self.pixels += pixels
 
 
 @dataclass
@@ -107,16 +115,21 @@ class Service:
             self.metrics.in_flight.dec()
             with self.lock:
                 self.pixels -= admission.pixels
+                admission.ended = True
 
     async def predict_contents(self, contents: Sequence[bytes], admission: Admission, restored: bool = False, mask: bool = False) -> bytes:
         """The JSON response for pictures, optionally with restored pictures and masks of lost pixels. Raises `Refusal`."""
+        tasks = [asyncio.create_task(self._line(each, index, admission, restored, mask)) for index, each in enumerate(contents)]
         try:
             async with asyncio.timeout(self.limits.timeout):
-                lines = await asyncio.gather(*(self._line(each, index, admission, restored, mask) for index, each in enumerate(contents)))
+                lines = await asyncio.gather(*tasks)
         except TimeoutError:
             raise Refusal(
                 "timeout", f"Expected the answer within {self.limits.timeout:g} seconds, found it unfinished; send less, or try again."
             ) from None
+        finally:
+            for task in tasks:  # one refused picture ends the others
+                task.cancel()
         return json.dumps({"predictions": lines}, ensure_ascii=False).encode()
 
     async def _line(self, content: bytes, index: int, admission: Admission, restored: bool, mask: bool) -> dict[str, Any]:
@@ -145,6 +158,9 @@ class Service:
                 raise _LargeError
             admission.reserve(index, pixels)
 
+        if starts_dicom(content) and DEFLATED in content:
+            message = f"Expected a DICOM file without deflation in picture {index}, found a deflated one; convert it."
+            raise Refusal("not_a_picture", message, index)
         try:
             return decode_picture(BytesIO(content), f"picture {index}", sys.maxsize, reserve)
         except (Refusal, _LargeError):
@@ -163,6 +179,8 @@ class Service:
             prediction = await self.batcher.predict(picture.pixels)
         except UserError as error:
             raise Refusal("not_a_picture", textwrap.shorten(str(error), LONGEST), index) from error
+        except MemoryError as error:
+            raise Refusal("too_many_pixels", f"Expected memory for picture {index}, found too little; scale it down.", index) from error
         if prediction.broken:
             raise Refusal("not_finite", NOT_FINITE, index)
         return prediction

@@ -45,17 +45,25 @@ export async function decode(file, name) {
   }
 }
 
-function fromPng({ height, width, depth, values, channels, profile, dots, notes }) {
+function fromPng({ depth, values, channels, orientation, profile, dots, notes, ...stored }) {
   const white = depth === 16 ? 65535 : 255;
   const [grey, hasAlpha] = [channels < 3, channels % 2 === 0];
+  const isTurned = orientation >= 5 && orientation <= 8;
+  const [height, width] = isTurned ? [stored.width, stored.height] : [stored.height, stored.width];
   const pixels = new values.constructor(height * width * 3);
   const alpha = hasAlpha ? new values.constructor(height * width) : null;
-  for (let at = 0, from = 0, to = 0; at < height * width; at++, from += channels, to += 3) {
-    pixels[to] = values[from];
-    pixels[to + 1] = values[from + (grey ? 0 : 1)];
-    pixels[to + 2] = values[from + (grey ? 0 : 2)];
-    if (hasAlpha) alpha[at] = values[from + channels - 1];
+  for (let y = 0, at = 0, to = 0; y < height; y++) {
+    const row = [3, 4, 7, 8].includes(orientation) ? height - 1 - y : y;
+    for (let x = 0; x < width; x++, at++, to += 3) {
+      const column = [2, 3, 6, 7].includes(orientation) ? width - 1 - x : x;
+      const from = (isTurned ? column * stored.width + row : row * stored.width + column) * channels;
+      pixels[to] = values[from];
+      pixels[to + 1] = values[from + (grey ? 0 : 1)];
+      pixels[to + 2] = values[from + (grey ? 0 : 2)];
+      if (hasAlpha) alpha[at] = values[from + channels - 1];
+    }
   }
+  if (isTurned && dots) dots = Uint8Array.of(...dots.subarray(4, 8), ...dots.subarray(0, 4), dots[8]);
   const window = white === 65535 ? findWindow(pixels, grey) : null;
   if (window) {
     stretch(pixels, window);

@@ -52,9 +52,10 @@ export function pngSize(bytes) {
 }
 
 /**
- * The values in a PNG: {height, width, depth, values, channels, profile, dots, notes}.
+ * The values in a PNG: {height, width, depth, values, channels, orientation, profile, dots, notes}.
  *
- * values: Uint8Array, or Uint16Array for depth 16, channels side by side: 1 is grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha.
+ * values: Uint8Array, or Uint16Array for depth 16, channels side by side: 1 is grey, 2 grey and alpha, 3 RGB, 4 RGB and alpha; orientation:
+ * that of EXIF, 1 is upright.
  */
 export async function decodePng(bytes) {
   try {
@@ -81,13 +82,30 @@ export async function decodePng(bytes) {
     const frames = chunks.acTL && new DataView(chunks.acTL.buffer, chunks.acTL.byteOffset).getUint32(0);
     return {
       height, width, depth: Math.max(depth, 8), ...coloured(stored, kind, depth, chunks),
-      profile: chunks.iCCP ?? null, dots: chunks.pHYs ?? null,
+      orientation: readOrientation(chunks.eXIf), profile: chunks.iCCP ?? null, dots: chunks.pHYs ?? null,
       notes: frames > 1 ? [`first of ${frames.toLocaleString("en")} frames`] : [],
     };
   } catch (error) {
     if (error instanceof PictureError || /alloc/i.test(error.message)) throw error;
     throw new PictureError("unreadable", `Expected a whole PNG, found one that is cut short or damaged (${error.message}); copy it again.`);
   }
+}
+
+/** The orientation in an EXIF block (TIFF 6.0, section 2); 1 where there is none. */
+function readOrientation(exif) {
+  if (!exif) return 1;
+  const view = new DataView(exif.buffer, exif.byteOffset, exif.byteLength);
+  try {
+    const little = view.getUint16(0) === 0x4949;
+    const start = view.getUint32(4, little);
+    for (let entry = 0; entry < view.getUint16(start, little); entry++) {
+      const at = start + 2 + 12 * entry;
+      if (view.getUint16(at, little) === 0x0112) return view.getUint16(at + 8, little);
+    }
+  } catch {
+    // a picture whose EXIF block is damaged is still a picture
+  }
+  return 1;
 }
 
 /** Inflate, to exactly so many bytes: what would be more is not looked at. */
@@ -157,17 +175,18 @@ function coloured(stored, kind, depth, { PLTE, tRNS }) {
     return { values, channels };
   }
   const channels = CHANNELS[kind];
-  if (!tRNS || depth === 16 || kind === GREY_ALPHA || kind === RGB_ALPHA) return { values: stored, channels };
+  if (!tRNS || kind === GREY_ALPHA || kind === RGB_ALPHA) return { values: stored, channels };
   const factor = depth < 8 ? 255 / ((1 << depth) - 1) : 1;
-  const clear = Array.from({ length: channels }, (_, channel) => tRNS[2 * channel + 1] * factor);
-  const values = new Uint8Array((stored.length / channels) * (channels + 1));
+  const high = depth === 16 ? 256 : 0;
+  const clear = Array.from({ length: channels }, (_, channel) => tRNS[2 * channel] * high + tRNS[2 * channel + 1] * factor);
+  const values = new stored.constructor((stored.length / channels) * (channels + 1));
   for (let from = 0, to = 0; from < stored.length; from += channels) {
     let isClear = true;
     for (let channel = 0; channel < channels; channel++) {
       values[to++] = stored[from + channel];
       isClear &&= stored[from + channel] === clear[channel];
     }
-    values[to++] = isClear ? 0 : 255;
+    values[to++] = isClear ? 0 : high * 255 + 255;
   }
   return { values, channels: channels + 1 };
 }

@@ -118,6 +118,14 @@ export class Predictor {
     return { label: this.metadata.classes[best], confidence: values[best], probabilities };
   }
 
+  /** Whether the picture is unlike the training pictures: `models/evidence.py`; null where the model can't tell. */
+  unfamiliar(logits) {
+    const least = this.metadata.least_evidence ?? null;
+    if (!logits || least === null) return null;
+    const largest = Math.max(...logits);
+    return largest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - largest), 0)) < least;
+  }
+
   /** Each kind of damage by name: {probability, strength, unit}; null without a damage head. */
   damages(presence, strength) {
     const { damages, units } = this.metadata;

@@ -12,11 +12,11 @@ const words = (name) => name.replaceAll("_", " ");
 const percent = (share) => `${(100 * share).toFixed(share > 0.9995 || share < 0.0005 ? 0 : 1)} %`;
 
 /** The class and the bars of the likeliest ones. */
-export function showClasses({ label, confidence, probabilities }) {
+export function showClasses({ label, confidence, probabilities, unfamiliar }) {
   $("classes").hidden = probabilities === null;
   if (probabilities === null) return;
   $("label").textContent = label;
-  $("confidence").textContent = percent(confidence);
+  $("confidence").textContent = percent(confidence) + (unfamiliar ? ", unlike the training pictures" : "");
   const sorted = Object.entries(probabilities).sort(([, one], [, other]) => other - one);
   const bars = sorted.map(([name, share]) => {
     const item = element("li", "", element("span", "", name), element("span", "track", element("i")), element("span", "share", percent(share)));

@@ -78,6 +78,7 @@ async function predict({ id, file, name }) {
 /** The JSON form of the prediction, as in `predictions.jsonl`. */
 async function describe(prediction, predictor, name, png, lost, notes) {
   const { label, confidence, probabilities } = predictor.classes(prediction.logits);
+  const unfamiliar = predictor.unfamiliar(prediction.logits);
   const damage = predictor.damages(prediction.presence, prediction.strength);
   const { mask, left } = prediction;
   const round = (values) => values && Object.fromEntries(Object.entries(values).map(([key, value]) => [key, sixDecimals(value)]));
@@ -90,6 +91,7 @@ async function describe(prediction, predictor, name, png, lost, notes) {
     damage: damage && Object.fromEntries(Object.entries(damage).map(([kind, { unit, ...figures }]) => [kind, { ...round(figures), unit }])),
     lost: mask && sixDecimals(mask.reduce((sum, each) => sum + each, 0) / mask.length),
     left,
+    ...(unfamiliar === null ? {} : { unfamiliar }),
     restored: png && restoredName(name),
     mask: lost && (await dataUrl(lost)),
     notes,
