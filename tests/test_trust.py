@@ -123,6 +123,12 @@ class TestGate:
         assert 0.3 <= gate.change < 0.35
         assert -3 <= gate.presence < -2
 
+    def test_undamaged_images_among_the_damaged_ones_do_not_make_up_for_losses(self) -> None:
+        clean, damaged = columns(CEILING, 40.0, change=[0.1, 0.2, 0.3, 0.7]), columns(20.0, 22.0, change=[0.35, 0.5, 0.6, 0.8])
+        some = columns(CEILING, 40.0, change=[0.1, 0.2])
+        mixed = {name: torch.cat([damaged[name], some[name]]) for name in damaged}
+        assert fit_gate(clean, mixed) == fit_gate(clean, damaged)
+
     def test_it_is_fitted_to_a_network_that_knows_what_is_damaged(self) -> None:
         class NoiseDetector(nn.Module):
             def forward(self, images: Tensor) -> Output:
