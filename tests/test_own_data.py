@@ -89,6 +89,11 @@ def test_a_table(tmp_path: Path, ending: str) -> None:
         load_own(table)
 
 
+def test_spaces_after_the_commas_of_a_table_count_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text('path, label, split, group\na.png, "cat, tabby", test, one\n')
+    assert list_entries(tmp_path / "table.csv") == [Entry(tmp_path / "a.png", "cat, tabby", "test", group="one")]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
