@@ -125,6 +125,11 @@ def test_without_a_test_set_one_fold_is_it_whatever_else_the_folder_has(tmp_path
         load_own(tmp_path / "data", fold=5)
 
 
+def test_the_first_pictures_are_of_all_classes(tmp_path: Path) -> None:
+    splits = load_own(classes(tmp_path / "data", "abc", num=20), size=8)
+    assert set(splits.train.labels[:12]) == set(splits.test.labels[:10]) == {0, 1, 2}
+
+
 def test_duplicates_exact_and_near_are_in_one_fold(tmp_path: Path) -> None:
     folder = classes(tmp_path / "data", "abc", num=10)
     for number in range(5):
