@@ -501,6 +501,16 @@ def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> N
     assert differences(result.settings, settings(job.recipe)) == []
 
 
+def test_results_keep_every_class(tmp_path: Path) -> None:
+    labels = np.array([-1, 2047, 2049, 4001], np.float32)
+    columns = {"reference": {"label": labels, "predicted": labels[::-1]}}
+    Result("joint", 0, {}, Cost(1, 1, 1.0), {}, {}, per_image=columns).save(tmp_path)
+    assert {name: column.tolist() for name, column in Result.load(tmp_path).per_image["reference"].items()} == {
+        "label": labels.tolist(),
+        "predicted": labels[::-1].tolist(),
+    }
+
+
 def test_figures_that_are_not_whole_name_their_folder(tmp_path: Path) -> None:
     for content in ('{"arm": ', '{"arm": "joint"}'):
         (tmp_path / RESULT).write_text(content)
