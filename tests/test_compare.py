@@ -291,6 +291,36 @@ def test_runs_of_other_comparisons_count_where_the_recipes_are_the_same(
 
 
 @pytest.mark.usefixtures("in_this_process")
+def test_a_restorer_is_trained_again_since_another_run_needs_its_weights(tiny: Recipe, tmp_path: Path) -> None:
+    comparison = build_comparison("reference", changed(tiny, {"training.epochs": 0.1})).only(["restore", "sequential"])
+    run_jobs(plan(comparison.only(["restore"]), [0], tmp_path / "one"), device="cpu")
+    jobs = plan(comparison, [0], tmp_path / "two")
+    assert reuse(jobs, [tmp_path / "one"]) == 0
+    run_jobs(jobs, device="cpu")
+    assert all(finished(job) for job in jobs)
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_reused_runs_have_one_precision(tiny: Recipe, tmp_path: Path) -> None:
+    tiny = changed(tiny, {"training.epochs": 0.1})
+    for arm, precision in (("classify", "32-true"), ("restore", "bf16-mixed")):
+        comparison = build_comparison("reference", changed(tiny, {"training.precision": precision})).only([arm])
+        run_jobs(plan(comparison, [0], tmp_path / arm), device="cpu")
+    comparison = build_comparison("reference", changed(tiny, {"training.precision": "auto"})).only(["classify", "restore"])
+    assert reuse(plan(comparison, [0], tmp_path / "both"), [tmp_path / "classify", tmp_path / "restore"]) == 1
+    assert [bool(finished(job)) for job in plan(comparison, [0], tmp_path / "both")] == [True, False]
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_the_precision_of_one_arm_is_not_that_of_all(tiny: Recipe, tmp_path: Path) -> None:
+    base = changed(tiny, {"training.epochs": 0.1, "training.precision": "auto"})
+    comparison = build_comparison("reference", base).only(["classify", "restore"])
+    comparison = tuned(comparison, [("classify", "training.precision", "bf16-mixed")])
+    run_jobs(plan(comparison, [0], tmp_path), device="cpu")
+    assert [job.recipe.training.precision for job in plan(comparison, [0], tmp_path)] == ["bf16-mixed", "32-true"]
+
+
+@pytest.mark.usefixtures("in_this_process")
 def test_a_run_that_fails_is_recorded_the_others_go_on_and_the_next_call_tries_again(
     tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -469,6 +499,16 @@ def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> N
     assert (tmp_path / "again" / PER_IMAGE_FILE).stat().st_size < 20_000
     assert json.loads((job.folder / RECIPE).read_text()) == result.settings
     assert differences(result.settings, settings(job.recipe)) == []
+
+
+def test_results_keep_every_class(tmp_path: Path) -> None:
+    labels = np.array([-1, 2047, 2049, 4001], np.float32)
+    columns = {"reference": {"label": labels, "predicted": labels[::-1]}}
+    Result("joint", 0, {}, Cost(1, 1, 1.0), {}, {}, per_image=columns).save(tmp_path)
+    assert {name: column.tolist() for name, column in Result.load(tmp_path).per_image["reference"].items()} == {
+        "label": labels.tolist(),
+        "predicted": labels[::-1].tolist(),
+    }
 
 
 def test_figures_that_are_not_whole_name_their_folder(tmp_path: Path) -> None:

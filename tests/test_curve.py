@@ -6,11 +6,19 @@ from pathlib import Path
 import pytest
 from test_comparison_report import fabricated
 
+from pellucid.compare import compare_at_values
 from pellucid.errors import UserError
 from pellucid.experiments.comparison import at_values, build_comparison
 from pellucid.pictures import read
 from pellucid.recipe import RECIPES
 from pellucid.reporting.comparison_curve import write_curve
+
+
+@pytest.mark.parametrize(("setting", "values"), [("training.seed", ["1", "2"]), ("training.epochs", ["2", "2.0"])])
+def test_values_that_change_no_run_are_refused(tmp_path: Path, setting: str, values: list[str]) -> None:
+    comparison = build_comparison("reference", RECIPES["base"]).only(["classify", "joint"])
+    with pytest.raises(UserError, match=f"values of {setting} that make different runs"):
+        compare_at_values(comparison, setting, values, [0], tmp_path)
 
 
 def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:

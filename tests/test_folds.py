@@ -107,6 +107,16 @@ def test_differences_are_paired_by_fold() -> None:
     assert any(line.startswith("joint against classify: +") and "a gain" in line for line in text)
 
 
+def test_pictures_are_paired_in_the_folds_that_both_arms_have() -> None:
+    folds = Folds({fold: fabricated(ARMS, seeds=1, absent=[(arm, 0)]) for fold, arm in enumerate(("joint", "classify", "none"))})
+    both = Folds({2: folds.results[2]})
+    for name in ("accuracy", "psnr"):
+        baseline = {"accuracy": "classify", "psnr": "restore"}[name]
+        expected = both if name == "accuracy" else Folds({fold: folds.results[fold] for fold in (1, 2)})
+        over = folds.difference_over_pictures("joint", baseline, "reference", name)
+        assert over == expected.difference_over_pictures("joint", baseline, "reference", name)
+
+
 def test_the_report_of_half_a_cross_validation_is_half_a_report() -> None:
     whole, half = fabricated(ARMS, seeds=1), fabricated(ARMS, seeds=1, absent=[("joint", 0)])
     folds = Folds({0: replace(whole, base={"data": {"dataset": "scans"}}), 1: replace(half, base={"data": {"dataset": "scans"}})})

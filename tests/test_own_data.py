@@ -89,6 +89,11 @@ def test_a_table(tmp_path: Path, ending: str) -> None:
         load_own(table)
 
 
+def test_spaces_after_the_commas_of_a_table_count_for_nothing(tmp_path: Path) -> None:
+    (tmp_path / "table.csv").write_text('path, label, split, group\na.png, "cat, tabby", test, one\n')
+    assert list_entries(tmp_path / "table.csv") == [Entry(tmp_path / "a.png", "cat, tabby", "test", group="one")]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -118,6 +123,11 @@ def test_without_a_test_set_one_fold_is_it_whatever_else_the_folder_has(tmp_path
     assert np.array_equal(moved.test.images[:], parts[0].test.images[:])
     with pytest.raises(UserError, match="a fold from 0 to 4, found 5"):
         load_own(tmp_path / "data", fold=5)
+
+
+def test_the_first_pictures_are_of_all_classes(tmp_path: Path) -> None:
+    splits = load_own(classes(tmp_path / "data", "abc", num=20), size=8)
+    assert set(splits.train.labels[:12]) == set(splits.test.labels[:10]) == {0, 1, 2}
 
 
 def test_duplicates_exact_and_near_are_in_one_fold(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from test_own_data import classes
 from torch import nn
 
 from pellucid import data
@@ -70,6 +71,7 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
+from test_own_data import classes
 torch.set_num_threads(1)
 from pellucid.cli import main
 from pellucid.training.loop import Trainer
@@ -165,6 +167,17 @@ def test_a_start_that_was_trained_on_held_out_images_is_refused(
     with pytest.raises(UserError, match=f"not trained on the images held out here, found one with {named}"):
         run(second, tmp_path / "second", device="cpu")
     assert not (tmp_path / "second" / "recipe.json").exists()
+
+
+def test_images_are_held_out_of_a_folder_whatever_its_path_is(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PELLUCID_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    folder = classes(tmp_path / "data", num=6)
+    tiny = changed(tiny, {"data.limit": 0, "data.size": 16, "training.epochs": 0.1})
+    run(changed(tiny, {"data.dataset": "data"}), tmp_path / "first", device="cpu")
+    second = changed(tiny, {"data.dataset": str(folder), "data.fold": 1, "training.start": str(tmp_path / "first")})
+    with pytest.raises(UserError, match=r"found one with data\.fold 0 instead of 1"):
+        run(second, tmp_path / "second", device="cpu")
 
 
 def test_progress_has_the_images_per_second(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
+from test_degradations import DEVICES
 from torch import Tensor, nn
 
 from pellucid import pictures
@@ -122,6 +123,12 @@ class TestGate:
         assert gate.presence is not None
         assert 0.3 <= gate.change < 0.35
         assert -3 <= gate.presence < -2
+
+    def test_undamaged_images_among_the_damaged_ones_do_not_make_up_for_losses(self) -> None:
+        clean, damaged = columns(CEILING, 40.0, change=[0.1, 0.2, 0.3, 0.7]), columns(20.0, 22.0, change=[0.35, 0.5, 0.6, 0.8])
+        some = columns(CEILING, 40.0, change=[0.1, 0.2])
+        mixed = {name: torch.cat([damaged[name], some[name]]) for name in damaged}
+        assert fit_gate(clean, mixed) == fit_gate(clean, damaged)
 
     def test_it_is_fitted_to_a_network_that_knows_what_is_damaged(self) -> None:
         class NoiseDetector(nn.Module):
@@ -274,12 +281,13 @@ class TestUnfamiliar:
         assert "with a warning" in str(summary)
 
 
-def test_the_measures_agree_with_their_definitions() -> None:
+@pytest.mark.parametrize("device", DEVICES)
+def test_the_measures_agree_with_their_definitions(device: str) -> None:
     dataset = replace(shapes(60, num_classes=3).train, name="shapes", split="test")
     torch.manual_seed(1)
-    network = build_model(CONFIG_OF_ALL, 3, SUITES["everyday"].kinds).eval()
+    network = build_model(CONFIG_OF_ALL, 3, SUITES["everyday"].kinds).eval().to(device)
     metadata = ModelMetadata(CONFIG_OF_ALL, dataset.classes, SUITES["everyday"].kinds, temperature=2.0, gate=Gate(presence=9.0))
-    trust = measure_trust(network, metadata, dataset, TRACKS["everyday"], batch_size=25)
+    trust = measure_trust(network, metadata, dataset, TRACKS["everyday"], batch_size=25, device=device)
     figures = json.loads(json.dumps(trust.to_json()))
     correct = trust.columns["correct"]
     assert sum(map(sum, figures["confusion"])) == len(dataset)
@@ -292,7 +300,7 @@ def test_the_measures_agree_with_their_definitions() -> None:
     for kind, rows in figures["strengths"].items():
         assert sum(row["num_images"] for row in rows) == int((~trust.strengths[kind].isnan()).sum())
         assert [row["strength"] for row in rows] == sorted(row["strength"] for row in rows)
-    levels = measure_trust(network, metadata, dataset, TRACKS["noise"], limit=10).to_json()["strengths"]["gaussian_noise"]
+    levels = measure_trust(network, metadata, dataset, TRACKS["noise"], limit=10, device=device).to_json()["strengths"]["gaussian_noise"]
     assert [round(row["strength"], 2) for row in levels] == [0.04, 0.06, 0.08, 0.09, 0.1]
     with pytest.raises(UserError, match="at least one image"):
         measure_trust(network, metadata, dataset.subset(slice(0)), TRACKS["noise"])

@@ -70,8 +70,10 @@ def compare_at_values(
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
     by_value = {}
     comparisons = at_values(comparison, setting, values)
-    for value, varied in comparisons.items():
-        plan(varied, seeds, out / f"{setting}-{value}")  # report errors before the first training
+    plans = [plan(varied, seeds, out / f"{setting}-{value}") for value, varied in comparisons.items()]  # report errors before training
+    recipes = [[job.recipe for job in jobs] for jobs in plans]
+    if any(recipes.count(each) > 1 for each in recipes):
+        raise UserError(f"Expected values of {setting} that make different runs, found {' '.join(values)}; leave out what changes none.")
     for value, varied in comparisons.items():
         by_value[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers, reused=reused)
         write_curve(out, setting, by_value)

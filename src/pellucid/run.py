@@ -173,7 +173,7 @@ def _build_network(recipe: Recipe, splits: Splits, restorer: Path | None, resume
 def _check_held_out(recipe: Recipe, splits: Splits, start: ModelMetadata) -> None:
     """Raise `UserError` if the model to start from may have been trained on images that this training holds out."""
     mine, other = settings(recipe)["data"], completed(start.recipe)["data"]
-    if Path(mine["dataset"]) != Path(other.get("dataset", "")):
+    if Path(mine["dataset"]).resolve() != Path(other.get("dataset", "")).resolve():
         return
     held_out = () if splits.validation is None else ("validation_share", "validation", "limit")
     for name in (*held_out, "fold", "folds"):

@@ -112,7 +112,7 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str | None, Any]]]:
     try:
         text = table.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
         if table.suffix.lower() == ".csv":
-            reader = csv.DictReader(text.splitlines())
+            reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
             yield from ((reader.line_num, row) for row in reader)
             return
         if table.suffix.lower() in (".jsonl", ".ndjson"):

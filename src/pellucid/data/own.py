@@ -58,7 +58,10 @@ def load_own(
 def _read(
     entries: Sequence[Entry], size: int, min_area: float
 ) -> tuple[list[Entry], Photos, Photos | None, list[Fingerprint], tuple[str, ...]]:
-    """The entries whose pictures can be read, these pictures, damaged versions if any, fingerprints, and the errors of the others."""
+    """The entries whose pictures can be read, these pictures, damaged versions if any, fingerprints, and the errors of the others.
+
+    In the order of the hashes of the files, so that the first ones are of all classes, wherever a number of images is limited.
+    """
     paired = {entry.damaged is not None for entry in entries}
     if len(paired) > 1:
         raise UserError("Expected a damaged version of every picture or of none, found some with and some without; leave out one kind.")
@@ -67,8 +70,9 @@ def _read(
         raise UserError(f"Expected pictures at all paths, found {len(missing)} missing, such as {missing[0]}; correct the table.")
     photos, fingerprints, failures = prepare(paths, size, min_area)
     readable = np.array([index not in failures for index in range(len(paths))]).reshape(-1, len(entries))  # clean, then damaged
-    good = np.flatnonzero(readable.all(axis=0)).tolist()
-    positions = (readable.cumsum() - 1).reshape(readable.shape)[:, good]  # among the readable pictures
+    positions = (readable.cumsum() - 1).reshape(readable.shape)  # among the readable pictures
+    good = sorted(np.flatnonzero(readable.all(axis=0)).tolist(), key=lambda index: fingerprints[positions[0, index]].digest)
+    positions = positions[:, good]
     clean, *damaged = (photos.take(each) for each in positions)
     for other in damaged:
         _check_sizes([paths[i] for i in good], clean, other)

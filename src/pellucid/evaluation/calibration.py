@@ -100,8 +100,10 @@ def fit_gate(clean: Columns, damaged: Columns) -> Gate | None:
     one for the presence beside it. `None` if there are none.
 
     clean, damaged: per-image values of undamaged and of damaged images: change, see `change_of`; presence, the largest presence logit;
-    before, after: PSNR in dB, at most `CEILING`; each (N,).
+    before, after: PSNR in dB, at most `CEILING`; each (N,). Undamaged images in `damaged` do not count: leaving them is a gain,
+    which must not make up for losses on the others.
     """
+    damaged = {name: column[damaged["before"] < CEILING] for name, column in damaged.items()}
     left, thresholds = torch.zeros(len(damaged["change"]), dtype=torch.bool), {}
     for name in ("change", "presence"):
         if name in clean and (threshold := _largest(name, clean, damaged, left)) is not None:

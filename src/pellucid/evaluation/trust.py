@@ -123,7 +123,7 @@ def _of_image(output: Output, batch: Batch, gate: Gate | None) -> Iterator[tuple
     estimate = torch.from_numpy(np.stack([uncertainty(*pair) for pair in pictures])).to(error)
     presence = None if output.presence is None else output.presence.cpu().numpy()
     yield "psnr", psnr_of(output.restored, batch.clean)
-    yield "left", torch.from_numpy(undamaged(gate, presence, change_of(degraded, restored))).float()
+    yield "left", torch.from_numpy(undamaged(gate, presence, change_of(degraded, restored))).to(error)
     yield "guess", estimate.flatten(1).mean(dim=1)
     yield "rank", rank_correlation(estimate, error).float()
     yield "by_guess", sparsification(estimate, error)

@@ -210,9 +210,10 @@ class Folds:
         return None if interval is None else (figure.scale * float(values.mean()), interval)
 
     def difference_over_pictures(self, arm: str, baseline: str, track: str, metric: str) -> Interval | None:
-        """The bootstrap interval of the difference, paired by picture; `None` where a fold or a column is missing in one of the two."""
+        """The bootstrap interval of the difference, paired by picture, in the folds that both have; `None` without these or a column."""
         figure = FIGURES[metric]
-        one, other = (self.columns(name, track, figure.column) for name in (arm, baseline))
+        shared = [fold for fold, results in self.results.items() if results.runs.get(arm) and results.runs.get(baseline)]
+        one, other = (self.columns(name, track, figure.column, shared) for name in (arm, baseline))
         return bootstrap(figure.scale * (one - other), track, metric) if figure.paired and len(one) == len(other) > 0 else None
 
     def by_class(self, arm: str, track: str) -> Iterator[tuple[str, int, float, Interval]]:

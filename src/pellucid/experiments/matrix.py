@@ -68,8 +68,8 @@ class Job:
 def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
     """The jobs of all runs, ordered by seed.
 
-    With precision `auto`, all runs use that of the finished runs. Raises `UserError` for a run that was started with another recipe or
-    precision, since their figures are not comparable.
+    With precision `auto`, all runs use that of the finished ones of them. Raises `UserError` for a run that was started with another recipe
+    or precision, since their figures are not comparable.
     """
     jobs = []
     for seed in seeds:
@@ -79,9 +79,9 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
             jobs.append(Job(arm, seed, recipe, folder, comparison.tracks, restorer))
     _check_distinct(jobs)
     started = {job.folder: completed(result.settings) for job in jobs if (result := finished(job))}
-    if started:
-        first = next(iter(started.values()))
-        jobs = [replace(job, recipe=as_started(job.recipe, first)) for job in jobs]
+    chosen = [started[job.folder] for job in jobs if job.folder in started and job.recipe.training.precision == "auto"]
+    if chosen:
+        jobs = [replace(job, recipe=as_started(job.recipe, chosen[0])) for job in jobs]
     for job in jobs:
         if job.folder in started and (changed := differences(started[job.folder], settings(job.recipe))):
             raise UserError(

@@ -84,8 +84,8 @@ class Result:
 
 
 def _dtype(name: str, column: NDArray[np.float32]) -> type[np.generic]:
-    """The smallest sufficient type; confidences keep float32, since the AUROC needs their order."""
-    if name == "confidence":
+    """The smallest sufficient type; float16 has no class beyond 2,048, and too few confidences for the AUROC, which needs their order."""
+    if name in ("label", "predicted", "confidence"):
         return np.float32
     return np.uint8 if name == "correct" and not np.isnan(column).any() else np.float16
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pellucid.evaluation import TRACKS
-from pellucid.experiments.matrix import Job
+from pellucid.experiments.matrix import Job, finished
 from pellucid.experiments.results import RESULT, Result
 from pellucid.recipe import as_started, completed, differences, settings
 from pellucid.run_folder import RECIPE, RUNS
@@ -14,16 +14,18 @@ from pellucid.run_folder import RECIPE, RUNS
 def reuse(jobs: Sequence[Job], comparisons: Sequence[Path]) -> int:
     """Copy the results of runs of other comparisons with the same recipes and seeds into folders of jobs; returns their number.
 
-    comparisons: their folders. Jobs that are started are left out, and those that depend on another run. A track counts for another one
-    with the identical damage.
+    comparisons: their folders. Jobs that are started are left out, and those that depend on another run or whose weights another one needs.
+    A track counts for another one with the identical damage. With precision `auto`, all runs have that of the first one.
     """
-    free = [job for job in jobs if job.restorer is None and not (job.folder / RESULT).exists() and not (job.folder / RECIPE).exists()]
+    needed = {job.restorer for job in jobs if not finished(job)}
+    started = {job.folder for job in jobs if any((job.folder / name).exists() for name in (RESULT, RECIPE))}
+    free = [job for job in jobs if job.restorer is None and job.folder not in needed | started]
     copied = 0
     for file in sorted(file for comparison in comparisons for file in comparison.rglob(f"{RUNS}/*/*/{RESULT}")):
         result = Result.load(file.parent)
-        started = completed(result.settings)
+        older = completed(result.settings)
         for job in free:
-            if differences(started, settings(as_started(job.recipe, started))):
+            if differences(older, settings(as_started(job.recipe, older))):
                 continue
             measured = {track: _measured_as(track, result) for track in job.tracks}
             if all(measured.values()):
@@ -34,6 +36,8 @@ def reuse(jobs: Sequence[Job], comparisons: Sequence[Path]) -> int:
                     per_image={track: result.per_image[name] for track, name in measured.items() if name},
                 ).save(job.folder)
                 free.remove(job)
+                if job.recipe.training.precision == "auto":
+                    free = [replace(other, recipe=as_started(other.recipe, older)) for other in free]
                 copied += 1
                 break
     return copied
