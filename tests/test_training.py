@@ -71,7 +71,6 @@ KILLED = """
 import os, signal, sys
 from pathlib import Path
 import torch
-from test_own_data import classes
 torch.set_num_threads(1)
 from pellucid.cli import main
 from pellucid.training.loop import Trainer

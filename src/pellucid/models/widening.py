@@ -31,5 +31,5 @@ def _check_outputs(network: nn.Module, narrower: nn.Module) -> None:
     outputs = zip(network.eval()(image), narrower.eval()(image), strict=True)
     network.train(training)
     for wide, narrow in outputs:
-        if narrow is not None and (wide is None or wide.shape != narrow.shape or not torch.allclose(wide, narrow, rtol=1e-3, atol=1e-4)):
+        if narrow is not None and (wide is None or wide.shape != narrow.shape or not torch.allclose(wide, narrow, rtol=1e-4, atol=1e-5)):
             raise ValueError("the outputs of the wider network are others")
