@@ -20,7 +20,7 @@ MAIN_ARMS = "--arms classify restore joint joint-equal"
 
 ALL_ARMS = "--arms classify restore sequential joint-plain joint joint-equal paper-listing"
 
-KEPT_MECHANISMS = (  # what knowing the damage is worth, `everyday` measures, where damage varies
+MECHANISMS = (  # without those that use the damage estimate: `everyday-base-cpu` has them, since its damage varies
     "--arms classify restore joint joint-last-stage-shared joint-without-damage-head joint-class-to-decoder "
     "joint-class-to-decoder-shuffled joint-clean-teacher joint-degraded-teacher"
 )
@@ -53,7 +53,7 @@ QUEUE: dict[str, tuple[str, ...]] = {
         f"low-label {BASE} {tuned('restore')} --seeds 3 --reuse results/few-images-base-cpu results/reference-base-cpu",
     ),
     "everyday-base-cpu": (f"everyday {BASE} {SINGLE} --seeds 2",),
-    "mechanisms-base-cpu": (f"mechanisms {BASE} {SINGLE} {KEPT_MECHANISMS} --seeds 3 --reuse results/reference-base-cpu",),
+    "mechanisms-base-cpu": (f"mechanisms {BASE} {SINGLE} {MECHANISMS} --seeds 3 --reuse results/reference-base-cpu",),
     "regime-images-base-cpu": (
         f"few-images {BASE} {tuned('restore')} --arms classify restore joint --seeds 2 --vary data.labels 2500 5000 "
         "--reuse results/few-images-base-cpu",

@@ -8,5 +8,10 @@ class UserError(ValueError):
     """
 
 
+def out_of_memory(what: str) -> UserError:
+    """The error of a picture for which there is too little memory; what: the picture, in words."""
+    return UserError(f"Expected memory for {what}, found too little; scale it down.")
+
+
 class DivergenceError(UserError):
     """A training with non-finite losses, gradients or weights."""

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from pellucid.experiments.analysis import Analysis
 from pellucid.experiments.comparison import SINGLE
-from pellucid.experiments.statistics import Estimate, signed_interval
+from pellucid.experiments.statistics import Estimate, signed, signed_interval
 from pellucid.metrics import FIGURES, TASKS
 
 JOINT = "joint"
@@ -81,4 +81,4 @@ def _gains(differences: Mapping[str, Estimate]) -> str:
 
 def _figure(metric: str, difference: Estimate) -> str:
     interval = "" if difference.interval is None else f" {signed_interval(difference.interval, '.2f')}"
-    return f"{difference.mean:+.2f} {FIGURES[metric].difference}{interval}"
+    return f"{signed(difference.mean, '.2f')} {FIGURES[metric].difference}{interval}"

@@ -13,7 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from pellucid import pictures
 from pellucid.ahead import Reserve, read_ahead
-from pellucid.errors import UserError
+from pellucid.errors import UserError, out_of_memory
 from pellucid.inference.cores import LARGE_PICTURE, num_batches, predict_on_cores
 from pellucid.inference.prediction import Prediction
 from pellucid.inference.predictor import Predictor
@@ -217,11 +217,7 @@ def _predictions(chunk: Sequence[_Loaded], predict: Predict) -> Iterator[Predict
                 yield from _predictions([each], predict)
             return
         height, width, _ = chunk[0].picture.pixels.shape
-        yield Failure(
-            chunk[0].path,
-            UserError(f"Expected memory for a picture of {width:,} x {height:,} pixels, found too little; scale it down."),
-            "out_of_memory",
-        )
+        yield Failure(chunk[0].path, out_of_memory(f"a picture of {width:,} x {height:,} pixels"), "out_of_memory")
         return
     for each, prediction in zip(chunk, predictions, strict=True):
         yield Predicted(*each, prediction)

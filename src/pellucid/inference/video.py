@@ -14,7 +14,7 @@ import numpy as np
 
 from pellucid import files
 from pellucid.ahead import Reserve, read_ahead
-from pellucid.errors import UserError
+from pellucid.errors import UserError, out_of_memory
 from pellucid.inference.lines import COUNTED, NOT_FINITE, RESTORED, UNCERTAINTY, Line, error_line, prediction_fields
 from pellucid.inference.maps import draw_map, uncertainty_map
 from pellucid.inference.predictor import Predictor
@@ -40,7 +40,7 @@ def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: 
         code = "not_finite" if str(error) == NOT_FINITE else "unwritable" if isinstance(error.__cause__, OSError) else "unreadable"
         yield error_line(path, code, str(error))
     except MemoryError:
-        yield error_line(path, "out_of_memory", f"Expected memory for the frames of {path}, found too little; scale it down.")
+        yield error_line(path, "out_of_memory", str(out_of_memory(f"the frames of {path}")))
     finally:
         capture.release()
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from PIL.PpmImagePlugin import PpmImageFile
 
 from pellucid.ahead import Reserve
-from pellucid.errors import UserError
+from pellucid.errors import UserError, out_of_memory
 from pellucid.pictures.dicom import MAGIC, PREAMBLE, decode_dicom, starts_dicom
 from pellucid.pictures.formats import MAX_PIXELS, READ, UNREAD
 from pellucid.pictures.picture import Picture, Pixels, find_window, stretch
@@ -63,7 +63,7 @@ def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, r
     try:
         return _decode(image, stream)
     except MemoryError as error:
-        raise UserError(f"Expected memory for the picture in {name}, found too little; scale it down.") from error
+        raise out_of_memory(f"the picture in {name}") from error
     except Exception as error:
         raise UserError(f"Expected a whole picture in {name}, found one that is cut short or damaged ({error}); copy it again.") from error
 

@@ -7,7 +7,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pellucid.errors import UserError
+from pellucid.errors import UserError, out_of_memory
 from pellucid.pictures.picture import Picture
 
 PREAMBLE, MAGIC = 128, b"DICM"
@@ -118,5 +118,5 @@ def _damaged(name: str, error: Exception) -> UserError:
     if isinstance(error, UserError):
         return error
     if isinstance(error, MemoryError):
-        return UserError(f"Expected memory for the picture in {name}, found too little; scale it down.")
+        return out_of_memory(f"the picture in {name}")
     return UserError(f"Expected a whole DICOM picture in {name}, found one that is cut short or damaged ({error}); copy it again.")

@@ -15,7 +15,7 @@ from importlib.metadata import version
 from io import BytesIO
 from typing import Any
 
-from pellucid.errors import UserError
+from pellucid.errors import UserError, out_of_memory
 from pellucid.inference import Prediction, Predictor
 from pellucid.inference.cores import predict_on_cores
 from pellucid.inference.lines import NOT_FINITE, prediction_fields
@@ -180,7 +180,7 @@ class Service:
         except UserError as error:
             raise Refusal("not_a_picture", textwrap.shorten(str(error), LONGEST), index) from error
         except MemoryError as error:
-            raise Refusal("too_many_pixels", f"Expected memory for picture {index}, found too little; scale it down.", index) from error
+            raise Refusal("too_many_pixels", str(out_of_memory(f"picture {index}")), index) from error
         if prediction.broken:
             raise Refusal("not_finite", NOT_FINITE, index)
         return prediction
