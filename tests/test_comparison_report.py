@@ -224,6 +224,11 @@ def test_the_verdict_names_every_joint_arm_and_the_main_one_first() -> None:
     assert [other[: other.index(":")] for other in others] == ["with joint-plain, no", "with joint-equal, in part"]
 
 
+def test_the_verdict_has_no_sign_before_0() -> None:
+    arms = {"classify": (90.0, None), "restore": (None, 28.0), "joint": (90.0, 27.999)}
+    assert verdict(analyse(fabricated(arms, spread=0))).endswith("(0.00 points [0.00, 0.00], 0.00 dB [0.00, 0.00])")
+
+
 def test_one_seed_can_not_tell() -> None:
     results = fabricated(BOTH_GAIN, seeds=1)
     assert verdict(analyse(results)).startswith("with joint, not known: a single seed gives no interval (+1.0")
