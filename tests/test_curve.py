@@ -47,6 +47,15 @@ def test_what_recipes_do_not_have_is_refused(setting: str, values: list[str], me
         at_values(build_comparison("reference", RECIPES["base"]), setting, values)
 
 
+def test_values_without_finished_runs_are_left_out_of_a_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    comparison = build_comparison("reference", RECIPES["base"]).only(["classify", "joint"])
+    with pytest.raises(UserError, match="Expected finished runs"):
+        compare_at_values(comparison, "training.epochs", ["2", "8"], [0], tmp_path, workers=0)
+    monkeypatch.setattr("pellucid.compare.finished", lambda job: job.recipe.training.epochs == 8)
+    monkeypatch.setattr("pellucid.compare.compare", lambda varied, *_, **__: fabricated({"classify": (85.0, None), "joint": (86.5, 29.2)}))
+    assert compare_at_values(comparison, "training.epochs", ["2", "8"], [0], tmp_path, workers=0).keys() == {"8"}
+
+
 def test_the_curve_has_the_paired_differences(tmp_path: Path) -> None:
     actual = {
         "2": fabricated({"classify": (80.0, None), "restore": (None, 28.0), "joint": (79.0, 27.9)}),

@@ -255,7 +255,8 @@ def test_a_body_without_a_length_is_bounded_too(client: httpx2.Client) -> None:
 
 
 def test_addresses_and_parameters(client: httpx2.Client) -> None:
-    assert error(client.get("/v1/predict")) == "method_not_allowed"
+    wrong_method = client.get("/v1/predict")
+    assert (error(wrong_method), wrong_method.headers["Allow"]) == ("method_not_allowed", "POST")
     assert error(client.get("/v2/predict")) == "not_found"
     assert error(client.get("/../../etc/passwd")) == "not_found"
     assert error(post(client, png(), restored="perhaps")) == "invalid_request"

@@ -14,6 +14,9 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.fabric import Fabric
+from lightning.fabric.loggers import TensorBoardLogger
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_own_data import classes
 from torch import nn
 
@@ -27,7 +30,7 @@ from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, settings
 from pellucid.run import run
 from pellucid.training import TrainingConfig
 from pellucid.training.gradients import compare_gradients
-from pellucid.training.log import read_log
+from pellucid.training.log import TrainingLog, read_log
 from pellucid.training.loop import Trainer
 from pellucid.training.optimizer import build_optimizer, learning_rate_factor
 from pellucid.training.stop import SIGNALS, StopSignal
@@ -95,6 +98,17 @@ def test_a_killed_run_resumes_from_its_last_state(tiny: Recipe, tmp_path: Path) 
     run(recipe, tmp_path / "parts", resume=True, device="cpu")
     run(recipe, tmp_path / "whole", device="cpu")
     assert_identical(tmp_path / "whole", tmp_path / "parts")
+
+
+def test_a_resumed_run_replaces_the_events_after_its_state(tmp_path: Path) -> None:
+    for start, end in ((0, 5), (3, 6)):
+        fabric = Fabric(accelerator="cpu", devices=1, loggers=TensorBoardLogger(tmp_path, name="tensorboard", version=""))
+        with TrainingLog(fabric, tmp_path / "log.jsonl").open(6, start, start / 6):
+            for step in range(start + 1, end + 1):
+                fabric.log_dict({"loss": start + step}, step=step)
+        fabric.logger.finalize("success")
+    events = EventAccumulator(str(tmp_path / "tensorboard")).Reload().Scalars("loss")
+    assert [(event.step, event.value) for event in events] == [(1, 1), (2, 2), (3, 3), (4, 7), (5, 8), (6, 9)]
 
 
 def test_two_runs_are_the_same_and_another_seed_is_another_run(tiny: Recipe, tmp_path: Path) -> None:

@@ -27,6 +27,8 @@ from pellucid.run import initialise
 
 __all__ = ["CURVE", "REPORT", "compare", "compare_at_values", "cross_validate", "gather", "summary", "summary_of_folds"]
 
+NOTHING_FINISHED = "Expected finished runs to report in {}, found none; train some first, or name their folder by --out."
+
 
 def compare(
     comparison: Comparison, seeds: Sequence[int], out: Path, *, device: str = "auto", workers: int = 1, reused: Sequence[Path] = ()
@@ -47,7 +49,7 @@ def compare(
         if any(results.runs.values()):
             write_comparison_report(out, results, contrasts(results, jobs))
     if not workers and not any(results.runs.values()):
-        raise UserError(f"Expected finished runs to report in {out}, found none; train some first, or name their folder by --out.")
+        raise UserError(NOTHING_FINISHED.format(out))
     return results
 
 
@@ -70,13 +72,17 @@ def compare_at_values(
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
     by_value = {}
     comparisons = at_values(comparison, setting, values)
-    plans = [plan(varied, seeds, out / f"{setting}-{value}") for value, varied in comparisons.items()]  # report errors before training
-    recipes = [[job.recipe for job in jobs] for jobs in plans]
+    plans = {value: plan(varied, seeds, out / f"{setting}-{value}") for value, varied in comparisons.items()}  # errors before training
+    recipes = [[job.recipe for job in jobs] for jobs in plans.values()]
     if any(recipes.count(each) > 1 for each in recipes):
         raise UserError(f"Expected values of {setting} that make different runs, found {' '.join(values)}; leave out what changes none.")
     for value, varied in comparisons.items():
+        if not workers and not any(map(finished, plans[value])):
+            continue
         by_value[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers, reused=reused)
         write_curve(out, setting, by_value)
+    if not by_value:
+        raise UserError(NOTHING_FINISHED.format(out))
     return by_value
 
 
@@ -95,7 +101,7 @@ def cross_validate(comparison: Comparison, folds: int, seeds: Sequence[int], out
         if results.arms:
             write_folds_report(out, results)
     if not results.arms:
-        raise UserError(f"Expected finished runs to report in {out}, found none; train some first, or name their folder by --out.")
+        raise UserError(NOTHING_FINISHED.format(out))
     return results
 
 

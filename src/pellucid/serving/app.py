@@ -1,6 +1,6 @@
 """The web application: routes of the API and error handlers."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -98,8 +98,8 @@ def add_routes(app: FastAPI, service: Service) -> None:
 def add_errors(app: FastAPI) -> None:
     """Add handlers that return all errors in the same form."""
 
-    def respond(refusal: Refusal, status: int | None = None) -> Response:
-        return Response(refusal.body(), status or refusal.status, dict(refusal.headers), "application/json")
+    def respond(refusal: Refusal, status: int | None = None, headers: Mapping[str, str] | None = None) -> Response:
+        return Response(refusal.body(), status or refusal.status, headers or refusal.headers, "application/json")
 
     @app.exception_handler(Refusal)
     async def refused(_: Request, refusal: Refusal) -> Response:
@@ -114,7 +114,7 @@ def add_errors(app: FastAPI) -> None:
     async def other(request: Request, error: HTTPException) -> Response:
         code = BY_STATUS.get(error.status_code, "bad_request")
         message = f"Expected one of the addresses of /docs with a method that it knows, found {request.method} for another; see /docs."
-        return respond(Refusal(code, message), error.status_code)
+        return respond(Refusal(code, message), error.status_code, error.headers)
 
     @app.exception_handler(Exception)
     async def defect(_: Request, _error: Exception) -> Response:

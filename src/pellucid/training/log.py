@@ -64,12 +64,21 @@ class TrainingLog:
             records = [record for record in read_log(self.path) if record["step"] <= step]
             with atomic_write(self.path) as path:
                 path.write_text("".join(json.dumps(record) + "\n" for record in [self.header, *records]))
+            if step:
+                self._drop_events(step)
             for name, value in self.header.items():
                 self.progress.console.print(f"{name}: {value}", highlight=False, soft_wrap=True)
         self._task = self.progress.add_task("training", total=1.0, figures="")
         self.advance(progress)
         with self.progress:
             yield
+
+    def _drop_events(self, step: int) -> None:
+        """Make TensorBoard ignore the events after `step` that are in its files, those of an earlier run."""
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+
+        for logger in self.fabric.loggers:
+            logger.experiment.file_writer.add_event(Event(step=step + 1, session_log=SessionLog(status=SessionLog.START)))
 
     def warn(self, message: str) -> None:
         """Print a warning."""
