@@ -27,6 +27,8 @@ def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
     assert varied["8"].recipe("classify", 3).training.epochs == 8
     (wide,) = at_values(build_comparison("reference", RECIPES["base"]), "model.encoder.widths", ["[16, 32, 64]"]).values()
     assert wide.base.model.encoder.widths == (16, 32, 64)
+    (slow,) = at_values(build_comparison("reference", RECIPES["base"]), "training.learning_rate", ["1e-3"]).values()
+    assert slow.base.training.learning_rate == 0.001
     (weighted,) = at_values(build_comparison("reference", RECIPES["base"]), "objective.weight", ["3"]).values()
     assert weighted.base.objective.weight == 3
 

@@ -1,5 +1,6 @@
 """A comparison: a question, the base recipe, the arms, and the tracks on which they are evaluated."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -217,7 +218,10 @@ def _set(recipe: Recipe, setting: str, value: str) -> Recipe:
     import yaml
 
     try:
-        parsed = yaml.safe_load(value)
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = yaml.safe_load(value)  # for which 1e-3 is text
         return changed(recipe, {setting: tuple(parsed) if isinstance(parsed, list) else parsed})
     except UserError:
         raise
