@@ -243,6 +243,11 @@ class TestRanking:
         risk = risk_coverage(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([0.0, 1.0, 0.0]))
         assert risk.tolist() == pytest.approx([0, 1 / 2, 2 / 3])
 
+    @pytest.mark.parametrize("correct", [[0.0, 0, 1, 1, 1], [1.0, 1, 0, 0, 1]])
+    def test_risk_coverage_does_not_depend_on_the_order_of_equal_confidences(self, correct: list[float]) -> None:
+        risk = risk_coverage(torch.tensor([0.7, 0.7, 0.7, 0.7, 0.9]), torch.tensor(correct))
+        assert risk.tolist() == pytest.approx([0, 1 / 4, 1 / 3, 3 / 8, 2 / 5])
+
 
 class TestUnfamiliar:
     def test_evidence_is_the_logarithm_of_the_sum(self) -> None:
