@@ -72,6 +72,13 @@ def test_a_standard_stem_is_widened_too(encoder: EncoderConfig) -> None:
     assert 1.7 * macs < macs_of(wider) <= 2 * macs
 
 
+def test_bottleneck_blocks_are_widened_from_their_own_widths() -> None:
+    recipe = Recipe(model=ModelConfig(encoder=EncoderConfig("resnet50", depths=(1, 1, 1))))
+    macs = macs_of(recipe)
+    assert macs_of(changed(recipe, {"model.encoder.widths": (64, 128, 256)})) == macs
+    assert 1.7 * macs < macs_of(widen(recipe, 2 * macs)) <= 2 * macs
+
+
 def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
     comparison = build_comparison("reference", RECIPES["base"])
     assert comparison.changes("joint") == []
