@@ -127,6 +127,11 @@ def test_the_clock_decides_in_no_comparison(capsys: pytest.CaptureFixture[str], 
     assert not (tmp_path / "out").exists()
 
 
+def test_a_seed_that_no_run_would_have_is_refused() -> None:
+    with pytest.raises(UserError, match="Expected no training.seed of a comparison, whose runs have the seeds 0, 1, ..., found 5"):
+        build_comparison("reference", changed(RECIPES["base"], {"training.seed": 5}))
+
+
 def test_an_arm_can_be_tuned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     comparison = build_comparison("reference", RECIPES["base"])
     rate = ("joint", "training.learning_rate", "0.2")

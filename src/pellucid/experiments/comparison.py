@@ -183,7 +183,11 @@ QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
 
 
 def build_comparison(name: str, base: Recipe) -> Comparison:
-    """The comparison of that name, starting from a recipe."""
+    """The comparison of that name, starting from a recipe; raises `UserError` for a seed, which every run has of its own."""
+    if seed := base.training.seed:
+        raise UserError(
+            f"Expected no training.seed of a comparison, whose runs have the seeds 0, 1, ..., found {seed}; set their number by --seeds."
+        )
     question, its_arms, tracks = QUESTIONS[name]
     return Comparison(question, base, its_arms, tracks)
 
