@@ -226,3 +226,10 @@ def test_figures_with_outputs_that_are_not_finite_are_marked() -> None:
     assert "| accuracy % | joint* |" in text
     assert "; *: some outputs are not finite" in text
     assert "*: some" not in render_markdown(folds_report(of_two_classes()))
+
+
+def test_differences_of_nothing_have_no_sign() -> None:
+    folds = Folds({fold: fabricated({"restore": (None, 28.0), "joint": (80.0, 27.9999)}, seeds=1, spread=1e-6) for fold in range(3)})
+    [line] = [line for line in summary(folds) if line.startswith("joint against restore")]
+    assert line.startswith("joint against restore: 0.00 dB")
+    assert "-0.00" not in line
