@@ -128,7 +128,7 @@ def test_the_clock_decides_in_no_comparison(capsys: pytest.CaptureFixture[str], 
 
 
 def test_a_seed_that_no_run_would_have_is_refused() -> None:
-    with pytest.raises(UserError, match="Expected no training.seed of a comparison, whose runs have the seeds 0, 1, ..., found 5"):
+    with pytest.raises(UserError, match="of a comparison, whose runs have the seeds"):
         build_comparison("reference", changed(RECIPES["base"], {"training.seed": 5}))
 
 
