@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -104,6 +105,19 @@ def test_a_name_of_the_hub_without_a_network_is_a_sentence(monkeypatch: pytest.M
 
 def test_the_commit_is_one_of_this_source() -> None:
     assert source_commit().startswith("version") or len(source_commit().rstrip("+")) == 10
+
+
+def test_the_commit_is_not_that_of_a_repository_around_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed = tmp_path / ".venv" / "provenance.py"
+    installed.parent.mkdir()
+    installed.touch()
+    git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q"], check=True)
+    subprocess.run([*git, "commit", "-q", "--allow-empty", "-m", "a project"], check=True)
+    monkeypatch.setattr("pellucid.provenance.__file__", str(installed))
+    assert source_commit().startswith("version")
+    subprocess.run([*git, "add", str(installed)], check=True)
+    assert source_commit().endswith("+")
 
 
 def test_the_card_marks_figures_with_outputs_that_are_not_finite() -> None:

@@ -72,6 +72,13 @@ def test_a_standard_stem_is_widened_too(encoder: EncoderConfig) -> None:
     assert 1.7 * macs < macs_of(wider) <= 2 * macs
 
 
+def test_bottleneck_blocks_are_widened_from_their_own_widths() -> None:
+    recipe = Recipe(model=ModelConfig(encoder=EncoderConfig("resnet50", depths=(1, 1, 1))))
+    macs = macs_of(recipe)
+    assert macs_of(changed(recipe, {"model.encoder.widths": (64, 128, 256)})) == macs
+    assert 1.7 * macs < macs_of(widen(recipe, 2 * macs)) <= 2 * macs
+
+
 def test_arms_differ_in_what_they_say_and_in_nothing_else() -> None:
     comparison = build_comparison("reference", RECIPES["base"])
     assert comparison.changes("joint") == []
@@ -118,6 +125,11 @@ def test_the_clock_decides_in_no_comparison(capsys: pytest.CaptureFixture[str], 
     assert stopped.value.code == 2
     assert "count steps, found max_minutes 2" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_seed_that_no_run_would_have_is_refused() -> None:
+    with pytest.raises(UserError, match="of a comparison, whose runs have the seeds"):
+        build_comparison("reference", changed(RECIPES["base"], {"training.seed": 5}))
 
 
 def test_an_arm_can_be_tuned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

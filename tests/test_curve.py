@@ -1,6 +1,7 @@
 """Comparisons at several values of a setting: the recipes, and the curve over them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,10 +9,12 @@ from test_comparison_report import fabricated
 
 from pellucid.compare import compare_at_values
 from pellucid.errors import UserError
-from pellucid.experiments.comparison import at_values, build_comparison
+from pellucid.experiments.comparison import Comparison, at_values, build_comparison
+from pellucid.experiments.results import Results
 from pellucid.pictures import read
 from pellucid.recipe import RECIPES
 from pellucid.reporting.comparison_curve import write_curve
+from pellucid.run_folder import RUNS, claim_comparison
 
 
 @pytest.mark.parametrize(("setting", "values"), [("training.seed", ["1", "2"]), ("training.epochs", ["2", "2.0"])])
@@ -21,12 +24,26 @@ def test_values_that_change_no_run_are_refused(tmp_path: Path, setting: str, val
         compare_at_values(comparison, setting, values, [0], tmp_path)
 
 
+def test_paths_as_values_have_folders_in_that_of_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def compare(_comparison: Comparison, _seeds: Sequence[int], out: Path, **_options: object) -> Results:
+        (out / RUNS).mkdir(parents=True)
+        return fabricated({"classify": (80.0, None), "restore": (None, 28.0), "joint": (79.0, 27.9)})
+
+    monkeypatch.setattr("pellucid.compare.compare", compare)
+    comparison = build_comparison("reference", RECIPES["base"]).only(["classify", "joint"])
+    compare_at_values(comparison, "data.dataset", ["sets/day", "/sets/night"], [0], tmp_path)
+    assert sorted(path.parent.name for path in tmp_path.glob(f"*/{RUNS}")) == ["data.dataset-%2Fsets%2Fnight", "data.dataset-sets%2Fday"]
+    claim_comparison(tmp_path, resume=True)
+
+
 def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:
     varied = at_values(build_comparison("reference", RECIPES["base"]), "training.epochs", ["2", "8"])
     assert [comparison.base.training.epochs for comparison in varied.values()] == [2, 8]
     assert varied["8"].recipe("classify", 3).training.epochs == 8
     (wide,) = at_values(build_comparison("reference", RECIPES["base"]), "model.encoder.widths", ["[16, 32, 64]"]).values()
     assert wide.base.model.encoder.widths == (16, 32, 64)
+    (slow,) = at_values(build_comparison("reference", RECIPES["base"]), "training.learning_rate", ["1e-3"]).values()
+    assert slow.base.training.learning_rate == 0.001
     (weighted,) = at_values(build_comparison("reference", RECIPES["base"]), "objective.weight", ["3"]).values()
     assert weighted.base.objective.weight == 3
 

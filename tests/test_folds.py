@@ -60,12 +60,16 @@ def test_wilson_s_interval_is_scipy_s() -> None:
 
 def test_the_interval_over_folds_is_wider_than_student_s() -> None:
     values = [80.0, 84.0, 78.0, 86.0, 82.0]
-    estimate = over_folds(values)
+    estimate = over_folds(values, 5)
     student = scipy.stats.t.interval(0.95, 4, np.mean(values), scipy.stats.sem(values))
     assert estimate.interval is not None
     assert estimate.mean == 82
     assert estimate.interval[1] - 82 == pytest.approx((student[1] - 82) * np.sqrt(5 * (1 / 5 + 1 / 4)))
-    assert over_folds([80.0]).interval is None
+    assert over_folds([80.0], 5).interval is None
+    part = over_folds(values[:3], 5)  # of folds without a figure, the others share as many training images
+    student = scipy.stats.t.interval(0.95, 2, np.mean(values[:3]), scipy.stats.sem(values[:3]))
+    assert part.interval is not None
+    assert part.interval[1] - part.mean == pytest.approx((student[1] - part.mean) * np.sqrt(3 * (1 / 3 + 1 / 4)))
 
 
 def test_the_area_under_the_curve_is_that_of_all_pairs() -> None:
@@ -222,3 +226,10 @@ def test_figures_with_outputs_that_are_not_finite_are_marked() -> None:
     assert "| accuracy % | joint* |" in text
     assert "; *: some outputs are not finite" in text
     assert "*: some" not in render_markdown(folds_report(of_two_classes()))
+
+
+def test_differences_of_nothing_have_no_sign() -> None:
+    folds = Folds({fold: fabricated({"restore": (None, 28.0), "joint": (80.0, 27.9999)}, seeds=1, spread=1e-6) for fold in range(3)})
+    [line] = [line for line in summary(folds) if line.startswith("joint against restore")]
+    assert line.startswith("joint against restore: 0.00 dB")
+    assert "-0.00" not in line

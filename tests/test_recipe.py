@@ -9,7 +9,7 @@ import pytest
 from pellucid.cli import parse
 from pellucid.degradations import SUITES, Pipeline, Step
 from pellucid.errors import UserError
-from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, completed, differences, settings
+from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, completed, differences, measured_data, settings
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -143,3 +143,14 @@ def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they
             completed(settings(recipe) | {"model": settings(recipe)["model"] | {name: "shuffled"}})
     mixture = settings(replace(recipe, damage=SUITES["mixed"]))
     assert completed(mixture)["damage"] == mixture["damage"]
+
+
+@pytest.mark.parametrize("spelling", [None, "photos", "photos/", "./photos", "{here}/photos"])
+def test_the_test_part_of_a_run_is_its_own_however_the_folder_is_spelled(
+    spelling: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recipe = settings(changed(RECIPES["photo"], {"data.dataset": "photos", "data.fold": 2, "data.folds": 4}))
+    data = measured_data(recipe, spelling and spelling.format(here=tmp_path))
+    assert (data.fold, data.folds, data.min_area) == (2, 4, RECIPES["photo"].data.min_area)
+    assert measured_data(recipe, "others").fold == 0

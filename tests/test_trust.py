@@ -69,6 +69,10 @@ class TestTemperature:
         labels = torch.multinomial((logits / 2).softmax(1), 1, generator=random).squeeze(1)
         assert fit_temperature(logits, labels) == pytest.approx(2, rel=0.05)
 
+    def test_a_few_images_without_a_mistake_do_not_make_a_network_certain(self) -> None:
+        logits = 3 * torch.randn(60, 2, generator=torch.Generator().manual_seed(0))
+        assert 0.3 < fit_temperature(logits, logits.argmax(1)) < 1
+
     def test_predictions_are_divided_by_it_and_keep_their_label(self) -> None:
         [sharp], [soft] = predictor().predict(grey(200)), predictor(temperature=4.0).predict(grey(200))
         assert sharp.label == soft.label == "bright"
@@ -242,6 +246,11 @@ class TestRanking:
     def test_risk_coverage(self) -> None:
         risk = risk_coverage(torch.tensor([0.2, 0.9, 0.5]), torch.tensor([0.0, 1.0, 0.0]))
         assert risk.tolist() == pytest.approx([0, 1 / 2, 2 / 3])
+
+    @pytest.mark.parametrize("correct", [[0.0, 0, 1, 1, 1], [1.0, 1, 0, 0, 1]])
+    def test_risk_coverage_does_not_depend_on_the_order_of_equal_confidences(self, correct: list[float]) -> None:
+        risk = risk_coverage(torch.tensor([0.7, 0.7, 0.7, 0.7, 0.9]), torch.tensor(correct))
+        assert risk.tolist() == pytest.approx([0, 1 / 4, 1 / 3, 3 / 8, 2 / 5])
 
 
 class TestUnfamiliar:

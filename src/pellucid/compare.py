@@ -66,20 +66,21 @@ def compare_at_values(
 ) -> dict[str, Results]:
     """Compare at each value of a setting, each in a folder `SETTING-VALUE`, and draw the curve; returns the results by value.
 
-    The other arguments are those of `compare`.
+    A slash in a value is %2F in the name of its folder. The other arguments are those of `compare`.
     """
     if not values:
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
     by_value = {}
     comparisons = at_values(comparison, setting, values)
-    plans = {value: plan(varied, seeds, out / f"{setting}-{value}") for value, varied in comparisons.items()}  # errors before training
+    folders = {value: out / f"{setting}-{value}".replace("/", "%2F") for value in values}
+    plans = {value: plan(varied, seeds, folders[value]) for value, varied in comparisons.items()}  # report errors before training
     recipes = [[job.recipe for job in jobs] for jobs in plans.values()]
     if any(recipes.count(each) > 1 for each in recipes):
         raise UserError(f"Expected values of {setting} that make different runs, found {' '.join(values)}; leave out what changes none.")
     for value, varied in comparisons.items():
         if not workers and not any(map(finished, plans[value])):
             continue
-        by_value[value] = compare(varied, seeds, out / f"{setting}-{value}", device=device, workers=workers, reused=reused)
+        by_value[value] = compare(varied, seeds, folders[value], device=device, workers=workers, reused=reused)
         write_curve(out, setting, by_value)
     if not by_value:
         raise UserError(NOTHING_FINISHED.format(out))

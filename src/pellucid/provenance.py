@@ -34,6 +34,8 @@ def source_commit() -> str:
     here = Path(__file__).parent
     try:
         git = ["git", "-C", str(here)]
+        # Not the commit of a project whose environment the package is installed in.
+        subprocess.run([*git, "ls-files", "--error-unmatch", Path(__file__).name], capture_output=True, check=True)
         commit = subprocess.run([*git, "rev-parse", "--short=10", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
         changed = subprocess.run([*git, "status", "--porcelain", "--", str(here)], capture_output=True, text=True, check=True).stdout
     except (OSError, subprocess.CalledProcessError):

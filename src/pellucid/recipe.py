@@ -76,11 +76,16 @@ class DataConfig(Settings):
         return data.select(splits, limit=self.limit, validation=validation, labels=self.labels, unlabelled=self.unlabelled)
 
 
+def same_dataset(one: str, other: str) -> bool:
+    """Whether two values of `data.dataset` are the same name, or the same path however it is spelled."""
+    return Path(one).resolve() == Path(other).resolve()
+
+
 def measured_data(recipe: dict[str, Any], dataset: str | None = None, source: Path | None = None) -> DataConfig:
     """The data of the test images of a run, from its recipe as in `settings`; or of another data set, at the same size."""
     used = completed(recipe)["data"]
     own = used.get("dataset", DataConfig.dataset)
-    kept = ("size", "min_area", "folds", "fold") if dataset in (None, own) else ("size",)
+    kept = ("size", "min_area", "folds", "fold") if dataset is None or same_dataset(dataset, own) else ("size",)
     return DataConfig(dataset or own, source, **{name: used[name] for name in kept})
 
 

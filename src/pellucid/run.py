@@ -27,7 +27,7 @@ from pellucid.models.decoder import shuffle_guidance
 from pellucid.models.sequential import Sequential
 from pellucid.models.widening import load_widened
 from pellucid.provenance import source_commit
-from pellucid.recipe import Recipe, completed, settings
+from pellucid.recipe import Recipe, completed, same_dataset, settings
 from pellucid.run_folder import LOG, MODEL, RECIPE, STATE, claim
 from pellucid.seeding import seed_of
 from pellucid.training.log import TrainingLog
@@ -173,7 +173,7 @@ def _build_network(recipe: Recipe, splits: Splits, restorer: Path | None, resume
 def _check_held_out(recipe: Recipe, splits: Splits, start: ModelMetadata) -> None:
     """Raise `UserError` if the model to start from may have been trained on images that this training holds out."""
     mine, other = settings(recipe)["data"], completed(start.recipe)["data"]
-    if Path(mine["dataset"]).resolve() != Path(other.get("dataset", "")).resolve():
+    if not same_dataset(mine["dataset"], other.get("dataset", "")):
         return
     held_out = () if splits.validation is None else ("validation_share", "validation", "limit")
     for name in (*held_out, "fold", "folds"):

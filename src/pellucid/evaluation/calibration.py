@@ -29,6 +29,9 @@ from pellucid.seeding import generator
 MAX_IMAGES = 1000
 """Maximum number of images, evenly spaced in their data set."""
 
+SPREAD = 0.5
+"""Standard deviation of the logarithm of the temperature in its prior: 95 % of the temperatures are from 0.38 to 2.7."""
+
 CEILING = 45.0
 """Upper limit of the PSNR in dB when fitting the gate: differences beyond it are invisible."""
 
@@ -87,12 +90,18 @@ def calibrate(network: Callable[[Tensor], Output], splits: Splits, degrade: Degr
 
 
 def fit_temperature(logits: Tensor, labels: Tensor) -> float:
-    """The temperature with the least cross-entropy (Guo et al. 2017): logits (N, num_classes) and labels (N,) -> a factor, 0.05 to 20."""
+    """The temperature with the least cross-entropy (Guo et al. 2017): logits (N, num_classes) and labels (N,) -> a factor, 0.05 to 20.
+
+    Its logarithm has a normal prior around 0 of deviation `SPREAD`: without one, images that are all classified correctly have 0.05. In
+    simulations of 50 images it halves the error of the logarithm or leaves it; for 1,000 it makes no difference.
+    """
     logits, labels = logits.double().cpu(), labels.cpu()
-    optimum = minimize_scalar(
-        lambda exponent: F.cross_entropy(logits / float(np.exp(exponent)), labels).item(), bounds=(-3.0, 3.0), method="bounded"
-    )
-    return float(np.exp(optimum.x))
+
+    def loss(exponent: float) -> float:
+        likelihood = F.cross_entropy(logits / float(np.exp(exponent)), labels, reduction="sum").item()
+        return likelihood + (exponent / SPREAD) ** 2 / 2
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-3.0, 3.0), method="bounded").x))
 
 
 def fit_gate(clean: Columns, damaged: Columns) -> Gate | None:

@@ -1,5 +1,6 @@
 """A comparison: a question, the base recipe, the arms, and the tracks on which they are evaluated."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -182,7 +183,11 @@ QUESTIONS: dict[str, tuple[str, dict[str, Arm], tuple[str, ...]]] = {
 
 
 def build_comparison(name: str, base: Recipe) -> Comparison:
-    """The comparison of that name, starting from a recipe."""
+    """The comparison of that name, starting from a recipe; raises `UserError` for a seed, which every run has of its own."""
+    if seed := base.training.seed:
+        raise UserError(
+            f"Expected no training.seed of a comparison, whose runs have the seeds 0, 1, ..., found {seed}; set their number by --seeds."
+        )
     question, its_arms, tracks = QUESTIONS[name]
     return Comparison(question, base, its_arms, tracks)
 
@@ -217,7 +222,10 @@ def _set(recipe: Recipe, setting: str, value: str) -> Recipe:
     import yaml
 
     try:
-        parsed = yaml.safe_load(value)
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = yaml.safe_load(value)  # for which 1e-3 is text
         return changed(recipe, {setting: tuple(parsed) if isinstance(parsed, list) else parsed})
     except UserError:
         raise

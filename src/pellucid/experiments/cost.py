@@ -10,6 +10,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from pellucid.errors import UserError
+from pellucid.models.config import EncoderConfig
 from pellucid.models.encoder import Encoder
 from pellucid.recipe import Recipe, changed
 from pellucid.run import initialise
@@ -47,10 +48,7 @@ def widen(recipe: Recipe, macs: int) -> Recipe:
     Raises `UserError` if the present width already costs more, or if the encoder's widths can't be set.
     """
     encoder = recipe.model.encoder
-    num_stages = len(encoder.depths or STAGES)
-    widths = encoder.widths or tuple(
-        Encoder(encoder, load=False).channels[-num_stages:]
-    )  # a standard stem has a map of its own before them
+    widths = encoder.widths or _widths_of(encoder)
 
     def stretched(steps: int) -> Recipe:
         wider = tuple(max(WIDTH_MULTIPLE, round(width * (1 + steps * STRETCH_STEP) / WIDTH_MULTIPLE) * WIDTH_MULTIPLE) for width in widths)
@@ -63,6 +61,13 @@ def widen(recipe: Recipe, macs: int) -> Recipe:
     if affordable < 0:
         raise UserError(f"Expected room to widen the network, found that {macs:,} multiply-accumulates are too few for widths {widths}.")
     return stretched(affordable)
+
+
+def _widths_of(config: EncoderConfig) -> tuple[int, ...]:
+    """The default widths of an encoder, without the expansion of bottleneck blocks and the map of a standard stem."""
+    encoder = Encoder(config, load=False)
+    expansion = next((module.expansion for module in encoder.network.modules() if hasattr(module, "expansion")), 1)
+    return tuple(channels // expansion for channels in encoder.channels[-len(config.depths or STAGES) :])
 
 
 def seconds_per_image(networks: Mapping[str, nn.Module], side: int, batch_size: int = 64, rounds: int = 15) -> dict[str, float]:

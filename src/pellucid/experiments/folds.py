@@ -55,17 +55,16 @@ def wilson(num_right: float, number: int) -> Interval:
     return max(0.0, (centre - spread) / (1 + z**2 / number)), min(1.0, (centre + spread) / (1 + z**2 / number))
 
 
-def over_folds(values: Sequence[float]) -> Estimate:
-    """The mean of one value a fold, of all folds, with an interval that allows for training images that folds share.
+def over_folds(values: Sequence[float], num_folds: int) -> Estimate:
+    """The mean of one value a fold, of all or some of `num_folds`, with an interval that allows for training images that folds share.
 
-    Student's t with the variance of Nadeau and Bengio (2003), (1 / K + 1 / (K - 1)) s^2 for K folds: any two of them train on mostly the
-    same images, so s^2 / K would be too small.
+    Student's t with the variance of Nadeau and Bengio (2003), (1 / N + 1 / (K - 1)) s^2 for N values and K folds: any two of them train on
+    mostly the same images, so s^2 / N would be too small.
 
-    >>> over_folds([1.0, 2.0, 3.0])
+    >>> over_folds([1.0, 2.0, 3.0], 3)
     Estimate(mean=2.0, interval=(-1.927..., 5.927...), values=(1.0, 2.0, 3.0))
     """
-    number = len(values)
-    return estimate(values, number * (number - 1) / (2 * number - 1))
+    return estimate(values, 1 / (1 / len(values) + 1 / (num_folds - 1)))
 
 
 def auroc(scores: Column, positive: NDArray[np.bool_]) -> float | None:
@@ -148,13 +147,13 @@ class Folds:
     def estimate(self, arm: str, track: str, metric: str) -> Estimate | None:
         """A figure over the folds."""
         values = self.by_fold(arm, track, metric)
-        return over_folds(list(values.values())) if values else None
+        return over_folds(list(values.values()), len(self.results)) if values else None
 
     def difference(self, arm: str, baseline: str, track: str, metric: str) -> Estimate | None:
         """A figure of an arm minus that of its baseline, over the folds that both have."""
         one, other = self.by_fold(arm, track, metric), self.by_fold(baseline, track, metric)
         differences = [one[fold] - other[fold] for fold in one if fold in other]
-        return over_folds(differences) if differences else None
+        return over_folds(differences, len(self.results)) if differences else None
 
     def auroc(self, arm: str, track: str) -> Estimate | None:
         """Area under the ROC curve of the second of two classes, over the folds: networks of two folds need not agree on a threshold."""
@@ -168,7 +167,7 @@ class Folds:
                 label, predicted, confidence = (columns[name][known] for name in ("label", "predicted", "confidence"))
                 area = auroc(np.where(predicted == 1, confidence, 1 - confidence), label == 1)
                 areas += [] if area is None else [area]
-        return over_folds(areas) if areas else None
+        return over_folds(areas, len(self.results)) if areas else None
 
     def columns(self, arm: str, track: str, name: str, folds: Sequence[int] | None = None) -> Column:
         """A column of `Result.per_image` for all pictures, fold after fold, the mean over seeds and levels; empty where none has it.

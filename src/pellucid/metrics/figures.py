@@ -39,7 +39,8 @@ def calibration_error(columns: Columns) -> float | None:
     known = ~columns["correct"].isnan() & ~columns["confidence"].isnan()
     if not known.any():
         return None
-    right, confidence = columns["correct"][known].long(), columns["confidence"][known]
+    right = columns["correct"][known].long()
+    confidence = columns["confidence"][known].clamp(max=1 - 1e-7)  # torchmetrics has one more bin for exactly 1
     return float(binary_calibration_error(confidence, right, n_bins=NUM_BINS, norm="l1"))
 
 

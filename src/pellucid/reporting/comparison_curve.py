@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from pellucid.experiments.analysis import Analysis, analyse
 from pellucid.experiments.comparison import SINGLE
 from pellucid.experiments.results import Results
-from pellucid.experiments.statistics import NOTHING, Estimate, signed_interval
+from pellucid.experiments.statistics import NOTHING, Estimate, signed, signed_interval
 from pellucid.experiments.verdict import JOINT
 from pellucid.files import atomic_write, write_json
 from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
@@ -89,7 +89,7 @@ def _table(setting: str, analyses: Mapping[str, Analysis], curves: Curves) -> st
 def _cell(point: Estimate | None) -> str:
     if point is None:
         return NOTHING
-    return f"{point.mean:+.2f}" + ("" if point.interval is None else f" {signed_interval(point.interval, '.2f')}")
+    return signed(point.mean, ".2f") + ("" if point.interval is None else f" {signed_interval(point.interval, '.2f')}")
 
 
 def _draw(setting: str, values: Sequence[str], curves: Curves) -> Figure:

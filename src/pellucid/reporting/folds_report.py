@@ -8,7 +8,7 @@ import numpy as np
 
 from pellucid.experiments.analysis import METRICS
 from pellucid.experiments.folds import Folds
-from pellucid.experiments.statistics import NOTHING, Estimate, Interval
+from pellucid.experiments.statistics import NOTHING, Estimate, Interval, signed
 from pellucid.files import write_json
 from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Block, Items, Report, Section, Strong, Table, Terms, Text
@@ -69,7 +69,7 @@ def summary(folds: Folds) -> list[str]:
         for metric in TASKS.values():
             if difference := folds.difference(arm, baseline, track, metric):
                 conclusion = {1: "a gain", -1: "a loss", 0: "no difference is shown"}[difference.sign]
-                figure = f"{difference.mean:+.2f} {FIGURES[metric].difference}"
+                figure = f"{signed(difference.mean, '.2f')} {FIGURES[metric].difference}"
                 interval = difference.interval
                 clauses.append(f"{figure} (95 % over folds {_range(interval, '+.2f')}: {conclusion})" if interval else figure)
         if clauses:
@@ -134,8 +134,13 @@ def _classes(folds: Folds, track: str) -> Iterator[list[str]]:
             yield [name, arm, f"{number:,}", f"{100 * share:.1f}", _range((100 * low, 100 * high), ".1f")]
 
 
+def _number(value: float, spec: str) -> str:
+    """A figure as text, or with a spec such as `+.2f` a difference, without a sign for 0."""
+    return signed(value, spec[1:]) if spec[0] == "+" else format(value, spec)
+
+
 def _spread(estimate: Estimate, spec: str) -> list[str]:
-    return [format(estimate.mean, spec), _range(estimate.interval, spec) if estimate.interval else NOTHING]
+    return [_number(estimate.mean, spec), _range(estimate.interval, spec) if estimate.interval else NOTHING]
 
 
 def _values(estimate: Estimate, spec: str) -> str:
@@ -143,7 +148,7 @@ def _values(estimate: Estimate, spec: str) -> str:
 
 
 def _range(interval: Interval, spec: str) -> str:
-    return f"{interval[0]:{spec}} to {interval[1]:{spec}}"
+    return " to ".join(_number(end, spec) for end in interval)
 
 
 def _provenance(folds: Folds) -> dict[str, str]:
