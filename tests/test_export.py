@@ -21,9 +21,11 @@ from pellucid.cli import main
 from pellucid.data import DATASETS
 from pellucid.errors import UserError
 from pellucid.export import export_model, quantise, verify
+from pellucid.export.export import _write
 from pellucid.inference import Outputs, Predictor, exported
 from pellucid.inference.exported import ExportedMetadata
 from pellucid.inference.onnx_backend import SPLIT, OnnxBackend
+from pellucid.inference.openvino_backend import OpenvinoBackend
 from pellucid.inference.source import open_backend
 from pellucid.inference.torch_backend import TorchBackend
 from pellucid.models import EncoderConfig, ModelConfig, build_model
@@ -427,3 +429,21 @@ def test_options_without_effect_are_refused(tmp_path: Path, format: str, options
     with pytest.raises(UserError, match=words):
         export_model("bundled", format, tmp_path / ("model.onnx" if format == "onnx" else "model"), **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("target", [".", "../link"])
+def test_the_current_folder_and_a_linked_one_are_replaced(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, out = tmp_path / "made", tmp_path / "out"
+    for folder, text in ((made, "new"), (out, "old")):
+        folder.mkdir()
+        (folder / "model.xml").write_text(text)
+    (tmp_path / "link").symlink_to(out)
+    monkeypatch.chdir(out)
+    _write(made, Path(target), force=True)
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("model.xml", "new")]
+
+
+def test_an_exported_folder_may_have_a_dot_in_its_name(made: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(made["openvino"], tmp_path / "base-1.0")
+    for source in (tmp_path / "base-1.0", tmp_path / "base-1.0" / "model.xml"):
+        assert isinstance(open_backend(source)[0], OpenvinoBackend)
