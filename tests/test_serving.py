@@ -330,8 +330,9 @@ def test_headers_forbid_other_hosts(client: httpx2.Client) -> None:
         assert "server" not in headers
 
 
-def test_a_token_guards_everything_but_the_health() -> None:
-    with serving(service(), token="correct horse") as client:
+@pytest.mark.parametrize("token", ["correct horse", " correct horse\n"], ids=["plain", "from a file"])
+def test_a_token_guards_everything_but_the_health(token: str) -> None:
+    with serving(service(), token=token) as client:
         assert client.get("/healthz").status_code == 200
         for headers in (
             {},
@@ -555,6 +556,7 @@ def test_nothing_of_a_request_reaches_the_file_system(client: httpx2.Client, mon
         ({"host": "::"}, "a token for ::"),
         ({"host": "example.org"}, "a token for example.org"),
         ({"token": "short"}, "at least 8 characters"),
+        ({"token": "short" + 5 * "\n"}, "one of 5"),
         ({"workers": 2}, "--no-page"),
         ({"workers": 0}, "workers"),
         ({"port": 70_000}, "port"),
