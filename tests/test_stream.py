@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -255,6 +256,19 @@ def test_frames_stay_with_their_video_when_parts_are_merged(tmp_path: Path) -> N
     journal.finish(tmp_path)
     assert paths(tmp_path) == ["old", "a", "a", "a", "b", "c"]
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]
+
+
+def test_a_stopped_merge_leaves_no_line_twice(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "predictions-0.jsonl").write_text('{"path": "a", "frame": 0}\n{"path": "a", "frame": 1}\n{"path": "a"}\n{"path": "c"}\n')
+    (left / "predictions-1.jsonl").write_text('{"path": "b"}\n{"path": "d", "error": {}}\n')
+    for merged in ("", '{"path": "a", "frame": 0}\n', (left / "predictions-0.jsonl").read_text() + '{"path": "b"}\n'):
+        out = shutil.copytree(left, tmp_path / "out")
+        (out / "predictions.jsonl").write_text(merged)
+        journal.begin(out, {}, resume=True)
+        assert sorted(paths(out)) == ["a", "a", "a", "b", "c"]
+        shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("failing", [None, 3])
