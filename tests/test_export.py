@@ -1,6 +1,8 @@
 """Exported models: verified before they are written, predicted without torch, with the result of torch."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -411,6 +413,24 @@ def test_bench_refuses_what_it_cannot_measure(made: dict[str, Path]) -> None:
         run_benchmark(str(made["onnx"]), ["torch"])
     with pytest.raises(UserError, match="larger ones only"):
         run_benchmark("bundled", ["torch"], [64], [4096])
+
+
+def test_bench_finds_the_file_for_its_figures_unwritable_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", str(tmp_path / "no model"), "--json", str(tmp_path)])
+    assert "found the folder" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_bench_in_one_sentence(made: dict[str, Path]) -> None:
+    command = "import signal; from pellucid.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); main()"
+    arguments = ["bench", str(made["onnx"]), "--seconds", "100"]
+    with subprocess.Popen(
+        [sys.executable, "-c", command, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline().startswith("Measuring")
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.stderr.read() == "pellucid: stopped.\n"
 
 
 def test_the_number_of_threads_as_text() -> None:
