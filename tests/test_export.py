@@ -1,6 +1,8 @@
 """Exported models: verified before they are written, predicted without torch, with the result of torch."""
 
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,9 +23,11 @@ from pellucid.cli import main
 from pellucid.data import DATASETS
 from pellucid.errors import UserError
 from pellucid.export import export_model, quantise, verify
+from pellucid.export.export import _write
 from pellucid.inference import Outputs, Predictor, exported
 from pellucid.inference.exported import ExportedMetadata
 from pellucid.inference.onnx_backend import SPLIT, OnnxBackend
+from pellucid.inference.openvino_backend import OpenvinoBackend
 from pellucid.inference.source import open_backend
 from pellucid.inference.torch_backend import TorchBackend
 from pellucid.models import EncoderConfig, ModelConfig, build_model
@@ -411,6 +415,24 @@ def test_bench_refuses_what_it_cannot_measure(made: dict[str, Path]) -> None:
         run_benchmark("bundled", ["torch"], [64], [4096])
 
 
+def test_bench_finds_the_file_for_its_figures_unwritable_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["bench", str(tmp_path / "no model"), "--json", str(tmp_path)])
+    assert "found the folder" in capsys.readouterr().err
+
+
+def test_ctrl_c_ends_bench_in_one_sentence(made: dict[str, Path]) -> None:
+    command = "import signal; from pellucid.cli import main; signal.signal(signal.SIGINT, signal.default_int_handler); main()"
+    arguments = ["bench", str(made["onnx"]), "--seconds", "100"]
+    with subprocess.Popen(
+        [sys.executable, "-c", command, *arguments], stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stderr is not None
+        assert running.stderr.readline().startswith("Measuring")
+        os.killpg(running.pid, signal.SIGINT)
+        assert running.stderr.read() == "pellucid: stopped.\n"
+
+
 def test_the_number_of_threads_as_text() -> None:
     assert [exported.threads_text(number) for number in (1, 2)] == ["1 thread", "2 threads"]
 
@@ -427,3 +449,21 @@ def test_options_without_effect_are_refused(tmp_path: Path, format: str, options
     with pytest.raises(UserError, match=words):
         export_model("bundled", format, tmp_path / ("model.onnx" if format == "onnx" else "model"), **options)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("target", [".", "../link"])
+def test_the_current_folder_and_a_linked_one_are_replaced(target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, out = tmp_path / "made", tmp_path / "out"
+    for folder, text in ((made, "new"), (out, "old")):
+        folder.mkdir()
+        (folder / "model.xml").write_text(text)
+    (tmp_path / "link").symlink_to(out)
+    monkeypatch.chdir(out)
+    _write(made, Path(target), force=True)
+    assert [(path.name, path.read_text()) for path in out.iterdir()] == [("model.xml", "new")]
+
+
+def test_an_exported_folder_may_have_a_dot_in_its_name(made: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(made["openvino"], tmp_path / "base-1.0")
+    for source in (tmp_path / "base-1.0", tmp_path / "base-1.0" / "model.xml"):
+        assert isinstance(open_backend(source)[0], OpenvinoBackend)

@@ -5,20 +5,25 @@ import os
 import re
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import numpy as np
 import pytest
+import servers
 from bad_files import BAD, ODD
 from PIL import Image
 from servers import decoded, encoded, picture
 from test_serving_process import started
 
-from pellucid.inference import Prediction
+from pellucid.checkpoint import ModelMetadata, save_model
+from pellucid.inference import Prediction, Predictor
+from pellucid.models import build_model
 from pellucid.pictures import Picture
 from pellucid.serving import page_work as work
+from pellucid.serving.service import Service
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 WAIT = 120_000
@@ -65,6 +70,25 @@ def test_the_report_has_the_warnings_of_a_line(tmp_path: Path) -> None:
     image = Picture(picture())
     prediction = Prediction("ship", 1.0, {"ship": 1.0}, image.pixels, left=True, unfamiliar=True)
     assert "found undamaged and left; unlike the training pictures" in _shown(image, image, prediction, work.NONE, tmp_path)[4]
+
+
+def test_a_model_that_restores_names_no_classes(tmp_path: Path) -> None:
+    from pellucid.serving.page import _heading
+
+    config = replace(servers.CONFIG, tasks="restore")
+    save_model(tmp_path / "model", build_model(config, 3, servers.DAMAGES).eval(), ModelMetadata(config, servers.CLASSES, servers.DAMAGES))
+    service = Service(Predictor.load(tmp_path / "model", "cpu"))
+    assert service.describe()["classes"] == []
+    assert "class" not in _heading(service)
+
+
+def test_a_classified_picture_is_not_offered_as_a_restored_one(tmp_path: Path) -> None:
+    from pellucid.serving.page import _shown
+
+    image = Picture(picture())
+    shown = _shown(image, image, Prediction("ship", 1.0, {"ship": 1.0}, None), work.NONE, tmp_path)
+    assert (shown[1]["value"], shown[1]["interactive"]) == (None, False)
+    assert "does not restore" in shown[3]
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import base64
 import io
 import json
 import tracemalloc
+import weakref
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,8 +30,9 @@ from pellucid.inference.backend import MirroredBackend
 from pellucid.inference.cores import num_batches, predict_on_cores
 from pellucid.inference.lines import prediction_fields
 from pellucid.inference.schema import schema
-from pellucid.pictures import load, write
+from pellucid.pictures import Pixels, load, write
 from pellucid.pictures.picture import Picture
+from pellucid.serving.batching import Batcher
 from pellucid.serving.refusal import CODES, Refusal
 from pellucid.serving.serve import listen
 from pellucid.serving.service import Service
@@ -329,8 +331,9 @@ def test_headers_forbid_other_hosts(client: httpx2.Client) -> None:
         assert "server" not in headers
 
 
-def test_a_token_guards_everything_but_the_health() -> None:
-    with serving(service(), token="correct horse") as client:
+@pytest.mark.parametrize("token", ["correct horse", " correct horse\n"], ids=["plain", "from a file"])
+def test_a_token_guards_everything_but_the_health(token: str) -> None:
+    with serving(service(), token=token) as client:
         assert client.get("/healthz").status_code == 200
         for headers in (
             {},
@@ -554,6 +557,7 @@ def test_nothing_of_a_request_reaches_the_file_system(client: httpx2.Client, mon
         ({"host": "::"}, "a token for ::"),
         ({"host": "example.org"}, "a token for example.org"),
         ({"token": "short"}, "at least 8 characters"),
+        ({"token": "short" + 5 * "\n"}, "one of 5"),
         ({"workers": 2}, "--no-page"),
         ({"workers": 0}, "workers"),
         ({"port": 70_000}, "port"),
@@ -572,3 +576,29 @@ def test_settings_that_are_safe_are_taken() -> None:
     assert [is_loopback(host) for host in ("127.0.0.2", "::1", "localhost", "10.0.0.1")] == [True, True, True, False]
     with pytest.raises(UserError, match="max_bytes"):
         Limits(max_bytes=0)
+
+
+class Attempt:
+    """Stands for the maps of a forward pass."""
+
+
+def test_a_second_attempt_has_the_memory_of_the_first_one() -> None:
+    attempts: list[weakref.ref[Attempt]] = []
+
+    def predict(pictures: Sequence[Pixels]) -> list[Prediction]:
+        assert not [each for each in attempts if each() is not None]
+        maps = Attempt()
+        attempts.append(weakref.ref(maps))
+        if len(pictures) > 1:
+            raise MemoryError
+        return [Prediction("cat", 1.0, {"cat": 1.0}, None)]
+
+    async def run() -> list[Prediction]:
+        batcher = Batcher(predict, 4)
+        batcher.start()
+        predictions = await asyncio.gather(*(batcher.predict(np.zeros((8, 8, 3), np.uint8)) for _ in range(3)))
+        await batcher.close()
+        return predictions
+
+    assert [each.label for each in asyncio.run(run())] == ["cat"] * 3
+    assert len(attempts) == 4

@@ -2,13 +2,16 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
+from typing import cast
 
 import numpy as np
 import pytest
@@ -19,7 +22,7 @@ from pellucid.ahead import read_ahead
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.cli import main
 from pellucid.errors import UserError
-from pellucid.inference import Predictor, journal, predict_files
+from pellucid.inference import Prediction, Predictor, journal, predict_files
 from pellucid.inference.stream import SMALL_FILE, Failure, Predicted, stream
 from pellucid.models import EncoderConfig, ModelConfig, build_model
 
@@ -95,6 +98,55 @@ def test_a_picture_for_which_the_memory_is_too_small_is_not_called_damaged(tmp_p
     assert isinstance(failure, Failure)
     assert failure.code == "out_of_memory"
     assert "scale it down" in str(failure.error)
+
+
+class Attempt:
+    """Stands for the maps of a forward pass."""
+
+
+def test_a_second_attempt_has_the_memory_of_the_first_one(tmp_path: Path) -> None:
+    attempts: list[weakref.ref[Attempt]] = []
+
+    class Full:
+        batch_size, max_pixels = 4, 1_000_000
+
+        def predict(self, pictures: list[object]) -> list[Prediction]:
+            assert not [each for each in attempts if each() is not None]
+            maps = Attempt()
+            attempts.append(weakref.ref(maps))
+            raise MemoryError
+
+    for name in "ab":
+        Image.new("RGB", (400, 300)).save(tmp_path / f"{name}.bmp")
+    inputs = [(path, PurePosixPath(path.name)) for path in sorted(tmp_path.iterdir())]
+    failures = list(stream(inputs, cast("Predictor", Full()), lambda each: each))
+    assert [each.code for each in failures if isinstance(each, Failure)] == ["out_of_memory"] * 2
+    assert len(attempts) == 3
+
+
+DEFECT = """
+import sys
+from pathlib import Path
+from pellucid.inference import stream
+
+class Defect:
+    batch_size, max_pixels = 4, 1_000_000
+
+    def predict(self, pictures):
+        raise RuntimeError("a defect")
+
+stream.PIXELS_AHEAD = 200_000
+for _ in stream.stream([(path, path.name) for path in sorted(Path(sys.argv[1]).iterdir())], Defect(), print):
+    pass
+"""
+
+
+def test_an_error_ends_the_program(tmp_path: Path) -> None:
+    """The traceback that Python keeps of it keeps the generator, whose threads wait for room."""
+    for number in range(6):
+        Image.new("RGB", (400, 300)).save(tmp_path / f"{number}.bmp")
+    ended = subprocess.run([sys.executable, "-c", DEFECT, str(tmp_path)], capture_output=True, text=True, timeout=60, check=False)
+    assert ended.stderr.endswith("RuntimeError: a defect\n")
 
 
 @pytest.fixture(scope="module")
@@ -204,6 +256,19 @@ def test_frames_stay_with_their_video_when_parts_are_merged(tmp_path: Path) -> N
     journal.finish(tmp_path)
     assert paths(tmp_path) == ["old", "a", "a", "a", "b", "c"]
     assert [path.name for path in tmp_path.iterdir()] == ["predictions.jsonl"]
+
+
+def test_a_stopped_merge_leaves_no_line_twice(tmp_path: Path) -> None:
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "predictions-0.jsonl").write_text('{"path": "a", "frame": 0}\n{"path": "a", "frame": 1}\n{"path": "a"}\n{"path": "c"}\n')
+    (left / "predictions-1.jsonl").write_text('{"path": "b"}\n{"path": "d", "error": {}}\n')
+    for merged in ("", '{"path": "a", "frame": 0}\n', (left / "predictions-0.jsonl").read_text() + '{"path": "b"}\n'):
+        out = shutil.copytree(left, tmp_path / "out")
+        (out / "predictions.jsonl").write_text(merged)
+        journal.begin(out, {}, resume=True)
+        assert sorted(paths(out)) == ["a", "a", "a", "b", "c"]
+        shutil.rmtree(out)
 
 
 @pytest.mark.parametrize("failing", [None, 3])

@@ -1,6 +1,7 @@
 """Videos: as many frames, at the same rate, and a line for each."""
 
 import json
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,18 @@ def test_what_is_no_video_and_half_a_video_are_lines(tmp_path: Path) -> None:
         assert "Expected a video that OpenCV can decode in" in errors[name]
     assert "Expected 60 frames in" in errors["half.avi"]
     assert [path.name for path in (tmp_path / "out" / "restored").iterdir()] == ["z.mp4"]
+
+
+def test_frames_that_an_edit_list_trims_are_not_missing(tmp_path: Path) -> None:
+    """As phones trim a video: the frames stay in the file, and players leave them out."""
+    content = bytearray(video(tmp_path / "in" / "a.mp4", 90, 30).read_bytes())
+    half, second = (struct.pack(">I", number) for number in (1500, 15360))  # milliseconds, and units of the track
+    for box, start, value in ((b"mvhd", 20, half), (b"tkhd", 24, half), (b"elst", 12, half), (b"elst", 16, second)):
+        place = content.index(box) + start
+        content[place : place + 4] = value
+    (tmp_path / "in" / "a.mp4").write_bytes(content)
+    assert predict_files([tmp_path / "in"], tmp_path / "out", device="cpu").num_failed == 0
+    assert len(frames(tmp_path / "out" / "restored" / "a.mp4")[1]) == lines(tmp_path / "out")[-1]["frames"] == 45
 
 
 def test_outputs_that_are_not_finite_fail_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

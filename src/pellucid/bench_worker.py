@@ -2,6 +2,7 @@
 
 import gc
 import multiprocessing
+import signal
 import sys
 import time
 from multiprocessing.connection import Connection
@@ -25,7 +26,11 @@ class Worker:
         context = multiprocessing.get_context("spawn")
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_work, args=(other, name, source), daemon=True)
+        if can_block := hasattr(signal, "pthread_sigmask"):  # Ctrl-C is for this process, which ends the other
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
+        if can_block:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         other.close()
 
     def call(self, *request: Any) -> Any:
@@ -41,10 +46,8 @@ class Worker:
 
     def stop(self) -> None:
         """End the process."""
-        self._connection.close()
-        self._process.join(5)
-        if self._process.is_alive():
-            self._process.terminate()
+        self._process.terminate()
+        self._process.join()
 
 
 def _work(connection: Connection, name: str, source: str | Path) -> None:
@@ -54,7 +57,7 @@ def _work(connection: Connection, name: str, source: str | Path) -> None:
     while True:
         try:
             request, *values = connection.recv()
-        except (EOFError, KeyboardInterrupt):
+        except EOFError:
             return
         try:
             if request == "load":

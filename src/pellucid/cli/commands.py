@@ -10,11 +10,22 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pellucid.cli.output import check_limit, load_with_images, measure, origin, outputs_note, print_evaluation, report_run, show, write_csv
+from pellucid.cli.output import (
+    check_files,
+    check_limit,
+    load_with_images,
+    measure,
+    origin,
+    outputs_note,
+    print_evaluation,
+    report_run,
+    show,
+    write_csv,
+)
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, own_track
 from pellucid.experiments.comparison import build_comparison, tuned
-from pellucid.files import folder, write_json
+from pellucid.files import write_json
 from pellucid.model_folder import find_model
 from pellucid.recipe import RECIPES, Recipe, settings
 from pellucid.run_folder import claim, claim_comparison
@@ -174,11 +185,7 @@ def evaluate(
 ) -> None:
     """Evaluate the predictions of a model on a track of the protocol, on the test images of a data set."""
     check_limit(limit)
-    for file in (json, csv):  # mistakes are reported before torch is imported
-        if file is not None:
-            folder(file.parent)
-            if file.is_dir():
-                raise UserError(f"Expected a file to write the figures to, found the folder {file}; add a name.")
+    check_files(json, csv)  # mistakes are reported before torch is imported
     network, metadata, test = load_with_images(model, data, source, device)
     from pellucid.evaluation.calibration import as_predicted
     from pellucid.models.predicting import Predicting
@@ -296,6 +303,7 @@ def export(
 
 def bench(model: str, formats: list[str] | None, batch_sizes: list[int], sizes: list[int], seconds: float, json: Path | None) -> None:
     """Measure images per second and memory of a model in torch, ONNX Runtime and OpenVINO, as ratios in one run."""
+    check_files(json)
     from pellucid.bench import run_benchmark
 
     results = run_benchmark(model, formats, batch_sizes, sizes, seconds, lambda message: print(message, file=sys.stderr))

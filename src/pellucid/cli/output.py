@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
-from pellucid.files import atomic_write, write_json
+from pellucid.files import atomic_write, folder, write_json
 from pellucid.model_folder import find_model
 from pellucid.recipe import measured_data
 
@@ -24,6 +24,15 @@ def check_limit(limit: int | None) -> None:
     """Raise `UserError` for a limit of no images."""
     if limit is not None and limit < 1:
         raise UserError(f"Expected a limit of at least 1 image, found {limit}.")
+
+
+def check_files(*paths: Path | None) -> None:
+    """Raise `UserError` for a file that can't be written, before the figures that it is for are measured."""
+    for path in paths:
+        if path is not None:
+            folder(path.parent)
+            if path.is_dir():
+                raise UserError(f"Expected a file to write the figures to, found the folder {path}; add a name.")
 
 
 def load_with_images(model: str | Path, data: str | None, source: Path | None, device: str) -> "tuple[nn.Module, ModelMetadata, Dataset]":

@@ -182,6 +182,7 @@ def _opened(graph: Path, format: str, about: ExportedMetadata) -> "OnnxBackend |
 
 
 def _write(made: Path, out: Path, force: bool) -> None:
+    out = out.resolve()  # what is written aside must not lie in the folder that it replaces, as it would for the current one
     with atomic_write(out) as temporary:
         if made.is_file():
             shutil.copyfile(made, temporary)

@@ -39,7 +39,7 @@ def begin(out: Path, source: Line, resume: bool) -> None:
     options; options that are `None` are not in the lines.
     """
     earlier = [path for path in [out / PREDICTIONS, *parts(out)] if path.exists()] if resume else []
-    finished = set()
+    finished: dict[str, Path] = {}  # input -> the first file with all its lines: a stopped merge leaves some in two
     for path in earlier:
         for line in read_lines(path):
             if other := {name: line.get(name) for name in source if line.get(name) != source[name]}:
@@ -47,10 +47,11 @@ def begin(out: Path, source: Line, resume: bool) -> None:
                     f"Expected to go on with the model of {path} ({other}), found {source}; choose that one, or another folder."
                 )
             if ends(line) and "error" not in line:
-                finished.add(line["path"])
+                finished.setdefault(line["path"], path)
     with files.atomic_write(out / PREDICTIONS) as temporary, temporary.open("w", encoding="utf-8") as file:
         for path in earlier:
-            file.writelines(json.dumps(line) + "\n" for line in read_lines(path) if line["path"] in finished and "error" not in line)
+            kept = (line for line in read_lines(path) if finished.get(line["path"]) == path and "error" not in line)
+            file.writelines(json.dumps(line) + "\n" for line in kept)
     for path in parts(out):
         path.unlink()
 

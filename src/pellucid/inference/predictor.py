@@ -34,7 +34,7 @@ class Predictor:
 
     Args:
         network: a torch network in evaluation mode, images (B, 3, H, W) in [0, 1] -> `Output`, which is moved to `device`; or a `Backend`.
-        classes: class names, in the order of the logits.
+        classes: class names, in the order of the logits; none for a network without a class head.
         device: for a torch network, a name of torch's, or `auto`.
         batch_size: maximum number of pictures of one forward pass; batches of large pictures are smaller, see `max_pixels`.
         damages: the kinds of damage that the network distinguishes, in the order of its output; if empty, no damage is reported.
@@ -108,7 +108,7 @@ class Predictor:
             backend = MirroredBackend(backend)
         return cls(
             backend,
-            metadata.classes,
+            () if metadata.tasks == "restore" else metadata.classes,
             "cpu",
             batch_size,
             metadata.damages,

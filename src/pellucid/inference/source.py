@@ -55,5 +55,5 @@ def open_backend(source: str | Path | None, device: "torch.device | str" = "auto
         return onnx, onnx.metadata
     from pellucid.inference.openvino_backend import OpenvinoBackend
 
-    openvino = OpenvinoBackend(path.parent if path.suffix else path)
+    openvino = OpenvinoBackend(path if path.is_dir() else path.parent)
     return openvino, openvino.metadata

@@ -125,8 +125,8 @@ def _stream_large(inputs: Iterable[Input], predictor: Predictor, save: Callable[
     pool = ThreadPoolExecutor(num_threads)
     saving: deque[tuple[Future[Saved], int]] = deque()
     num_pixels = 0
+    loaded = read_ahead(inputs, _load, num_threads, 2 * predictor.batch_size, PIXELS_AHEAD)
     try:
-        loaded = read_ahead(inputs, _load, num_threads, 2 * predictor.batch_size, PIXELS_AHEAD)
         for chunk in _chunks(loaded, predictor):
             for each in _predict(chunk, predictor.predict):
                 pixels = each.picture.pixels.size // 3 if isinstance(each, Predicted) else 0
@@ -139,6 +139,7 @@ def _stream_large(inputs: Iterable[Input], predictor: Predictor, save: Callable[
         while saving:
             yield saving.popleft()[0].result()
     finally:
+        loaded.close()  # a traceback may keep it, with threads that wait for room and for which Python would wait at its end
         pool.shutdown(cancel_futures=True)
 
 
@@ -209,15 +210,14 @@ def _predict(chunk: Sequence[_Loaded | Failure], predict: Predict) -> Iterator[P
 
 def _predictions(chunk: Sequence[_Loaded], predict: Predict) -> Iterator[Predicted | Failure]:
     """Predict all at once or, if memory is insufficient, one by one."""
-    try:
+    predictions: list[Prediction] | None = None
+    with suppress(MemoryError):  # its traceback holds the memory of the first attempt until here, not while others are made
         predictions = predict([each.picture.pixels for each in chunk])
-    except MemoryError:
-        if len(chunk) > 1:
-            for each in chunk:
-                yield from _predictions([each], predict)
-            return
+    if predictions is not None:
+        yield from (Predicted(*each, prediction) for each, prediction in zip(chunk, predictions, strict=True))
+    elif len(chunk) > 1:
+        for each in chunk:
+            yield from _predictions([each], predict)
+    else:
         height, width, _ = chunk[0].picture.pixels.shape
         yield Failure(chunk[0].path, out_of_memory(f"a picture of {width:,} x {height:,} pixels"), "out_of_memory")
-        return
-    for each, prediction in zip(chunk, predictions, strict=True):
-        yield Predicted(*each, prediction)

@@ -2,6 +2,7 @@
 
 import math
 import os
+import struct
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
@@ -46,10 +47,11 @@ def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: 
 
 
 def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predictor, out: Path, uncertainty: bool) -> Iterator[Line]:
-    rate, promised = capture.get(cv2.CAP_PROP_FPS), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+    rate = capture.get(cv2.CAP_PROP_FPS)
     read, frame = capture.read() if capture.isOpened() else (False, np.empty((0, 0, 3), np.uint8))
     if not read or not (math.isfinite(rate) and rate > 0):
         raise UserError(f"Expected a video that OpenCV can decode in {path}, found none; convert it to MP4, or copy it again.")
+    promised = min(capture.get(cv2.CAP_PROP_FRAME_COUNT), rate * _played_seconds(path))
     height, width = frame.shape[:2]
     compression = VIDEOS[path.suffix.lower()][1]
     size = min(predictor.batch_size, max(1, predictor.max_pixels // (height * width)))
@@ -101,6 +103,26 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
         "counts": counts,
         "notes": notes if writers else [],
     }
+
+
+def _played_seconds(path: Path) -> float:
+    """The duration of an MP4 or MOV file in seconds; infinite for other files, and where it is not stated.
+
+    Phones trim a video by an edit list: OpenCV counts the frames that it leaves out, but does not decode them.
+    """
+    with path.open("rb") as stream:
+        while len(head := stream.read(8)) == 8:
+            size, kind = int.from_bytes(head[:4]), head[4:]
+            if kind == b"moov":  # ISO/IEC 14496-12, 8.2.1 and 8.2.2
+                header = stream.read(1024).partition(b"mvhd")[2]  # its first part
+                layout = ">20xIQ" if header[:1] == b"\1" else ">12xII"
+                scale, duration = struct.unpack_from(layout, header) if len(header) >= struct.calcsize(layout) else (0, 0)
+                return duration / scale if scale and duration else math.inf
+            skipped = int.from_bytes(stream.read(8)) - 16 if size == 1 else size - 8
+            if skipped < 0:
+                break
+            stream.seek(skipped, os.SEEK_CUR)
+    return math.inf
 
 
 @contextmanager

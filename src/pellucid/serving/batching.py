@@ -134,15 +134,16 @@ class Batcher:
         """Compute a batch; if it fails, each picture is tried separately."""
         self._observe(len(batch))
         pictures = [each.picture for each in batch]
+        predictions: list[Prediction] | None = None
         try:
             predictions = await asyncio.get_running_loop().run_in_executor(self._threads, self._predict, pictures)
-        except Exception as error:
-            if len(batch) > 1:
-                for each in batch:
-                    await self._compute([each])
-            elif not batch[0].future.done():
+        except Exception as error:  # its traceback may hold much memory until the end of this block
+            if len(batch) == 1 and not batch[0].future.done():
                 batch[0].future.set_exception(error)
-            return
-        for each, prediction in zip(batch, predictions, strict=True):
-            if not each.future.done():
-                each.future.set_result(prediction)
+        if predictions is not None:
+            for each, prediction in zip(batch, predictions, strict=True):
+                if not each.future.done():
+                    each.future.set_result(prediction)
+        elif len(batch) > 1:
+            for each in batch:
+                await self._compute([each])

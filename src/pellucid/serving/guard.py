@@ -38,7 +38,7 @@ class Guard:
 
     def __init__(self, app: ASGIApp, metrics: ServerMetrics, max_bytes: int, token: str | None = None) -> None:
         self.app, self.metrics, self.max_bytes = app, metrics, max_bytes
-        self.token = None if token is None else token.encode()
+        self.token = None if token is None else token.strip().encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to the application, or refuse it."""

@@ -167,15 +167,18 @@ def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folde
         with suppress(OSError):
             if old.stat().st_mtime < time.time() - KEEP_SECONDS:
                 old.unlink()
-    target = folder / secrets.token_hex(16) / "restored.png"
-    target.parent.mkdir()
-    target.write_bytes(encode_png(replace(picture, pixels=restored)))
+    target = None
+    if prediction.restored is not None:
+        target = folder / secrets.token_hex(16) / "restored.png"
+        target.parent.mkdir()
+        target.write_bytes(encode_png(replace(picture, pixels=restored)))
+    missing = "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."
     notes = "; ".join([*(text for name, text in COUNTED.items() if getattr(prediction, name)), *picture.notes])
     return (
         (work.display(picture.pixels), work.display(restored)),
-        gr.update(value=str(target), interactive=True),
+        gr.update(value=target and str(target), interactive=target is not None),
         prediction.probabilities,
-        work.metrics_html(figures, "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."),
+        work.metrics_html(figures, missing if target else "This model does not restore pictures."),
         work.damage_html(prediction) + (f"<p>{work.escape(notes)}</p>" if notes else ""),
         _update_map(None if prediction.mask is None or not prediction.mask.any() else draw_mask(prediction.mask)),
         _update_map(None if prediction.restored is None else draw_map(uncertainty_map(picture.pixels, restored))),
@@ -193,9 +196,11 @@ def _update_map(drawn: Pixels | None) -> Any:
 
 
 def _heading(service: Service) -> str:
-    classes = service.predictor.classes
+    classes, size = service.predictor.classes, service.predictor.image_size
+    if not classes:
+        return f"# Pellucid\nRestores a damaged picture. The model learned from pictures of {size} pixels a side."
     some = ", ".join(classes[:12]) + (", ..." if len(classes) > 12 else "")
     return (
         f"# Pellucid\nRestores and classifies a damaged picture. The model has {len(classes)} classes ({some}), learned from "
-        f"pictures of {service.predictor.image_size} pixels a side, and assigns one of them to every picture."
+        f"pictures of {size} pixels a side, and assigns one of them to every picture."
     )

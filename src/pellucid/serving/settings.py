@@ -46,7 +46,8 @@ class ServerSettings(Settings):
         host: address to listen on.
         port: number of the port; 0 for any free one.
         workers: number of processes, each with the model and its share of the cores.
-        token: required in requests, as a bearer token or as the password of HTTP basic authentication.
+        token: required in requests, as a bearer token or as the password of HTTP basic authentication; spaces and line breaks around
+            it don't count, since files of secrets often end in one.
         open_to_all: serve without a token on a public address.
         page: serve the page at `/`; requires a single worker, since its state is in one process.
         device: a name of torch's, or `auto`.
@@ -67,8 +68,8 @@ class ServerSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.token is not None and len(self.token) < 8:
-            raise UserError(f"Expected a token of at least 8 characters, found one of {len(self.token)}; choose a longer one.")
+        if self.token is not None and (length := len(self.token.strip())) < 8:
+            raise UserError(f"Expected a token of at least 8 characters, found one of {length}; choose a longer one.")
         if self.page and self.workers > 1:
             raise UserError(f"Expected one worker for the page, found {self.workers}; add --no-page, or leave --workers out.")
         if self.token is None and not self.open_to_all and not is_loopback(self.host):
