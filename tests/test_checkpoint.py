@@ -3,6 +3,7 @@
 import json
 import os
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -53,6 +54,17 @@ def test_half_precision_takes_half_the_space_and_loads_as_float32(network: torch
     assert all(tensor.dtype != torch.float16 for tensor in loaded.state_dict().values())
     images = torch.rand(2, 3, 20, 20)
     torch.testing.assert_close(loaded(images).restored, network(images).restored, atol=5e-3, rtol=0)
+
+
+def test_a_model_can_be_saved_and_loaded_where_texts_are_not_in_utf_8(saved: Path, tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from pellucid.checkpoint import load_model, save_model; "
+    code += "save_model(Path(sys.argv[2]), *load_model(sys.argv[1], 'cpu'))"
+    config = json.loads((saved / CONFIG).read_text())
+    (saved / CONFIG).write_text(json.dumps(config | {"classes": ["Käfer", "—", "鸟"]}, ensure_ascii=False), encoding="utf-8")
+    command = [sys.executable, "-c", code, str(saved), str(tmp_path / "other")]
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    subprocess.run(command, env=os.environ | ascii_only, check=True)
+    assert "Käfer, —, 鸟" in (tmp_path / "other" / README).read_text(encoding="utf-8")
 
 
 def test_the_card_says_what_it_is(saved: Path) -> None:

@@ -93,7 +93,7 @@ def save_model(folder: Path, network: nn.Module, metadata: ModelMetadata, dtype:
         path.mkdir()
         (path / WEIGHTS).write_bytes(save(tensors))  # safetensors' own `save_file` makes the file readable by its owner alone
         (path / CONFIG).write_text(json.dumps(config, indent=1) + "\n")
-        (path / README).write_text(model_card(metadata))
+        (path / README).write_text(model_card(metadata), "utf-8")
 
 
 def load_model(source: str | Path | None = None, device: torch.device | str = "auto") -> tuple[nn.Module, ModelMetadata]:
@@ -101,7 +101,7 @@ def load_model(source: str | Path | None = None, device: torch.device | str = "a
     folder = find_model(source)
     target = choose_device(device)
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = json.loads((folder / CONFIG).read_bytes())
         if config.get("format") != FORMAT:
             raise UserError(
                 f"Expected a model of format {FORMAT} in {folder}, found {config.get('format')} (saved by Pellucid "

@@ -61,7 +61,7 @@ def save_pretrained(model: "str | Path | tuple[nn.Module, ModelMetadata]", folde
         path.mkdir()
         for name in (WEIGHTS, CONFIG):
             shutil.copyfile(source / name, path / name)
-        (path / README).write_text(model_card(metadata))
+        (path / README).write_text(model_card(metadata), "utf-8")
     return folder
 
 
@@ -102,7 +102,7 @@ def push_to_hub(
     with tempfile.TemporaryDirectory() as temporary:
         folder = save_pretrained(model, Path(temporary) / "model")
         card = folder / README
-        card.write_text(card.read_text().replace("\n## Figures\n", f"\n{_use(repo_id)}\n## Figures\n", 1))
+        card.write_text(card.read_text("utf-8").replace("\n## Figures\n", f"\n{_use(repo_id)}\n## Figures\n", 1), "utf-8")
         api = HfApi(token=token)
         try:
             url = api.create_repo(repo_id, private=private, exist_ok=True)

@@ -17,7 +17,7 @@ def claim(folder: Path, recipe: Recipe, resume: bool) -> Recipe:
     """Check that the folder is new, or holds a run of the same recipe to resume; returns the recipe with the precision of that run."""
     if resume and (folder / RECIPE).exists():
         try:
-            older = completed(json.loads((folder / RECIPE).read_text()))
+            older = completed(json.loads((folder / RECIPE).read_bytes()))
             recipe = as_started(recipe, older)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, LookupError, TypeError) as error:
             raise UserError(

@@ -50,9 +50,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
             "it needs."
         )
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            message = f"Expected room on the disk, found none ({error.filename or error}); make room, and go on."
+        elif error.filename is not None:  # such as a name that is too long, or a folder without permission
+            message = f"Expected a path that can be used, found {error.filename} ({error.strerror}); choose another."
+        else:
             raise
-        message = f"Expected room on the disk, found none ({error.filename or error}); make room, and go on."
     except KeyboardInterrupt:
         advice = "; the same command with --resume goes on from here" if arguments[0] in RESUMABLE else ""
         message, status = f"stopped{advice}.", STOPPED

@@ -239,7 +239,7 @@ def _named_recipe(arguments: Sequence[str]) -> str:
     named, _ = known.parse_known_args(arguments)
     for file in [] if named.recipe else named.config:
         with suppress(OSError, UnicodeError, yaml.YAMLError):  # the parser proper reports a file that can't be read
-            content = yaml.safe_load(Path(file).read_text())
+            content = yaml.safe_load(Path(file).read_text("utf-8"))
             named.recipe = content.get("recipe") if isinstance(content, dict) else None
     return named.recipe if named.recipe in RECIPES else DEFAULT_RECIPE
 

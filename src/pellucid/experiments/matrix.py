@@ -207,7 +207,7 @@ def _record_failure(job: Job, error: BaseException, pool: ProcessPoolExecutor) -
 def failure_reason(job: Job) -> str | None:
     """The reason of the last failure of a run; `None` if it did not fail."""
     path = job.folder / FAILURE
-    return str(json.loads(path.read_text())["reason"]) if path.exists() and not finished(job) else None
+    return str(json.loads(path.read_bytes())["reason"]) if path.exists() and not finished(job) else None
 
 
 def _execute(job: Job, device: str, threads: int, workers: int) -> None:
@@ -215,7 +215,7 @@ def _execute(job: Job, device: str, threads: int, workers: int) -> None:
     torch.set_num_threads(threads)
     job.folder.mkdir(parents=True, exist_ok=True)
     with (
-        job.folder.with_suffix(".txt").open("a", buffering=1) as file,
+        job.folder.with_suffix(".txt").open("a", buffering=1, encoding="utf-8") as file,
         contextlib.redirect_stdout(file),
         contextlib.redirect_stderr(file),
     ):

@@ -70,7 +70,7 @@ class Result:
         """Load the result of a finished run; raises `UserError` if its files are invalid."""
         per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
         try:
-            plain = json.loads((folder / RESULT).read_text().replace('"hole_', '"mask_'))  # renamed since older versions
+            plain = json.loads((folder / RESULT).read_text("utf-8").replace('"hole_', '"mask_'))  # renamed since older versions
             with (folder / PER_IMAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as columns:
                 for key in columns.files:
                     track, name = key.replace("/hole_", "/mask_").split("/")

@@ -34,7 +34,7 @@ def write_curve(out: Path, setting: str, by_value: Mapping[str, Results]) -> Pat
     curves = {arm: {metric: _points(analyses, arm, metric) for metric in TASKS.values()} for arm in joint}
     write_json(out / f"{CURVE}.json", _plain(setting, analyses, curves))
     with atomic_write(out / f"{CURVE}.md") as path:
-        path.write_text(_table(setting, analyses, curves))
+        path.write_text(_table(setting, analyses, curves), encoding="utf-8")
     with atomic_write(out / f"{CURVE}.png") as path:
         _draw(setting, list(by_value), curves).savefig(path, dpi=150)
     return out / f"{CURVE}.png"
