@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import torch
 from pellucid import pictures
 from pellucid.cli import parse
 from pellucid.data import Photos, load_own
-from pellucid.data.duplicates import difference_hash
+from pellucid.data.duplicates import Fingerprint, difference_hash, near_duplicates
 from pellucid.data.entries import Entry, list_entries
 from pellucid.data.inspect import Findings, inspect
 from pellucid.data.photos import prepare
@@ -394,3 +395,18 @@ def test_photos_are_indexed_like_an_array(tmp_path: Path) -> None:
     assert len({its.digest for its in fingerprints}) == 4
     assert np.array_equal(photos[1:3], np.stack([photos[[1]][0], photos[[2]][0]]))
     assert np.array_equal(photos.take(np.array([3, 0]))[:], photos[[3, 0]])
+
+
+def test_pictures_on_a_black_background_are_compared_in_little_memory() -> None:
+    generator = np.random.default_rng(0)
+    thumbnails = generator.integers(0, 256, (800, 24, 24), np.uint8)
+    thumbnails[-1] = thumbnails[0] // 2
+    hashes = generator.integers(0, 2**47, 800) << 16  # a row of the hash is black in all of them
+    hashes[-1] = hashes[0] ^ 1
+    prints = [Fingerprint(str(number), int(hashes[number]), thumbnails[number]) for number in range(800)]
+    tracemalloc.start()
+    try:
+        assert near_duplicates(prints) == [(0, 799)]
+        assert tracemalloc.get_traced_memory()[1] < 10e6  # 320,000 pairs of tuples take 30 MB
+    finally:
+        tracemalloc.stop()
