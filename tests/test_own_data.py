@@ -95,6 +95,17 @@ def test_spaces_after_the_commas_of_a_table_count_for_nothing(tmp_path: Path) ->
     assert list_entries(tmp_path / "table.csv") == [Entry(tmp_path / "a.png", "cat, tabby", "test", group="one")]
 
 
+def test_separators_of_lines_within_cells_and_spaces_around_names_of_columns(tmp_path: Path) -> None:
+    caption = "one\u2028two\x85three\x0cfour"
+    (tmp_path / "table.csv").write_text(f'path ,label ,caption\r\na.png,cat,{caption}\r\n"b.png",dog,\r\n', encoding="utf-8", newline="")
+    rows = [{"path": "a.png", "label": "cat", "caption": caption}, {"path": "b.png", "label": "dog"}, {"path": "c.png", "label": " "}]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "table.jsonl").write_text(lines, encoding="utf-8")
+    entries = [Entry(tmp_path / "a.png", "cat"), Entry(tmp_path / "b.png", "dog")]
+    assert list_entries(tmp_path / "table.csv") == entries
+    assert list_entries(tmp_path / "table.jsonl") == [*entries, Entry(tmp_path / "c.png")]
+
+
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
@@ -273,6 +284,26 @@ def test_pairs_of_other_names_or_sizes_are_refused(tmp_path: Path) -> None:
     (folder / "damaged" / "a" / "0.jpg").unlink()
     with pytest.raises(UserError, match=r"a damaged version of .*a/0\.png"):
         load_own(folder, size=8)
+
+
+def test_pairs_are_found_by_whole_names_first(tmp_path: Path) -> None:
+    names = ["a.jpg", "a.png", "b.png", "1.2.3", "1.2.4"]  # the last ones as DICOM files are named
+    for part in ("clean", "damaged"):
+        for number, name in enumerate(names[:2]):
+            write(tmp_path / part / name, number)
+        for name in names[3:]:
+            (tmp_path / part / name).write_bytes(bytes(128) + b"DICM")
+    write(tmp_path / "clean" / "b.png")
+    write(tmp_path / "damaged" / "b.jpg")
+    pairs = {entry.path.name: entry.damaged.name for entry in list_entries(tmp_path) if entry.damaged}
+    assert pairs == {name: name for name in names} | {"b.png": "b.jpg"}
+    write(tmp_path / "damaged" / "b.webp")
+    with pytest.raises(UserError, match=r"a damaged version of .*b\.png in .*, found 2"):
+        list_entries(tmp_path)
+    (tmp_path / "damaged" / "b.webp").unlink()
+    (tmp_path / "damaged" / "1.2.4").rename(tmp_path / "damaged" / "1.2.5")
+    with pytest.raises(UserError, match=r"a damaged version of .*1\.2\.4 in .*, found none"):
+        list_entries(tmp_path)
 
 
 def test_a_joint_model_is_trained_on_a_folder_and_measured_on_its_test_part(tiny: Recipe, tmp_path: Path) -> None:
