@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 import tracemalloc
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid import pictures
+from pellucid import files, pictures
 from pellucid.cli import parse
 from pellucid.data import Photos, load_own
 from pellucid.data.duplicates import Fingerprint, difference_hash, near_duplicates
@@ -244,6 +245,19 @@ def test_a_changed_file_is_read_again(tmp_path: Path) -> None:
 
 def loader_of(dataset, **settings) -> TrainLoader:
     return TrainLoader(dataset, SUITES["reference"], batch_size=3, seed=0, flip="random", **settings)
+
+
+def test_a_failed_picture_is_tried_again_and_a_complete_cache_needs_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dicom = pytest.importorskip("pydicom.data")
+    paths = [write(tmp_path / "data" / "a.png"), Path(dicom.get_testdata_file("MR_small.dcm"))]
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pydicom", None)
+        assert "pellucid[dicom]" in prepare(paths, 8)[2][1]
+    photos, _, failures = prepare(paths, 8)
+    assert (len(photos), failures) == (2, {})
+    with files.locked(tmp_path / "home" / "photos"):
+        monkeypatch.setattr(files, "locked", None)
+        assert len(prepare(paths, 8)[0]) == 2
 
 
 def test_an_epoch_can_be_entered_anywhere_and_epochs_differ(tmp_path: Path) -> None:
