@@ -48,6 +48,7 @@ def test_tables(tmp_path: Path, name: str, content: bytes, words: str) -> None:
     ("content", "words"),
     [
         ("path,label\nnone.png,a\n0.png,b\n", "pictures at all paths, found 1 missing, such as .*none.png"),
+        ('path,label\n"0.png,a\n' + 60 * "1.png,b\n", "pictures at all paths, found 1 missing, such as .*0.png"),
         ("path,label\nfolder,a\n0.png,b\n", "pictures at all paths, found 1 missing, such as .*folder"),
         ("path,damaged\n0.png,1.png\n1.png,\n", "a damaged version of every picture or of none, found some with and some without"),
         ("path,split\n0.png,test\n1.png,test\n", "to train on and others to measure on .*, found 2 in all"),

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 
-from pellucid import pictures
+from pellucid import files, pictures
 from pellucid.cli import parse
 from pellucid.data import Photos, load_own
-from pellucid.data.duplicates import difference_hash
+from pellucid.data.duplicates import Fingerprint, difference_hash, near_duplicates
 from pellucid.data.entries import Entry, list_entries
 from pellucid.data.inspect import Findings, inspect
 from pellucid.data.photos import prepare
@@ -92,6 +94,17 @@ def test_a_table(tmp_path: Path, ending: str) -> None:
 def test_spaces_after_the_commas_of_a_table_count_for_nothing(tmp_path: Path) -> None:
     (tmp_path / "table.csv").write_text('path, label, split, group\na.png, "cat, tabby", test, one\n')
     assert list_entries(tmp_path / "table.csv") == [Entry(tmp_path / "a.png", "cat, tabby", "test", group="one")]
+
+
+def test_separators_of_lines_within_cells_and_spaces_around_names_of_columns(tmp_path: Path) -> None:
+    caption = "one\u2028two\x85three\x0cfour"
+    (tmp_path / "table.csv").write_text(f'path ,label ,caption\r\na.png,cat,{caption}\r\n"b.png",dog,\r\n', encoding="utf-8", newline="")
+    rows = [{"path": "a.png", "label": "cat", "caption": caption}, {"path": "b.png", "label": "dog"}, {"path": "c.png", "label": " "}]
+    lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    (tmp_path / "table.jsonl").write_text(lines, encoding="utf-8")
+    entries = [Entry(tmp_path / "a.png", "cat"), Entry(tmp_path / "b.png", "dog")]
+    assert list_entries(tmp_path / "table.csv") == entries
+    assert list_entries(tmp_path / "table.jsonl") == [*entries, Entry(tmp_path / "c.png")]
 
 
 @pytest.mark.parametrize(
@@ -234,6 +247,19 @@ def loader_of(dataset, **settings) -> TrainLoader:
     return TrainLoader(dataset, SUITES["reference"], batch_size=3, seed=0, flip="random", **settings)
 
 
+def test_a_failed_picture_is_tried_again_and_a_complete_cache_needs_no_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dicom = pytest.importorskip("pydicom.data")
+    paths = [write(tmp_path / "data" / "a.png"), Path(dicom.get_testdata_file("MR_small.dcm"))]
+    with monkeypatch.context() as without:
+        without.setitem(sys.modules, "pydicom", None)
+        assert "pellucid[dicom]" in prepare(paths, 8)[2][1]
+    photos, _, failures = prepare(paths, 8)
+    assert (len(photos), failures) == (2, {})
+    with files.locked(tmp_path / "home" / "photos"):
+        monkeypatch.setattr(files, "locked", None)
+        assert len(prepare(paths, 8)[0]) == 2
+
+
 def test_an_epoch_can_be_entered_anywhere_and_epochs_differ(tmp_path: Path) -> None:
     dataset = load_own(classes(tmp_path / "data"), size=16, min_area=0.5).train
     whole, rest, next_epoch = (list(loader_of(dataset).epoch(*at)) for at in ((0,), (0, 1), (1,)))
@@ -272,6 +298,26 @@ def test_pairs_of_other_names_or_sizes_are_refused(tmp_path: Path) -> None:
     (folder / "damaged" / "a" / "0.jpg").unlink()
     with pytest.raises(UserError, match=r"a damaged version of .*a/0\.png"):
         load_own(folder, size=8)
+
+
+def test_pairs_are_found_by_whole_names_first(tmp_path: Path) -> None:
+    names = ["a.jpg", "a.png", "b.png", "1.2.3", "1.2.4"]  # the last ones as DICOM files are named
+    for part in ("clean", "damaged"):
+        for number, name in enumerate(names[:2]):
+            write(tmp_path / part / name, number)
+        for name in names[3:]:
+            (tmp_path / part / name).write_bytes(bytes(128) + b"DICM")
+    write(tmp_path / "clean" / "b.png")
+    write(tmp_path / "damaged" / "b.jpg")
+    pairs = {entry.path.name: entry.damaged.name for entry in list_entries(tmp_path) if entry.damaged}
+    assert pairs == {name: name for name in names} | {"b.png": "b.jpg"}
+    write(tmp_path / "damaged" / "b.webp")
+    with pytest.raises(UserError, match=r"a damaged version of .*b\.png in .*, found 2"):
+        list_entries(tmp_path)
+    (tmp_path / "damaged" / "b.webp").unlink()
+    (tmp_path / "damaged" / "1.2.4").rename(tmp_path / "damaged" / "1.2.5")
+    with pytest.raises(UserError, match=r"a damaged version of .*1\.2\.4 in .*, found none"):
+        list_entries(tmp_path)
 
 
 def test_a_joint_model_is_trained_on_a_folder_and_measured_on_its_test_part(tiny: Recipe, tmp_path: Path) -> None:
@@ -394,3 +440,18 @@ def test_photos_are_indexed_like_an_array(tmp_path: Path) -> None:
     assert len({its.digest for its in fingerprints}) == 4
     assert np.array_equal(photos[1:3], np.stack([photos[[1]][0], photos[[2]][0]]))
     assert np.array_equal(photos.take(np.array([3, 0]))[:], photos[[3, 0]])
+
+
+def test_pictures_on_a_black_background_are_compared_in_little_memory() -> None:
+    generator = np.random.default_rng(0)
+    thumbnails = generator.integers(0, 256, (800, 24, 24), np.uint8)
+    thumbnails[-1] = thumbnails[0] // 2
+    hashes = generator.integers(0, 2**47, 800) << 16  # a row of the hash is black in all of them
+    hashes[-1] = hashes[0] ^ 1
+    prints = [Fingerprint(str(number), int(hashes[number]), thumbnails[number]) for number in range(800)]
+    tracemalloc.start()
+    try:
+        assert near_duplicates(prints) == [(0, 799)]
+        assert tracemalloc.get_traced_memory()[1] < 10e6  # 320,000 pairs of tuples take 30 MB
+    finally:
+        tracemalloc.stop()

@@ -221,6 +221,8 @@ def test_find_complains_before_any_work_is_done(tmp_path: Path) -> None:
     (tmp_path / "empty" / "notes.txt").touch()
     with pytest.raises(UserError, match=r"Expected a picture or a folder at .*missing, found nothing there"):
         pictures.find([tmp_path / "a.png", tmp_path / "missing"])
+    with pytest.raises(UserError, match=r"found nothing there"):
+        pictures.find([tmp_path / ("long" * 100)])
     with pytest.raises(UserError, match=r"Expected pictures .* in the folder .*empty, found none"):
         pictures.find([tmp_path / "a.png", tmp_path / "empty"])
     with pytest.raises(

@@ -3,7 +3,6 @@
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -65,7 +64,7 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int]
     """Pairs of indices of similar pictures with different files; of identical files, only the first is listed.
 
     Hashes within `MAX_HASH_DISTANCE` bits agree in at least one of `MAX_HASH_DISTANCE` + 1 parts, so only pictures with a common part are
-    compared.
+    compared: one with all others at a time, since all pictures on a black background may have one.
     """
     copies = {index for group in exact_duplicates(fingerprints) for index in group[1:]}
     bands, width = MAX_HASH_DISTANCE + 1, 64 // (MAX_HASH_DISTANCE + 1)
@@ -73,8 +72,14 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int]
     for index, each in enumerate(fingerprints):
         for band in range(bands) if index not in copies else ():
             buckets[band, each.hash >> band * width & (1 << width) - 1].append(index)
-    candidates = {pair for group in buckets.values() for pair in combinations(group, 2)}
-    return sorted((one, other) for one, other in candidates if _similar(fingerprints[one], fingerprints[other]))
+    hashes, thumbnails = np.array([each.hash for each in fingerprints], np.uint64), np.array([each.thumbnail for each in fingerprints])
+    pairs: set[tuple[int, int]] = set()
+    for group in map(np.array, buckets.values()):
+        for position, one in enumerate(group[:-1].tolist()):
+            others = group[position + 1 :]
+            others = others[np.bitwise_count(hashes[others] ^ hashes[one]) <= MAX_HASH_DISTANCE]
+            pairs.update((one, other) for other in others[_similar(thumbnails[one], thumbnails[others])].tolist())
+    return sorted(pairs)
 
 
 def groups_of_duplicates(fingerprints: Sequence[Fingerprint], names: Sequence[str | None] = ()) -> NDArray[np.int64]:
@@ -102,9 +107,9 @@ def _grey(picture: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uin
     return small
 
 
-def _similar(one: Fingerprint, other: Fingerprint) -> bool:
-    if (one.hash ^ other.hash).bit_count() > MAX_HASH_DISTANCE:
-        return False
-    deviations = [each.thumbnail - each.thumbnail.mean() for each in (one, other)]
-    norm = np.linalg.norm(deviations[0]) * np.linalg.norm(deviations[1])
-    return bool((deviations[0] * deviations[1]).sum() >= MIN_CORRELATION * norm > 0)
+def _similar(thumbnail: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether a thumbnail (side, side) correlates with each of others (N, side, side)."""
+    one, other = (each - each.mean(axis=(-2, -1), keepdims=True) for each in (thumbnail, others))
+    norm = np.linalg.norm(one) * np.linalg.norm(other, axis=(-2, -1))
+    similar: NDArray[np.bool_] = ((one * other).sum(axis=(-2, -1)) >= MIN_CORRELATION * norm) & (norm > 0)
+    return similar

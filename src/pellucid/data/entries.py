@@ -2,6 +2,8 @@
 
 import csv
 import json
+import os
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +46,7 @@ def list_entries(source: Path) -> list[Entry]:
     A folder holds a folder for each class; or pictures without a label; or `clean` and `damaged` with pairs of the same names, each with
     or without folders of classes. Any of these may lie in folders `train`, `val` and `test`. The folder `unlabelled` is no class.
     """
-    if not source.exists():
+    if not os.path.exists(source):  # noqa: PTH110 - pathlib raises for names that are too long
         raise UserError(f"Expected a folder of pictures or a table of them at {source}, found nothing there; check the path.")
     entries = list(_of_table(source) if source.is_file() else _of_folder(source))
     if not entries:
@@ -65,12 +67,23 @@ def _of_split(folder: Path, split: str | None) -> Iterator[Entry]:
     if not {CLEAN, DAMAGED} <= names:
         yield from (Entry(path, label, split) for path, label in _labelled(folder))
         return
-    damaged = {path.relative_to(folder / DAMAGED).with_suffix(""): path for path, _ in _labelled(folder / DAMAGED)}
-    for path, label in _labelled(folder / CLEAN):
-        name = path.relative_to(folder / CLEAN).with_suffix("")
-        if name not in damaged:
-            raise UserError(f"Expected a damaged version of {path} in {folder / DAMAGED}, found none; add it, or leave that picture out.")
-        yield Entry(path, label, split, damaged[name])
+    clean, damaged = ({path.relative_to(folder / part): label for path, label in _labelled(folder / part)} for part in (CLEAN, DAMAGED))
+    others: dict[Path, list[Path]] = defaultdict(list)  # damaged versions in another format
+    for name in damaged.keys() - clean.keys():
+        others[_stem(name)].append(name)
+    for name, label in clean.items():
+        versions = [name] if name in damaged else others.pop(_stem(name), [])
+        if len(versions) != 1:
+            raise UserError(
+                f"Expected a damaged version of {folder / CLEAN / name} in {folder / DAMAGED}, found {len(versions) or 'none'}; "
+                "add it under the same name, or leave that picture out."
+            )
+        yield Entry(folder / CLEAN / name, label, split, folder / DAMAGED / versions[0])
+
+
+def _stem(name: Path) -> Path:
+    """A name without the ending of its format; DICOM files may be named by identifiers, whose last part is none."""
+    return name.with_suffix("") if name.suffix.lower() in pictures.ENDINGS else name
 
 
 def _labelled(folder: Path) -> Iterator[tuple[Path, str | None]]:
@@ -86,7 +99,7 @@ def _folders(folder: Path) -> list[Path]:
 
 def _of_table(table: Path) -> Iterator[Entry]:
     for number, row in _rows(table):
-        values = {name: str(row[name]).strip() for name in TABLE_COLUMNS if row.get(name) not in (None, "")}
+        values = {name: text for name in TABLE_COLUMNS if row.get(name) is not None and (text := str(row[name]).strip())}
         if None in row:
             raise UserError(
                 f"Expected as many cells as columns in line {number} of {table}, found more; put quotes around cells with commas."
@@ -112,11 +125,12 @@ def _rows(table: Path) -> Iterator[tuple[int, dict[str | None, Any]]]:
     try:
         text = table.read_text(encoding="utf-8-sig")  # spreadsheets write a byte order mark
         if table.suffix.lower() == ".csv":
-            reader = csv.DictReader(text.splitlines(), skipinitialspace=True)
+            reader = csv.DictReader(text.split("\n"), skipinitialspace=True)  # `splitlines` also splits at characters within cells
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             yield from ((reader.line_num, row) for row in reader)
             return
         if table.suffix.lower() in (".jsonl", ".ndjson"):
-            yield from ((number, _object(line, number)) for number, line in enumerate(text.splitlines(), 1) if line.strip())
+            yield from ((number, _object(line, number)) for number, line in enumerate(text.split("\n"), 1) if line.strip())
             return
     except (OSError, ValueError, TypeError, csv.Error) as error:
         raise UserError(f"Expected a table of pictures in {table}, found one that can't be read ({error}); write it as UTF-8.") from error

@@ -1,5 +1,6 @@
 """The user's own data set: a folder or a table of pictures, as `Splits`."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -66,7 +67,7 @@ def _read(
     if len(paired) > 1:
         raise UserError("Expected a damaged version of every picture or of none, found some with and some without; leave out one kind.")
     paths = [entry.path for entry in entries] + [entry.damaged for entry in entries if entry.damaged is not None]
-    if missing := [path for path in paths if not path.is_file()]:
+    if missing := [path for path in paths if not os.path.isfile(path)]:  # noqa: PTH113 - pathlib raises for names that are too long
         raise UserError(f"Expected pictures at all paths, found {len(missing)} missing, such as {missing[0]}; correct the table.")
     photos, fingerprints, failures = prepare(paths, size, min_area)
     readable = np.array([index not in failures for index in range(len(paths))]).reshape(-1, len(entries))  # clean, then damaged

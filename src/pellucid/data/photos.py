@@ -4,7 +4,8 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,21 +106,36 @@ def prepare(paths: Sequence[Path], size: int, min_area: float = 1.0) -> tuple[Ph
     """
     side = math.ceil(size / math.sqrt(min_area))
     folder = files.home() / "photos" / _key(paths, side)
-    with files.locked(folder.parent, wait=True):  # one process decodes, the others wait for it
-        if not (folder / INDEX).is_file():
-            with files.atomic_write(folder) as temporary:
-                temporary.mkdir()
-                with (temporary / PIXELS).open("wb") as stream:
-                    index = _write(paths, side, stream)
-                np.savez(temporary / INDEX, **index)
+    if not _cached(folder, paths):
+        with files.locked(folder.parent, wait=True):  # one process decodes, the others wait for it
+            if not _cached(folder, paths):
+                shutil.rmtree(folder, ignore_errors=True)
+                with files.atomic_write(folder) as temporary:
+                    temporary.mkdir()
+                    with (temporary / PIXELS).open("wb") as stream:
+                        index = _write(paths, side, stream)
+                    np.savez(temporary / INDEX, **index)
     with np.load(folder / INDEX) as index:
-        sizes, failures = index["sizes"], {int(failed): reason for failed, reason in json.loads(str(index["failures"])).items()}
+        sizes, failures = index["sizes"], _failures(index)
         columns = (index[name] for name in ("digests", "hashes", "thumbnails"))
         fingerprints = [Fingerprint(str(digest), int(code), thumbnail) for digest, code, thumbnail in zip(*columns, strict=True)]
     ends = (sizes.prod(axis=1) * 3).cumsum()
     pixels = np.memmap(folder / PIXELS, np.uint8, "r") if len(ends) else np.zeros(0, np.uint8)
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)[: len(sizes)]
     return Photos(pixels, starts, sizes[:, 0], sizes[:, 1], size, min_area), fingerprints, failures
+
+
+def _cached(folder: Path, paths: Sequence[Path]) -> bool:
+    """Whether the cache is complete, and no failed picture can be read by now: with more memory, permissions, or pydicom installed."""
+    if not (folder / INDEX).is_file():
+        return False
+    with np.load(folder / INDEX) as index:
+        return all(isinstance(read_fingerprinted(paths[failed], np.shape), str) for failed in _failures(index))
+
+
+def _failures(index: Mapping[str, NDArray[Any]]) -> dict[int, str]:
+    """The error of each unreadable picture by its number."""
+    return {int(failed): reason for failed, reason in json.loads(str(index["failures"])).items()}
 
 
 def _write(paths: Sequence[Path], side: int, stream: IO[bytes]) -> dict[str, Any]:

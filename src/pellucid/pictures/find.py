@@ -18,7 +18,7 @@ def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[
     the names in one folder.
     """
     for path in paths:
-        if not path.exists():
+        if not os.path.exists(path):  # noqa: PTH110 - pathlib raises for names that are too long
             raise UserError(f"Expected a picture or a folder at {path}, found nothing there; check the path.")
         if not (path.is_file() or path.is_dir()):
             raise UserError(f"Expected a picture or a folder at {path}, found a pipe or a device; choose files.")
