@@ -4,6 +4,7 @@ import json
 import shutil
 import sys
 import tracemalloc
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -298,6 +299,28 @@ def test_pairs_of_other_names_or_sizes_are_refused(tmp_path: Path) -> None:
     (folder / "damaged" / "a" / "0.jpg").unlink()
     with pytest.raises(UserError, match=r"a damaged version of .*a/0\.png"):
         load_own(folder, size=8)
+
+
+def test_pairs_whose_16_bits_have_other_scales_are_refused(tmp_path: Path) -> None:
+    for number in range(5):
+        values = np.random.default_rng(number).integers(0, 4090, (24, 24, 3)).astype(np.uint16)
+        values[0, 0] = 4090
+        for part, pixels in (("clean", values), ("damaged", values + 10 * (number == 3))):
+            (tmp_path / part).mkdir(exist_ok=True)
+            pictures.write(tmp_path / part / f"{number}.png", pictures.Picture(pixels))
+    with pytest.raises(UserError, match=r"found 1 that seem to have different ones, such as .*clean/3\.png"):
+        load_own(tmp_path, size=8)
+    (tmp_path / "damaged" / "3.png").write_bytes((tmp_path / "clean" / "3.png").read_bytes())
+    assert len(load_own(tmp_path, size=8).train) == 4
+
+
+def test_folders_of_classes_may_be_links_and_links_in_circles_end(tmp_path: Path) -> None:
+    classes(tmp_path / "elsewhere", "ab", num=3)
+    (tmp_path / "data").mkdir()
+    for name in "ab":
+        (tmp_path / "data" / name).symlink_to(tmp_path / "elsewhere" / name)
+    (tmp_path / "elsewhere" / "a" / "back").symlink_to(tmp_path / "data")
+    assert Counter(entry.label for entry in list_entries(tmp_path / "data")) == {"a": 3, "b": 3}
 
 
 def test_pairs_are_found_by_whole_names_first(tmp_path: Path) -> None:

@@ -25,23 +25,22 @@ THUMBNAIL_SIDE = 24
 
 
 class Fingerprint(NamedTuple):
-    """Identifies a picture: SHA-256 of the file, `difference_hash`, and a grey thumbnail (`THUMBNAIL_SIDE`, `THUMBNAIL_SIDE`) uint8."""
+    """Identifies a picture: SHA-256 of the file, `difference_hash`, a grey thumbnail (`THUMBNAIL_SIDE`, `THUMBNAIL_SIDE`) uint8, and the
+    `Picture.window` of its values."""
 
     digest: str
     hash: int
     thumbnail: NDArray[np.uint8]
-
-
-def fingerprint_of(picture: NDArray[np.uint8], content: bytes) -> Fingerprint:
-    """The fingerprint of a picture (H, W, 3) and the content of its file."""
-    return Fingerprint(hashlib.sha256(content).hexdigest(), difference_hash(picture), _grey(picture, THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+    window: tuple[int, int] | None = None
 
 
 def read_fingerprinted(path: Path, convert: Callable[[NDArray[np.uint8]], Converted]) -> tuple[Converted, Fingerprint] | str:
     """What `convert` makes of the picture (H, W, 3) in a file, and its fingerprint; the error if it can't be read."""
     try:
-        picture = pictures.read(path)
-        return convert(picture), fingerprint_of(picture, path.read_bytes())
+        picture = pictures.load(path)
+        pixels, digest = picture.on_white(), hashlib.sha256(path.read_bytes()).hexdigest()
+        thumbnail = _grey(pixels, THUMBNAIL_SIDE, THUMBNAIL_SIDE)
+        return convert(pixels), Fingerprint(digest, difference_hash(pixels), thumbnail, picture.window)
     except UserError as error:
         return str(error)
 

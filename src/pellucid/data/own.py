@@ -75,19 +75,27 @@ def _read(
     good = sorted(np.flatnonzero(readable.all(axis=0)).tolist(), key=lambda index: fingerprints[positions[0, index]].digest)
     positions = positions[:, good]
     clean, *damaged = (photos.take(each) for each in positions)
-    for other in damaged:
-        _check_sizes([paths[i] for i in good], clean, other)
-    kept = [fingerprints[i] for i in positions[0]]
+    kept, *others = ([fingerprints[i] for i in each] for each in positions)
+    for other, prints in zip(damaged, others, strict=True):
+        _check_pairs([paths[i] for i in good], clean, other, kept, prints)
     return [entries[i] for i in good], clean, damaged[0] if damaged else None, kept, tuple(failures.values())
 
 
-def _check_sizes(paths: Sequence[Path], clean: Photos, damaged: Photos) -> None:
+def _check_pairs(
+    paths: Sequence[Path], clean: Photos, damaged: Photos, prints: Sequence[Fingerprint], prints_damaged: Sequence[Fingerprint]
+) -> None:
     differ = (clean.heights != damaged.heights) | (clean.widths != damaged.widths)
     if differ.any():
         first = int(differ.argmax())
         raise UserError(
             f"Expected a damaged version of the size of its clean one, found {int(differ.sum())} of another, such as that of "
             f"{paths[first]}; crop or resize one of the two."
+        )
+    scaled = [path for path, one, other in zip(paths, prints, prints_damaged, strict=True) if one.window != other.window]
+    if scaled:
+        raise UserError(
+            f"Expected 16-bit pairs with the same values of black and white, found {len(scaled)} that seem to have different ones, such as "
+            f"{scaled[0]}; scale the values of both to all 16 bits."
         )
 
 

@@ -117,8 +117,11 @@ def prepare(paths: Sequence[Path], size: int, min_area: float = 1.0) -> tuple[Ph
                     np.savez(temporary / INDEX, **index)
     with np.load(folder / INDEX) as index:
         sizes, failures = index["sizes"], _failures(index)
-        columns = (index[name] for name in ("digests", "hashes", "thumbnails"))
-        fingerprints = [Fingerprint(str(digest), int(code), thumbnail) for digest, code, thumbnail in zip(*columns, strict=True)]
+        columns = zip(*(index[name] for name in ("digests", "hashes", "thumbnails", "windows")), strict=True)
+        fingerprints = [
+            Fingerprint(str(digest), int(code), thumbnail, (int(window[0]), int(window[1])) if window.any() else None)
+            for digest, code, thumbnail, window in columns
+        ]
     ends = (sizes.prod(axis=1) * 3).cumsum()
     pixels = np.memmap(folder / PIXELS, np.uint8, "r") if len(ends) else np.zeros(0, np.uint8)
     starts = np.concatenate([[0], ends[:-1]]).astype(np.int64)[: len(sizes)]
@@ -161,6 +164,7 @@ def _write(paths: Sequence[Path], side: int, stream: IO[bytes]) -> dict[str, Any
         "digests": np.array([each.digest for each in fingerprints], "U64"),
         "hashes": np.array([each.hash for each in fingerprints], np.uint64),
         "thumbnails": np.array([each.thumbnail for each in fingerprints], np.uint8),
+        "windows": np.array([each.window or (0, 0) for each in fingerprints], np.int64).reshape(-1, 2),
     }
 
 
@@ -190,7 +194,7 @@ def _resize(picture: NDArray[np.uint8], height: int, width: int, into: NDArray[n
 
 def _key(paths: Sequence[Path], side: int) -> str:
     """The name of the cache folder, which depends on the paths, sizes and modification times of the pictures."""
-    digest = hashlib.sha256(f"2 {side}".encode())
+    digest = hashlib.sha256(f"3 {side}".encode())
     for path in paths:
         status = path.stat()
         digest.update(f"\0{path.resolve()}\0{status.st_size}\0{status.st_mtime_ns}".encode(errors="surrogateescape"))

@@ -13,9 +13,9 @@ from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, UNREAD
 def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[Path]:
     """The pictures among `paths`: a file as it is; of a folder all files in and below it, sorted, with one of these endings.
 
-    DICOM files are also found without an ending. Hidden files, pipes, devices and links to folders are skipped. All paths are checked
-    before the first picture is yielded; raises `UserError` for a missing one, a pipe, a device, and a folder without such files. Memory:
-    the names in one folder.
+    DICOM files are also found without an ending. Hidden files, pipes, devices and links to folders are skipped; links directly in a folder
+    of `paths` are followed, since data sets are put together so. All paths are checked before the first picture is yielded; raises
+    `UserError` for a missing one, a pipe, a device, and a folder without such files. Memory: the names in one folder.
     """
     for path in paths:
         if not os.path.exists(path):  # noqa: PTH110 - pathlib raises for names that are too long
@@ -28,14 +28,14 @@ def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[
     return chain.from_iterable(_walk(path, endings) if path.is_dir() else [path] for path in paths)
 
 
-def _walk(folder: Path, endings: Collection[str]) -> Iterator[Path]:
+def _walk(folder: Path, endings: Collection[str], follow_links: bool = True) -> Iterator[Path]:
     files, folders = [], []
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
                 if entry.name.startswith("."):
                     continue
-                if entry.is_dir(follow_symlinks=False):
+                if entry.is_dir(follow_symlinks=follow_links):
                     folders.append(entry.name)
                 elif _may_be_picture(entry.name, endings) and entry.is_file():  # not a pipe, which would block
                     files.append(entry.name)
@@ -48,7 +48,7 @@ def _walk(folder: Path, endings: Collection[str]) -> Iterator[Path]:
         if path.suffix.lower() in endings or is_dicom(path):
             yield path
     for name in sorted(folders):
-        yield from _walk(folder / name, endings)
+        yield from _walk(folder / name, endings, follow_links=False)  # below, a link could lead in a circle
 
 
 def _may_be_picture(name: str, endings: Collection[str]) -> bool:
