@@ -39,5 +39,5 @@ def risk_coverage(confidence: Tensor, correct: Tensor) -> Tensor:
     """The error rate of the 1, 2, ... N most confident images, expected over the orders of equal confidences: two of (N,) -> (N,)."""
     _, group, sizes = torch.unique(-confidence, return_inverse=True, return_counts=True)  # the most confident first
     errors = torch.zeros(len(sizes), dtype=torch.float64).index_add_(0, group, 1 - correct.double())
-    wrong = (errors / sizes).repeat_interleave(sizes)
+    wrong: Tensor = (errors / sizes).repeat_interleave(sizes)
     return wrong.cumsum(0) / torch.arange(1, len(wrong) + 1, dtype=torch.float64)
