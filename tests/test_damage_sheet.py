@@ -49,6 +49,16 @@ def test_the_seed_decides_and_force_replaces(picture: Path, tmp_path: Path) -> N
     assert one.read_bytes() == other.read_bytes()
 
 
+def test_the_grid_has_the_first_pictures_of_many(picture: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pellucid.damage.MAX_ROWS", 2)
+    sentence = damage_files([picture] * 3, "reference", tmp_path / "two.png", draws=1)
+    assert sentence == f"Suite 'reference' on the first 2 pictures: look at {tmp_path / 'two.png'}."
+    sentence = damage_files([picture] * 3, "reference", tmp_path / "same.png", draws=1, save=tmp_path / "all")
+    assert sentence.endswith(f"and at the 3 files in {tmp_path / 'all'}.")
+    assert len(list((tmp_path / "all").iterdir())) == 3
+    assert (tmp_path / "two.png").read_bytes() == (tmp_path / "same.png").read_bytes()
+
+
 def test_captions_name_kind_strength_and_lost_pixels() -> None:
     import torch
 

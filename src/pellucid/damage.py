@@ -19,6 +19,9 @@ CELL_SIDE = 256
 """Side of a cell in pixels. Larger pictures are shrunk before they are degraded, so that the grid shows the pixels of the damage; lengths
 relative to the side have the same effect as at full size."""
 
+MAX_ROWS = 40
+"""Maximum number of pictures in the grid: a page of that height fits into every format."""
+
 LINE_HEIGHT, NUM_CAPTION_LINES = 18, 4
 """Height of a line of a caption in pixels, and the number of lines."""
 
@@ -26,11 +29,12 @@ LINE_HEIGHT, NUM_CAPTION_LINES = 18, 4
 def damage_files(
     paths: Sequence[Path], suite: str, out: Path, seed: int = 0, draws: int = 5, force: bool = False, save: Path | None = None
 ) -> str:
-    """Draw the grid of `draws` damaged versions of each picture, the original before them, into the file `out`; returns a sentence.
+    """Draw the grid of `draws` damaged versions of the first `MAX_ROWS` pictures, the original before them, into the file `out`; returns a
+    sentence.
 
     The damage of a picture depends on the suite, the seed, its index, the number of the draw and its size. save: folder for the damaged
-    versions at full size, `INDEX-NAME-DRAW.png`, counted from 1; none by default. Raises `UserError` for what is no picture, an unknown
-    suite, and a file or a folder with files that is there already unless `force`.
+    versions of all pictures at full size, `INDEX-NAME-DRAW.png`, counted from 1; none by default. Raises `UserError` for what is no
+    picture, an unknown suite, and a file or a folder with files that is there already unless `force`.
     """
     if suite not in SUITES:
         raise UserError(f"Expected a damage suite among {', '.join(SUITES)}, found '{suite}'; choose one of these.")
@@ -42,20 +46,23 @@ def damage_files(
         raise UserError(f"Expected a new file for the grid, found {out}; choose another name, or --force this one.")
     if save is not None and save.exists() and not (save.is_dir() and (force or not any(save.iterdir()))):
         raise UserError(f"Expected a new or empty folder for the damaged pictures, found {save}; choose another name, or --force.")
-    rows = []
+    rows, num_saved = [], 0
     for index, path in enumerate(pictures.find(paths)):
+        if index == MAX_ROWS and save is None:
+            break
         whole = pictures.read(path)
-        picture = shrink(whole, CELL_SIDE)
-        cells = [(picture, path.name)]
-        for draw in range(draws):
-            damaged, record = _damaged(picture, suite, seed, index, draw)
-            cells.append((damaged, damage_caption(record)))
-            if save is not None:
+        if index < MAX_ROWS:
+            picture = shrink(whole, CELL_SIDE)
+            damaged = [_damaged(picture, suite, seed, index, draw) for draw in range(draws)]
+            rows.append([(picture, path.name), *((pixels, damage_caption(record)) for pixels, record in damaged)])
+        if save is not None:
+            for draw in range(draws):
                 pictures.write(save / f"{index + 1}-{path.stem}-{draw + 1}.png", _damaged(whole, suite, seed, index, draw)[0])
-        rows.append(cells)
+            num_saved += draws
     pictures.write(out, grid(rows, f"suite {suite}, seed {seed}"))
-    saved = "" if save is None else f", and at the {len(rows) * draws} files in {save}"
-    return f"Suite '{suite}' on {len(rows)} picture{'s' * (len(rows) > 1)}: look at {out}{saved}."
+    saved = "" if save is None else f", and at the {num_saved:,} files in {save}"
+    first = "the first " if len(rows) == MAX_ROWS else ""
+    return f"Suite '{suite}' on {first}{len(rows)} picture{'s' * (len(rows) > 1)}: look at {out}{saved}."
 
 
 def _damaged(picture: NDArray[np.uint8], suite: str, seed: int, index: int, draw: int) -> tuple[NDArray[np.uint8], Damage]:
