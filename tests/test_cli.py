@@ -164,7 +164,7 @@ WRONG = {
     "a configuration with an unknown setting": (["train", "--config", "{unknown}"], "colour"),
     "a model that is missing": (["evaluate", "{new}"], "no such folder"),
     "a model of too long a name": (["evaluate", "m" * 300], "File name too long"),
-    "a picture of too long a name": (["predict", "p" * 300, "--out", "{new}"], "File name too long"),
+    "a picture of too long a name": (["predict", "p" * 300, "--out", "{new}"], "found nothing there"),
     "a model folder that is empty": (["evaluate", "{empty}"], "config.json"),
     "no classes in common": (["evaluate", "bundled", "--data", "shapes"], "--data"),
     "a limit of nothing": (["evaluate", "{run}", "--data", "shapes", "--limit", "0"], "limit"),
