@@ -61,7 +61,7 @@ def damage_files(
             num_saved += draws
     pictures.write(out, grid(rows, f"suite {suite}, seed {seed}"))
     saved = "" if save is None else f", and at the {num_saved:,} files in {save}"
-    first = "the first " if len(rows) == MAX_ROWS else ""
+    first = "the first " if index >= MAX_ROWS else ""
     return f"Suite '{suite}' on {first}{len(rows)} picture{'s' * (len(rows) > 1)}: look at {out}{saved}."
 
 
