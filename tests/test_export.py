@@ -1,6 +1,7 @@
 """Exported models: verified before they are written, predicted without torch, with the result of torch."""
 
 import os
+import re
 import shutil
 import signal
 import socket
@@ -431,6 +432,17 @@ def test_ctrl_c_ends_bench_in_one_sentence(made: dict[str, Path]) -> None:
         assert running.stderr.readline().startswith("Measuring")
         os.killpg(running.pid, signal.SIGINT)
         assert running.stderr.read() == "pellucid: stopped.\n"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+def test_ctrl_c_is_blocked_in_the_first_process_of_bench(made: dict[str, Path]) -> None:
+    command = (
+        "import signal, sys; from pathlib import Path; from pellucid.bench_worker import Worker; worker = Worker('onnx', sys.argv[1]); "
+        "print(Path(f'/proc/{worker._process.pid}/status').read_text()); worker.stop()"
+    )
+    status = subprocess.run([sys.executable, "-c", command, str(made["onnx"])], capture_output=True, text=True, check=True).stdout
+    blocked = int(re.search(r"^SigBlk:\s*(\w+)", status, re.MULTILINE)[1], 16)  # type: ignore[index]
+    assert blocked & 1 << signal.SIGINT - 1
 
 
 def test_the_number_of_threads_as_text() -> None:

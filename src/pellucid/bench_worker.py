@@ -5,6 +5,7 @@ import multiprocessing
 import signal
 import sys
 import time
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ class Worker:
         self._connection, other = context.Pipe()
         self._process = context.Process(target=_work, args=(other, name, source), daemon=True)
         if can_block := hasattr(signal, "pthread_sigmask"):  # Ctrl-C is for this process, which ends the other
+            resource_tracker.ensure_running()  # the first process starts it, which unblocks Ctrl-C
             before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         self._process.start()
         if can_block:
