@@ -50,6 +50,38 @@ def test_other_functions_of_the_window(tmp_path: Path) -> None:
     assert np.abs(soft.pixels[:, :, 0] - 65535 / (1 + np.exp(-4 * (values() - 600) / 1000))).max() <= 1
 
 
+def test_the_window_of_an_enhanced_file_is_that_of_its_first_frame(tmp_path: Path) -> None:
+    def group(name: str, **values: float) -> Any:
+        inner, outer = pydicom.Dataset(), pydicom.Dataset()
+        for key, value in values.items():
+            setattr(inner, key, value)
+        setattr(outer, name, [inner])
+        return outer
+
+    shared = group("PixelValueTransformationSequence", RescaleSlope=2, RescaleIntercept=-100)
+    frames = [group("FrameVOILUTSequence", WindowCenter=centre, WindowWidth=2001) for centre in (1000, 9)]
+    path = changed(
+        tmp_path / "a.dcm",
+        WindowCenter=None,
+        WindowWidth=None,
+        SharedFunctionalGroupsSequence=[shared],
+        PerFrameFunctionalGroupsSequence=frames,
+    )
+    picture = pictures.load(path)
+    assert picture.notes == ("window: centre 1000, width 2001",)
+    expected = np.clip((2 * values() - 100 + 0.5) / 2000, 0, 1) * 65535
+    assert np.abs(picture.pixels - expected[:, :, None]).max() <= 1
+
+
+def test_a_size_of_two_values_is_a_damaged_file(tmp_path: Path) -> None:
+    content = bytearray(shipped("MR_small.dcm").read_bytes())
+    place = content.index(b"\x28\x00\x10\x00US\x02\x00") + 6  # the length of Rows
+    path = tmp_path / "a.dcm"
+    path.write_bytes(content[:place] + b"\x04\x00\x40\x00" + content[place + 2 :])
+    with pytest.raises(UserError, match="cut short or damaged"):
+        pictures.load(path)
+
+
 def test_a_picture_for_which_the_memory_is_too_small_is_not_called_damaged(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise MemoryError

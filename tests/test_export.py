@@ -302,6 +302,9 @@ def test_mistakes_are_one_sentence(model: Path, made: dict[str, Path], tmp_path:
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x").touch()
     assert "with other files" in mistake(capsys, "export", model, "--format", "openvino", "--out", tmp_path / "full", "--force")
+    shutil.copytree(made["openvino"], tmp_path / "mine")
+    (tmp_path / "mine" / "notes.txt").touch()
+    assert "with other files" in mistake(capsys, "export", model, "--format", "openvino", "--out", tmp_path / "mine", "--force")
     assert "architecture 'joint'" in mistake(
         capsys, "export", saved(tmp_path / "paper", ModelConfig("paper-listing", encoder=CONFIG.encoder)), "--format", "onnx",
         "--out", tmp_path / "p.onnx",

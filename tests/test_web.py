@@ -765,6 +765,10 @@ def test_a_page_is_replaced_and_other_folders_are_not(
     (tmp_path / "full" / "x").touch()
     assert "--force" in mistake(capsys, *export, tmp_path / "full")
     assert "with other files" in mistake(capsys, *export, tmp_path / "full", "--force")
+    (tmp_path / "full" / "x").unlink()
+    for name in ("index.html", "model.onnx", "visitors.txt"):
+        (tmp_path / "full" / name).touch()
+    assert "with other files" in mistake(capsys, *export, tmp_path / "full", "--force")
     assert "leave the ending out" in mistake(capsys, *export, tmp_path / "page.onnx")
     (tmp_path / "other.tgz").write_bytes(b"another")
     assert "found another file" in mistake(capsys, *export, tmp_path / "page", "--runtime", tmp_path / "other.tgz")

@@ -15,9 +15,9 @@ from pellucid.evaluation import TRACKS, own_track
 from pellucid.export.graph import core_of, write_graph
 from pellucid.export.quantise import MAX_DB, MAX_POINTS, QuantisationCost, measure_cost, quantise
 from pellucid.export.verify import OutputDifference, verify
-from pellucid.export.web import is_page, page_engine, runtime_archive, write_page
+from pellucid.export.web import is_page, page_engine, page_files, runtime_archive, write_page
 from pellucid.files import atomic_write
-from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, ExportedMetadata, require
+from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, OPENVINO_FILES, ExportedMetadata, require
 from pellucid.inference.onnx_backend import KEY, OnnxBackend
 from pellucid.inference.openvino_backend import OpenvinoBackend
 from pellucid.inference.torch_backend import TorchBackend
@@ -129,7 +129,7 @@ def export_model(
 
 
 def _check(format: str, out: Path, force: bool) -> None:
-    """Check the target; a folder is replaced only if it is an exported model."""
+    """Check the target; a folder is replaced only if it is an exported model and nothing else."""
     if format not in FORMATS:
         raise UserError(f"Expected a format among {', '.join(FORMATS)}, found '{format}'; choose one of these.")
     if format == "onnx" and out.suffix.lower() != ONNX:
@@ -141,8 +141,12 @@ def _check(format: str, out: Path, force: bool) -> None:
         raise UserError(f"Expected a new {'file' if format == 'onnx' else 'folder'} to write, found {out}; choose another, or --force it.")
     if format == "onnx" and out.is_dir():
         raise UserError(f"Expected a file to write, found the folder {out}; add a name.")
-    if format != "onnx" and out.exists() and not empty and not (is_page(out) if format == "web" else (out / MODEL_XML).is_file()):
-        raise UserError(f"Expected a new folder, or one with an exported model to replace, found {out} with other files; choose another.")
+    if format != "onnx" and out.exists() and not empty:
+        exported, written = (is_page(out), page_files()) if format == "web" else ((out / MODEL_XML).is_file(), OPENVINO_FILES)
+        if not exported or any(child.name not in written for child in out.iterdir()):
+            raise UserError(
+                f"Expected a new folder, or one with an exported model alone to replace, found {out} with other files; choose another."
+            )
 
 
 def _check_options(format: str, int8: bool, data: str | None, data_source: Path | None, runtime: Path | None) -> None:

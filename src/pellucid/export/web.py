@@ -38,7 +38,7 @@ RUNTIME = {
 }
 """Files of the package -> their names beside the page: many file servers don't know what *.mjs is."""
 
-MODEL, PAGE = "model.onnx", "index.html"
+MODEL, PAGE, RUNTIME_FOLDER, EXAMPLES = "model.onnx", "index.html", "ort", "examples"
 
 
 def runtime_archive(given: Path | None = None) -> Path:
@@ -74,16 +74,16 @@ def write_page(graph: Path, about: ExportedMetadata, archive: Path, out: Path) -
     with as_file(files("pellucid.export") / "web") as sources:
         shutil.copytree(sources, out, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copyfile(graph, out / MODEL)
-    (out / "ort").mkdir()
+    (out / RUNTIME_FOLDER).mkdir()
     for name, content in from_archive(archive, RUNTIME):
-        (out / "ort" / RUNTIME[name]).write_bytes(content)
-    (out / "examples").mkdir()
+        (out / RUNTIME_FOLDER / RUNTIME[name]).write_bytes(content)
+    (out / EXAMPLES).mkdir()
     listed = []
     for name, picture in page_examples(about.classes):
         file = f"{name}.png"
-        pictures.write(out / "examples" / file, picture)
+        pictures.write(out / EXAMPLES / file, picture)
         listed.append({"name": name, "file": file})
-    (out / "examples" / "examples.json").write_text(json.dumps(listed) + "\n", encoding="utf-8")
+    (out / EXAMPLES / "examples.json").write_text(json.dumps(listed) + "\n", encoding="utf-8")
 
 
 def page_engine(about: ExportedMetadata) -> str:
@@ -94,6 +94,11 @@ def page_engine(about: ExportedMetadata) -> str:
 def is_page(path: Path) -> bool:
     """Whether a folder holds an exported page."""
     return (path / MODEL).is_file() and (path / PAGE).is_file()
+
+
+def page_files() -> set[str]:
+    """The names of the files and folders in the folder of an exported page."""
+    return {each.name for each in files("pellucid.export").joinpath("web").iterdir()} | {MODEL, RUNTIME_FOLDER, EXAMPLES}
 
 
 def page_examples(classes: tuple[str, ...]) -> Iterator[tuple[str, Picture]]:

@@ -19,6 +19,9 @@ EXPORT_FORMAT = 1
 ONNX, MODEL_XML, METADATA = ".onnx", "model.xml", "pellucid.json"
 """Ending of ONNX models; files of the network and of the metadata in the folder of an OpenVINO model."""
 
+OPENVINO_FILES = (MODEL_XML, "model.bin", METADATA)
+"""All files of the folder of an OpenVINO model."""
+
 INPUT = "images"
 """Name of the input, (B, 3, H, W); the outputs have the names of the fields of `Outputs`."""
 

@@ -46,17 +46,19 @@ def decode_dicom(stream: IO[bytes], name: str, check_size: Callable[[int, int], 
         raise UserError(f"Expected pydicom for the DICOM file {name}, found none; install it: pip install 'pellucid[dicom]'.") from error
     try:
         dataset = dcmread(stream, force=True)
-        size = dataset.get("Columns"), dataset.get("Rows")
+        missing = any(name not in dataset for name in ("Columns", "Rows", "PixelData"))
+        width, height = (0, 0) if missing else (int(dataset.Columns), int(dataset.Rows))
         kind = str(dataset.get("PhotometricInterpretation", ""))
         num_frames = int(dataset.get("NumberOfFrames") or 1)
     except Exception as error:  # damaged bytes make the reader raise nearly anything, here and below
         raise _damaged(name, error) from error
-    if size[0] is None or size[1] is None or "PixelData" not in dataset:
+    if missing:
         raise UserError(f"Expected a DICOM file with pixels in {name}, found one without, such as a report; leave it out.")
-    check_size(int(size[0]), int(size[1]))
+    check_size(width, height)
     notes = (f"first of {num_frames:,} frames",) if num_frames > 1 else ()
     try:
         values = pixel_array(dataset, index=0)
+        _take_from_groups(dataset)
         if kind.startswith("MONOCHROME"):
             pixels, window = _grey(values, dataset)
             return Picture(np.repeat(pixels[:, :, None], 3, axis=2), grey=True, notes=(window, *notes))
@@ -68,6 +70,15 @@ def decode_dicom(stream: IO[bytes], name: str, check_size: Callable[[int, int], 
         ) from error
     except Exception as error:
         raise _damaged(name, error) from error
+
+
+def _take_from_groups(dataset: Any) -> None:
+    """Copy the window and the rescaling of the first frame of an enhanced file (PS3.3, C.7.6.16) to where those of other files are."""
+    for groups in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in dataset.get(groups, ())[:1]:
+            for name in ("FrameVOILUTSequence", "PixelValueTransformationSequence"):
+                for values in group.get(name, ())[:1]:
+                    dataset.update(values)
 
 
 def _grey(stored: NDArray[Any], dataset: Any) -> tuple[NDArray[np.uint16], str]:
