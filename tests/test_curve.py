@@ -90,7 +90,8 @@ def test_the_curve_has_the_paired_differences(tmp_path: Path) -> None:
     lines = (tmp_path / "curve.md").read_text().splitlines()
     assert lines[-3].startswith("| 2 | -1.0")
     assert lines[-1] == "| 16 | – | – |"
-    assert lines[0] == "Track “reference”, 60 validation images of waves: paired differences by seed, mean and 95 % interval."
+    assert lines[0] == "# Does <it> help?"
+    assert lines[2] == "Track “reference”, 60 validation images of waves: paired differences by seed, mean and 95 % interval."
     assert json.loads((tmp_path / "curve.json").read_text())["measured"] == {"dataset": "waves", "split": "validation", "num_images": 60}
     assert read(picture).shape[1] > 1000
     actual["8"].runs["joint"][2].metrics["reference"]["broken"] = 1

@@ -83,7 +83,7 @@ def _table(setting: str, analyses: Mapping[str, Analysis], curves: Curves) -> st
     track = first.results.tracks[0]
     title = f"Track “{track}”{measured_on(first, track)}: paired differences by seed, mean and 95 % interval"
     note = f"; {BROKEN_MARK}: some outputs are not finite" if any(analysis.broken for analysis in analyses.values()) else ""
-    return "\n".join([f"{title}{note}.", "", *lines]) + "\n"
+    return "\n".join([f"# {first.results.question}", "", f"{title}{note}.", "", *lines]) + "\n"
 
 
 def _cell(point: Estimate | None) -> str:
