@@ -228,7 +228,7 @@ def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path, 
     comparison = build_comparison("reference", tiny).only(CORE)
     with monkeypatch.context() as patched:
         patched.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", in_threads)
-        patched.setattr("os.cpu_count", lambda: 1)
+        patched.setattr("pellucid.experiments.matrix.num_cores", lambda: 1)
         run_jobs(plan(comparison, [0], tmp_path), device="cpu")
     jobs = plan(comparison, [0, 1], tmp_path)
     assert [bool(finished(job)) for job in jobs] == [True] * 4 + [False] * 4
@@ -260,7 +260,7 @@ def test_a_matrix_is_walked_once_and_gone_on_with(tiny: Recipe, tmp_path: Path, 
 def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Runs go on in a thread: that they can have processes of their own is the business of the test above."""
     monkeypatch.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", in_threads)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)  # tests that run beside this one would fight for the cores
+    monkeypatch.setattr("pellucid.experiments.matrix.num_cores", lambda: 1)  # tests that run beside this one would fight for the cores
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -1,5 +1,8 @@
 """The device by its name, and the precision by what the device can."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +112,9 @@ def test_figures_are_float32_whatever_the_network_computes_in(monkeypatch) -> No
 def test_a_device_that_is_not_there_is_a_sentence(name: str) -> None:
     with pytest.raises(UserError, match="cpu"):
         choose_device(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs processors to be granted to a process")
+def test_the_cores_are_those_that_the_process_may_use() -> None:
+    script = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from pellucid.cores import num_cores; print(num_cores())"
+    assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "1\n"

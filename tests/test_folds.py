@@ -157,7 +157,7 @@ def test_every_picture_is_measured_once_by_a_network_that_has_not_seen_it(
     own: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pellucid.experiments.matrix.ProcessPoolExecutor", in_threads)
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("pellucid.experiments.matrix.num_cores", lambda: 1)
     comparison = build_comparison("reference", own).only(["joint"], ["reference"])
     folds = cross_validate(comparison, 3, [0], tmp_path / "out", device="cpu")
     assert len(folds.columns("joint", "reference", "psnr")) == 12

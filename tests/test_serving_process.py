@@ -17,6 +17,7 @@ import pytest
 from servers import picture, png, save_small_model
 from test_serving import check_metrics
 
+from pellucid.cores import num_cores
 from pellucid.export import export_model
 from pellucid.inference import Predictor
 from pellucid.inference.exported import threads_text
@@ -91,7 +92,7 @@ def test_an_exported_model_is_served_by_several_workers(model: Path, tmp_path: P
     with started(exported, "--no-page", "--workers", 2) as (_, address):
         engine = httpx2.get(f"{address}/v1/model").json()["engine"]
         assert engine.startswith("ONNX Runtime")
-        assert "OMP_NUM_THREADS" in os.environ or threads_text(max(1, (os.cpu_count() or 1) // 2)) in engine  # its share of the cores
+        assert "OMP_NUM_THREADS" in os.environ or threads_text(max(1, num_cores() // 2)) in engine  # its share of the cores
         [line] = httpx2.post(f"{address}/v1/predict", content=png(), headers={"Content-Type": "image/png"}).json()["predictions"]
         assert (line["label"], line["model"]) == (expected.label, "small.onnx")
         assert line["probabilities"] == pytest.approx(expected.probabilities, abs=1e-4)

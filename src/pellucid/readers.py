@@ -1,6 +1,5 @@
 """Readers of clean images for training: resident on the device, or crops of photographs, read ahead by threads."""
 
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from pellucid.ahead import Reserve, read_ahead
+from pellucid.cores import num_cores
 from pellucid.data import Photos
 from pellucid.errors import UserError
 from pellucid.seeding import generator
@@ -69,7 +69,7 @@ class PhotoReader:
                 parts = [source[indices] for source in self.sources]
             return torch.from_numpy(np.concatenate(parts, axis=3)).permute(0, 3, 1, 2)
 
-        for pixels, (_, random) in zip(read_ahead(batches, crops, min(AHEAD, os.cpu_count() or 1), AHEAD), batches, strict=True):
+        for pixels, (_, random) in zip(read_ahead(batches, crops, min(AHEAD, num_cores()), AHEAD), batches, strict=True):
             padded = pad_reflect(pixels.to(self.device), self.crop)
             yield shift(padded, torch.arange(len(padded), device=self.device), self.crop, random)
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid import files
+from pellucid.cores import num_cores
 from pellucid.data.duplicates import Fingerprint, read_fingerprinted
 
 ASPECTS = (3 / 4, 4 / 3)
@@ -171,7 +171,7 @@ def _write(paths: Sequence[Path], side: int, stream: IO[bytes]) -> dict[str, Any
 def _decoded(paths: Sequence[Path], side: int) -> Iterator[tuple[NDArray[np.uint8], Fingerprint] | str]:
     """Each picture as it is cached and its fingerprint, or the error if it can't be read; decoded on all cores."""
     decode = partial(read_fingerprinted, convert=partial(_shrunk, side=side))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(num_cores()) as pool:
         for start in range(0, len(paths), PICTURES_AHEAD):
             yield from pool.map(decode, paths[start : start + PICTURES_AHEAD])
 

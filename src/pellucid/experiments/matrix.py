@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 from rich import get_console
 from rich.live import Live
 
+from pellucid.cores import num_cores
 from pellucid.data import Dataset, Photos
 from pellucid.device import choose_device
 from pellucid.errors import DivergenceError, UserError
@@ -125,7 +126,7 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1) -> 
                     "trained again."
                 )
     choose_device(device)
-    threads = max(1, (os.cpu_count() or 1) // workers)
+    threads = max(1, num_cores() // workers)
     progress = MatrixProgress([(job.arm, job.seed, job.folder / LOG) for job in jobs], {(job.arm, job.seed) for job in waiting})
     with ExitStack() as stack:
         pool = stack.enter_context(_pool(workers))

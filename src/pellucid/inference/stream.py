@@ -1,6 +1,5 @@
 """Streams pictures through a predictor, in order: reading, computing and writing overlap, in bounded memory."""
 
-import os
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 from pellucid import pictures
 from pellucid.ahead import Reserve, read_ahead
+from pellucid.cores import num_cores
 from pellucid.errors import UserError, out_of_memory
 from pellucid.inference.cores import LARGE_PICTURE, num_batches, predict_on_cores
 from pellucid.inference.prediction import Prediction
@@ -121,7 +121,7 @@ def _stream_small(groups: Iterable[Sequence[Input]], predictor: Predictor, save:
 
 def _stream_large(inputs: Iterable[Input], predictor: Predictor, save: Callable[[Predicted | Failure], Saved]) -> Iterator[Saved]:
     """Reading, computing and writing in threads of their own."""
-    num_threads = min(MAX_THREADS, max(2, os.cpu_count() or 1))
+    num_threads = min(MAX_THREADS, max(2, num_cores()))
     pool = ThreadPoolExecutor(num_threads)
     saving: deque[tuple[Future[Saved], int]] = deque()
     num_pixels = 0

@@ -12,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.supervisors import Multiprocess
 
+from pellucid.cores import num_cores
 from pellucid.errors import UserError
 from pellucid.serving.settings import METRICS_FOLDER, ServerSettings
 
@@ -51,7 +52,7 @@ def build(settings: ServerSettings) -> ASGIApp:
 
     warnings.filterwarnings("ignore", module=r"PIL\.|pydicom\.")  # of damaged metadata; relevant damage becomes an error
     if settings.workers > 1:
-        share = max(1, (os.cpu_count() or 1) // settings.workers)
+        share = max(1, num_cores() // settings.workers)
         os.environ.setdefault("OMP_NUM_THREADS", str(share))  # of the engines of exported models
         torch.set_num_threads(share)
     predictor = Predictor.load(settings.model, settings.device, mirror=settings.mirror)

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import json
-import os
 import sys
 import textwrap
 import threading
@@ -15,6 +14,7 @@ from importlib.metadata import version
 from io import BytesIO
 from typing import Any
 
+from pellucid.cores import num_cores
 from pellucid.errors import UserError, out_of_memory
 from pellucid.inference import Prediction, Predictor
 from pellucid.inference.cores import predict_on_cores
@@ -87,7 +87,7 @@ class Service:
         self.pixels, self.in_flight = 0, 0
         predict = predict_on_cores(self.predictor, self.num_threads)
         self.batcher = Batcher(predict, self.predictor.batch_size, self.metrics.batches.observe, self.num_threads)
-        self.pool = ThreadPoolExecutor(max(2, os.cpu_count() or 2), "pictures")
+        self.pool = ThreadPoolExecutor(max(2, num_cores()), "pictures")
 
     def start(self) -> None:
         """Start accepting pictures."""
