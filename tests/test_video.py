@@ -129,6 +129,56 @@ def test_outputs_that_are_not_finite_fail_the_video(tmp_path: Path, monkeypatch:
     assert "finite" in lines(tmp_path / "out")[-1]["error"]["message"]
 
 
+def test_frames_of_another_size_fail_the_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Grows:
+        """A video whose tenth frame is larger."""
+
+        def __init__(self, path: str) -> None:
+            self.capture, self.number = real(path), 0
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.capture, name)
+
+        def read(self) -> tuple[bool, Any]:
+            good, frame = self.capture.read()
+            self.number += 1
+            return good, cv2.resize(frame, (128, 96)) if self.number == 10 else frame
+
+    real = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", Grows)
+    predict_files([video(tmp_path / "in" / "a.mp4")], tmp_path / "out")
+    error = lines(tmp_path / "out")[-1]["error"]
+    assert error["code"] == "unreadable"
+    assert error["message"].startswith("Expected frames of one size in")
+    assert not list((tmp_path / "out" / "restored").glob("*"))
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi", "a.mkv"])
+def test_a_video_that_could_not_be_written_whole_is_an_error(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full:
+        """A writer that loses the frames after the fifth, as OpenCV's on a full disk."""
+
+        def __init__(self, *arguments: Any) -> None:
+            self.writer, self.left = real(*arguments), 5
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.writer, name)
+
+        def write(self, frame: NDArray[Any]) -> None:
+            self.left -= 1
+            if self.left >= 0:
+                self.writer.write(frame)
+
+    source, real = video(tmp_path / "in" / name), cv2.VideoWriter
+    monkeypatch.setattr(cv2, "VideoWriter", Full)
+    Full.fourcc = real.fourcc  # type: ignore[attr-defined]
+    predict_files([source], tmp_path / "out")
+    error = lines(tmp_path / "out")[-1]["error"]
+    assert error["code"] == "unwritable"
+    assert "not all frames were written" in error["message"]
+    assert not list((tmp_path / "out" / "restored").glob("*"))
+
+
 def test_a_stopped_video_begins_anew(tmp_path: Path) -> None:
     video(tmp_path / "in" / "a.mp4", 5)
     video(tmp_path / "in" / "b.mp4", 7)

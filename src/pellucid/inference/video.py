@@ -1,9 +1,10 @@
 """Restores a video frame by frame, through OpenCV."""
 
+import errno
 import math
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing, contextmanager
 from itertools import count
@@ -34,14 +35,23 @@ def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: 
     last line is an error. uncertainty: also write a video of the uncertainty maps.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported in the line
-    capture = cv2.VideoCapture(str(path))
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # without a warning for each frame that does not fit on a full disk
     try:
-        yield from _restore(capture, path, target, predictor, out, uncertainty)
+        with _capture(path) as capture:
+            yield from _restore(capture, path, target, predictor, out, uncertainty)
     except UserError as error:
         code = "not_finite" if str(error) == NOT_FINITE else "unwritable" if isinstance(error.__cause__, OSError) else "unreadable"
         yield error_line(path, code, str(error))
     except MemoryError:
         yield error_line(path, "out_of_memory", str(out_of_memory(f"the frames of {path}")))
+
+
+@contextmanager
+def _capture(path: Path) -> Iterator[Any]:
+    """Open a video to read."""
+    capture = cv2.VideoCapture(str(path))
+    try:
+        yield capture
     finally:
         capture.release()
 
@@ -61,11 +71,13 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
     def read_batch(number: int, _reserve: Reserve) -> list[Pixels]:
         frames = [frame] if number == 0 else []
         while len(frames) < size and (following := capture.read())[0]:
+            if following[1].shape != frame.shape:
+                raise UserError(f"Expected frames of one size in {path}, found another size within it; convert it, or cut it there.")
             frames.append(following[1])
         return [cv2.cvtColor(each, cv2.COLOR_BGR2RGB) for each in frames]
 
     with ExitStack() as stack:
-        writers: list[Any] = []
+        writers: list[Callable[[Pixels], None]] = []
         pool = writing = None
         for frames in stack.enter_context(closing(read_ahead(count(), read_batch, 1, 2))):
             if not frames:
@@ -126,22 +138,35 @@ def _played_seconds(path: Path) -> float:
 
 
 @contextmanager
-def _open(target: Path, source: Path, rate: float, size: tuple[int, int]) -> Iterator[Any]:
-    """Open a writer of the video `target`, with the codec for files like `source`; size: width and height."""
+def _open(target: Path, source: Path, rate: float, size: tuple[int, int]) -> Iterator[Callable[[Pixels], None]]:
+    """Open the video `target`, with the codec for files like `source`, and yield the function that adds a frame to it.
+
+    size: width and height. OpenCV reports no error of writing, so the finished file is read to see whether all frames are in it.
+    """
+    num_frames = 0
+
+    def add(frame: Pixels) -> None:
+        nonlocal num_frames
+        writer.write(frame)
+        num_frames += 1
+
     code = VIDEOS[source.suffix.lower()][0]
     with files.atomic_write(target) as temporary:
         writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*code), rate, size)
         try:
             if not writer.isOpened():
                 raise UserError(f"Expected an OpenCV that can write {code} for {source}, found one that can't; install its wheel.")
-            yield writer
+            yield add
         finally:
             writer.release()
+        with _capture(temporary) as written:
+            if written.get(cv2.CAP_PROP_FRAME_COUNT) < num_frames * (1 - MISSING) - 1:
+                raise OSError(errno.EIO, "not all frames were written")
 
 
-def _write(writers: Sequence[Any], frames: Sequence[Pixels], restored: Sequence[Pixels]) -> None:
+def _write(writers: Sequence[Callable[[Pixels], None]], frames: Sequence[Pixels], restored: Sequence[Pixels]) -> None:
     """Write the restored frames and, if there is a second writer, their uncertainty maps."""
     for frame, after in zip(frames, restored, strict=True):
-        writers[0].write(cv2.cvtColor(after, cv2.COLOR_RGB2BGR))
-        for writer in writers[1:]:
-            writer.write(draw_map(uncertainty_map(frame, after)))
+        writers[0](cv2.cvtColor(after, cv2.COLOR_RGB2BGR))
+        for add in writers[1:]:
+            add(draw_map(uncertainty_map(frame, after)))
