@@ -24,6 +24,13 @@ def test_values_that_change_no_run_are_refused(tmp_path: Path, setting: str, val
         compare_at_values(comparison, setting, values, [0], tmp_path)
 
 
+@pytest.mark.parametrize("arms", [["classify", "restore"], ["joint", "joint-plain"]])
+def test_arms_without_a_difference_to_draw_are_refused(tmp_path: Path, arms: list[str]) -> None:
+    comparison = build_comparison("reference", RECIPES["base"]).only(arms)
+    with pytest.raises(UserError, match="Expected a joint arm and one of classify, restore"):
+        compare_at_values(comparison, "training.epochs", ["2", "8"], [0], tmp_path)
+
+
 def test_paths_as_values_have_folders_in_that_of_the_comparison(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def compare(_comparison: Comparison, _seeds: Sequence[int], out: Path, **_options: object) -> Results:
         (out / RUNS).mkdir(parents=True)

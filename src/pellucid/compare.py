@@ -8,13 +8,13 @@ from pathlib import Path
 from pellucid.device import choose_device
 from pellucid.errors import UserError
 from pellucid.experiments.analysis import analyse
-from pellucid.experiments.comparison import Comparison, at_values
+from pellucid.experiments.comparison import SINGLE, Comparison, at_values
 from pellucid.experiments.cost import seconds_per_image
 from pellucid.experiments.folds import Folds, in_folds
 from pellucid.experiments.matrix import Job, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.results import Result, Results
 from pellucid.experiments.reuse import reuse
-from pellucid.experiments.verdict import verdict
+from pellucid.experiments.verdict import JOINT, verdict
 from pellucid.provenance import provenance
 from pellucid.recipe import settings
 from pellucid.reporting.comparison_curve import CURVE, write_curve
@@ -70,6 +70,10 @@ def compare_at_values(
     """
     if not values:
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
+    if not any(arm.startswith(JOINT) and baseline in SINGLE for arm, baseline in comparison.pairs):
+        raise UserError(
+            f"Expected a joint arm and one of {', '.join(SINGLE)}, whose difference is the curve, found {', '.join(comparison.arms)}; add one."
+        )
     by_value = {}
     comparisons = at_values(comparison, setting, values)
     folders = {value: out / f"{setting}-{value}".replace("/", "%2F") for value in values}
