@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from pellucid.degradations import CORRUPTIONS, DEGRADATIONS
+from pellucid.degradations import CORRUPTIONS, DEGRADATIONS, fields
 from pellucid.degradations.blur import _followed
 from pellucid.degradations.fields import plasma, smooth_noise
 from pellucid.degradations.motion import trail_blur
@@ -113,6 +113,15 @@ def test_plasma_fills_its_range_and_is_smoother_with_more_decay() -> None:
         assert torch.equal(field.amin(dim=(1, 2, 3)), torch.zeros(8))
         torch.testing.assert_close(field.amax(dim=(1, 2, 3)), torch.ones(8))
     assert rough.diff(dim=3).abs().mean() > 2 * smooth.diff(dim=3).abs().mean()
+
+
+def test_the_plasma_of_a_long_picture_is_interpolated(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, decay = torch.zeros(2, 3, 40, 250), torch.full((2,), 3.0)
+    whole = plasma(images, decay, generator("fog"))
+    monkeypatch.setattr(fields, "MAX_PLASMA", 64)
+    interpolated = plasma(images, decay, generator("fog"))
+    assert interpolated.shape == whole.shape
+    assert 0 < (interpolated - whole).abs().max() < 0.05
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.5, 6.0])

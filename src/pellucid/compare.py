@@ -72,7 +72,8 @@ def compare_at_values(
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
     if not any(arm.startswith(JOINT) and baseline in SINGLE for arm, baseline in comparison.pairs):
         raise UserError(
-            f"Expected a joint arm and one of {', '.join(SINGLE)}, whose difference is the curve, found {', '.join(comparison.arms)}; add one."
+            f"Expected a joint arm and one of {', '.join(SINGLE)}, whose difference is the curve, found {', '.join(comparison.arms)}; "
+            "add one."
         )
     by_value = {}
     comparisons = at_values(comparison, setting, values)

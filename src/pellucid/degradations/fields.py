@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 NEGLIGIBLE = 1e-7
 """Amplitude below which a frequency is omitted."""
 
+MAX_PLASMA = 2048
+"""Points along each side of fractal noise, a power of two: of a panorama's longer side, the square would fill the memory."""
+
 
 def uniform(images: Tensor, generator: Generator, *shape: int) -> Tensor:
     """Uniform random numbers in [0, 1) for each image, (B, *shape), drawn in float32 and returned in the images' dtype."""
@@ -48,12 +51,14 @@ def plasma(images: Tensor, decay: Tensor, generator: Generator) -> Tensor:
     """Fractal noise by the diamond-square algorithm (Fournier, Fussell and Carpenter 1982), from 0 to 1: (B, 1, H, W).
 
     decay: (B,) factor by which the deviations shrink, squared, at every halving of the grid. The field is part of a periodic one whose side
-    is the next power of two.
+    is the next power of two; its last halvings are left out beyond `MAX_PLASMA` points, and interpolated.
     """
     import torch
+    import torch.nn.functional as F
 
     num, _, height, width = images.shape
-    steps = max(1, math.ceil(math.log2(max(height, width))))
+    whole = max(1, math.ceil(math.log2(max(height, width))))
+    steps = min(whole, MAX_PLASMA.bit_length() - 1)
     shrinks = decay.to(images.dtype).view(-1, 1, 1).square()
     grid = images.new_zeros(num, 1, 1)
     amplitude = torch.ones_like(shrinks)
@@ -69,7 +74,11 @@ def plasma(images: Tensor, decay: Tensor, generator: Generator) -> Tensor:
         amplitude = amplitude / shrinks
     # The extremes are those of the whole periodic field, as in the published fog.
     least, greatest = grid.amin(dim=(1, 2), keepdim=True), grid.amax(dim=(1, 2), keepdim=True)
-    return ((grid - least) / (greatest - least)).unsqueeze(1)[:, :, :height, :width]
+    field = ((grid - least) / (greatest - least)).unsqueeze(1)
+    scale = 2 ** (whole - steps)
+    if scale > 1:
+        field = F.interpolate(field[:, :, : -(-height // scale), : -(-width // scale)], scale_factor=scale, mode="bilinear")
+    return field[:, :, :height, :width]
 
 
 def cosines(length: int, num: int, like: Tensor) -> Tensor:
