@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from test_comparison_report import fabricated
 
+from pellucid.cli import main
 from pellucid.compare import compare_at_values
 from pellucid.errors import UserError
 from pellucid.experiments.comparison import Comparison, at_values, build_comparison
@@ -41,6 +42,24 @@ def test_paths_as_values_have_folders_in_that_of_the_comparison(tmp_path: Path, 
     compare_at_values(comparison, "data.dataset", ["sets/day", "/sets/night"], [0], tmp_path)
     assert sorted(path.parent.name for path in tmp_path.glob(f"*/{RUNS}")) == ["data.dataset-%2Fsets%2Fnight", "data.dataset-sets%2Fday"]
     claim_comparison(tmp_path, resume=True)
+
+
+def test_the_command_line_has_the_conclusion_at_each_value(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def compare(comparison: Comparison, *_: object, **__: object) -> Results:
+        gain = comparison.base.training.epochs
+        return fabricated({"classify": (80.0, None), "restore": (None, 28.0), "joint": (80.0 + gain, 29.0)})
+
+    monkeypatch.setattr("pellucid.compare.compare", compare)
+    arms = ["--arms", "classify", "restore", "joint"]
+    main(["compare", "reference", "--recipe", "base", *arms, "--vary", "training.epochs", "2", "8", "--out", str(tmp_path / "curve")])
+    first, second, path = capsys.readouterr().out.splitlines()
+    assert first.startswith("training.epochs 2: with joint, yes")
+    assert "+2.00 points" in first
+    assert second.startswith("training.epochs 8: with joint, yes")
+    assert "+8.00 points" in second
+    assert path == f"The curve: {tmp_path / 'curve' / 'curve.png'}"
 
 
 def test_every_value_has_a_recipe_of_its_own_and_all_arms_have_it() -> None:

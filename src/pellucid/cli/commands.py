@@ -152,6 +152,7 @@ def compare(
     elif vary:
         setting, *values = vary
         by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers, reused=reuse)
+        show("\n".join(f"{setting} {value}: {comparing.summary(results)}" for value, results in by_value.items()))
         show(f"The curve: {out / comparing.CURVE}.png")
     else:
         results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers, reused=reuse)
