@@ -30,12 +30,19 @@ ARMS = ("classify", "restore", "sequential", "paper-listing", "joint-plain", "jo
 GOOD, BAD, PLAIN = "#1a7f5a", "#b4472d", "#33475b"
 
 SETTINGS = {
-    "reference-base-cpu": "all 50,000 images",
+    "reference-base-cpu": "50,000 images, 4 epochs",
+    "regime-base-cpu/training.epochs-8": "8 epochs",
+    "regime-base-cpu/training.epochs-2": "2 epochs",
+    "regime-base-cpu/training.epochs-1": "1 epoch",
     "few-images-base-cpu": "5,000 images",
-    "low-label-base-cpu": "5,000 labels",
+    "regime-images-base-cpu/data.labels-2500": "2,500 images",
+    "low-label-base-cpu": "one label in ten",
     "everyday-base-cpu": "mixed damage",
 }
 """Comparisons of joint with single-task networks."""
+
+EDGES = {"accuracy": (-4.0, 4.0), "psnr": (-0.3, 0.2)}
+"""Ends of the axes of differences; intervals of two seeds may be longer, and means beyond them are stated."""
 
 
 def main() -> None:
@@ -75,25 +82,38 @@ def figures(comparison: dict[str, Any]) -> None:
 
 
 def differences(comparisons: dict[str, dict[str, Any]]) -> None:
-    """The paired differences of joint networks to the single-task ones, by comparison."""
-    figure = Figure(figsize=(9, 1.2 + 0.5 * len(comparisons)), layout="constrained")
-    for axes, (metric, (baseline, label)) in zip(figure.subplots(1, 2), TASKS.items(), strict=True):
-        names = []
-        for name, comparison in comparisons.items():
-            for arm in ("joint", "joint-clean-teacher", WIDER, "joint-equal"):
-                tracks = comparison["paired"].get(f"{arm}-{baseline}", {})
-                estimate = next((scores[metric] for scores in tracks.values() if metric in scores), None)
-                if estimate:
-                    low, high = estimate["ci95"] or (estimate["mean"], estimate["mean"])
-                    _dot(axes, len(names), estimate, GOOD if low > 0 else BAD if high < 0 else PLAIN)
-                    names.append(f"{arm}, {SETTINGS[name]}")
+    """The paired differences of joint networks to the single-task ones, by comparison, with the cost relative to both of these."""
+    rows = [(name, arm) for name, each in comparisons.items() for arm in ("joint", WIDER, "joint-equal") if arm in each["arms"]]
+    figure = Figure(figsize=(9, 1.0 + 0.3 * len(rows)), layout="constrained")
+    for axes, (metric, (baseline, label)) in zip(figure.subplots(1, 2, sharey=True), TASKS.items(), strict=True):
+        for place, (name, arm) in enumerate(rows):
+            found = next(iter(comparisons[name]["paired"][f"{arm}-{baseline}"].values()))[metric]
+            low, high = found["ci95"] or (found["mean"], found["mean"])
+            colour = GOOD if low > 0 else BAD if high < 0 else PLAIN
+            _dot(axes, place, found, colour)
+            if found["mean"] < EDGES[metric][0]:
+                axes.annotate(
+                    f"\N{LEFTWARDS ARROW} {found['mean']:.2f}",
+                    (EDGES[metric][0], place),
+                    (4, 0),
+                    textcoords="offset points",
+                    color=colour,
+                    va="center",
+                )
         axes.axvline(0, color="black", linewidth=0.8, linestyle=(0, (4, 3)))
-        axes.set_yticks(range(len(names)), names)
-        axes.invert_yaxis()
+        axes.set_xlim(EDGES[metric])
         axes.set_xlabel(f"{label}: joint minus {baseline}")
         axes.grid(True, axis="x", alpha=0.3)
-        axes.locator_params(axis="x", nbins=5)
+        axes.set_yticks(
+            range(len(rows)), [f"{SETTINGS[name]}, cost {_relative_cost(comparisons[name]['arms'], arm):.2f}" for name, arm in rows]
+        )
+    axes.invert_yaxis()
     _save(figure, "joint-differences")
+
+
+def _relative_cost(arms: dict[str, Any], arm: str) -> float:
+    macs = {name: arms[name]["cost"]["macs"] for name in ("classify", "restore", arm)}
+    return float(macs[arm] / (macs["classify"] + macs["restore"]))
 
 
 def costs(comparison: dict[str, Any]) -> None:
