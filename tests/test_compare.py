@@ -404,8 +404,10 @@ def test_only_the_folder_of_a_comparison_is_resumed(tmp_path: Path) -> None:
     claim_comparison(tmp_path / "new", resume=True)
     for runs in (tmp_path / "one" / RUNS, tmp_path / "folds" / "fold-2" / RUNS):
         runs.mkdir(parents=True)
-    for name in ("one", "folds"):
-        claim_comparison(tmp_path / name, resume=True)
+    for name, prefix, other in (("one", "", "fold-"), ("folds", "fold-", "")):
+        claim_comparison(tmp_path / name, resume=True, prefix=prefix)
+        with pytest.raises(UserError, match="there is no comparison in it to resume"):  # whose report would be replaced
+            claim_comparison(tmp_path / name, resume=True, prefix=other)
         with pytest.raises(UserError, match=rf"{name} with files in it; go on with it by --resume"):
             claim_comparison(tmp_path / name, resume=False)
     (tmp_path / "other" / "precious").mkdir(parents=True)

@@ -41,7 +41,9 @@ def test_paths_as_values_have_folders_in_that_of_the_comparison(tmp_path: Path, 
     comparison = build_comparison("reference", RECIPES["base"]).only(["classify", "joint"])
     compare_at_values(comparison, "data.dataset", ["sets/day", "/sets/night"], [0], tmp_path)
     assert sorted(path.parent.name for path in tmp_path.glob(f"*/{RUNS}")) == ["data.dataset-%2Fsets%2Fnight", "data.dataset-sets%2Fday"]
-    claim_comparison(tmp_path, resume=True)
+    claim_comparison(tmp_path, resume=True, prefix="data.dataset-")
+    with pytest.raises(UserError, match="there is no comparison in it to resume"):
+        claim_comparison(tmp_path, resume=True, prefix="training.epochs-")
 
 
 def test_the_command_line_has_the_conclusion_at_each_value(

@@ -33,9 +33,14 @@ def claim(folder: Path, recipe: Recipe, resume: bool) -> Recipe:
     return recipe
 
 
-def claim_comparison(folder: Path, resume: bool) -> None:
-    """Check that the folder is new, or holds runs of a comparison to resume; the recipes of the runs are checked when they are planned."""
-    if not (resume and ((folder / RUNS).is_dir() or any(folder.glob(f"*/{RUNS}")))):
+def claim_comparison(folder: Path, resume: bool, prefix: str = "") -> None:
+    """Check that the folder is new, or holds runs of a comparison to resume; the recipes of the runs are checked when they are planned.
+
+    prefix: of the names of its subfolders with runs, such as those of the folds. A comparison of another kind is not resumed, since its
+    report would be replaced.
+    """
+    runs = [each for each in folder.glob(f"*/{RUNS}") if each.parent.name.startswith(prefix)] if prefix else [*folder.glob(RUNS)]
+    if not (resume and runs):
         _check_new(folder, "comparison", resume)
 
 

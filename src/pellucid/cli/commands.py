@@ -137,7 +137,7 @@ def compare(
             raise UserError(f"Expected {name} of at least 1, found {number}.")
     out = out or Path("runs") / "compare" / question
     if not report_only:
-        claim_comparison(out, resume)
+        claim_comparison(out, resume, "fold-" if folds is not None else f"{vary[0]}-" if vary else "")
     if folds is not None and tracks is None:
         tracks = [own_track(settings(recipe)["damage"], recipe.data.splits().train.damaged is not None)]
     comparison = tuned(build_comparison(question, recipe), tune).only(arms, tracks)
