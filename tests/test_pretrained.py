@@ -16,6 +16,7 @@ from pellucid.models.encoder import Encoder
 from pellucid.recipe import Recipe
 from pellucid.run import run
 from pellucid.training import TrainingConfig
+from pellucid.training.loop import batch_statistics
 from pellucid.training.optimizer import build_optimizer
 
 NAME = "test_efficientnet"
@@ -137,3 +138,11 @@ def test_a_frozen_encoder_stays_as_it_is_and_loads_without_its_file(tiny: Recipe
         assert torch.equal(loaded.encoder.state_dict()[name], tensor)
     images = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(loaded(images).logits, network(images).logits)
+
+
+def test_the_teacher_of_a_distillation_sees_what_the_frozen_encoder_computes(weights: Path) -> None:
+    network, images = Encoder(config(weights, frozen=True)).train(), torch.rand(2, 3, 64, 64)
+    with batch_statistics(network) as teacher:
+        taught = teacher(images)
+    for one, other in zip(taught, network(images), strict=True):
+        torch.testing.assert_close(one, other)

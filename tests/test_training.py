@@ -511,6 +511,18 @@ def test_a_stop_signal_is_noted_once_and_has_its_usual_effect_the_second_time(nu
         signal.signal(number, former)
 
 
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_that_is_ignored_as_under_nohup_stays_ignored(number: signal.Signals) -> None:
+    former = signal.signal(number, signal.SIG_IGN)
+    try:
+        with StopSignal() as stop:
+            os.kill(os.getpid(), number)
+            assert not stop.requested
+        assert signal.getsignal(number) == signal.SIG_IGN
+    finally:
+        signal.signal(number, former)
+
+
 def test_what_a_killed_process_left_behind_is_removed(tiny: Recipe, tmp_path: Path) -> None:
     (tmp_path / "run" / ".part-0a.json").parent.mkdir()
     (tmp_path / "run" / ".part-0a.json").write_text("half")

@@ -57,3 +57,10 @@ def test_a_wider_network_has_the_same_outputs_and_is_trained_in_all_weights(widt
 def test_other_networks_are_refused(wide, narrow, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         load_widened(wide(), narrow())
+
+
+def test_the_same_weights_with_another_normalisation_of_the_images_are_refused() -> None:
+    pretrained, other = network(8, 16), network(8, 16)
+    pretrained.encoder._renormalise = nn.Hardtanh(-0.5, 0.5)
+    with pytest.raises(ValueError, match="outputs"):
+        load_widened(other, pretrained)

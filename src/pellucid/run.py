@@ -162,11 +162,11 @@ def _build_network(recipe: Recipe, splits: Splits, restorer: Path | None, resume
         raise UserError(
             f"Expected no restorer with the architecture '{recipe.model.architecture}', found {restorer}; leave --restorer out."
         )
-    if recipe.training.shuffle_guidance:
-        shuffle_guidance(network)
     if start is not None and not resumed:
         wanted = "the network of this recipe, or a narrower one; leave training.start out, or start from a model like it"
         _check_held_out(recipe, splits, _load_weights(network, start, wanted, widen=True))
+    if recipe.training.shuffle_guidance:
+        shuffle_guidance(network)
     return network
 
 

@@ -254,11 +254,11 @@ class Trainer:
 def batch_statistics(network: nn.Module) -> Iterator[nn.Module]:
     """Context manager: evaluation mode, but batch normalisation uses batch statistics and leaves the running statistics unchanged.
 
-    For clean images: the running statistics are those of degraded ones.
+    For clean images: the running statistics are those of degraded ones. Layers that are frozen keep theirs, as in training.
     """
     training = network.training
+    norms = [each for each in network.train().modules() if isinstance(each, nn.BatchNorm2d) and each.training and each.track_running_stats]
     network.eval()
-    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d) and module.track_running_stats]
     for norm in norms:
         norm.training, norm.track_running_stats = True, False
     try:

@@ -10,7 +10,8 @@ SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "
 class StopSignal:
     """Context manager: the first Ctrl-C, SIGTERM or SIGHUP (terminal closed) only sets `requested`; the second has its usual effect.
 
-    No effect outside the main thread, where Python allows no signal handlers.
+    A signal that is ignored, as SIGHUP is under `nohup`, stays ignored. No effect outside the main thread, where Python allows no signal
+    handlers.
     """
 
     def __init__(self) -> None:
@@ -19,7 +20,9 @@ class StopSignal:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._former = {number: signal.signal(number, self._request) for number in SIGNALS}
+            self._former = {
+                number: signal.signal(number, self._request) for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN
+            }
         return self
 
     def _request(self, *_: object) -> None:
