@@ -25,6 +25,7 @@ from pellucid.reporting import write_report
 from pellucid.reporting.facts import duration
 from pellucid.reporting.gallery import MAX_SIDE, collect_examples
 from pellucid.reporting.render import html
+from pellucid.reporting.scores import _damage as described
 from pellucid.run_folder import LOG
 from pellucid.seeding import seed_of
 
@@ -259,3 +260,12 @@ def test_a_second_report_takes_the_place_of_the_first(tmp_path: Path) -> None:
 def test_pieces() -> None:
     assert html("{a}{b}", a="<", b=html("<i>{c}</i>", c='"&')) == "&lt;<i>&#34;&amp;</i>"
     assert [duration(seconds) for seconds in (0.4, 59.6, 3600)] == ["0 s", "1 min 0 s", "1 h 0 min"]
+
+
+def test_the_damage_of_a_track_is_described_with_its_ranges() -> None:
+    medical = described("medical")
+    assert medical.startswith("at most 3 of: motion blur of 0.01 to 0.05 (length as a part of the shorter side, probability 0.25), then ")
+    assert "low dose of 100 to 2000 (photons in a clear pixel, probability 0.3)" in medical
+    assert described("reference") == "gaussian noise of 0.05 (sigma on the [0, 1] scale), then occlusion of 8 (side in pixels)"
+    assert described("clean") == "no damage"
+    assert described("pairs") == "real damage, of the damaged versions in the data set"

@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
-from pellucid.degradations import Mixture
-from pellucid.evaluation import TRACKS
+from pellucid.degradations import Mixture, Step
+from pellucid.evaluation import PAIRS, TRACKS
 from pellucid.evaluation.evaluate import Evaluation
 from pellucid.labels import UNLABELLED
 from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, DAMAGED, FIGURES, MAX_PSNR, Scores, figure_text
@@ -112,6 +112,8 @@ def _damage(name: str) -> str:
     """A description of the damage of a track."""
     track = TRACKS[name]
     pipeline = track.levels[0].pipeline
+    if name == PAIRS:
+        return "real damage, of the damaged versions in the data set"
     if track.groups:
         return f"{', '.join(group.replace('_', ' ') for group in track.groups)}, each picture at every severity from 1 to 5"
     if len(track.levels) > 1:
@@ -119,8 +121,15 @@ def _damage(name: str) -> str:
         return f"{pipeline.kinds[0].replace('_', ' ')} at {levels}, each picture at every level"
     if isinstance(pipeline, Mixture):
         return "suite " + " or ".join(f"'{suite}' (weight {weight:g})" for suite, weight in pipeline.weights.items())
-    steps = pipeline.steps
-    return ", then ".join(f"{step.name.replace('_', ' ')} of {step.low:g} ({step.degradation.unit})" for step in steps) or "no damage"
+    most = "" if pipeline.at_most is None else f"at most {pipeline.at_most} of: "
+    return most + ", then ".join(map(_step, pipeline.steps)) or "no damage"
+
+
+def _step(step: Step) -> str:
+    strength = f"{step.low:g}" if step.high is None else f"{step.low:g} to {step.high:g}"
+    unit = step.degradation.unit.replace("in pixels", "as a part of the shorter side") if step.relative else step.degradation.unit
+    chance = "" if step.probability == 1 else f", probability {step.probability:g}"
+    return f"{step.name.replace('_', ' ')} of {strength} ({unit}{chance})"
 
 
 def _most_frequent(dataset: Dataset, num_images: int) -> float:
