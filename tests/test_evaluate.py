@@ -282,3 +282,18 @@ def test_classical_methods_on_what_they_cannot_improve() -> None:
     picture = np.random.default_rng(0).integers(0, 256, (12, 15, 3), dtype=np.uint8)
     assert np.array_equal(denoise(picture, 0), picture)
     assert np.array_equal(inpaint(picture, np.zeros((12, 15), dtype=np.uint8)), picture)
+
+
+def test_the_damage_of_pairs_is_not_known(dataset: Dataset) -> None:
+    paired = Dataset(dataset.images, dataset.labels, dataset.classes, "waves", "test", dataset.images)  # type: ignore[arg-type]
+    scores = evaluate(lambda damaged: detect(damaged)._replace(restored=damaged), paired, TRACKS["pairs"], damages=DAMAGES).metrics
+    assert [scores[name] for name in ("damage_correct", "strength_error", "mask_iou")] == [None] * 3
+
+
+def test_large_images_come_in_smaller_batches(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    height, width = dataset.size
+    monkeypatch.setattr("pellucid.evaluation.evaluate.BATCH_PIXELS", 7 * height * width + 1)
+    sizes = []
+    scores = evaluate(lambda damaged: sizes.append(len(damaged)) or Output(restored=damaged), dataset, TRACKS["reference"])
+    assert max(sizes) == 7
+    assert sum(sizes) == scores.metrics["num_images"] == NUM

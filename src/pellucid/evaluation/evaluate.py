@@ -19,6 +19,9 @@ from pellucid.metrics import BROKEN_MARK, BROKEN_NOTE, FIGURES, Figure, Metrics,
 Progress = Callable[[int, int], None]
 """Called after each batch with the number of images done, over all levels, and the total."""
 
+BATCH_PIXELS = 500 * 32 * 32
+"""Maximum number of pixels of a batch of several images: damage takes a multiple of their memory."""
+
 UNSEEN = "unseen"
 """Name of the mean over the groups of levels that a model has not seen in its training."""
 
@@ -124,6 +127,8 @@ def evaluate(
         for batch in batches(dataset, track, level, num_images, batch_size, device):
             with inference_autocast(batch.clean.device, precision):
                 output = model(batch if whole_batch else batch.degraded)
+            if track.name == PAIRS:  # the kinds and places of real damage are not known
+                output = output._replace(presence=None, strength=None, mask=None)
             metrics.update(output.float(), batch)
             done += len(batch)
             if progress is not None:
@@ -154,7 +159,9 @@ def num_measured(dataset: Dataset, limit: int | None) -> int:
 def batches(
     dataset: Dataset, track: Track, level: Level, num_images: int, batch_size: int, device: torch.device | str = "cpu"
 ) -> Iterator[Batch]:
-    """The first images of a data set, in order, with the damage of a track, on `device`."""
+    """The first images of a data set, in order, with the damage of a track, on `device`; large ones in smaller batches."""
+    height, width = dataset.size
+    batch_size = max(1, min(batch_size, BATCH_PIXELS // (height * width)))
     for start in range(0, num_images, batch_size):
         yield load_batch(dataset, track, level, range(start, min(start + batch_size, num_images)), device)
 
