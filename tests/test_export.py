@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import pellucid
 from pellucid.bench import run_benchmark
+from pellucid.bench_worker import Worker
 from pellucid.checkpoint import ModelMetadata, save_model
 from pellucid.cli import main
 from pellucid.data import DATASETS
@@ -476,6 +477,21 @@ def test_the_current_folder_and_a_linked_one_are_replaced(target: str, tmp_path:
     monkeypatch.chdir(out)
     _write(made, Path(target), force=True)
     assert [(path.name, path.read_text()) for path in out.iterdir()] == [("model.xml", "new")]
+
+
+def test_another_network_beside_the_exported_one_is_not_taken_for_it(made: dict[str, Path], tmp_path: Path) -> None:
+    shutil.copytree(made["openvino"], tmp_path / "exported")
+    (tmp_path / "exported" / "other.xml").write_text("<net/>")
+    with pytest.raises(UserError, match=r"Expected model\.xml of an exported model, or its folder, found .*other\.xml"):
+        open_backend(tmp_path / "exported" / "other.xml")
+
+
+def test_a_process_of_bench_that_was_killed_is_a_sentence(made: dict[str, Path]) -> None:
+    worker = Worker("onnx", made["onnx"])
+    worker.stop()
+    for _ in range(2):
+        with pytest.raises(UserError, match="found that a process was ended"):
+            worker.call("load")
 
 
 def test_an_exported_folder_may_have_a_dot_in_its_name(made: dict[str, Path], tmp_path: Path) -> None:

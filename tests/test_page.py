@@ -1,5 +1,6 @@
 """The page in a real Chromium: a person's whole path, and files that are no pictures."""
 
+import asyncio
 import base64
 import os
 import re
@@ -69,7 +70,7 @@ def test_the_report_has_the_warnings_of_a_line(tmp_path: Path) -> None:
 
     image = Picture(picture())
     prediction = Prediction("ship", 1.0, {"ship": 1.0}, image.pixels, left=True, unfamiliar=True)
-    assert "found undamaged and left; unlike the training pictures" in _shown(image, image, prediction, work.NONE, tmp_path)[4]
+    assert "found undamaged and left; unlike the training pictures" in _shown(image, image, prediction, work.NONE, tmp_path / "new")[4]
 
 
 def test_a_model_that_restores_names_no_classes(tmp_path: Path) -> None:
@@ -89,6 +90,29 @@ def test_a_classified_picture_is_not_offered_as_a_restored_one(tmp_path: Path) -
     shown = _shown(image, image, Prediction("ship", 1.0, {"ship": 1.0}, None), work.NONE, tmp_path)
     assert (shown[1]["value"], shown[1]["interactive"]) == (None, False)
     assert "does not restore" in shown[3]
+
+
+def test_a_restored_picture_is_deleted_with_its_folder_though_nobody_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pellucid.serving import page
+
+    async def visit() -> None:
+        show = next(each.fn for each in page.build_page(service, files).fns.values() if each.fn.__name__ == "show")
+        service.start()
+        await show(None, 0, work.NONE, 50, 0)
+        [folder] = files.iterdir()
+        assert (folder / "restored.png").is_file()
+        async with asyncio.timeout(30):
+            while folder.exists():
+                await asyncio.sleep(0.1)
+        await service.close()
+
+    monkeypatch.setattr(page, "KEEP_SECONDS", 0.4)
+    model, files = tmp_path / "model", tmp_path / "files"
+    files.mkdir()
+    config = servers.CONFIG
+    save_model(model, build_model(config, 3, servers.DAMAGES).eval(), ModelMetadata(config, servers.CLASSES, servers.DAMAGES))
+    service = Service(Predictor.load(model, "cpu"))
+    asyncio.run(visit())
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,8 @@
 """Encoders with pretrained weights: they compute what timm computes, are trained as set, and load without their file."""
 
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +19,7 @@ from pellucid.models.encoder import Encoder
 from pellucid.recipe import Recipe
 from pellucid.run import run
 from pellucid.training import TrainingConfig
-from pellucid.training.loop import batch_statistics
+from pellucid.training.loop import Trainer, batch_statistics
 from pellucid.training.optimizer import build_optimizer
 
 NAME = "test_efficientnet"
@@ -138,6 +141,27 @@ def test_a_frozen_encoder_stays_as_it_is_and_loads_without_its_file(tiny: Recipe
         assert torch.equal(loaded.encoder.state_dict()[name], tensor)
     images = torch.rand(2, 3, 32, 32)
     torch.testing.assert_close(loaded(images).logits, network(images).logits)
+
+
+def test_a_run_is_resumed_without_the_file_of_its_encoder(
+    tiny: Recipe, weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(tiny, model=ModelConfig(encoder=config(weights)), training=replace(tiny.training, epochs=1))
+    monkeypatch.setattr(Trainer, "_train_step", stopped_by_ctrl_c(Trainer._train_step))
+    with pytest.raises(KeyboardInterrupt):
+        run(recipe, tmp_path / "run", device="cpu")
+    monkeypatch.undo()
+    weights.unlink()
+    run(recipe, tmp_path / "run", resume=True, device="cpu")
+    assert (tmp_path / "run" / "model").is_dir()
+
+
+def stopped_by_ctrl_c(train_step: Callable[..., None]) -> Callable[..., None]:
+    def train_and_stop(*arguments: object) -> None:
+        train_step(*arguments)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    return train_and_stop
 
 
 def test_the_teacher_of_a_distillation_sees_what_the_frozen_encoder_computes(weights: Path) -> None:

@@ -182,6 +182,33 @@ def test_a_start_that_was_trained_on_held_out_images_is_refused(
     assert not (tmp_path / "second" / "recipe.json").exists()
 
 
+def test_a_restorer_that_was_trained_on_held_out_images_is_refused(tiny: Recipe, tmp_path: Path) -> None:
+    tiny = changed(tiny, {"data.validation": 0, "training.epochs": 0.1})
+    run(changed(tiny, {"model.tasks": "restore"}), tmp_path / "restorer", device="cpu")
+    second = changed(tiny, {"model.architecture": "sequential", "model.tasks": "both", "data.validation": 50})
+    with pytest.raises(UserError, match=r"restorer that was not trained on the images held out here, found one with data.validation 0"):
+        run(second, tmp_path / "second", device="cpu", restorer=tmp_path / "restorer")
+
+
+@pytest.mark.parametrize(("name", "devices", "passed"), [("mps", 2, 2), ("mps:1", 1, [1])])
+def test_a_numbered_device_is_passed_on(
+    tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, devices: int, passed: object
+) -> None:
+    given: dict[str, Any] = {}
+
+    def fabric(**options: Any) -> None:
+        given.update(options)
+        raise UserError("Expected no more.")
+
+    monkeypatch.setattr("lightning.fabric.Fabric", fabric)
+    monkeypatch.setattr("pellucid.run.choose_device", torch.device)
+    with pytest.raises(UserError, match="Expected no more"):
+        run(tiny, tmp_path / "run", device=name, devices=devices)
+    assert (given["accelerator"], given["devices"]) == ("mps", passed)
+    with pytest.raises(UserError, match="without a number for 2 devices, found 'mps:1'; choose mps"):
+        run(tiny, tmp_path / "run", device="mps:1", devices=2)
+
+
 def test_images_are_held_out_of_a_folder_whatever_its_path_is(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PELLUCID_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)

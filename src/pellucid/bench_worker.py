@@ -37,10 +37,10 @@ class Worker:
 
     def call(self, *request: Any) -> Any:
         """Send a request and return the result; a `UserError` of the process is raised here."""
-        self._connection.send(request)
         try:
+            self._connection.send(request)
             result = self._connection.recv()
-        except (EOFError, ConnectionResetError):
+        except (EOFError, ConnectionError):
             raise UserError("Expected memory for the batches, found that a process was ended; choose smaller ones.") from None
         if isinstance(result, Exception):
             raise result

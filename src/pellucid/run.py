@@ -60,7 +60,7 @@ def run(
         precision = resolve_precision(recipe.training.precision, chosen)
         recipe = replace(recipe, training=replace(recipe.training, precision=precision.name))
         commit = source_commit()  # now, since the source may change during a long training
-        fabric = _launch(recipe, folder, device, devices)
+        fabric = _launch(recipe, folder, chosen, devices)
 
         splits = _load_data(recipe)
         model = _build_network(recipe, splits, restorer, resumed=resume and (folder / STATE).exists())
@@ -82,14 +82,17 @@ def run(
         return network, metadata
 
 
-def _launch(recipe: Recipe, folder: Path, device: str, devices: int) -> "Fabric":
+def _launch(recipe: Recipe, folder: Path, device: torch.device, devices: int) -> "Fabric":
     from lightning.fabric import Fabric
     from lightning.fabric.loggers import TensorBoardLogger
 
     for name in ("lightning.fabric", "lightning.pytorch"):
         logging.getLogger(name).setLevel(logging.WARNING)  # they log the precision of every run
+    if device.index is not None and devices > 1:
+        raise UserError(f"Expected a device without a number for {devices} devices, found '{device}'; choose {device.type}.")
     logger = TensorBoardLogger(folder, name="tensorboard", version="")
-    fabric = Fabric(accelerator=device, devices=devices, precision=recipe.training.precision, loggers=logger)
+    numbers = devices if device.index is None else [device.index]
+    fabric = Fabric(accelerator=device.type, devices=numbers, precision=recipe.training.precision, loggers=logger)
     fabric.launch()
     if fabric.device.type == "cpu":
         keep_memory()
@@ -152,34 +155,34 @@ def initialise(recipe: Recipe, num_classes: int, load: bool = True) -> nn.Module
 
 def _build_network(recipe: Recipe, splits: Splits, restorer: Path | None, resumed: bool) -> nn.Module:
     """The network at the start of the training: initialised, with the weights of its restorer or of `training.start`, if it has any."""
-    network, start = initialise(recipe, len(splits.train.classes)), recipe.training.start
+    network, start = initialise(recipe, len(splits.train.classes), load=not resumed), recipe.training.start
     if isinstance(network, Sequential):
         if restorer is None:
             raise UserError("Expected a trained restorer for the architecture 'sequential', found none; name its folder by --restorer.")
         wanted = "the restorer of this recipe; train it with --model.tasks restore and the settings of this run"
-        _load_weights(network.restorer, restorer, wanted)
+        _check_held_out(recipe, splits, restorer, _load_weights(network.restorer, restorer, wanted))
     elif restorer is not None:
         raise UserError(
             f"Expected no restorer with the architecture '{recipe.model.architecture}', found {restorer}; leave --restorer out."
         )
     if start is not None and not resumed:
         wanted = "the network of this recipe, or a narrower one; leave training.start out, or start from a model like it"
-        _check_held_out(recipe, splits, _load_weights(network, start, wanted, widen=True))
+        _check_held_out(recipe, splits, start, _load_weights(network, start, wanted, widen=True))
     if recipe.training.shuffle_guidance:
         shuffle_guidance(network)
     return network
 
 
-def _check_held_out(recipe: Recipe, splits: Splits, start: ModelMetadata) -> None:
-    """Raise `UserError` if the model to start from may have been trained on images that this training holds out."""
-    mine, other = settings(recipe)["data"], completed(start.recipe)["data"]
+def _check_held_out(recipe: Recipe, splits: Splits, source: str | Path, trained: ModelMetadata) -> None:
+    """Raise `UserError` if the model in `source` may have been trained on images that this training holds out."""
+    mine, other = settings(recipe)["data"], completed(trained.recipe)["data"]
     if not same_dataset(mine["dataset"], other.get("dataset", "")):
         return
     held_out = () if splits.validation is None else ("validation_share", "validation", "limit")
     for name in (*held_out, "fold", "folds"):
         if mine[name] != other[name]:
             raise UserError(
-                f"Expected a model in {recipe.training.start} that was not trained on the images held out here, found one with data.{name} "
+                f"Expected a model in {source} that was not trained on the images held out here, found one with data.{name} "
                 f"{other[name]} instead of {mine[name]}; set the same, or hold out none."
             )
 

@@ -53,6 +53,8 @@ def open_backend(source: str | Path | None, device: "torch.device | str" = "auto
 
         onnx = OnnxBackend(path)
         return onnx, onnx.metadata
+    if path.is_file() and path.name != MODEL_XML:
+        raise UserError(f"Expected {MODEL_XML} of an exported model, or its folder, found {path}; name the folder.")
     from pellucid.inference.openvino_backend import OpenvinoBackend
 
     openvino = OpenvinoBackend(path if path.is_dir() else path.parent)

@@ -7,10 +7,11 @@ are predicted by the same service as those of the API, within the same limits.
 import asyncio
 import os
 import secrets
-import time
+import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -29,7 +30,7 @@ from pellucid.serving.refusal import Refusal
 from pellucid.serving.service import Service
 
 KEEP_SECONDS = 3600
-"""Age in seconds from which files are deleted, and interval in seconds between checks."""
+"""Age in seconds at which downloads are deleted, and from which on Gradio's own files are, with the interval between its checks."""
 
 FORM_BYTES = 2_000
 """Size in bytes of an uploaded form without its file, so that the browser refuses what the server would refuse, with a message."""
@@ -102,7 +103,11 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
                         clean = Picture(work.example_pictures()[int(example or 0)])
                     picture = await service.run(work.add_damage, clean, damage, strength / 100, int(seed or 0))
                     prediction = await service.predict(picture)
-                    return list(await service.run(_shown, clean, picture, prediction, damage, folder))
+                    own = folder / secrets.token_hex(16)
+                    try:
+                        return list(await service.run(_shown, clean, picture, prediction, damage, own))
+                    finally:
+                        asyncio.get_running_loop().call_later(KEEP_SECONDS, partial(shutil.rmtree, own, ignore_errors=True))
         except Refusal as refusal:
             raise gr.Error(refusal.message.replace("picture 0", "the picture"), print_exception=False) from None
         except TimeoutError:
@@ -161,16 +166,13 @@ def build_page(service: Service, folder: Path) -> gr.Blocks:
 
 
 def _shown(clean: Picture, picture: Picture, prediction: Any, damage: str, folder: Path) -> tuple[Any, ...]:
+    """The outputs of the page; folder: a new one, for the download."""
     restored = picture.pixels if prediction.restored is None else prediction.restored
     figures = None if damage == work.NONE or prediction.restored is None else work.measure_picture(clean.pixels, picture.pixels, restored)
-    for old in folder.glob("*/restored.png"):  # Gradio deletes what it has written itself
-        with suppress(OSError):
-            if old.stat().st_mtime < time.time() - KEEP_SECONDS:
-                old.unlink()
     target = None
     if prediction.restored is not None:
-        target = folder / secrets.token_hex(16) / "restored.png"
-        target.parent.mkdir()
+        folder.mkdir()
+        target = folder / "restored.png"
         target.write_bytes(encode_png(replace(picture, pixels=restored)))
     missing = "PSNR and SSIM need the undamaged picture: add damage to one, and they are here."
     notes = "; ".join([*(text for name, text in COUNTED.items() if getattr(prediction, name)), *picture.notes])
