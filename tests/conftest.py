@@ -1,5 +1,7 @@
 """What several tests share: a recipe that trains in a second."""
 
+import signal
+
 import pytest
 import torch
 
@@ -7,6 +9,12 @@ from pellucid.models import EncoderConfig, ModelConfig
 from pellucid.objectives import ObjectiveConfig
 from pellucid.recipe import DataConfig, Recipe
 from pellucid.training import TrainingConfig
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _ctrl_c() -> None:
+    """A shell starts jobs in the background with Ctrl-C ignored, and a training leaves it so."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
