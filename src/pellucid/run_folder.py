@@ -39,8 +39,8 @@ def claim_comparison(folder: Path, resume: bool, prefix: str = "") -> None:
     prefix: of the names of its subfolders with runs, such as those of the folds. A comparison of another kind is not resumed, since its
     report would be replaced.
     """
-    runs = [each for each in folder.glob(f"*/{RUNS}") if each.parent.name.startswith(prefix)] if prefix else [*folder.glob(RUNS)]
-    if not (resume and runs):
+    folders = [each for each in folder.glob("*") if each.name.startswith(prefix)] if prefix else [folder]
+    if not (resume and any((each / RUNS).is_dir() for each in folders)):
         _check_new(folder, "comparison", resume)
 
 

@@ -31,4 +31,4 @@ def _check_outputs(network: nn.Module, narrower: nn.Module) -> None:
     network.train(training)
     for wide, narrow in outputs:
         if narrow is not None and (wide is None or wide.shape != narrow.shape or not torch.allclose(wide, narrow, rtol=1e-4, atol=1e-5)):
-            raise ValueError("the outputs of the two networks are others")
+            raise ValueError("the outputs of the two networks differ")
