@@ -158,6 +158,7 @@ WRONG = {
     "a report of nothing": (["compare", "reference", "--recipe", "base", "--report-only", "--out", "{new}"], "Expected finished runs"),
     "a misspelt choice": (["train", "--training.optimizer", "sgd"], "Expected one of muon, adamw, adam. Got value: sgd"),
     "a loss out of all bounds": (["train", "--data.dataset", "shapes", "--objective.weight", "1e38", "--out", "{new}"], "diverged"),
+    "two tables in one file": (["evaluate", "{run}", "--json", "{new}", "--csv", "{new}"], "a file of its own for each table"),
     "figures into a folder": (["evaluate", "{run}", "--json", "{empty}"], "add a name"),
     "a configuration that is missing": (["train", "--config", "{new}"], "new"),
     "a configuration that is no YAML": (["train", "--config", "{broken}"], "parsing"),

@@ -57,6 +57,10 @@ def test_the_grid_has_the_first_pictures_of_many(picture: Path, tmp_path: Path, 
     assert sentence.endswith(f"and at the 3 files in {tmp_path / 'all'}.")
     assert len(list((tmp_path / "all").iterdir())) == 3
     assert (tmp_path / "two.png").read_bytes() == (tmp_path / "same.png").read_bytes()
+    monkeypatch.setattr("pellucid.damage.MAX_DRAWS", 1)
+    damage_files([picture] * 2, "reference", tmp_path / "one.png", draws=3, save=tmp_path / "six")
+    assert len(list((tmp_path / "six").iterdir())) == 6
+    assert (tmp_path / "two.png").read_bytes() == (tmp_path / "one.png").read_bytes()
 
 
 def test_captions_name_kind_strength_and_lost_pixels() -> None:

@@ -27,7 +27,7 @@ from pellucid.errors import DivergenceError, UserError
 from pellucid.files import LOCK, locked
 from pellucid.models import build_model, upgraded
 from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, settings
-from pellucid.run import run
+from pellucid.run import _build_loader, run
 from pellucid.training import TrainingConfig
 from pellucid.training.gradients import compare_gradients
 from pellucid.training.log import TrainingLog, read_log
@@ -202,11 +202,29 @@ def test_a_numbered_device_is_passed_on(
 
     monkeypatch.setattr("lightning.fabric.Fabric", fabric)
     monkeypatch.setattr("pellucid.run.choose_device", torch.device)
+    monkeypatch.setattr("torch.accelerator.device_count", lambda: 2)
     with pytest.raises(UserError, match="Expected no more"):
         run(tiny, tmp_path / "run", device=name, devices=devices)
     assert (given["accelerator"], given["devices"]) == ("mps", passed)
     with pytest.raises(UserError, match="without a number for 2 devices, found 'mps:1'; choose mps"):
         run(tiny, tmp_path / "run", device="mps:1", devices=2)
+    with pytest.raises(UserError, match="Expected 3 devices 'mps', found 2; choose fewer devices"):
+        run(tiny, tmp_path / "run", device="mps", devices=3)
+
+
+def test_too_little_memory_is_a_sentence(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fit(_: Trainer) -> None:
+        torch.empty(2**48)
+
+    monkeypatch.setattr(Trainer, "fit", fit)
+    with pytest.raises(UserError, match=r"memory for batches of 16 images on cpu, found too little; choose a lower training\.batch_size"):
+        run(tiny, tmp_path / "run", device="cpu")
+
+
+def test_every_device_has_an_image_of_each_batch(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:
+    fabric = SimpleNamespace(device="cpu", global_rank=0, world_size=17)
+    with pytest.raises(UserError, match="an image for each of 17 devices in every batch, found 16 in all"):
+        _build_loader(tiny, tiny.data.splits().train, fabric)
 
 
 def test_images_are_held_out_of_a_folder_whatever_its_path_is(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,8 +19,8 @@ CELL_SIDE = 256
 """Side of a cell in pixels. Larger pictures are shrunk before they are degraded, so that the grid shows the pixels of the damage; lengths
 relative to the side have the same effect as at full size."""
 
-MAX_ROWS = 40
-"""Maximum number of pictures in the grid: a page of that height fits into every format."""
+MAX_ROWS, MAX_DRAWS = 40, 20
+"""Maximum numbers of pictures, and of damaged versions of each, in the grid: a page of that size fits into every format."""
 
 LINE_HEIGHT, NUM_CAPTION_LINES = 18, 4
 """Height of a line of a caption in pixels, and the number of lines."""
@@ -29,8 +29,9 @@ LINE_HEIGHT, NUM_CAPTION_LINES = 18, 4
 def damage_files(
     paths: Sequence[Path], suite: str, out: Path, seed: int = 0, draws: int = 5, force: bool = False, save: Path | None = None
 ) -> str:
-    """Draw the grid of `draws` damaged versions of the first `MAX_ROWS` pictures, the original before them, into the file `out`; returns a
-    sentence.
+    """Draw the grid of `draws` damaged versions of each picture, the original before them, into the file `out`; returns a sentence.
+
+    The grid has the first `MAX_ROWS` pictures and the first `MAX_DRAWS` versions.
 
     The damage of a picture depends on the suite, the seed, its index, the number of the draw and its size. save: folder for the damaged
     versions of all pictures at full size, `INDEX-NAME-DRAW.png`, counted from 1; none by default. Raises `UserError` for what is no
@@ -53,7 +54,7 @@ def damage_files(
         whole = pictures.read(path)
         if index < MAX_ROWS:
             picture = shrink(whole, CELL_SIDE)
-            damaged = [_damaged(picture, suite, seed, index, draw) for draw in range(draws)]
+            damaged = [_damaged(picture, suite, seed, index, draw) for draw in range(min(draws, MAX_DRAWS))]
             rows.append([(picture, path.name), *((pixels, damage_caption(record)) for pixels, record in damaged)])
         if save is not None:
             for draw in range(draws):

@@ -83,6 +83,11 @@ def inference_autocast(device: torch.device, precision: str = "auto") -> Abstrac
     return autocast
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error of torch's says that a device has too little memory; on the CPU, and on some others, it has no type of its own."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+
+
 def describe_device(device: torch.device) -> str:
     """A description of a device, as stated with measurements."""
     if device.type == "cuda":

@@ -17,7 +17,7 @@ from torch import nn
 from pellucid.batch import Batch
 from pellucid.checkpoint import ModelMetadata, load_model, save_model
 from pellucid.data import Dataset, Splits
-from pellucid.device import choose_device, describe_device, resolve_precision
+from pellucid.device import choose_device, describe_device, is_out_of_memory, resolve_precision
 from pellucid.errors import UserError
 from pellucid.evaluation.calibration import calibrate
 from pellucid.files import locked, write_json
@@ -72,7 +72,15 @@ def run(
             write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
         if resume:
             trainer.load()
-        network = trainer.fit()
+        try:
+            network = trainer.fit()
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            raise UserError(
+                f"Expected memory for batches of {recipe.training.batch_size:,} images on {chosen}, found too little; choose a lower "
+                "training.batch_size."
+            ) from error
 
         metadata = _describe(recipe, splits, trainer, f"{describe_device(fabric.device)}, {precision}", commit)
         calibration = calibrate(network, splits, recipe.pipeline, fabric.device)
@@ -90,6 +98,8 @@ def _launch(recipe: Recipe, folder: Path, device: torch.device, devices: int) ->
         logging.getLogger(name).setLevel(logging.WARNING)  # they log the precision of every run
     if device.index is not None and devices > 1:
         raise UserError(f"Expected a device without a number for {devices} devices, found '{device}'; choose {device.type}.")
+    if device.type != "cpu" and devices > torch.accelerator.device_count():
+        raise UserError(f"Expected {devices} devices '{device.type}', found {torch.accelerator.device_count()}; choose fewer devices.")
     logger = TensorBoardLogger(folder, name="tensorboard", version="")
     numbers = devices if device.index is None else [device.index]
     fabric = Fabric(accelerator=device.type, devices=numbers, precision=recipe.training.precision, loggers=logger)
@@ -101,6 +111,10 @@ def _launch(recipe: Recipe, folder: Path, device: torch.device, devices: int) ->
 
 def _build_loader(recipe: Recipe, clean: Dataset, fabric: "Fabric") -> TrainLoader:
     config = recipe.training
+    if (images := min(config.batch_size, len(clean.labels))) < fabric.world_size:
+        raise UserError(
+            f"Expected an image for each of {fabric.world_size} devices in every batch, found {images} in all; choose fewer devices."
+        )
     return TrainLoader(
         clean,
         recipe.pipeline,

@@ -33,6 +33,9 @@ def check_files(*paths: Path | None) -> None:
             folder(path.parent)
             if path.is_dir():
                 raise UserError(f"Expected a file to write the figures to, found the folder {path}; add a name.")
+    wanted = [path.resolve() for path in paths if path is not None]
+    if len(set(wanted)) < len(wanted):
+        raise UserError(f"Expected a file of its own for each table, found {wanted[0]} twice; choose another name.")
 
 
 def load_with_images(model: str | Path, data: str | None, source: Path | None, device: str) -> "tuple[nn.Module, ModelMetadata, Dataset]":

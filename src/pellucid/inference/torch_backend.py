@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from pellucid.batch import Output
-from pellucid.device import choose_device, choose_precision, describe_device, inference_autocast
+from pellucid.device import choose_device, choose_precision, describe_device, inference_autocast, is_out_of_memory
 from pellucid.inference.backend import Outputs
 from pellucid.inference.footprint import max_pixels
 from pellucid.inference.pixels import Floats
@@ -42,7 +42,7 @@ class TorchBackend:
                 output: Output = self.network(tensors)
             return Outputs(*(None if each is None else each.float().cpu().numpy() for each in output))
         except RuntimeError as error:
-            if isinstance(error, torch.OutOfMemoryError) or "allocate memory" in str(error):
+            if is_out_of_memory(error):
                 raise MemoryError(str(error)) from error
             raise
 
