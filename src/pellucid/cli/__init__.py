@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command; a user's mistake is one sentence and exit status 2."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read when torch is imported
+    os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # likewise: what MPS lacks is computed on the CPU
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
         sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid UTF-8
     status = 2

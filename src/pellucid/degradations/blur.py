@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.degradations.convolution import convolve, convolve_separable
 from pellucid.degradations.fields import uniform
+from pellucid.double import double
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -77,7 +78,7 @@ def glass_blur(images: Tensor, sigma: Tensor, reach: Tensor, rounds: Tensor, gen
 
     num, channels, height, width = images.shape
     result = gaussian_blur(images, sigma, generator)
-    reach, rounds = (value.double().round().view(-1, 1, 1) for value in (reach, rounds))
+    reach, rounds = (double(value).round().view(-1, 1, 1) for value in (reach, rounds))
     row, column = torch.arange(height, device=images.device).view(-1, 1), torch.arange(width, device=images.device)
     inside = (row > reach) & (row <= height - reach) & (column > reach) & (column <= width - reach)
     for index in range(MAX_ROUNDS):
@@ -85,7 +86,7 @@ def glass_blur(images: Tensor, sigma: Tensor, reach: Tensor, rounds: Tensor, gen
         moved = inside & (rounds > index)
         if not moved.any():
             continue
-        shifts = (drawn.transpose(0, 1).double() * 2 * reach).floor() - reach
+        shifts = (double(drawn.transpose(0, 1)) * 2 * reach).floor() - reach
         source = ((row + shifts[0]) * width + column + shifts[1]).long()
         here = (row * width + column).expand_as(source)
         source = _followed(torch.where(moved, source, here).view(num, -1), here.reshape(num, -1))

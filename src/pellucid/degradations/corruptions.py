@@ -22,6 +22,7 @@ from pellucid.degradations.motion import trail_blur, zoom_blur
 from pellucid.degradations.noise import gaussian_noise, impulse_noise, poisson_noise
 from pellucid.degradations.resolution import pixelate
 from pellucid.degradations.weather import frost, plasma_fog, snow
+from pellucid.double import double
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -51,14 +52,15 @@ class Corruption:
     like: tuple[str, ...] = ()
 
     def at(self, severity: Tensor, side: int) -> list[Tensor]:
-        """The parameters for images of that shorter side, (B,) each, in float64."""
+        """The parameters for images of that shorter side, (B,) each, in double precision."""
         import torch
 
         near_small = side * side < CIFAR_SIDE * IMAGENET_SIDE
-        published = torch.tensor(self.small if near_small else self.large, dtype=torch.float64, device=severity.device)
+        severity = double(severity)
+        published = torch.tensor(self.small if near_small else self.large, dtype=severity.dtype, device=severity.device)
         scale = max(1, side / CIFAR_SIDE) if near_small else side / IMAGENET_SIDE  # below 32 pixels, lengths would vanish
         published *= published.new_tensor([scale if name.endswith("px") else 1.0 for name in self.parameters])
-        below = severity.double().clamp(1, 5).sub(1)
+        below = severity.clamp(1, 5).sub(1)
         index = below.floor().clamp(max=3).long()
         return list(torch.lerp(published[index], published[index + 1], (below - index).unsqueeze(1)).unbind(dim=1))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pellucid.degradations.convolution import convolve, suits_opencv
 from pellucid.degradations.fields import uniform
 from pellucid.degradations.resampling import magnification, magnified, resample_sparsely
+from pellucid.double import double
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -49,14 +50,14 @@ def trail_blur(images: Tensor, radius: Tensor, sigma: Tensor, angle: Tensor) -> 
     num = len(images)
     if num == 0:
         return images.clone()
-    taps = 2 * radius.double().ceil().view(-1, 1) + 1
+    taps = 2 * double(radius).ceil().view(-1, 1) + 1
     reach = int(taps.max()) - 1
-    steps = torch.arange(reach + 1, device=images.device, dtype=torch.float64)
-    weights = torch.exp(-0.5 * (steps / sigma.double().clamp(min=1e-3).view(-1, 1)).square()) * (steps < taps)
+    steps = torch.arange(reach + 1, device=images.device, dtype=taps.dtype)
+    weights = torch.exp(-0.5 * (steps / double(sigma).clamp(min=1e-3).view(-1, 1)).square()) * (steps < taps)
     weights = (weights / weights.sum(dim=1, keepdim=True)).to(images.dtype)
     reach = int((steps * (weights > 1e-6)).max())  # negligible weights only cost time
     rows, columns = (
-        (steps * part.double().view(-1, 1) - 0.5).ceil().long().clamp(-reach, reach) + reach for part in (angle.sin(), angle.cos())
+        (steps * double(part).view(-1, 1) - 0.5).ceil().long().clamp(-reach, reach) + reach for part in (angle.sin(), angle.cos())
     )
     kernels = images.new_zeros(num, (2 * reach + 1) ** 2).scatter_add_(1, rows * (2 * reach + 1) + columns, weights)
     return convolve(images, kernels.view(num, 2 * reach + 1, 2 * reach + 1), border="replicate").clamp_(0, 1)
@@ -70,7 +71,7 @@ def zoom_blur(images: Tensor, last: Tensor, step: Tensor, _generator: Generator)
     import torch
 
     result = torch.empty_like(images)
-    zooms = torch.stack((last, step), dim=1).double()
+    zooms = double(torch.stack((last, step), dim=1))
     for greatest, by in set(map(tuple, zooms.tolist())):
         chosen = (zooms == zooms.new_tensor((greatest, by))).all(dim=1)
         factors = [1 + index * by for index in range(int((greatest - 1) / by + 1e-3) + 1)]

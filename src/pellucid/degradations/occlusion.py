@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import uniform
+from pellucid.double import double
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -67,7 +68,7 @@ def region_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 
     num, _, height, width = images.shape
     # Drawn in float32, as for the square; computed in float64, so that rounding on another processor does not change the mask.
-    drawn = torch.rand((8, num, 1, 1), generator=generator, device=images.device, dtype=torch.float32).double()
+    drawn = double(torch.rand((8, num, 1, 1), generator=generator, device=images.device, dtype=torch.float32))
     shape = (4 * drawn[0]).floor()
     turn = 2 * math.pi * drawn[3] * (drawn[4] < 0.5)
     rows = torch.arange(height, device=images.device).view(1, -1, 1) - drawn[1] * height + 0.5
@@ -75,7 +76,7 @@ def region_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     along, across = columns * turn.cos() + rows * turn.sin(), rows * turn.cos() - columns * turn.sin()
 
     aspect = torch.where(shape == STROKE, 6 + 6 * drawn[5], 2.5 ** (2 * drawn[5] - 1)).sqrt()
-    half = side.double().view(-1, 1, 1) / 2
+    half = double(side).view(-1, 1, 1) / 2
     box = torch.maximum(along.abs() / aspect, across.abs() * aspect)
     ellipse = (along.square() / aspect.square() + across.square() * aspect.square()).sqrt() * (math.sqrt(math.pi) / 2)
     angle = torch.atan2(rows, columns)

@@ -138,4 +138,4 @@ def _sparse(weights: Weights, lengths: tuple[float, ...], channels: int, kind: s
 def _dense(weights: Weights, length: int, number: int, kind: dtype, target: device) -> Tensor:
     import torch
 
-    return torch.from_numpy(weights(length, number).toarray()).to(target, kind)
+    return torch.from_numpy(weights(length, number).toarray()).to(kind).to(target)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.degradations.convolution import suits_opencv
 from pellucid.degradations.resampling import bicubic, blocks, resample, shrink_and_enlarge
+from pellucid.double import double
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -35,7 +36,7 @@ def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
     """
     import torch
 
-    small = torch.stack([(length * factor.double() + 1e-6).floor().clamp(min=1) for length in images.shape[2:]], dim=1).long()
+    small = torch.stack([(length * double(factor) + 1e-6).floor().clamp(min=1) for length in images.shape[2:]], dim=1).long()
     return _down_and_up(images, blocks, small)
 
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import smooth_noise, uniform
+from pellucid.double import double
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -27,7 +28,7 @@ def scratch_mask(images: Tensor, number: Tensor, generator: Generator) -> Tensor
 
     num, _, height, width = images.shape
     side = min(height, width)
-    drawn = uniform(images, generator, 6, MAX_SCRATCHES).double()
+    drawn = double(uniform(images, generator, 6, MAX_SCRATCHES))
     mask = torch.zeros((num, height, width), dtype=torch.bool, device=images.device)
     number = number.round().view(-1, 1, 1)
     for index in range(min(MAX_SCRATCHES, int(number.max()) if num else 0)):
@@ -57,14 +58,14 @@ def tear_mask(images: Tensor, width: Tensor, generator: Generator) -> Tensor:
 
     num = len(images)
     side = min(images.shape[2:])
-    drawn = uniform(images, generator, 8).double().view(num, 8, 1, 1)
+    drawn = double(uniform(images, generator, 8)).view(num, 8, 1, 1)
     top, left, turn, *phases = drawn.unbind(dim=1)
     along, across = _turned(images, 0.3 + 0.4 * top, 0.3 + 0.4 * left, 2 * math.pi * turn)
     jags = sum(
         (2 * math.pi * (frequency * along / side + phase)).sin() * (0.12 / frequency)
         for frequency, phase in zip((1, 3.3, 7.7, 17, 41), phases, strict=True)
     )
-    half = width.double().view(-1, 1, 1) * (-along / side).clamp(min=0)
+    half = double(width).view(-1, 1, 1) * (-along / side).clamp(min=0)
     return ((across - side * jags).abs() < torch.where(half > 0, half.clamp(min=0.5) * (width.view(-1, 1, 1) > 0), 0)).unsqueeze(1)
 
 

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from pellucid.batch import Batch, Output
+from pellucid.double import double
 
 WINDOW = 11
 """Side in pixels of the Gaussian window."""
@@ -21,9 +22,8 @@ def ssim_of(images: Tensor, clean: Tensor) -> Tensor:
     if min(clean.shape[2:]) < WINDOW:
         return torch.full((len(clean),), torch.nan, device=clean.device)
     # Variances are small differences of large means. float64 is unaffected by TF32 and autocast, which the caller may have enabled.
-    dtype = torch.float32 if clean.device.type == "mps" else torch.float64
-    x, y = images.to(dtype).clamp(0, 1), clean.to(dtype)
-    down, across = (_windows(length, clean.device).to(dtype) for length in clean.shape[2:])
+    x, y = double(images).clamp(0, 1), double(clean)
+    down, across = (double(_windows(length, clean.device)) for length in clean.shape[2:])
     # At 32 pixels, two matrix products take a tenth of the time of a convolution, which would dominate the evaluation.
     mean_x, mean_y, xx, yy, xy = down @ torch.stack((x, y, x * x, y * y, x * y)) @ across.T
     variances = (xx - mean_x**2).clamp(min=0) + (yy - mean_y**2).clamp(min=0)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from pellucid.double import double
 from pellucid.objectives.shared import Backward, gradients_at
 
 ALL = "all"
@@ -63,6 +64,6 @@ def layer_of(name: str) -> str:
 
 
 def _products(one: Tensor, other: Tensor) -> Tensor:
-    """(3,) in float64: inner products of first and second, first and first, second and second."""
-    first, second = one.flatten().double(), other.flatten().double()
+    """(3,) in double precision: inner products of first and second, first and first, second and second."""
+    first, second = double(one.flatten()), double(other.flatten())
     return torch.stack([first.dot(second), first.dot(first), second.dot(second)])
