@@ -24,6 +24,7 @@ from pellucid.reporting.comparison_examples import Contrast, most_different
 from pellucid.reporting.comparison_report import OTHER_IMAGES_NOTE, SAME_IMAGES_NOTE, comparison_report
 from pellucid.reporting.comparison_report import comparison_json as json_of
 from pellucid.reporting.comparison_report import write_comparison_report as write_report
+from pellucid.reporting.comparison_tables import cost_table
 from pellucid.seeding import seed_of
 
 NUM_IMAGES = 60
@@ -445,3 +446,15 @@ def test_arms_that_sample_images_differently_are_not_said_to_have_seen_the_same(
     same = replace(results, changes={arm: [*lines, "data.labels: 0 -> 5000"] for arm, lines in results.changes.items()})
     assert SAME_IMAGES_NOTE in markdown(same)
     assert OTHER_IMAGES_NOTE not in markdown(same)
+
+
+def test_training_times_are_compared_only_of_one_commit_and_device() -> None:
+    results = fabricated({"classify": (70.0, None), "restore": (None, 28.0), "joint": (71.0, 28.1)}, seeds=2)
+    table = cost_table(analyse(results))
+    assert "training time, relative to joint" in table.head
+    assert "without training times" not in table.caption
+    other = results.runs["joint"][1]
+    results.runs["joint"][1] = replace(other, provenance=other.provenance | {"trained_commit": "def1234567"})
+    table = cost_table(analyse(results))
+    assert "training time, relative to joint" not in table.head
+    assert table.caption.endswith("; without training times, since the runs are of several commits or devices")

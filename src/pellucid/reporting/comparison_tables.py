@@ -76,10 +76,14 @@ def differences_table(analysis: Analysis, track: str) -> Table | None:
 
 
 def cost_table(analysis: Analysis) -> Table:
-    """The cost of the networks, also relative to the two single-task networks together and to the training of the joint one."""
-    costs = analysis.costs
+    """The cost of the networks, also relative to the two single-task networks together and to the training of the joint one.
+
+    Without training times if the runs were not all trained at one commit on one device.
+    """
+    costs, runs = analysis.costs, [run.provenance for runs in analysis.results.runs.values() for run in runs.values()]
+    alike = len({(run.get("device"), run.get("trained_commit")) for run in runs}) == 1
     both = sum(costs[name].macs for name in SINGLE) if costs.keys() >= set(SINGLE) else None
-    joint = costs[JOINT].training_seconds if JOINT in costs else None
+    joint = costs[JOINT].training_seconds if JOINT in costs and alike else None
     head = ["arm", "parameters", "MACs", f"relative to {' + '.join(SINGLE)}", f"training time, relative to {JOINT}", "ms per image"]
     rows = [
         [
@@ -93,10 +97,12 @@ def cost_table(analysis: Analysis) -> Table:
         for arm, cost in costs.items()
     ]
     known = [any(cell != NOTHING for cell in column) for column in zip(*rows, strict=True)]
-    together = max((run.provenance.get("runs_at_a_time", 1) for runs in analysis.results.runs.values() for run in runs.values()), default=1)
-    shared = f"; up to {together} runs shared the machine, which affects training times" if together > 1 else ""
+    together = max((run.get("runs_at_a_time", 1) for run in runs), default=1)
+    note = f"; up to {together} runs shared the machine, which affects training times" if joint and together > 1 else ""
+    if not alike and JOINT in costs:
+        note = "; without training times, since the runs are of several commits or devices"
     return Table(
-        f"Cost of each network, and of one forward pass on one image{shared}",
+        f"Cost of each network, and of one forward pass on one image{note}",
         [name for name, shown in zip(head, known, strict=True) if shown],
         [[cell for cell, shown in zip(row, known, strict=True) if shown] for row in rows],
     )
