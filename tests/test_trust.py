@@ -394,7 +394,9 @@ def test_training_ends_with_a_report_and_report_makes_another(tiny: Recipe, tmp_
         assert heading in (run / "report.md").read_text()
     assert "The report:" in capsys.readouterr().out
     main(["report", str(run), "--track", "clean", "--limit", "20", "--device", "cpu"])  # without damaged pictures
-    assert json.loads((run / "evaluation.json").read_text())["track"] == "clean"
+    figures = json.loads((run / "evaluation.json").read_text())
+    assert figures["track"] == "clean"
+    assert {row["num_images"] for rows in figures["trust"]["strengths"].values() for row in rows} == {20}
 
 
 @pytest.mark.parametrize(("arguments", "wanted"), [

@@ -60,7 +60,7 @@ def report_run(folder: Path, network: "nn.Module", metadata: "ModelMetadata", da
     device = next(network.parameters()).device
     with ProgressBar("reliability") as progress:
         trust = measure_trust(network, metadata, dataset, TRACKS[track], limit=limit, device=device, progress=progress)
-    strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device)
+    strengths = trust.by_strength() or measure_strengths(network, metadata, dataset, device, limit)
     figures = {"raw": False, "trust": trust.to_json() | {"strengths": strengths}} | origin(network, metadata)
     write_json(folder / "evaluation.json", evaluation.to_json() | figures)
     report = write_report(folder, network, metadata, dataset, evaluation, trust=trust, strengths=strengths)

@@ -73,15 +73,20 @@ def measure_trust(
 
 
 def measure_strengths(
-    network: Callable[[Tensor], Output], metadata: ModelMetadata, dataset: Dataset, device: torch.device | str = "cpu"
+    network: Callable[[Tensor], Output],
+    metadata: ModelMetadata,
+    dataset: Dataset,
+    device: torch.device | str = "cpu",
+    limit: int | None = None,
 ) -> dict[str, list[dict[str, Any]]]:
     """The rows of `Trust.by_strength` on the first images, at the levels of all tracks with one kind of damage that the model was trained
-    on; for models whose own track has a single strength of each kind."""
+    on; for models whose own track has a single strength of each kind. limit: at most as many images, as for `evaluate`."""
+    limit = min(limit or NUM_PER_STRENGTH, NUM_PER_STRENGTH)
     measured: dict[str, list[dict[str, Any]]] = {}
     for track in TRACKS.values():
         kinds = {kind for level in track.levels for kind in level.pipeline.kinds}
         if len(track.levels) > 1 and not track.groups and len(kinds) == 1 and kinds <= set(metadata.trained_kinds):
-            measured |= measure_trust(network, metadata, dataset, track, limit=NUM_PER_STRENGTH, device=device).by_strength()
+            measured |= measure_trust(network, metadata, dataset, track, limit=limit, device=device).by_strength()
     return measured
 
 
