@@ -132,9 +132,9 @@ def unet(recipe: Recipe, num_classes: int) -> Unet:
 
 def train(network: nn.Module, recipe: Recipe, clean: Dataset, accelerator: str) -> tuple[nn.Module, dict[str, Any]]:
     """The averaged network in evaluation mode, and the length of its training; as `pellucid train` does for its own networks."""
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
-    logging.getLogger("lightning.fabric").setLevel(logging.WARNING)
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     config = recipe.training
     with TemporaryDirectory() as folder:
         fabric = Fabric(accelerator=accelerator, devices=1, precision=config.precision)

@@ -215,7 +215,7 @@ def test_help_loads_nothing_heavy() -> None:
     printed = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout
     loaded = printed.splitlines()[-1]
     assert "'pellucid.recipe'" in loaded
-    for heavy in ("torch", "numpy", "lightning", "timm", "cv2", "PIL", "matplotlib"):
+    for heavy in ("torch", "numpy", "lightning_fabric", "timm", "cv2", "PIL", "matplotlib"):
         assert f"'{heavy}'" not in loaded, heavy
 
 

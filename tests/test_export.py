@@ -243,7 +243,7 @@ def test_the_metadata_are_in_the_file(model: Path, made: dict[str, Path]) -> Non
 WITHOUT_TORCH = """
 import sys
 
-HIDDEN = {"torch", "torchvision", "timm", "lightning", "torchmetrics", "tensorboard", "safetensors",
+HIDDEN = {"torch", "torchvision", "timm", "lightning_fabric", "tensorboard", "safetensors",
           "matplotlib", "scipy", "huggingface_hub", "jinja2", "onnx", "onnxscript"}
 
 class Hiding:

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from lightning.fabric import Fabric
-from lightning.fabric.loggers import TensorBoardLogger
+from lightning_fabric import Fabric
+from lightning_fabric.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from test_own_data import classes
 from torch import nn
@@ -200,7 +200,7 @@ def test_a_numbered_device_is_passed_on(
         given.update(options)
         raise UserError("Expected no more.")
 
-    monkeypatch.setattr("lightning.fabric.Fabric", fabric)
+    monkeypatch.setattr("lightning_fabric.Fabric", fabric)
     monkeypatch.setattr("pellucid.run.choose_device", torch.device)
     monkeypatch.setattr("torch.accelerator.device_count", lambda: 2)
     with pytest.raises(UserError, match="Expected no more"):

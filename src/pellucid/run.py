@@ -35,7 +35,7 @@ from pellucid.training.loop import Trainer
 from pellucid.training.memory import keep_memory
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 
 def run(
@@ -91,11 +91,10 @@ def run(
 
 
 def _launch(recipe: Recipe, folder: Path, device: torch.device, devices: int) -> "Fabric":
-    from lightning.fabric import Fabric
-    from lightning.fabric.loggers import TensorBoardLogger
+    from lightning_fabric import Fabric
+    from lightning_fabric.loggers import TensorBoardLogger
 
-    for name in ("lightning.fabric", "lightning.pytorch"):
-        logging.getLogger(name).setLevel(logging.WARNING)  # they log the precision of every run
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs the precision of every run
     if device.index is not None and devices > 1:
         raise UserError(f"Expected a device without a number for {devices} devices, found '{device}'; choose {device.type}.")
     if device.type != "cpu" and devices > torch.accelerator.device_count():

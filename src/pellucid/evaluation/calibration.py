@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.optimize import minimize_scalar
 from torch import Tensor, nn
 
 from pellucid.batch import Degrade, Output, from_pixels
@@ -95,6 +94,8 @@ def fit_temperature(logits: Tensor, labels: Tensor) -> float:
     Its logarithm has a normal prior around 0 of deviation `SPREAD`: without one, images that are all classified correctly have 0.05. In
     simulations of 50 images it halves the error of the logarithm or leaves it; for 1,000 it makes no difference.
     """
+    from scipy.optimize import minimize_scalar  # only now, since it takes as long to import as all of this package
+
     logits, labels = logits.double().cpu(), labels.cpu()
 
     def loss(exponent: float) -> float:

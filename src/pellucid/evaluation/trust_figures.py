@@ -10,7 +10,7 @@ from torch import Tensor
 from pellucid.evaluation.calibration import CEILING
 from pellucid.evaluation.ranking import rank_correlation, risk_coverage, sparsification_error
 from pellucid.metrics import NUM_BINS, Columns
-from pellucid.metrics.figures import calibration_error, mean
+from pellucid.metrics.figures import bin_of, calibration_error, mean
 
 THRESHOLDS = (0.5, 0.7, 0.8, 0.9, 0.95)
 """Thresholds of the confidence for abstention, in the table."""
@@ -69,7 +69,7 @@ class Trust:
             return {}
         raw, confidence, correct = columns
         before, after = (calibration_error({"correct": correct, "confidence": each}) for each in (raw, confidence))
-        bin_index = (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+        bin_index = bin_of(confidence)
         bins = [
             {
                 "from": number / NUM_BINS,

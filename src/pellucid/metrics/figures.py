@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from torch import Tensor
-from torchmetrics.functional.classification import binary_calibration_error
 
 from pellucid.batch import Batch, Output
 from pellucid.metrics.classification import correct
@@ -32,16 +31,21 @@ def mean(column: Tensor) -> float | None:
     return known.double().mean().item() if len(known) else None
 
 
+def bin_of(confidence: Tensor) -> Tensor:
+    """The bin of each confidence, (N,) in [0, 1]; a boundary belongs to the higher bin, 1 to the last one."""
+    return (confidence * NUM_BINS).long().clamp(max=NUM_BINS - 1)
+
+
 def calibration_error(columns: Columns) -> float | None:
-    """Expected calibration error of the most probable class, over the labelled images; `None` if there are none."""
+    """Expected calibration error (Guo et al. 2017) of the most probable class, over the labelled images; `None` if there are none."""
     if "correct" not in columns:
         return None
     known = ~columns["correct"].isnan() & ~columns["confidence"].isnan()
     if not known.any():
         return None
-    right = columns["correct"][known].long()
-    confidence = columns["confidence"][known].clamp(max=1 - 1e-7)  # torchmetrics has one more bin for exactly 1
-    return float(binary_calibration_error(confidence, right, n_bins=NUM_BINS, norm="l1"))
+    confidence = columns["confidence"][known]
+    excess = confidence.double() - columns["correct"][known]
+    return float(excess.new_zeros(NUM_BINS).index_add_(0, bin_of(confidence), excess).abs().sum()) / len(confidence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from pellucid.progress import Heartbeat
 from pellucid.training.gradients import Gradients
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 NUM_RECORDS = 500
 """Approximate number of points of each curve."""

@@ -29,7 +29,7 @@ from pellucid.training.shards import Shards, join_outputs, mean_losses, split
 from pellucid.training.stop import StopSignal
 
 if TYPE_CHECKING:
-    from lightning.fabric import Fabric
+    from lightning_fabric import Fabric
 
 GRADIENT_RECORDS = 20
 """Maximum number of gradient comparisons in a run; each costs about half a step."""
