@@ -24,8 +24,8 @@ from pellucid.files import locked, write_json
 from pellucid.loader import TrainLoader
 from pellucid.models import build_model
 from pellucid.models.decoder import shuffle_guidance
+from pellucid.models.growing import load_smaller
 from pellucid.models.sequential import Sequential
-from pellucid.models.widening import load_widened
 from pellucid.provenance import source_commit
 from pellucid.recipe import Recipe, completed, same_dataset, settings
 from pellucid.run_folder import LOG, MODEL, RECIPE, STATE, claim
@@ -179,8 +179,8 @@ def _build_network(recipe: Recipe, splits: Splits, restorer: Path | None, resume
             f"Expected no restorer with the architecture '{recipe.model.architecture}', found {restorer}; leave --restorer out."
         )
     if start is not None and not resumed:
-        wanted = "the network of this recipe, or a narrower one; leave training.start out, or start from a model like it"
-        _check_held_out(recipe, splits, start, _load_weights(network, start, wanted, widen=True))
+        wanted = "the network of this recipe, or a smaller one; leave training.start out, or start from a model like it"
+        _check_held_out(recipe, splits, start, _load_weights(network, start, wanted, grow=True))
     if recipe.training.shuffle_guidance:
         shuffle_guidance(network)
     return network
@@ -200,15 +200,15 @@ def _check_held_out(recipe: Recipe, splits: Splits, source: str | Path, trained:
             )
 
 
-def _load_weights(network: nn.Module, source: str | Path, wanted: str, widen: bool = False) -> ModelMetadata:
+def _load_weights(network: nn.Module, source: str | Path, wanted: str, grow: bool = False) -> ModelMetadata:
     """Load the weights of a trained model into a network, and return its metadata.
 
-    wanted: the expected model, for the error; widen: it may have fewer channels.
+    wanted: the expected model, for the error; grow: it may have fewer channels and blocks.
     """
     trained, metadata = load_model(source, "cpu")
     try:
-        if widen:
-            load_widened(network, trained)
+        if grow:
+            load_smaller(network, trained)
         else:
             network.load_state_dict(trained.state_dict())
     except (RuntimeError, ValueError) as error:

@@ -32,7 +32,7 @@ class TrainingConfig(Settings):
             other devices, with several processes, with `compile` and with a balance other than `fixed`.
         compile: `torch.compile` the network; faster on a GPU, rarely on a CPU.
         start: model whose weights initialise the network, given as for `pellucid evaluate`; its architecture must be the same, but that it
-            may have fewer channels, and so must the images that are held out, if any.
+            may have fewer channels and residual blocks, and so must the images that are held out, if any.
         shuffle_guidance: condition the decoder on another image of the batch: the control of `condition_on_class` and
             `condition_on_damage`.
         max_minutes: time limit of the training; the schedule is shortened to fit; 0 for no limit.

@@ -1,4 +1,4 @@
-"""Wider networks with the weights of narrower ones."""
+"""Larger networks with the weights of smaller ones."""
 
 import pytest
 import torch
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from pellucid.models import build_model
 from pellucid.models.config import DecoderConfig, EncoderConfig, ModelConfig
-from pellucid.models.widening import load_widened
+from pellucid.models.growing import load_smaller
 
 
 @pytest.fixture(autouse=True)
@@ -29,20 +29,30 @@ def outputs(built: nn.Module, images: Tensor) -> list[Tensor]:
         return list(built(images))
 
 
-@pytest.mark.parametrize(("widths", "detail"), [((8, 24, 40), 8), ((12, 16, 32), 12), ((8, 16, 32), 8)])
-def test_a_wider_network_has_the_same_outputs_and_is_trained_in_all_weights(widths: tuple[int, ...], detail: int) -> None:
-    narrow, wide, images = network(8, 16, 32), network(*widths, detail=detail), torch.rand(2, 3, 33, 47)
-    load_widened(wide.train(), narrow)
-    assert wide.training
-    for one, other in zip(outputs(narrow, images), outputs(wide.eval(), images), strict=True):
+@pytest.mark.parametrize(("widths", "detail", "depths"), [
+    ((8, 24, 40), 8, (1, 1, 1)),
+    ((12, 16, 32), 12, (1, 1, 1)),
+    ((8, 16, 32), 8, (1, 1, 1)),
+    ((8, 16, 32), 8, (2, 1, 3)),
+    ((8, 24, 40), 12, (1, 2, 2)),
+])  # fmt: skip
+def test_a_larger_network_has_the_same_outputs_and_is_trained_in_all_weights(
+    widths: tuple[int, ...], detail: int, depths: tuple[int, ...]
+) -> None:
+    small, large, images = network(8, 16, 32), network(*widths, detail=detail, depths=depths), torch.rand(2, 3, 33, 47)
+    for block in (each for each in large.modules() if hasattr(each, "zero_init_last")):
+        nn.init.zeros_(block.bn2.bias)  # as they are initialised
+    load_smaller(large.train(), small)
+    assert large.training
+    for one, other in zip(outputs(small, images), outputs(large.eval(), images), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
-    wide.train()
-    optimiser = torch.optim.SGD(wide.parameters(), 1e-2)
-    for _ in range(2):  # new channels get a gradient once they feed others
+    large.train()
+    optimiser = torch.optim.SGD(large.parameters(), 1e-2)
+    for _ in range(3):  # new channels get a gradient once they feed others, and new blocks once their scale is not 0
         optimiser.zero_grad()
-        sum((each**2).mean() for each in wide(torch.rand(4, 3, 32, 32))).backward()
+        sum((each**2).mean() for each in large(torch.rand(4, 3, 32, 32))).backward()
         optimiser.step()
-    assert all(weight.grad is not None and weight.grad.flatten(1).any(1).all() for weight in wide.parameters() if weight.ndim > 1)
+    assert all(weight.grad is not None and weight.grad.flatten(1).any(1).all() for weight in large.parameters() if weight.ndim > 1)
 
 
 @pytest.mark.parametrize(
@@ -50,17 +60,18 @@ def test_a_wider_network_has_the_same_outputs_and_is_trained_in_all_weights(widt
     [
         (lambda: network(8, 12), lambda: network(8, 16), "too large"),
         (lambda: network(8, 16), lambda: network(8, 16, depths=(1, 2)), "layers are others"),
+        (lambda: network(8, 16, 24), lambda: network(8, 16), "outputs|layers are others"),
         (lambda: network(8, 24, classes=12), lambda: network(8, 16), "outputs"),
         (lambda: network(12, 24, 40, 48, name="convnext_tiny"), lambda: network(8, 16, 24, 32, name="convnext_tiny"), "outputs"),
     ],
 )
 def test_other_networks_are_refused(wide, narrow, reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
-        load_widened(wide(), narrow())
+        load_smaller(wide(), narrow())
 
 
 def test_the_same_weights_with_another_normalisation_of_the_images_are_refused() -> None:
     pretrained, other = network(8, 16), network(8, 16)
     pretrained.encoder._renormalise = nn.Hardtanh(-0.5, 0.5)
     with pytest.raises(ValueError, match="outputs"):
-        load_widened(other, pretrained)
+        load_smaller(other, pretrained)
