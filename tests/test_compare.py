@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from test_own_data import classes
 
 from pellucid import device
 from pellucid.checkpoint import load_model
@@ -23,7 +24,7 @@ from pellucid.errors import DivergenceError, UserError
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import evaluate
 from pellucid.experiments.analysis import analyse
-from pellucid.experiments.comparison import QUESTIONS, build_comparison, tuned
+from pellucid.experiments.comparison import QUESTIONS, Comparison, build_comparison, tuned
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
 from pellucid.experiments.matrix import failure_reason, finished, plan, run_jobs
 from pellucid.experiments.matrix_progress import MatrixProgress
@@ -55,6 +56,32 @@ def test_joint_equal_costs_what_the_two_cost_together(name: str) -> None:
     both = macs["classify"] + macs["restore"]
     assert macs["joint"] <= 0.65 * both
     assert 0.9 * both < macs["joint-equal"] <= both
+
+
+def test_a_pretrained_encoder_can_not_be_widened() -> None:
+    with pytest.raises(UserError, match=r"arm joint-equal, which is wider, .* --arms classify restore joint"):
+        build_comparison("reference", RECIPES["photo"]).recipe("joint-equal", 0)
+
+
+@pytest.mark.parametrize(("question", "recipe", "track"), [("reference", "photo", "everyday"), ("everyday", "base", "everyday")])
+def test_own_pictures_are_measured_with_the_damage_of_the_training(
+    question: str, recipe: str, track: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classes(tmp_path / "photos")
+
+    def measured(comparison: Comparison, *_: object, **__: object) -> None:
+        raise UserError(f"Expected {', '.join(comparison.tracks)}.")
+
+    monkeypatch.setattr("pellucid.compare.compare", measured)
+    monkeypatch.setattr("pellucid.compare.cross_validate", measured)
+    arguments = ["compare", question, "--recipe", recipe, "--data", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
+    for options, expected in (([], track), (["--folds", "2"], track), (["--tracks", "clean"], "clean")):
+        with pytest.raises(SystemExit):
+            main([*arguments, *options])
+        assert f"Expected {expected}." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--tracks", "pairs"])
+    assert "pairs of clean and damaged pictures for track 'pairs', found none" in capsys.readouterr().err
 
 
 def test_a_network_that_can_not_grow_says_so() -> None:
@@ -152,6 +179,8 @@ def test_an_arm_can_be_tuned(capsys: pytest.CaptureFixture[str], tmp_path: Path)
         (("joint", "training.learning_rate", "-1"), "at least 0|above 0"),
         (("joint", "training.seed", "1"), "that arms may differ in, found training.seed"),
         (("joint", "training.max_minutes", "1"), "that arms may differ in, found training.max_minutes"),
+        (("joint", "data.validation", "9"), "that arms may differ in, found data.validation"),
+        (("joint", "data.fold", "1"), "that arms may differ in, found data.fold"),
     ):
         with pytest.raises(SystemExit):
             main(["compare", "reference", "--tune", *tuning, "--out", str(tmp_path / "out")])

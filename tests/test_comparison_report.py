@@ -21,7 +21,7 @@ from pellucid.metrics import FIGURES
 from pellucid.reporting import render
 from pellucid.reporting.comparison_courses import cosine_thirds, course
 from pellucid.reporting.comparison_examples import Contrast, most_different
-from pellucid.reporting.comparison_report import OTHER_IMAGES_NOTE, SAME_IMAGES_NOTE, comparison_report
+from pellucid.reporting.comparison_report import OTHER_DAMAGE_NOTE, OTHER_IMAGES_NOTE, SAME_IMAGES_NOTE, comparison_report
 from pellucid.reporting.comparison_report import comparison_json as json_of
 from pellucid.reporting.comparison_report import write_comparison_report as write_report
 from pellucid.reporting.comparison_tables import cost_table
@@ -446,6 +446,9 @@ def test_arms_that_sample_images_differently_are_not_said_to_have_seen_the_same(
     same = replace(results, changes={arm: [*lines, "data.labels: 0 -> 5000"] for arm, lines in results.changes.items()})
     assert SAME_IMAGES_NOTE in markdown(same)
     assert OTHER_IMAGES_NOTE not in markdown(same)
+    damage = replace(results, changes=dict(results.changes) | {"joint": ["damage: reference -> mixed"]})
+    assert OTHER_DAMAGE_NOTE in markdown(damage)
+    assert SAME_IMAGES_NOTE not in markdown(damage)
 
 
 def test_training_times_are_compared_only_of_one_commit_and_device() -> None:

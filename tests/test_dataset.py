@@ -2,6 +2,7 @@ import doctest
 import hashlib
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,20 @@ def split_of(labels: list[int], num_images: int) -> tuple[list[int], list[int]]:
     rest, held = data.hold_out(dataset(labels), num_images)
     assert [labels[index] for index in held.images[:, 0, 0, 0]] == held.labels.tolist()
     return rest.images[:, 0, 0, 0].tolist(), held.images[:, 0, 0, 0].tolist()
+
+
+def test_hold_out_keeps_groups_whole() -> None:
+    groups = np.array([0, 0, 1, 2, 2, 2, 3, 4, 5, 5])  # three of class 0, three of class 1
+    whole = replace(dataset([0, 0, 0, 0, 0, 0, 1, 1, 1, 1]), groups=groups)
+    for num_images in range(1, 10):
+        rest, held = data.hold_out(whole, num_images)
+        assert len(rest) + len(held) == 10
+        assert set(rest.groups).isdisjoint(held.groups)
+        assert len(rest) > 0
+        assert len(held) > 0
+    assert set(data.hold_out(whole, 3)[1].groups) == {2, 5}  # two of six groups, the last ones of either class
+    with pytest.raises(UserError, match="not all related"):
+        data.hold_out(replace(whole, groups=np.zeros(10, np.int64)), 3)
 
 
 def test_hold_out_by_hand() -> None:

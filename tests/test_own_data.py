@@ -70,6 +70,17 @@ def test_folders_of_splits(tmp_path: Path) -> None:
     assert splits.test.split == "validation"
 
 
+@pytest.mark.parametrize("stray", ["unlabelled/x.png", "x.png", "testing/a/x.png"])
+def test_pictures_beside_the_folders_of_splits_are_no_surprise(tmp_path: Path, stray: str) -> None:
+    classes(tmp_path / "train", num=2)
+    classes(tmp_path / "test", num=2)
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert len(list_entries(tmp_path)) == 8
+    write(tmp_path / stray)
+    with pytest.raises(UserError, match=rf"Expected all pictures .* in its folders test and train, found others, such as .*{stray}; move"):
+        list_entries(tmp_path)
+
+
 def test_a_class_may_be_called_test(tmp_path: Path) -> None:
     classes(tmp_path / "data", ("test", "check"))
     assert {entry.label for entry in list_entries(tmp_path / "data")} == {"test", "check"}
@@ -174,7 +185,9 @@ def test_a_share_is_held_out_by_groups_where_it_is_enough(tmp_path: Path) -> Non
     assert np.array_equal(whole.test.images[:], splits.test.images[:])
     assert len(whole.train) == len(splits.train) + len(splits.validation)
     assert replace(data, validation_share=0.3).splits().validation is None  # fewer than 50: too few to fit on, enough to miss
-    assert len(replace(data, validation=4).splits().validation) == 4  # a number goes before a share
+    held = replace(data, validation=12).splits()  # a number goes before a share
+    assert 8 <= len(held.validation) <= 16
+    assert set(held.validation.groups).isdisjoint(held.train.groups)
 
 
 def test_a_share_of_pictures_with_splits_of_their_own(tmp_path: Path) -> None:

@@ -1,15 +1,18 @@
 """Recipes: what they are, how they print, and how YAML and flags change them."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from test_own_data import classes
 
 from pellucid.cli import parse
 from pellucid.degradations import SUITES, Pipeline, Step
 from pellucid.errors import UserError
-from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, completed, differences, measured_data, settings
+from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, completed, differences, measured_splits, settings
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -150,7 +153,20 @@ def test_the_test_part_of_a_run_is_its_own_however_the_folder_is_spelled(
     spelling: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    recipe = settings(changed(RECIPES["photo"], {"data.dataset": "photos", "data.fold": 2, "data.folds": 4}))
-    data = measured_data(recipe, spelling and spelling.format(here=tmp_path))
-    assert (data.fold, data.folds, data.min_area) == (2, 4, RECIPES["photo"].data.min_area)
-    assert measured_data(recipe, "others").fold == 0
+    data = classes(Path("photos"), "abc", num=8)
+    recipe = changed(RECIPES["photo"], {"data.dataset": "photos", "data.fold": 2, "data.folds": 4, "data.size": 16})
+    trained = recipe.data.splits()
+    told = settings(recipe), 16, trained.digest
+    test = measured_splits(*told, spelling and spelling.format(here=tmp_path)).test
+    assert np.array_equal(test.images[:], trained.test.images[:])
+    shutil.copytree("photos", "moved")
+    assert np.array_equal(measured_splits(*told, "moved").test.images[:], trained.test.images[:])
+
+    (data / "a" / "0.png").unlink()
+    with pytest.raises(UserError, match=r"found that some were added, removed or changed since: test pictures may be training pictures"):
+        measured_splits(*told, spelling and spelling.format(here=tmp_path))
+    assert measured_splits(settings(recipe), 16, "").test is not None  # of a model that does not say what it was trained with
+    others = measured_splits(settings(RECIPES["base"]), 24, "", "moved").test
+    assert others.size == (24, 24)  # that of the training images
+    assert len(others) == 5  # the first part of five
+    assert measured_splits(told[0], 16, told[2], "shapes").test.name == "shapes"

@@ -26,6 +26,7 @@ from pellucid.evaluation import TRACKS
 from pellucid.evaluation.calibration import CEILING, MAX_LOSS, calibrate, fit_gate, fit_temperature
 from pellucid.evaluation.ranking import NUM_CUTS, rank_correlation, risk_coverage, sparsification, sparsification_error
 from pellucid.evaluation.trust import measure_trust
+from pellucid.evaluation.trust_figures import Trust
 from pellucid.inference import Predictor, predict_files
 from pellucid.inference.maps import WHITE, draw_map, uncertainty_map
 from pellucid.inference.pixels import STRIP_ROWS
@@ -35,6 +36,8 @@ from pellucid.models.evidence import evidence_of
 from pellucid.models.gate import BLOCK, Gate, change_of, undamaged
 from pellucid.models.uncertainty import uncertainty
 from pellucid.recipe import Recipe, settings
+from pellucid.reporting.blocks import Table
+from pellucid.reporting.reliability import confusion_section
 
 CONFIG_OF_ALL = ModelConfig(encoder=EncoderConfig(patch=2, widths=(8, 8), depths=(1, 1)), damage_head=True)
 CLASSES = ("dark", "bright", "odd")
@@ -290,6 +293,21 @@ class TestUnfamiliar:
         assert "with a warning" in str(summary)
 
 
+def test_thousands_of_classes_have_a_report() -> None:
+    names = tuple(map(str, range(5000)))
+    label, predicted = torch.arange(5000.0), torch.arange(5000.0).clamp(min=2)
+    columns = {"label": label, "predicted": predicted, "correct": (label == predicted).float(), "confidence": torch.ones(5000)}
+    confusion = Trust("everyday", "shapes", "test", 5000, 1.0, "", names, columns, {}, {}).confusion()
+    assert len(confusion) == 5000
+    assert {tuple(each.values()) for each in confusion if each["true"] != each["predicted"]} == {("0", "2", 1), ("1", "2", 1)}
+    section = confusion_section(confusion, names)
+    assert section is not None
+    assert next(block for block in section.blocks if isinstance(block, Table)).rows == [
+        ["0", "2", "1", "100.0 %"],
+        ["1", "2", "1", "100.0 %"],
+    ]
+
+
 @pytest.mark.parametrize("device", DEVICES)
 def test_the_measures_agree_with_their_definitions(device: str) -> None:
     dataset = replace(shapes(60, num_classes=3).train, name="shapes", split="test")
@@ -299,8 +317,9 @@ def test_the_measures_agree_with_their_definitions(device: str) -> None:
     trust = measure_trust(network, metadata, dataset, TRACKS["everyday"], batch_size=25, device=device)
     figures = json.loads(json.dumps(trust.to_json()))
     correct = trust.columns["correct"]
-    assert sum(map(sum, figures["confusion"])) == len(dataset)
-    assert sum(row[i] for i, row in enumerate(figures["confusion"])) == correct.sum()
+    assert sum(each["num_images"] for each in figures["confusion"]) == len(dataset)
+    assert sum(each["num_images"] for each in figures["confusion"] if each["true"] == each["predicted"]) == correct.sum()
+    assert min(each["num_images"] for each in figures["confusion"]) > 0
     assert sum(each["num_images"] for each in figures["confidence"]["bins"]) == len(dataset)
     assert figures["abstention"]["curve"]["risk"][-1] == pytest.approx(1 - correct.mean().item())
     assert (figures["gate"]["clean_left"], figures["gate"]["clean_psnr"]) == (1, CEILING)

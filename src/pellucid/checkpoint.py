@@ -42,7 +42,8 @@ class ModelMetadata:
     distinguishes; recipe: all settings of its training; training_data: description of the training images; trained: date, device and
     duration of the training; commit: the source that trained it; figures: metrics by track, see `Evaluation.to_json`; image_size: shorter
     side of the training images in pixels, 32 for models that were saved before it was recorded; temperature, gate, fitted: see
-    `evaluation.calibration.Calibration`, as is least_evidence; 1, `None` and empty for models saved before they were recorded.
+    `evaluation.calibration.Calibration`, as is least_evidence; 1, `None` and empty for models saved before they were recorded; data_digest:
+    see `Splits`.
     """
 
     model: ModelConfig
@@ -58,6 +59,7 @@ class ModelMetadata:
     gate: Gate | None = None
     fitted: str = ""
     least_evidence: float | None = None
+    data_digest: str = ""
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.temperature) and self.temperature > 0):

@@ -31,8 +31,9 @@ class TrainLoader:
         batch_size: images per batch over all processes; at most the size of the data set.
         seed: of the order, the crops, the flips and the damage.
         crop: maximum shift of random crops in each direction in pixels, with reflect padding.
-        labelled_share: fraction of labelled images in every global batch, if some images are unlabelled; labelled and unlabelled images are
-            reshuffled separately, in passes that may span epochs. `None` ignores whether images are labelled.
+        labelled_share: fraction of labelled images in every global batch, if some images are unlabelled, and at least their fraction of all
+            images: a few unlabelled ones are not repeated. Labelled and unlabelled images are reshuffled separately, in passes that may
+            span epochs. `None` ignores whether images are labelled.
         flip: `random`, `alternate` (each image flipped in every other epoch, Jordan 2024) or `none`.
         device: the training device.
         rank, world_size: rank of this process and number of processes; each takes an equal share of every global batch.
@@ -94,7 +95,8 @@ class TrainLoader:
         if share is None or labelled.all() or not labelled.any():
             return {}
         size = self.batch_size * self.world_size
-        num_labelled = max(1, round(share * size))
+        of_all = min(round(float(labelled.double().mean()) * size), size - 1)
+        num_labelled = max(1, round(share * size), of_all)
         counts = torch.arange(size + 1) * num_labelled // size
         with_label = counts.diff() > 0
         return {

@@ -41,7 +41,7 @@ class DataConfig(Settings):
         limit: maximum number of training images, the first ones; 0 for all.
         labels: number of training images that keep their label, stratified by class, chosen by a fixed seed of the protocol; 0 for all.
         unlabelled: also train on images without a label.
-        labelled_share: fraction of labelled images in every batch, if some images are unlabelled.
+        labelled_share: fraction of labelled images in every batch, if some images are unlabelled; at least their fraction of all images.
     """
 
     dataset: str = "cifar10"
@@ -57,12 +57,19 @@ class DataConfig(Settings):
     unlabelled: bool = True
     labelled_share: float = setting(0.5, above=0, most=1)
 
-    def splits(self) -> "Splits":
-        """Load the images."""
+    @property
+    def own(self) -> bool:
+        """Whether the images are a folder or a table of the user's."""
         from pellucid import data  # imports numpy, which the command line does not need
 
+        return self.dataset not in data.DATASETS and Path(self.dataset).exists()
+
+    def splits(self) -> "Splits":
+        """Load the images."""
+        from pellucid import data
+
         share = 0.0 if self.validation else self.validation_share
-        if self.dataset in data.DATASETS or not Path(self.dataset).exists():
+        if not self.own:
             if others := [name for name in ("size", "min_area", "folds", "fold") if getattr(self, name) != getattr(DataConfig, name)]:
                 raise UserError(f"Expected data.{others[0]} with pictures of your own only, found it with {self.dataset}; leave it out.")
             splits = data.load(self.dataset, self.source)
@@ -81,12 +88,28 @@ def same_dataset(one: str, other: str) -> bool:
     return Path(one).resolve() == Path(other).resolve()
 
 
-def measured_data(recipe: dict[str, Any], dataset: str | None = None, source: Path | None = None) -> DataConfig:
-    """The data of the test images of a run, from its recipe as in `settings`; or of another data set, at the same size."""
+def measured_splits(
+    recipe: dict[str, Any], image_size: int, digest: str, dataset: str | None = None, source: Path | None = None
+) -> "Splits":
+    """The data of a training, from its recipe as in `settings`, in the same splits; or another data set, at the same size.
+
+    image_size, digest: as in `ModelMetadata`; a folder with the same digest is that of the training at another place. Raises `UserError` if
+    the pictures of the training were changed since: others of them are test pictures then, which may have been trained on.
+    """
     used = completed(recipe)["data"]
-    own = used.get("dataset", DataConfig.dataset)
-    kept = ("size", "min_area", "folds", "fold") if dataset is None or same_dataset(dataset, own) else ("size",)
-    return DataConfig(dataset or own, source, **{name: used[name] for name in kept})
+    trained = used.get("dataset", DataConfig.dataset)
+    chosen = DataConfig(dataset or trained, source)
+    if not same_dataset(chosen.dataset, trained):
+        splits = (replace(chosen, size=used["size"] or image_size) if chosen.own else chosen).splits()
+        if not splits.digest or splits.digest != digest:
+            return splits
+    splits = replace(chosen, **{name: used[name] for name in ("size", "min_area", "folds", "fold")}).splits()
+    if digest not in ("", splits.digest):
+        raise UserError(
+            f"Expected the pictures of the training in {chosen.dataset}, found that some were added, removed or changed since: test "
+            "pictures may be training pictures of then; restore them, train again, or name a folder of other pictures by --data."
+        )
+    return splits
 
 
 @dataclass(frozen=True)

@@ -139,6 +139,7 @@ def _describe(recipe: Recipe, splits: Splits, trainer: Trainer, computed: str, c
         trained=f"{date.today().isoformat()}, {trainer.step:,} steps in {trainer.seconds / 60:.1f} minutes, {computed}",
         commit=commit,
         image_size=min(splits.train.size),
+        data_digest=splits.digest,
     )
 
 

@@ -23,7 +23,7 @@ from pellucid.cli.output import (
     write_csv,
 )
 from pellucid.errors import UserError
-from pellucid.evaluation import TRACKS, own_track
+from pellucid.evaluation import PAIRS, TRACKS, own_track
 from pellucid.experiments.comparison import build_comparison, tuned
 from pellucid.files import write_json
 from pellucid.model_folder import find_model
@@ -138,9 +138,14 @@ def compare(
     out = out or Path("runs") / "compare" / question
     if not report_only:
         claim_comparison(out, resume, "fold-" if folds is not None else f"{vary[0]}-" if vary else "")
-    if folds is not None and tracks is None:
-        tracks = [own_track(settings(recipe)["damage"], recipe.data.splits().train.damaged is not None)]
     comparison = tuned(build_comparison(question, recipe), tune).only(arms, tracks)
+    if recipe.data.own:
+        paired = recipe.data.splits().train.damaged is not None
+        if tracks is None:  # the damage that the arms are trained on, which of pairs is their own
+            trained = next(iter(comparison.arms.values())).change(recipe)
+            comparison = comparison.only(tracks=[own_track(settings(trained)["damage"], paired)])
+        elif PAIRS in tracks and not paired:
+            raise UserError(f"Expected pairs of clean and damaged pictures for track '{PAIRS}', found none in {recipe.data.dataset}.")
     from pellucid import compare as comparing  # only now, because it takes a while
 
     workers = 0 if report_only else jobs

@@ -9,7 +9,7 @@ from pellucid.errors import UserError
 from pellucid.evaluation import PROTOCOL_SEED, TRACKS
 from pellucid.files import atomic_write, folder, write_json
 from pellucid.model_folder import find_model
-from pellucid.recipe import measured_data
+from pellucid.recipe import measured_splits
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -44,7 +44,7 @@ def load_with_images(model: str | Path, data: str | None, source: Path | None, d
     from pellucid.checkpoint import load_model
 
     network, metadata = load_model(folder, device)
-    test = measured_data(metadata.recipe, data, source).splits().test
+    test = measured_splits(metadata.recipe, metadata.image_size, metadata.data_digest, data, source).test
     test.require_classes(metadata.classes)
     return network, metadata, test
 

@@ -18,7 +18,8 @@ class Dataset:
 
     images: (N, H, W, 3) uint8, RGB, an array, possibly a read-only memory map, or photographs; labels: (N,) int64, indices into `classes`,
     `UNLABELLED` where unknown; classes: the name of each class; name: of the data set; split: `train`, `validation` or `test`; damaged:
-    the same images with real damage, where the data are pairs.
+    the same images with real damage, where the data are pairs; groups: (N,) int64, duplicates and related images have the same number;
+    `None` where each image is for itself.
     """
 
     images: NDArray[np.uint8] | Photos
@@ -27,6 +28,7 @@ class Dataset:
     name: str = "own data"
     split: str = "given"
     damaged: Photos | None = None
+    groups: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
         shape = self.images.shape
@@ -72,7 +74,8 @@ class Dataset:
         """The images at `indices`, in that order; of an array, a slice keeps the memory map, any other index copies."""
         images = self.images.take(indices) if isinstance(self.images, Photos) else self.images[indices]
         damaged = None if self.damaged is None else self.damaged.take(indices)
-        return replace(self, images=images, labels=self.labels[indices], damaged=damaged)
+        groups = None if self.groups is None else self.groups[indices]
+        return replace(self, images=images, labels=self.labels[indices], damaged=damaged, groups=groups)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,13 +83,15 @@ class Splits:
     """A data set in disjoint parts.
 
     train: for training; test: for the final evaluation only; validation: held out of the training images, for model selection; skipped:
-    the error of each picture that can't be read.
+    the error of each picture that can't be read; digest: of the user's own pictures with their classes, groups and splits, by which
+    changes since a training are noticed; empty for other data.
     """
 
     train: Dataset
     test: Dataset
     validation: Dataset | None = None
     skipped: tuple[str, ...] = ()
+    digest: str = ""
 
     def __post_init__(self) -> None:
         if self.train.classes != self.test.classes:

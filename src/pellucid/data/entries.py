@@ -44,7 +44,8 @@ def list_entries(source: Path) -> list[Entry]:
     """The pictures of a folder, or of a table (CSV or JSON lines), in a fixed order. Raises `UserError`.
 
     A folder holds a folder for each class; or pictures without a label; or `clean` and `damaged` with pairs of the same names, each with
-    or without folders of classes. Any of these may lie in folders `train`, `val` and `test`. The folder `unlabelled` is no class.
+    or without folders of classes. Any of these may lie in folders `train`, `val` and `test`, with no pictures beside these. The folder
+    `unlabelled` is no class.
     """
     if not os.path.exists(source):  # noqa: PTH110 - pathlib raises for names that are too long
         raise UserError(f"Expected a folder of pictures or a table of them at {source}, found nothing there; check the path.")
@@ -58,7 +59,13 @@ def _of_folder(folder: Path) -> Iterator[Entry]:
     splits = {child: SPLITS[child.name.lower()] for child in _folders(folder) if child.name.lower() in SPLITS}
     if "train" not in splits.values():  # without one, `test` may well be a class
         yield from _of_split(folder, None)
-    for child, split in splits.items() if "train" in splits.values() else ():
+        return
+    if other := next((path for path in pictures.find([folder]) if splits.keys().isdisjoint(path.parents)), None):
+        raise UserError(
+            f"Expected all pictures of {folder} in its folders {' and '.join(child.name for child in splits)}, found others, such as "
+            f"{other}; move them into one of these, or rename these if they are classes."
+        )
+    for child, split in splits.items():
         yield from _of_split(child, split)
 
 

@@ -1,5 +1,7 @@
 """The user's own data set: a folder or a table of pictures, as `Splits`."""
 
+import hashlib
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import replace
@@ -37,9 +39,11 @@ def load_own(
     entries, photos, damaged, fingerprints, skipped = _read(list_entries(source), size or SIZE, min_area)
     classes = tuple(sorted({entry.label for entry in entries if entry.label is not None}))
     labels = np.array([UNLABELLED if entry.label is None else classes.index(entry.label) for entry in entries], np.int64)
-    whole = Dataset(photos, labels, classes, source.name, damaged=damaged)
+    group_of = groups_of_duplicates(fingerprints, [entry.group for entry in entries])
+    whole = Dataset(photos, labels, classes, source.name, damaged=damaged, groups=group_of)
     split_of = np.array([entry.split or "train" for entry in entries], f"U{len('validation')}")
-    groups = _groups(labels, fingerprints, [entry.group for entry in entries])
+    digest = _digest(entries, fingerprints)
+    groups = _groups(labels, fingerprints, group_of)
     if set(split_of) == {"train"}:
         for group in groups[fold::folds]:
             split_of[group] = "test"
@@ -50,10 +54,13 @@ def load_own(
     parts = {name: replace(whole.subset(np.flatnonzero(split_of == name)), split=name) for name in ("train", "validation", "test")}
     train, validation, test = parts.values()
     if not len(train) or not len(test) + len(validation):
-        raise UserError(f"Expected pictures to train on and others to measure on in {source}, found {len(entries)} in all; add some.")
+        unread = f" ({len(skipped):,} can't be read: {skipped[0].rstrip('.')})" if skipped else ""
+        raise UserError(
+            f"Expected pictures to train on and others to measure on in {source}, found {len(entries)} in all{unread}; add some."
+        )
     if not len(test):
-        return Splits(train, validation, skipped=skipped)
-    return Splits(train, test, validation if len(validation) else None, skipped)
+        return Splits(train, validation, skipped=skipped, digest=digest)
+    return Splits(train, test, validation if len(validation) else None, skipped, digest)
 
 
 def _read(
@@ -99,9 +106,17 @@ def _check_pairs(
         )
 
 
-def _groups(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], names: Sequence[str | None]) -> list[list[int]]:
-    """Pictures that stay together, duplicates and named groups, by class and then by the hashes of their files; every n-th is a part."""
-    group_of = groups_of_duplicates(fingerprints, names)
+def _digest(entries: Sequence[Entry], fingerprints: Sequence[Fingerprint]) -> str:
+    """A hash of the pictures, their classes, groups and splits, whatever their names and their order."""
+    lines = sorted(
+        f"{fingerprint.digest} {json.dumps([entry.label, entry.group, entry.split])}"
+        for entry, fingerprint in zip(entries, fingerprints, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _groups(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], group_of: NDArray[np.int64]) -> list[list[int]]:
+    """The members of each group, by class and then by the hashes of their files; every n-th is a part."""
     members = [np.flatnonzero(group_of == group).tolist() for group in np.unique(group_of)]
     return sorted(members, key=lambda group: min((labels[index], fingerprints[index].digest) for index in group))
 

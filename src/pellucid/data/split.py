@@ -19,19 +19,26 @@ def hold_out(dataset: Dataset, num_images: int) -> tuple[Dataset, Dataset]:
     """Stratified split: hold out `num_images`, the last ones of every class; both parts keep their order: (rest, held).
 
     Deterministic, so that the protocol's validation set is always the same. Class quotas are rounded by the largest-remainder method, ties
-    in favour of earlier classes, so that they sum to `num_images`; unlabelled images count as one more class.
+    in favour of earlier classes, so that they sum to `num_images`; unlabelled images count as one more class. Groups of images are held out
+    whole, by the class of their first image: the same fraction of them, so that the number of images is about `num_images`.
     """
     if not 0 < num_images < len(dataset):
         raise UserError(
             f"Expected to hold out between 1 and {len(dataset) - 1} of {len(dataset)} images, found {num_images}; choose fewer."
         )
-    _, strata, sizes = np.unique(dataset.labels, return_inverse=True, return_counts=True)
+    groups = np.arange(len(dataset)) if dataset.groups is None else dataset.groups
+    _, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
+    if len(first) < 2:
+        raise UserError(f"Expected images that are not all related to hold some out, found one group of {len(dataset)}; add others.")
+    number = min(max(1, round(num_images * len(first) / len(dataset))), len(first) - 1)
+    _, strata, sizes = np.unique(dataset.labels[first], return_inverse=True, return_counts=True)
     # In integers, since float rounding errors in the remainders could decide which class is rounded up.
-    quotas, remainders = np.divmod(sizes * num_images, len(dataset))
-    quotas[np.argsort(-remainders, kind="stable")[: num_images - quotas.sum()]] += 1
+    quotas, remainders = np.divmod(sizes * number, len(first))
+    quotas[np.argsort(-remainders, kind="stable")[: number - quotas.sum()]] += 1
     last = [np.flatnonzero(strata == stratum)[size - quota :] for stratum, (size, quota) in enumerate(zip(sizes, quotas, strict=True))]
-    held = np.zeros(len(dataset), bool)
-    held[np.concatenate(last)] = True
+    chosen = np.zeros(len(first), bool)
+    chosen[np.concatenate(last)] = True
+    held = chosen[group_of]
     return dataset.subset(np.flatnonzero(~held)), replace(dataset.subset(np.flatnonzero(held)), split="validation")
 
 

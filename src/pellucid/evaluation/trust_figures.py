@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -99,15 +100,18 @@ class Trust:
         curve = {"coverage": ((positions + 1) / len(risk)).tolist(), "risk": risk[positions].tolist()}
         return {"aurc": float(risk.mean()), "thresholds": rows, "curve": curve}
 
-    def confusion(self) -> list[list[int]]:
-        """Number of images by true class (rows) and predicted class (columns)."""
+    def confusion(self) -> list[dict[str, Any]]:
+        """Number of images by true and predicted class, right predictions among them; the most frequent pairs first, without those that do
+        not occur: of thousands of classes, a table would fill the memory."""
         columns = self._labelled("label", "predicted")
         if columns is None:
             return []
-        label, predicted = (column.long() for column in columns)
-        size = len(self.classes)
-        counts: list[list[int]] = torch.bincount(label * size + predicted, minlength=size**2).view(size, size).tolist()
-        return counts
+        pairs, counts = np.unique(torch.stack(columns, dim=1).long().numpy(), axis=0, return_counts=True)
+        order = np.argsort(-counts, kind="stable")
+        return [
+            {"true": self.classes[true], "predicted": self.classes[predicted], "num_images": count}
+            for (true, predicted), count in zip(pairs[order].tolist(), counts[order].tolist(), strict=True)
+        ]
 
     def gate(self) -> dict[str, Any]:
         """Fractions of undamaged and damaged images that are left unchanged, and their PSNR (at most `CEILING`) without and with the

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from pellucid.errors import UserError
 from pellucid.recipe import DataConfig, Recipe, changed
 
 Change = Callable[[Recipe], Recipe]
@@ -64,9 +65,14 @@ design = chain(alone, change("model.decoder", last_stage="read"), change("model"
 
 
 def joint_equal(recipe: Recipe) -> Recipe:
-    """The joint network, widened to the total cost of `classify` and `restore`."""
+    """The joint network, widened to the total cost of `classify` and `restore`; raises `UserError` for a pretrained encoder."""
     from pellucid.experiments.cost import macs_of, widen  # imports torch, which the command line does not need
 
+    if recipe.model.encoder.pretrained or recipe.model.encoder.weights:
+        raise UserError(
+            "Expected an encoder without pretrained weights for the arm joint-equal, which is wider, found one with them; leave that arm "
+            "out, such as by --arms classify restore joint."
+        )
     return widen(joint(recipe), macs_of(classify(recipe)) + macs_of(restore(recipe)))
 
 

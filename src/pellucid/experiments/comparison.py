@@ -192,6 +192,14 @@ def build_comparison(name: str, base: Recipe) -> Comparison:
     return Comparison(question, base, its_arms, tracks)
 
 
+SHARED = (
+    "training.seed",
+    "training.max_minutes",
+    *(f"data.{name}" for name in ("dataset", "source", "size", "folds", "fold", "validation", "validation_share")),
+)
+"""Settings that all arms share: of the runs, and of the images that they are measured on."""
+
+
 def tuned(comparison: Comparison, tunings: Sequence[Sequence[str]]) -> Comparison:
     """The comparison with settings of single arms, each as (arm, setting, value), such as ("joint", "training.learning_rate", "0.17").
 
@@ -201,7 +209,7 @@ def tuned(comparison: Comparison, tunings: Sequence[Sequence[str]]) -> Compariso
     for arm, setting, value in tunings:
         if arm not in its_arms:
             raise UserError(f"Expected arms among {', '.join(its_arms)}, found {arm}; choose from these.")
-        if setting in ("training.seed", "training.max_minutes"):
+        if setting in SHARED:
             raise UserError(f"Expected a setting that arms may differ in, found {setting}; leave it out.")
         its_arms[arm] = replace(its_arms[arm], change=chain(its_arms[arm].change, partial(_set, setting=setting, value=value)))
         its_arms[arm].change(comparison.base)  # refuses what is invalid before anything is trained

@@ -21,6 +21,9 @@ TRAINING_FLOP_PER_MAC = 6
 WIDTH_MULTIPLE = 8
 """Widths are multiples of it, for vector units and tensor cores."""
 
+TIMED_PIXELS = 64 * 128 * 128
+"""Maximum number of pixels of a batch whose time is measured, which bounds the memory."""
+
 STAGES = range(4)
 """Stages of timm's ResNets and ConvNeXts."""
 
@@ -70,9 +73,10 @@ def _widths_of(config: EncoderConfig) -> tuple[int, ...]:
     return tuple(channels // expansion for channels in encoder.channels[-len(config.depths or STAGES) :])
 
 
-def seconds_per_image(networks: Mapping[str, nn.Module], side: int, batch_size: int = 64, rounds: int = 15) -> dict[str, float]:
-    """Time of one forward pass on an image of side x side pixels for each network; measured in turns, so that other load slows all
-    alike."""
+def seconds_per_image(networks: Mapping[str, nn.Module], side: int, rounds: int = 15) -> dict[str, float]:
+    """Time of one forward pass on an image of side x side pixels for each network, in batches of at most `TIMED_PIXELS`; measured in
+    turns, so that other load slows all alike."""
+    batch_size = max(1, min(64, TIMED_PIXELS // side**2))
     times: dict[str, list[float]] = {name: [] for name in networks}
     with torch.inference_mode():
         for turn in range(rounds + 2):

@@ -21,7 +21,7 @@ from pellucid.inference.exported import METADATA, MODEL_XML, ONNX, OPENVINO_FILE
 from pellucid.inference.onnx_backend import KEY, OnnxBackend
 from pellucid.inference.openvino_backend import OpenvinoBackend
 from pellucid.inference.torch_backend import TorchBackend
-from pellucid.recipe import measured_data
+from pellucid.recipe import measured_splits
 
 if TYPE_CHECKING:
     from pellucid.data import Splits
@@ -159,7 +159,7 @@ def _check_options(format: str, int8: bool, data: str | None, data_source: Path 
 
 def _images(metadata: ModelMetadata, data: str | None, source: Path | None) -> "tuple[Splits, str]":
     """The images for int8, and the name of the track of their damage, that of the training if there is one."""
-    splits = measured_data(metadata.recipe, data, source).splits()
+    splits = measured_splits(metadata.recipe, metadata.image_size, metadata.data_digest, data, source)
     splits.test.require_classes(metadata.classes)
     return splits, own_track(metadata.recipe.get("damage"), splits.train.damaged is not None)
 

@@ -34,6 +34,7 @@ INTERVALS_NOTE = (
 )
 SAME_IMAGES_NOTE = "Runs of one seed saw the same images, crops and damage."
 OTHER_IMAGES_NOTE = "Runs of one seed saw the same damage, but not all the same images and crops: some arms sample them differently."
+OTHER_DAMAGE_NOTE = "The arms were trained on different damage."
 ONE_SEED_NOTE = "An arm with a single seed has no interval."
 
 DRAWING = ("data.", "training.batch_size", "training.crop", "training.flip", "training.epochs", "training.small_images")
@@ -91,8 +92,11 @@ def _differences(analysis: Analysis) -> Iterator[Block]:
         yield table
         yield Html(difference_charts(analysis, track))
     if tables:
-        drawn = {tuple(line for line in lines if line.startswith(DRAWING)) for lines in analysis.results.changes.values()}
-        same = OTHER_IMAGES_NOTE if len(drawn) > 1 else SAME_IMAGES_NOTE
+        drawn, damage = (
+            {tuple(line for line in lines if line.startswith(prefixes)) for lines in analysis.results.changes.values()}
+            for prefixes in (DRAWING, "damage")
+        )
+        same = OTHER_DAMAGE_NOTE if len(damage) > 1 else OTHER_IMAGES_NOTE if len(drawn) > 1 else SAME_IMAGES_NOTE
         single = any(len(runs) == 1 for runs in analysis.results.runs.values())
         yield Html(html('<p class="note">In the charts, the thin lower line is the interval over images.</p>'))
         bold = "Bold: the interval over seeds excludes 0."

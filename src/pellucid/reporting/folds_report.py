@@ -24,6 +24,8 @@ INTERVALS = (
     "Bengio 2003). No exact interval of a cross-validation is known.",
     "Exact and near duplicates, and pictures of one group in a table, are in one fold. Other related pictures, such as several slices of "
     "one patient or frames of one scene, may be in several: then all figures are too good, and both intervals too narrow.",
+    "The interval over pictures takes each picture for itself: with groups of several pictures, such as all slices of one patient, it is "
+    "too narrow.",
     "Neither interval covers pictures from other sources, such as another scanner, camera or selection of pictures.",
 )
 

@@ -1,5 +1,6 @@
 """The sections of a report on the reliability of predictions, with charts and tables."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -54,25 +55,21 @@ def strengths_section(strengths: Mapping[str, Sequence[Mapping[str, Any]]]) -> S
     return Section("By strength of the damage", [Text(text), Html(chart_grid(charts))])
 
 
-def confusion_section(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Section | None:
-    """Confusion matrix and the most frequent confusions; `None` without labels."""
-    if not counts:
+def confusion_section(confusion: Sequence[Mapping[str, Any]], classes: Sequence[str]) -> Section | None:
+    """Confusion matrix and the most frequent confusions; `None` without labels. confusion: see `Trust.confusion`."""
+    if not confusion:
         return None
-    wrong = sorted(
-        (
-            (count, sum(row), classes[true], classes[predicted])
-            for true, row in enumerate(counts)
-            for predicted, count in enumerate(row)
-            if true != predicted
-        ),
-        key=lambda each: -each[0],
-    )
+    totals: Counter[str] = Counter()
+    for each in confusion:
+        totals[each["true"]] += each["num_images"]
+    wrong = [each for each in confusion if each["true"] != each["predicted"]]
     rows = [
-        [true, predicted, f"{count:,}", f"{100 * count / total:.1f} %"] for count, total, true, predicted in wrong[:NUM_CONFUSIONS] if count
+        [each["true"], each["predicted"], f"{each['num_images']:,}", f"{100 * each['num_images'] / totals[each['true']]:.1f} %"]
+        for each in wrong[:NUM_CONFUSIONS]
     ]
     content: list[Block] = []
     if len(classes) <= MAX_CLASSES:
-        content += [Text("Rows: true class; columns: predicted class; in % of the row."), Html(_matrix(counts, classes))]
+        content += [Text("Rows: true class; columns: predicted class; in % of the row."), Html(_matrix(confusion, totals, classes))]
     if rows:
         content.append(Table("The most frequent confusions", ["true class", "predicted", "images", "of the class"], rows))
     return Section("Confusion matrix", content)
@@ -230,12 +227,14 @@ def _strength_chart(kind: str, rows: Sequence[Mapping[str, Any]]) -> Markup:
     )
 
 
-def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
-    def cell(count: int, total: int, right: bool) -> Markup:
-        share = 100 * count / total if total else 0
+def _matrix(confusion: Sequence[Mapping[str, Any]], totals: Mapping[str, int], classes: Sequence[str]) -> Markup:
+    counts = {(each["true"], each["predicted"]): each["num_images"] for each in confusion}
+
+    def cell(true: str, predicted: str) -> Markup:
+        share = 100 * counts.get((true, predicted), 0) / max(1, totals[true])
         return html(
             '<td class="{kind}" style="--share: {share}%">{share_text}</td>',
-            kind="right" if right else "wrong",
+            kind="right" if true == predicted else "wrong",
             share=f"{share:.0f}",
             share_text=f"{share:.0f}" if round(share) else "",
         )
@@ -244,10 +243,10 @@ def _matrix(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> Markup:
     body = Markup().join(
         html(
             '<tr><th scope="row">{name}</th>{cells}</tr>\n',
-            name=classes[true],
-            cells=Markup().join(cell(count, sum(row), true == predicted) for predicted, count in enumerate(row)),
+            name=true,
+            cells=Markup().join(cell(true, predicted) for predicted in classes),
         )
-        for true, row in enumerate(counts)
+        for true in classes
     )
     return html(
         '<div class="scroll" tabindex="0" role="region" aria-label="Confusion matrix"><table class="matrix">'
