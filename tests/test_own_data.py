@@ -23,9 +23,12 @@ from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import evaluate
+from pellucid.experiments.comparison import build_comparison
+from pellucid.experiments.matrix import finished, plan, run_jobs
+from pellucid.experiments.reuse import reuse
 from pellucid.labels import UNLABELLED
 from pellucid.loader import TrainLoader
-from pellucid.recipe import DataConfig, Recipe
+from pellucid.recipe import DataConfig, Recipe, changed
 from pellucid.run import run
 
 
@@ -491,3 +494,27 @@ def test_pictures_on_a_black_background_are_compared_in_little_memory() -> None:
         assert tracemalloc.get_traced_memory()[1] < 10e6  # 320,000 pairs of tuples take 30 MB
     finally:
         tracemalloc.stop()
+
+
+def test_runs_are_not_gone_on_with_on_other_pictures(tiny: Recipe, tmp_path: Path) -> None:
+    folder = classes(tmp_path / "photos", "ab", num=20)
+    recipe = changed(tiny, {"data.dataset": str(folder), "data.size": 16, "data.limit": 0, "training.epochs": 1.0})
+    comparison = build_comparison("reference", recipe).only(["classify"])
+    run(comparison.recipe("classify", 0), tmp_path / "run", device="cpu")
+    jobs = plan(comparison, [0], tmp_path / "out")
+    run_jobs(jobs, device="cpu")
+    assert finished(jobs[0])
+    plan(comparison, [0], tmp_path / "out")
+    shutil.copy(tmp_path / "photos" / "a" / "0.png", tmp_path / "kept.png")
+    (folder / "a" / "0.png").unlink()
+    shutil.rmtree(tmp_path / "run" / "model")  # as if it had been stopped before its end
+    with pytest.raises(
+        UserError, match=r"pictures that the runs in .*out were trained with, found that some were added, removed or changed"
+    ):
+        plan(comparison, [0], tmp_path / "out")
+    with pytest.raises(UserError, match=r"pictures that the run of .*state\.ckpt was started with, found that some were added, removed"):
+        run(comparison.recipe("classify", 0), tmp_path / "run", resume=True, device="cpu")
+    again = plan(comparison, [0], tmp_path / "again")
+    assert reuse(again, [tmp_path / "out"]) == 0
+    shutil.copy(tmp_path / "kept.png", folder / "a" / "zero.png")  # the same picture by another name
+    assert reuse(again, [tmp_path / "out"]) == 1

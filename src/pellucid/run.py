@@ -66,7 +66,7 @@ def run(
         model = _build_network(recipe, splits, restorer, resumed=resume and (folder / STATE).exists())
         loader = _build_loader(recipe, splits.train, fabric)
         log = TrainingLog(fabric, folder / LOG, _examples(splits.train, recipe, fabric.device), header={"precision": str(precision)})
-        trainer = Trainer(fabric, model, loader, recipe.objective, recipe.training, log, folder / STATE)
+        trainer = Trainer(fabric, model, loader, recipe.objective, recipe.training, log, folder / STATE, splits.digest)
 
         if fabric.is_global_zero:
             write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file

@@ -69,8 +69,8 @@ class Job:
 def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
     """The jobs of all runs, ordered by seed.
 
-    With precision `auto`, all runs use that of the finished ones of them. Raises `UserError` for a run that was started with another recipe
-    or precision, since their figures are not comparable.
+    With precision `auto`, all runs use that of the finished ones of them. Raises `UserError` for a run that was started with another
+    recipe, precision or other pictures, since their figures are not comparable.
     """
     jobs = []
     for seed in seeds:
@@ -79,7 +79,8 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
             restorer = out / RUNS / "restore" / f"seed-{seed}" if recipe.model.architecture == "sequential" else None
             jobs.append(Job(arm, seed, recipe, folder, comparison.tracks, restorer))
     _check_distinct(jobs)
-    started = {job.folder: completed(result.settings) for job in jobs if (result := finished(job))}
+    results = {job.folder: result for job in jobs if (result := finished(job))}
+    started = {folder: completed(result.settings) for folder, result in results.items()}
     chosen = [started[job.folder] for job in jobs if job.folder in started and job.recipe.training.precision == "auto"]
     if chosen:
         jobs = [replace(job, recipe=as_started(job.recipe, chosen[0])) for job in jobs]
@@ -89,6 +90,12 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
                 f"Expected the recipe that {job.folder} was run with, found changes ({'; '.join(changed)}); compare with the same "
                 "settings, or in a new folder."
             )
+    digests = {result.data_digest for result in results.values()} - {""}
+    if digests and digests != {comparison.base.data.splits().digest}:
+        raise UserError(
+            f"Expected the pictures that the runs in {out} were trained with, found that some were added, removed or changed; restore "
+            "them, or compare in a new folder."
+        )
     return jobs
 
 
@@ -235,7 +242,8 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
     """Train a run if it is not trained, and evaluate the missing tracks."""
     network, metadata = run(job.recipe, job.folder, resume=True, device=device, restorer=job.restorer)
     older = Result.load(job.folder) if (job.folder / RESULT).exists() else None
-    images = job.recipe.data.splits().measured
+    splits = job.recipe.data.splits()
+    images = splits.measured
     chosen, precision = choose_device(device), metadata.recipe["training"]["precision"]  # that of the run, wherever it continues
     tracks = [track for track in job.tracks if older is None or track not in older.metrics]
     measure = partial(
@@ -263,6 +271,7 @@ def _train_and_measure(job: Job, device: str, workers: int) -> None:
         per_image=(older.per_image if older else {}) | {track: _per_image(evaluation, images) for track, evaluation in evaluations.items()},
         course=older.course if older else _course(records),
         classes=list(images.classes),
+        data_digest=splits.digest,
     ).save(job.folder)
 
 

@@ -40,7 +40,7 @@ class Result:
     settings: of its recipe, see `pellucid.recipe.settings`; metrics: by track, see `Evaluation.to_json`; per_image: by track, then by
     column of a figure that is `paired`, (levels * images,) float32, NaN where a figure is undefined, and without the columns of a task
     that the arm lacks; for the user's own pictures also `label`, `predicted`, `confidence` and `input_psnr`; provenance: command, commit,
-    device, date of the evaluation; course: records of the training's `log.jsonl`; classes: their names.
+    device, date of the evaluation; course: records of the training's `log.jsonl`; classes: their names; data_digest: see `Splits`.
     """
 
     arm: str
@@ -51,6 +51,7 @@ class Result:
     provenance: dict[str, Any]
     course: list[dict[str, Any]] = field(default_factory=list, repr=False)
     classes: list[str] = field(default_factory=list)
+    data_digest: str = ""
     per_image: dict[str, dict[str, NDArray[np.float32]]] = field(default_factory=dict, repr=False, compare=False)
 
     def save(self, folder: Path) -> None:

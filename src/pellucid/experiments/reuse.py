@@ -27,6 +27,8 @@ def reuse(jobs: Sequence[Job], comparisons: Sequence[Path]) -> int:
         for job in free:
             if differences(older, settings(as_started(job.recipe, older))):
                 continue
+            if result.data_digest and result.data_digest != job.recipe.data.splits().digest:
+                continue  # of other pictures in the same folder
             measured = {track: _measured_as(track, result) for track in job.tracks}
             if all(measured.values()):
                 replace(

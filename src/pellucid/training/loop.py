@@ -52,6 +52,7 @@ class Trainer:
         config: settings of the training.
         log: the training log.
         state_path: file with all state that a resumed run needs.
+        data_digest: of the data, see `Splits`; a run is resumed with the same data only.
     """
 
     def __init__(
@@ -63,8 +64,10 @@ class Trainer:
         config: TrainingConfig,
         log: TrainingLog,
         state_path: Path,
+        data_digest: str = "",
     ) -> None:
         self.fabric, self.loader, self.log, self.state_path = fabric, loader, log, state_path
+        self.data_digest = data_digest
         self.objective, self.config = objective, config
         model = model.to(fabric.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = AveragedModel(model, use_buffers=True)
@@ -231,6 +234,7 @@ class Trainer:
         """Write the state atomically; every process must call this, and the first one writes."""
         averages = {"average": self.average.state_dict(), "balancer": self.balancer.state_dict()}
         state = {"model": self.model, "optimizer": self.optimizer, **averages, "step": self.step, "seconds": self.seconds}
+        state["data_digest"] = self.data_digest
         with atomic_write(self.state_path) if self.fabric.is_global_zero else nullcontext(self.state_path) as path:
             self.fabric.save(path, state)
 
@@ -247,6 +251,11 @@ class Trainer:
                 f"Expected the state of a run in {self.state_path}, found what can't be read ({type(error).__name__}); remove it to train "
                 "from the start."
             ) from error
+        if rest.get("data_digest", "") not in ("", self.data_digest):
+            raise UserError(
+                f"Expected the pictures that the run of {self.state_path} was started with, found that some were added, removed or "
+                "changed; restore them, or train in a new folder."
+            )
         self.step, self.seconds = rest["step"], rest["seconds"]
 
 
