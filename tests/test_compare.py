@@ -26,7 +26,7 @@ from pellucid.evaluation.evaluate import evaluate
 from pellucid.experiments.analysis import analyse
 from pellucid.experiments.comparison import QUESTIONS, Comparison, build_comparison, tuned
 from pellucid.experiments.cost import count_macs, macs_of, seconds_per_image, widen
-from pellucid.experiments.matrix import failure_reason, finished, plan, run_jobs
+from pellucid.experiments.matrix import _free_device, failure_reason, finished, plan, run_jobs
 from pellucid.experiments.matrix_progress import MatrixProgress
 from pellucid.experiments.results import PER_IMAGE_FILE, RESULT, Cost, Result
 from pellucid.experiments.reuse import reuse
@@ -82,6 +82,19 @@ def test_own_pictures_are_measured_with_the_damage_of_the_training(
     with pytest.raises(SystemExit):
         main([*arguments, "--tracks", "pairs"])
     assert "pairs of clean and damaged pictures for track 'pairs', found none" in capsys.readouterr().err
+
+
+def test_runs_are_spread_over_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    chosen: list[str] = []
+    for _ in range(4):
+        chosen.append(_free_device("auto", chosen))
+    assert chosen == ["cuda:0", "cuda:1", "cuda:2", "cuda:0"]
+    assert _free_device("cuda", ["cuda:1", "cuda:0", "cuda:0"]) == "cuda:2"
+    assert _free_device("cpu", []) == "cpu"
+    assert _free_device("cuda:2", ["cuda:2"]) == "cuda:2"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    assert _free_device("auto", ["auto"]) == "auto"
 
 
 def test_a_network_that_can_not_grow_says_so() -> None:

@@ -159,3 +159,14 @@ def test_without_pydicom_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "pydicom", None)
     with pytest.raises(UserError, match=r"Expected pydicom for the DICOM file .*, found none; install it: pip install 'pellucid\[dicom\]'"):
         pictures.load(path)
+
+
+@pytest.mark.parametrize("form", ["jpeg2000", "rle"])
+def test_a_compressed_frame_of_another_size_is_not_decoded(tmp_path: Path, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = pydicom.dcmread(shipped("JPEG2000.dcm" if form == "jpeg2000" else "MR_small_RLE.dcm"))
+    dataset.Rows = dataset.Columns = 8
+    dataset.save_as(tmp_path / "a.dcm")
+    monkeypatch.setattr("pydicom.pixels.pixel_array", lambda *_, **__: pytest.fail("decoded"))
+    reason = "a frame of .* pixels in a file of 8 x 8" if form == "jpeg2000" else "longer than its pixels"
+    with pytest.raises(UserError, match=reason):
+        pictures.load(tmp_path / "a.dcm")

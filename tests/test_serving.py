@@ -92,6 +92,15 @@ def test_a_prediction_is_a_line_of_predictions_jsonl(client: httpx2.Client) -> N
         assert (line["restored"], line["mask"], line["notes"], line["model"], line["mirror"]) == (None, None, [], "small", False)
 
 
+def test_a_size_that_no_png_can_have_is_the_clients(client: httpx2.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> bytes:
+        raise ValueError("Expected a picture that PNG can hold.")
+
+    monkeypatch.setattr("pellucid.serving.service.encode_png", refuse)
+    assert error(post(client, png(picture()), restored="true")) == "too_many_pixels"
+    assert post(client, png(picture())).status_code == 200
+
+
 def test_restored_pictures_and_masks_come_when_asked_for(client: httpx2.Client) -> None:
     image = picture()
     [expected] = predictor().predict([image])

@@ -13,6 +13,9 @@ from pellucid.errors import UserError
 BFLOAT16_CAPABILITY = (8, 0)
 """The first CUDA compute capability with bfloat16 units (Ampere)."""
 
+MEMORY_WORDS = ("allocate memory", "not enough memory", "out of memory", "Invalid buffer size")
+"""Parts of torch's messages on too little memory: on the CPU of Linux and of Windows, and on MPS."""
+
 ONEDNN_WITHOUT_BFLOAT16 = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2", "AVX512_CORE", "AVX512_CORE_VNNI")
 """Values of ONEDNN_MAX_CPU_ISA that disable the processor's bfloat16 instructions in torch's convolutions."""
 
@@ -84,8 +87,9 @@ def inference_autocast(device: torch.device, precision: str = "auto") -> Abstrac
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error of torch's says that a device has too little memory; on the CPU, and on some others, it has no type of its own."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or (isinstance(error, RuntimeError) and "allocate memory" in str(error))
+    """Whether an error of torch's says that a device has too little memory; on the CPU, and on MPS, it has no type of its own."""
+    said = isinstance(error, RuntimeError) and any(words in str(error) for words in MEMORY_WORDS)
+    return said or isinstance(error, torch.OutOfMemoryError | MemoryError)
 
 
 def describe_device(device: torch.device) -> str:

@@ -13,5 +13,9 @@ def out_of_memory(what: str) -> UserError:
     return UserError(f"Expected memory for {what}, found too little; scale it down.")
 
 
-class DivergenceError(UserError):
+class TrainingError(UserError):
+    """A training that can't go on; others beside it may."""
+
+
+class DivergenceError(TrainingError):
     """A training with non-finite losses, gradients or weights."""

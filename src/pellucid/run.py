@@ -18,7 +18,7 @@ from pellucid.batch import Batch
 from pellucid.checkpoint import ModelMetadata, load_model, save_model
 from pellucid.data import Dataset, Splits
 from pellucid.device import choose_device, describe_device, is_out_of_memory, resolve_precision
-from pellucid.errors import UserError
+from pellucid.errors import TrainingError, UserError
 from pellucid.evaluation.calibration import calibrate
 from pellucid.files import locked, write_json
 from pellucid.loader import TrainLoader
@@ -77,7 +77,7 @@ def run(
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise UserError(
+            raise TrainingError(
                 f"Expected memory for batches of {recipe.training.batch_size:,} images on {chosen}, found too little; choose a lower "
                 "training.batch_size."
             ) from error
@@ -162,7 +162,7 @@ def initialise(recipe: Recipe, num_classes: int, load: bool = True) -> nn.Module
 
     load: read pretrained weights.
     """
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("weights", recipe.training.seed))
         return build_model(recipe.model, num_classes, recipe.pipeline.kinds, load)
 

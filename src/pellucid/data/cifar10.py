@@ -45,8 +45,10 @@ def load(source: Path | None = None) -> Splits:
         return cached
     files.folder(_cache())  # fail before minutes of download if the folder is not writable
     for name, array in (_from_source(source) if source else _from_remotes()).items():
-        with files.atomic_write(_cache() / f"{name}.npy") as temporary, temporary.open("wb") as stream:
-            np.save(stream, array)
+        file = _cache() / f"{name}.npy"
+        if not _holds(file, array):  # otherwise another process may have it mapped, and Windows would not replace it
+            with files.atomic_write(file) as temporary, temporary.open("wb") as stream:
+                np.save(stream, array)
     stored = _cached()
     assert stored is not None
     return stored
@@ -70,6 +72,13 @@ def _cached() -> Splits | None:
         Dataset(np.asarray(arrays[f"{split}_images"]), arrays[f"{split}_labels"].astype(np.int64), CLASSES) for split in ("train", "test")
     )
     return Splits(train, test)
+
+
+def _holds(file: Path, array: Array) -> bool:
+    try:
+        return np.array_equal(np.load(file), array)
+    except (OSError, ValueError, EOFError):  # missing or truncated
+        return False
 
 
 def _from_source(source: Path) -> dict[str, Array]:

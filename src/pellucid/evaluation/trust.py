@@ -122,7 +122,7 @@ def _of_image(output: Output, batch: Batch, gate: Gate | None) -> Iterator[tuple
     yield "input_psnr", psnr_of(batch.degraded, batch.clean)
     if output.restored is None:
         return
-    error = (output.restored.clamp(0, 1) - batch.clean).abs().mean(dim=1)
+    error = (output.restored.clamp(0, 1) - batch.clean).abs().mean(dim=1).cpu()  # ranks are of float64, which not every device has
     degraded, restored = batch.degraded.cpu().numpy(), output.restored.cpu().numpy()
     pictures = zip(*(each.transpose(0, 2, 3, 1) for each in (degraded, restored)), strict=True)
     estimate = torch.from_numpy(np.stack([uncertainty(*pair) for pair in pictures])).to(error)

@@ -29,7 +29,7 @@ from rich.live import Live
 from pellucid.cores import num_cores
 from pellucid.data import Dataset, Photos
 from pellucid.device import choose_device
-from pellucid.errors import DivergenceError, UserError
+from pellucid.errors import TrainingError, UserError
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import Evaluation, evaluate
 from pellucid.experiments.comparison import Comparison
@@ -140,7 +140,7 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1) -> 
         console = get_console()
         live = stack.enter_context(Live(progress, console=console)) if console.is_terminal else None
         heartbeat = Heartbeat(console)
-        running: dict[Future[None], Job] = {}
+        running: dict[Future[None], tuple[Job, str]] = {}
         broken = False  # a process of the pool was killed; the pool accepts no more jobs
         retried: list[Job] = []  # the jobs that ran then, retried one by one to find the one whose process is killed
         while waiting or running:
@@ -149,11 +149,12 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1) -> 
             num_free = (1 if retried else workers) - len(running)
             for job in [] if broken else [job for job in waiting if _ready(job)][: max(0, num_free)]:
                 waiting.remove(job)
-                running[pool.submit(_execute, job, device, threads, workers)] = job
+                placed = _free_device(device, [place for _, place in running.values()])
+                running[pool.submit(_execute, job, placed, threads, workers)] = job, placed
                 progress.start(job.arm, job.seed)
             done, _ = wait(running, timeout=POLL_SECONDS, return_when=FIRST_COMPLETED)
             for future in done:
-                job = running.pop(future)
+                job, _ = running.pop(future)
                 if error := future.exception():
                     broken |= isinstance(error, BrokenProcessPool)
                     if isinstance(error, BrokenProcessPool) and workers > 1 and job not in retried:
@@ -175,6 +176,13 @@ def run_jobs(jobs: Sequence[Job], *, device: str = "auto", workers: int = 1) -> 
             if live:
                 live.refresh()
             heartbeat.beat(progress.line)
+
+
+def _free_device(device: str, taken: Sequence[str]) -> str:
+    """The device of the next run: of several GPUs the one with the fewest of the running ones. taken: the devices of these."""
+    if device not in ("auto", "cuda") or torch.cuda.device_count() < 2:
+        return device
+    return min((f"cuda:{index}" for index in range(torch.cuda.device_count())), key=taken.count)
 
 
 def _pool(workers: int) -> ProcessPoolExecutor:
@@ -200,14 +208,14 @@ def _ready(job: Job) -> bool:
 
 def _record_failure(job: Job, error: BaseException, pool: ProcessPoolExecutor) -> None:
     """Write the reason of a failed run to its folder; errors that are not specific to a run stop the others and are raised."""
-    if not isinstance(error, Exception) or (isinstance(error, UserError) and not isinstance(error, DivergenceError)):
+    if not isinstance(error, Exception) or (isinstance(error, UserError) and not isinstance(error, TrainingError)):
         for process in (getattr(pool, "_processes", None) or {}).values():
             process.terminate()  # a training saves its state and stops
         raise error
     reason = textwrap.shorten(str(error), 400)
     if isinstance(error, BrokenProcessPool):
         reason = "its process was killed, perhaps for want of memory"
-    elif not isinstance(error, DivergenceError):
+    elif not isinstance(error, TrainingError):
         reason = f"{type(error).__name__}: {reason}"
     write_json(job.folder / FAILURE, {"reason": reason, "date": date.today().isoformat()})
 

@@ -1,6 +1,6 @@
 """Decodes picture files: Pillow for 8 bits and grey, OpenCV for 16-bit colours, pydicom for DICOM."""
 
-import threading
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -13,11 +13,10 @@ from pellucid.ahead import Reserve
 from pellucid.errors import UserError, out_of_memory
 from pellucid.pictures.dicom import MAGIC, PREAMBLE, decode_dicom, starts_dicom
 from pellucid.pictures.formats import MAX_PIXELS, READ, UNREAD
+from pellucid.pictures.opening import MAX_PAGES, check_exif, num_pages, open_image, without_limit
 from pellucid.pictures.picture import Picture, Pixels, find_window, stretch
 
 ONE_PICTURE = ("MPO",)  # JPEGs of phones, whose further pictures are previews and depth maps
-
-_pillow_limit = threading.Lock()
 
 
 def load(path: str | Path, max_pixels: int = MAX_PIXELS, reserve: Reserve | None = None) -> Picture:
@@ -52,13 +51,18 @@ def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, r
     stream.seek(0)
     if starts_dicom(head):
         return decode_dicom(stream, name, check_size)
+    with without_limit():
+        return _decode_image(stream, name, head, check_size)
+
+
+def _decode_image(stream: IO[bytes], name: str, head: bytes, check_size: Callable[[int, int], None]) -> Picture:
     try:
-        image = _open(stream)
+        image = open_image(stream)
     except Exception as error:  # damaged bytes make Pillow's readers raise nearly anything, here and below
         content = UNREAD.get(Path(name).suffix.lower(), "nothing that can be read as one") if head else "an empty file"
         raise UserError(f"Expected a picture ({', '.join(READ)}) in {name}, found {content}; convert it or leave it out.") from error
     check_size(*image.size)
-    if image.mode in ("I", "F", "LAB") and image.format != "PPM":
+    if image.mode in ("F", "LAB") or (image.mode == "I" and image.format != "PPM"):
         raise UserError(f"Expected 8 or 16 bits of grey, RGB or CMYK in {name}, found Pillow's mode {image.mode}; convert it to PNG first.")
     try:
         return _decode(image, stream)
@@ -66,16 +70,6 @@ def decode_picture(stream: IO[bytes], name: str, max_pixels: int = MAX_PIXELS, r
         raise out_of_memory(f"the picture in {name}") from error
     except Exception as error:
         raise UserError(f"Expected a whole picture in {name}, found one that is cut short or damaged ({error}); copy it again.") from error
-
-
-def _open(stream: IO[bytes]) -> Image.Image:
-    """Read the header of a picture of any size: the error of Pillow's own limit does not state the size."""
-    with _pillow_limit:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(stream, formats=[form for form in READ if form != "DICOM"])
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
@@ -87,8 +81,11 @@ def _decode(image: Image.Image, stream: IO[bytes]) -> Picture:
     turned = _orientation(image)
     dpi = _dpi(image, max(given, turned))
     notes = []
-    if image.format not in ONE_PICTURE and (num_frames := getattr(image, "n_frames", 1)) > 1:
-        notes.append(f"first of {num_frames:,} {'pages' if image.format == 'TIFF' else 'frames'}")
+    tiff = image.format == "TIFF"
+    num_frames = 1 if image.format in ONE_PICTURE else num_pages(stream) if tiff else getattr(image, "n_frames", 1)
+    if num_frames > 1:
+        several = f"{num_frames:,} or more" if tiff and num_frames == MAX_PAGES else f"{num_frames:,}"
+        notes.append(f"first of {several} {'pages' if tiff else 'frames'}")
     if image.mode == "CMYK":
         notes.append("CMYK became RGB")
     deep = image.mode.startswith("I") or largest > 255 or _has_deep_colours(image, stream)
@@ -168,6 +165,7 @@ def _deep(image: Image.Image, stream: IO[bytes], turned: int) -> tuple[Pixels, P
 def _orientation(image: Image.Image) -> int:
     """The EXIF orientation; 1 is upright."""
     with suppress(Exception):  # a picture whose EXIF block is damaged is still a picture
+        check_exif(image)
         return int(image.getexif().get(0x0112, 1))
     return 1
 

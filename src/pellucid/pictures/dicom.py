@@ -1,6 +1,8 @@
 """DICOM files, through pydicom (extra `dicom`)."""
 
 from collections.abc import Callable
+from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any
 
@@ -8,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pellucid.errors import UserError, out_of_memory
+from pellucid.pictures.opening import open_image, without_limit
 from pellucid.pictures.picture import Picture
 
 PREAMBLE, MAGIC = 128, b"DICM"
@@ -57,6 +60,7 @@ def decode_dicom(stream: IO[bytes], name: str, check_size: Callable[[int, int], 
     check_size(width, height)
     notes = (f"first of {num_frames:,} frames",) if num_frames > 1 else ()
     try:
+        _check_frame(dataset, num_frames, width, height)
         values = pixel_array(dataset, index=0)
         _take_from_groups(dataset)
         if kind.startswith("MONOCHROME"):
@@ -70,6 +74,27 @@ def decode_dicom(stream: IO[bytes], name: str, check_size: Callable[[int, int], 
         ) from error
     except Exception as error:
         raise _damaged(name, error) from error
+
+
+def _check_frame(dataset: Any, num_frames: int, width: int, height: int) -> None:
+    """Raise `ValueError` if the first compressed frame has another size than its file says: decoders allocate what the frame says."""
+    from PIL import UnidentifiedImageError
+    from pydicom.encaps import get_frame
+    from pydicom.uid import RLELossless
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if not syntax.is_encapsulated:
+        return
+    frame = get_frame(dataset.PixelData, 0, number_of_frames=num_frames)
+    if syntax == RLELossless:  # at most 129 bytes for 128 (PS3.5, annex G), and a header
+        pixels = width * height * int(dataset.SamplesPerPixel) * -(-int(dataset.BitsAllocated) // 8)
+        if len(frame) > 1024 + 1.1 * pixels:
+            raise ValueError("its frame is longer than its pixels")
+        return
+    with suppress(UnidentifiedImageError), without_limit():  # pydicom has decoders of formats that Pillow lacks
+        size = open_image(BytesIO(frame)).size
+        if size != (width, height):
+            raise ValueError(f"a frame of {size[0]:,} x {size[1]:,} pixels in a file of {width:,} x {height:,}")
 
 
 def _take_from_groups(dataset: Any) -> None:

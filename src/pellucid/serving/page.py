@@ -58,8 +58,9 @@ STYLE = """
 def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Callable[[], None]]:
     """Mount the page at `/`; returns a function that ends its endless connections, and one that deletes its files."""
     folder = TemporaryDirectory(prefix="pellucid-page-")
-    os.environ["GRADIO_TEMP_DIR"] = folder.name
-    blocks = build_page(service, Path(folder.name))
+    place = Path(folder.name).resolve()  # as Gradio has the paths of its files; on macOS a link leads to the temporary folders
+    os.environ["GRADIO_TEMP_DIR"] = str(place)
+    blocks = build_page(service, place)
     gr.mount_gradio_app(
         app,
         blocks,
@@ -78,7 +79,7 @@ def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Call
     )
     mounted: Any = app.routes[-1]
     gradio_app = mounted.app
-    mounted.app = PageRequests(gradio_app, Path(folder.name))
+    mounted.app = PageRequests(gradio_app, place)
 
     def delete() -> None:
         with suppress(OSError):

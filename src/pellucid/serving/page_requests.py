@@ -5,7 +5,7 @@ a mounted page does not call; and it fetches any address that an event names.
 """
 
 import json
-import posixpath
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,7 +41,7 @@ class PageRequests:
     """
 
     def __init__(self, app: ASGIApp, folder: Path) -> None:
-        self.app, self.folder = app, posixpath.join(folder, "")
+        self.app, self.folder = app, os.path.join(folder, "")  # noqa: PTH118 - with a separator at its end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to Gradio, or refuse it."""
@@ -83,7 +83,7 @@ class PageRequests:
 
     def _is_own(self, path: str) -> bool:
         """Whether a path is in the folder, by its text alone, without a look at the file system."""
-        return path.startswith(self.folder) and posixpath.normpath(path) == path
+        return path.startswith(self.folder) and os.path.normpath(path) == path
 
 
 def _paths(value: Any) -> Iterator[str]:

@@ -137,7 +137,12 @@ class Service:
         prediction = await self.predict(picture, index)
         line: dict[str, Any] = {**prediction_fields(prediction), "restored": None, "mask": None, "notes": list(picture.notes)}
         if restored or mask:
-            line |= await self.run(_pictures, picture, prediction, restored, mask)
+            try:
+                line |= await self.run(_pictures, picture, prediction, restored, mask)
+            except ValueError as error:  # such as a side of more than a million pixels, which PNG files can't have
+                height, width = picture.pixels.shape[:2]
+                message = f"Expected a size that PNG files can have in picture {index}, found {width:,} x {height:,}; scale it down."
+                raise Refusal("too_many_pixels", message, index) from error
         return line | {"model": self.name, "mirror": self.mirror}
 
     async def run(self, function: Any, *arguments: Any) -> Any:
