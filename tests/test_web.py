@@ -231,6 +231,59 @@ def test_tiles_are_those_of_the_predictor(modules: Any, reach: int | None, multi
             assert np.abs(np.array(weights) - span.weights).max() < 1e-6
 
 
+def test_a_browser_that_changes_pixels_is_told(modules: Any) -> None:
+    jpeg = io.BytesIO()
+    Image.fromarray(pixels(20, 30)).save(jpeg, "JPEG")
+    told = modules.evaluate(
+        """async (values) => {
+          const { decode } = await import("/pictures.js?a-module-of-its-own");
+          const drawing = OffscreenCanvasRenderingContext2D.prototype;
+          const read = drawing.getImageData;
+          drawing.getImageData = function (...part) {
+            const image = read.apply(this, part);
+            image.data[40] ^= 1;
+            return image;
+          };
+          try {
+            await decode(new Blob([Uint8Array.from(values)]), "a.jpg");
+          } catch (error) {
+            return [error.code, error.message];
+          } finally {
+            drawing.getImageData = read;
+          }
+        }""",
+        list(jpeg.getvalue()),
+    )
+    assert told[0] == "unreadable"
+    assert "changes them against tracking" in told[1]
+
+
+def test_webassembly_goes_on_where_webgpu_fails(modules: Any) -> None:
+    results = modules.evaluate(
+        """async () => {
+          const { withFallback } = await import("/engine.js");
+          const calls = [];
+          const run = (name, fails) => async (...image) => {
+            calls.push(`${name} ${image}`);
+            if (fails()) throw new Error("the device is lost");
+            return name;
+          };
+          let lost = false;
+          const engine = { engine: "webgpu", stated: "WebGPU", run: run("webgpu", () => lost) };
+          const both = withFallback(engine, async () => ({ run: run("wasm", () => false) }));
+          const outputs = [await both.run(1, 2, 3)];
+          lost = true;
+          outputs.push(await both.run(4, 5, 6), await both.run(7, 8, 9));
+          return [both.engine, outputs, calls];
+        }"""
+    )
+    assert results == [
+        "webgpu",
+        ["webgpu", "wasm", "wasm"],
+        ["webgpu 1,2,3", "webgpu 4,5,6", "wasm 4,5,6", "wasm 7,8,9"],
+    ]
+
+
 def deep_png(values: NDArray[np.uint16]) -> bytes:
     import cv2
 

@@ -79,6 +79,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
     sibling = parent / f"{PARTIAL}{secrets.token_hex(6)}{path.suffix}"
     try:
         yield sibling
+        if os.name == "nt" and sibling.is_dir() and path.is_dir():
+            path.rmdir()  # Windows does not replace an empty folder
         os.replace(sibling, path)  # noqa: PTH105 - pathlib parses the path once more, which takes longer than the call
     except BaseException as error:
         _remove(sibling)

@@ -30,7 +30,7 @@ export async function openModel(wanted, most = MOST_THREADS) {
     const inSoftware = adapter?.info?.isFallbackAdapter ?? false; // slower than WebAssembly
     if (adapter && (!inSoftware || wanted === "webgpu")) {
       try {
-        return { metadata, ...(await open("webgpu", bytes, 1)) };
+        return { metadata, ...withFallback(await open("webgpu", bytes, 1), async () => open("wasm", bytes, await countThreads(most))) };
       } catch (error) {
         console.warn(`WebGPU failed, WebAssembly goes on: ${error.message}`);
       }
@@ -42,6 +42,23 @@ export async function openModel(wanted, most = MOST_THREADS) {
     const reason = `${error.message}`.split("\n")[0].slice(0, 200);
     throw new PictureError("model", `Expected a browser that runs WebAssembly with SIMD, found that it failed (${reason}); update the browser.`);
   }
+}
+
+/** An engine that another one replaces from its first failure on: a device is lost, as in sleep, or a picture exceeds its buffers. */
+export function withFallback(engine, openOther) {
+  let other = null;
+  const run = async (...image) => {
+    if (!other) {
+      try {
+        return await engine.run(...image);
+      } catch (error) {
+        console.warn(`WebGPU failed, WebAssembly goes on: ${error.message}`);
+        other = openOther();
+      }
+    }
+    return (await other).run(...image);
+  };
+  return { ...engine, run };
 }
 
 /** Threads that WebAssembly may have. Without the probe it would wait for ever where the headers come with the page, but not with all scripts. */

@@ -72,9 +72,29 @@ function fromPng({ depth, values, channels, orientation, profile, dots, notes, .
   return { height, width, pixels: whitened(pixels, alpha, white), white, grey, alpha, window, profile, dots, notes };
 }
 
-/** Decoded by the browser: upright as EXIF says, colours in their profile, 8 bits. */
-async function fromBrowser(file, { grey, cmyk, frames, profile }) {
-  const bitmap = await createImageBitmap(file, { colorSpaceConversion: "none", premultiplyAlpha: "none", imageOrientation: "from-image" });
+let faithful = null;
+
+/** Whether the browser gives the pixels of a canvas as they are: some add noise, or give none, so that no page can recognise its visitor. */
+function givesPixels() {
+  if (faithful !== null) return faithful;
+  const side = 64;
+  const context = new OffscreenCanvas(side, side).getContext("2d", { willReadFrequently: true });
+  const drawn = new ImageData(side, side);
+  for (let at = 0; at < drawn.data.length; at++) drawn.data[at] = at % 4 === 3 ? 255 : (at * 97) % 251;
+  context.putImageData(drawn, 0, 0);
+  const { data } = context.getImageData(0, 0, side, side);
+  faithful = data.every((value, at) => value === drawn.data[at]);
+  return faithful;
+}
+
+/** Decoded by the browser: upright as EXIF says, 8 bits, colours in their profile, or in sRGB where the profile is not read. */
+async function fromBrowser(file, { format, grey, cmyk, frames, profile }) {
+  if (!givesPixels()) {
+    const found = "one that changes them against tracking; allow this page to read a canvas, or convert the picture to PNG.";
+    throw new PictureError("unreadable", `Expected a browser that gives the pixels of pictures, found ${found}`);
+  }
+  const colorSpaceConversion = ["JPEG", "WebP"].includes(format) ? "none" : "default";
+  const bitmap = await createImageBitmap(file, { colorSpaceConversion, premultiplyAlpha: "none", imageOrientation: "from-image" });
   const { height, width } = bitmap;
   if (height * width > MAX_PIXELS) {
     throw new PictureError("out_of_memory", `Expected at most ${MAX_PIXELS.toLocaleString("en")} pixels, found ${width} x ${height}; scale it down first.`);
