@@ -1,5 +1,6 @@
 """Requests to the page beside those of its scripts: no file of the machine is read for them, and nothing is fetched."""
 
+import asyncio
 import json
 import socket
 import threading
@@ -12,7 +13,8 @@ import pytest
 from servers import png
 from test_serving_process import started
 
-from pellucid.serving.page_requests import MAX_EVENT
+from pellucid.serving.page_requests import MAX_EVENT, PageRequests
+from pellucid.serving.refusal import Refusal
 
 
 @pytest.fixture(scope="module")
@@ -130,3 +132,23 @@ def test_the_time_limit_holds_for_the_page_too(tmp_path: Path) -> None:
         message = result(client)
         assert not message["success"]
         assert message["output"]["error"].startswith("Expected a result within 0.001 seconds, found none;")
+
+
+def test_uploads_have_room_together_up_to_a_limit(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def app(scope: Any, _receive: Any, _send: Any) -> None:
+        seen.append(scope["path"])
+
+    requests = PageRequests(app, tmp_path, most=1000)
+    upload = {"path": "/gradio_api/upload", "method": "POST"}
+    (tmp_path / "visitor").mkdir()
+    (tmp_path / "visitor" / "a.png").write_bytes(bytes(900))
+    asyncio.run(requests(upload, None, None))
+    (tmp_path / "visitor" / "b.png").write_bytes(bytes(200))
+    with pytest.raises(Refusal, match="Expected room for the file"):
+        asyncio.run(requests(upload, None, None))
+    asyncio.run(requests({"path": "/config", "method": "GET"}, None, None))
+    (tmp_path / "visitor" / "a.png").unlink()
+    asyncio.run(requests(upload, None, None))
+    assert seen == ["/gradio_api/upload", "/config", "/gradio_api/upload"]

@@ -21,6 +21,7 @@ from pellucid.cores import num_cores
 from pellucid.export import export_model
 from pellucid.inference import Predictor
 from pellucid.inference.exported import threads_text
+from pellucid.serving.settings import METRICS_FOLDER
 
 
 @pytest.fixture(scope="module")
@@ -131,3 +132,15 @@ def test_a_port_in_use_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(SystemExit):
         main(["app", "--port", str(taken.getsockname()[1])])
     assert "choose another --host or --port" in capsys.readouterr().err
+
+
+def test_requests_of_a_killed_worker_are_no_longer_in_flight(tmp_path: Path) -> None:
+    def after(code: str) -> str:
+        script = f"import os\nfrom pellucid.serving.monitoring import ServerMetrics\nmetrics = ServerMetrics()\n{code}"
+        shared = os.environ | {METRICS_FOLDER: str(tmp_path)}
+        return subprocess.run([sys.executable, "-c", script], env=shared, capture_output=True, text=True, check=False).stdout
+
+    after("metrics.in_flight.inc(3); metrics.batches.observe(2); os._exit(9)")
+    told = after("metrics.in_flight.inc(2); print(metrics.text().decode())")
+    assert re.findall(r"^pellucid_in_flight (\S+)", told, re.MULTILINE) == ["2.0"]
+    assert "pellucid_batch_pictures_count 1.0" in told  # what it had done still counts

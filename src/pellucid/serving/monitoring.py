@@ -1,6 +1,7 @@
 """Monitoring: metrics of the server, in the format of Prometheus."""
 
 import os
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics, generate_latest, multiprocess
@@ -28,6 +29,21 @@ class ServerMetrics:
         """All metrics, in Prometheus' text format."""
         if METRICS_FOLDER not in os.environ:
             return generate_latest(self.registry)
+        for file in Path(os.environ[METRICS_FOLDER]).glob("gauge_livesum_*.db"):  # a killed worker's requests are no longer in flight
+            if not _is_alive(number := int(file.stem.rpartition("_")[2])):
+                multiprocess.mark_process_dead(number)  # type: ignore[no-untyped-call]
         merged = CollectorRegistry()
         multiprocess.MultiProcessCollector(merged)  # type: ignore[no-untyped-call]
         return generate_latest(merged)
+
+
+def _is_alive(process: int) -> bool:
+    if os.name == "nt":  # where 0 is a signal that ends processes
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is there, but not ours
+        return True
+    return True

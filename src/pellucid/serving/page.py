@@ -55,6 +55,10 @@ STYLE = """
 """
 
 
+UPLOADS = 64
+"""Files of the largest size that visitors' files may take together."""
+
+
 def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Callable[[], None]]:
     """Mount the page at `/`; returns a function that ends its endless connections, and one that deletes its files."""
     folder = TemporaryDirectory(prefix="pellucid-page-")
@@ -79,7 +83,7 @@ def mount_page(app: FastAPI, service: Service) -> tuple[Callable[[], None], Call
     )
     mounted: Any = app.routes[-1]
     gradio_app = mounted.app
-    mounted.app = PageRequests(gradio_app, place)
+    mounted.app = PageRequests(gradio_app, place, UPLOADS * service.limits.max_bytes)
 
     def delete() -> None:
         with suppress(OSError):

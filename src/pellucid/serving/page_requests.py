@@ -7,6 +7,7 @@ a mounted page does not call; and it fetches any address that an event names.
 import json
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -37,18 +38,23 @@ MAX_EVENT = 100_000
 class PageRequests:
     """ASGI middleware around Gradio; raises `Refusal`.
 
-    folder: of the files that were uploaded to the page or written by it, the only ones that a request may name.
+    folder: of the files that were uploaded to the page or written by it, the only ones that a request may name; most: bytes that they may
+    have together, until Gradio deletes old ones.
     """
 
-    def __init__(self, app: ASGIApp, folder: Path) -> None:
-        self.app, self.folder = app, os.path.join(folder, "")  # noqa: PTH118 - with a separator at its end
+    def __init__(self, app: ASGIApp, folder: Path, most: int) -> None:
+        self.app, self.place, self.most = app, folder, most
+        self.folder = os.path.join(folder, "")  # noqa: PTH118 - with a separator at its end
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request to Gradio, or refuse it."""
         path, method = scope["path"], scope["method"]
         if method == "POST" and path in EVENTS:
             receive = await self._checked(receive)
-        elif (method, path) != ("POST", UPLOAD) and not (method in ("GET", "HEAD") and self._may_read(path)):
+        elif (method, path) == ("POST", UPLOAD):
+            if _size(self.place) > self.most:
+                raise Refusal("too_many_requests", "Expected room for the file, found it taken by those of others; try again later.")
+        elif not (method in ("GET", "HEAD") and self._may_read(path)):
             raise Refusal("not_found", f"Expected an address of the page or one of /docs, found another for {method}; see /docs.")
         await self.app(scope, receive, send)
 
@@ -84,6 +90,15 @@ class PageRequests:
     def _is_own(self, path: str) -> bool:
         """Whether a path is in the folder, by its text alone, without a look at the file system."""
         return path.startswith(self.folder) and os.path.normpath(path) == path
+
+
+def _size(folder: Path) -> int:
+    """The bytes of all files below a folder, some of which may vanish meanwhile."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(OSError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def _paths(value: Any) -> Iterator[str]:
