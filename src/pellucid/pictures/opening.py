@@ -19,6 +19,9 @@ VALUE_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 
 EXIF = b"Exif\0\0"
 
+SEGMENT_HEAD = 4
+"""Bytes of a JPEG's segment before its content: marker and length."""
+
 _lock = threading.Lock()
 _num_open = 0
 _limit: int | None = None
@@ -42,11 +45,16 @@ def without_limit() -> Iterator[None]:
 
 
 def open_image(stream: IO[bytes]) -> Image.Image:
-    """Read the header of a picture. Raises `ValueError` for one whose directory of tags names more bytes than there are, which Pillow
-    would copy for every tag, and what Pillow raises for damaged ones."""
+    """Read the header of a picture. Raises `ValueError` for a TIFF whose directory of tags names more bytes than there are, which Pillow
+    would copy for every tag, and what Pillow raises for damaged pictures; a JPEG with such an EXIF block is read without it."""
     head = stream.read(2)
     if head == b"\xff\xd8":
-        check_directory(BytesIO(_jpeg_exif(stream)))
+        segments = _exif_segments(stream)
+        try:
+            check_directory(BytesIO(b"\n".join(_read(stream, *segment).removeprefix(EXIF) for segment in segments)))  # as Pillow joins them
+        except ValueError:
+            ends = [0, *(at for start, stop in segments for at in (start - SEGMENT_HEAD, stop)), stream.seek(0, os.SEEK_END)]
+            stream = BytesIO(b"".join(_read(stream, start, stop) for start, stop in zip(ends[::2], ends[1::2], strict=True)))
     elif head in (b"II", b"MM"):
         check_directory(stream)
     stream.seek(0)
@@ -103,10 +111,10 @@ def _directories(stream: IO[bytes]) -> Iterator[int]:
         offset = number(following)
 
 
-def _jpeg_exif(stream: IO[bytes]) -> bytes:
-    """The EXIF block of a JPEG, joined from its segments as by Pillow."""
+def _exif_segments(stream: IO[bytes]) -> list[tuple[int, int]]:
+    """Where the contents of the EXIF segments of a JPEG start and stop (ITU T.81, annex B)."""
+    segments = []
     stream.seek(2)
-    parts = []
     while (marker := stream.read(2))[:1] == b"\xff" and marker != b"\xff\xda":  # up to the pixels
         if marker == b"\xff\xff":  # fill bytes
             stream.seek(-1, os.SEEK_CUR)
@@ -114,9 +122,13 @@ def _jpeg_exif(stream: IO[bytes]) -> bytes:
             size = int.from_bytes(stream.read(2), "big") - 2
             if size < 0:
                 break
-            content = stream.read(size) if marker == b"\xff\xe1" else b""
-            if content.startswith(EXIF):
-                parts.append(content.removeprefix(EXIF))
-            if marker != b"\xff\xe1":
-                stream.seek(size, os.SEEK_CUR)
-    return b"\n".join(parts)
+            start = stream.tell()
+            if marker == b"\xff\xe1" and stream.read(len(EXIF)) == EXIF:
+                segments.append((start, start + size))
+            stream.seek(start + size)
+    return segments
+
+
+def _read(stream: IO[bytes], start: int, stop: int) -> bytes:
+    stream.seek(start)
+    return stream.read(stop - start)
