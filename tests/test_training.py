@@ -543,6 +543,23 @@ def test_a_full_disk_at_the_last_save_does_not_cost_the_model(
     load_model(tmp_path / "run", "cpu")
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_failed_save_is_raised_in_every_process_so_that_none_waits(tmp_path: Path, first: bool) -> None:
+    part = SimpleNamespace(state_dict=dict)
+    parts = {"raw_model": part, "optimizer": part, "average": part, "balancer": part, "step": 3, "seconds": 1.0, "data_digest": ""}
+    told = []
+    (tmp_path / "state.ckpt").mkdir()  # which a file can't replace
+
+    def told_by_any(mine: bool) -> bool:
+        told.append(mine)
+        return True
+
+    process = SimpleNamespace(**parts, fabric=SimpleNamespace(is_global_zero=first), state_path=tmp_path / "state.ckpt", _any=told_by_any)
+    with pytest.raises(UserError, match="Is a directory" if first else "first process"):
+        Trainer.save(process)
+    assert told == [first]
+
+
 @pytest.mark.parametrize("number", SIGNALS)
 def test_a_stop_signal_is_noted_once_and_has_its_usual_effect_the_second_time(number: signal.Signals) -> None:
     former = signal.signal(number, lambda *_: (_ for _ in ()).throw(InterruptedError))

@@ -1,9 +1,10 @@
 """The training loop."""
 
+import io
 import math
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, NoReturn
@@ -231,12 +232,21 @@ class Trainer:
         self.average.update_parameters(self.raw_model)
 
     def save(self) -> None:
-        """Write the state atomically; every process must call this, and the first one writes."""
-        averages = {"average": self.average.state_dict(), "balancer": self.balancer.state_dict()}
-        state = {"model": self.model, "optimizer": self.optimizer, **averages, "step": self.step, "seconds": self.seconds}
-        state["data_digest"] = self.data_digest
-        with atomic_write(self.state_path) if self.fabric.is_global_zero else nullcontext(self.state_path) as path:
-            self.fabric.save(path, state)
+        """Write the state atomically; every process must call this. The first one writes; if it can't, a `UserError` is raised in all."""
+        failure = None
+        if self.fabric.is_global_zero:
+            parts = {"model": self.raw_model, "optimizer": self.optimizer, "average": self.average, "balancer": self.balancer}
+            state: dict[str, object] = {name: part.state_dict() for name, part in parts.items()}
+            state |= {"step": self.step, "seconds": self.seconds, "data_digest": self.data_digest}
+            content = io.BytesIO()  # torch's own writer to files does not say that the disk is full
+            torch.save(state, content)
+            try:
+                with atomic_write(self.state_path) as path:
+                    path.write_bytes(content.getbuffer())
+            except UserError as error:
+                failure = error
+        if self._any(failure is not None):
+            raise failure or UserError(f"Expected the first process to write {self.state_path}, found that it can't; its message says why.")
 
     def load(self) -> None:
         """Load the last saved state, if there is one."""
