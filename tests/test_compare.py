@@ -30,7 +30,7 @@ from pellucid.experiments.matrix import _free_device, failure_reason, finished, 
 from pellucid.experiments.matrix_progress import MatrixProgress
 from pellucid.experiments.results import PER_IMAGE_FILE, RESULT, Cost, Result
 from pellucid.experiments.reuse import reuse
-from pellucid.files import locked
+from pellucid.files import locked, write_json
 from pellucid.loader import num_batches
 from pellucid.models import EncoderConfig, ModelConfig
 from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, differences, settings
@@ -82,6 +82,30 @@ def test_own_pictures_are_measured_with_the_damage_of_the_training(
     with pytest.raises(SystemExit):
         main([*arguments, "--tracks", "pairs"])
     assert "pairs of clean and damaged pictures for track 'pairs', found none" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--vary", "damage", "medical", "art"])
+    assert "Expected --tracks with --vary damage and pictures of your own, found none" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_this_process")
+@pytest.mark.parametrize("options", [(), ("--folds", "2")])
+def test_if_all_runs_fail_the_reasons_are_named_and_no_report(
+    options: tuple[str, ...], tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise DivergenceError("Expected finite losses, found others.")
+
+    monkeypatch.setattr("pellucid.experiments.matrix.run", fail)
+    classes(tmp_path / "photos", num=4)
+    config = tmp_path / "recipe.json"
+    config.write_text(json.dumps(settings(changed(tiny, {"data.limit": 0, "data.size": 16}))))
+    command = ["compare", "reference", "--config", str(config), "--data", str(tmp_path / "photos"), "--out", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        main([*command, "--arms", "restore", "--seeds", "1", "--tracks", "reference", "--device", "cpu", *options])
+    printed = capsys.readouterr()
+    assert "Expected finite losses, found others." in printed.err
+    assert "The report" not in printed.out
+    assert not list(tmp_path.rglob("report.html"))
 
 
 def test_runs_are_spread_over_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,6 +194,15 @@ def test_the_clock_decides_in_no_comparison(capsys: pytest.CaptureFixture[str], 
 def test_a_seed_that_no_run_would_have_is_refused() -> None:
     with pytest.raises(UserError, match="of a comparison, whose runs have the seeds"):
         build_comparison("reference", changed(RECIPES["base"], {"training.seed": 5}))
+
+
+def test_arms_are_measured_on_the_same_images() -> None:
+    limit = ("joint", "data.limit", "100")
+    base = changed(RECIPES["base"], {"data.validation": 50})
+    assert tuned(build_comparison("reference", RECIPES["base"]), [limit])  # without validation, all are measured on the test images
+    for held_out in (base, changed(RECIPES["base"], {"data.validation_share": 0.1})):
+        with pytest.raises(UserError, match=r"Expected a setting that arms may differ in, found data\.limit"):
+            tuned(build_comparison("reference", held_out), [limit])
 
 
 def test_an_arm_can_be_tuned(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
@@ -372,6 +405,15 @@ def test_the_precision_of_one_arm_is_not_that_of_all(tiny: Recipe, tmp_path: Pat
     comparison = tuned(comparison, [("classify", "training.precision", "bf16-mixed")])
     run_jobs(plan(comparison, [0], tmp_path), device="cpu")
     assert [job.recipe.training.precision for job in plan(comparison, [0], tmp_path)] == ["bf16-mixed", "32-true"]
+
+
+def test_begun_runs_set_the_precision_of_all(tiny: Recipe, tmp_path: Path) -> None:
+    comparison = build_comparison("reference", changed(tiny, {"training.precision": "auto"})).only(["classify", "restore"])
+    assert {job.recipe.training.precision for job in plan(comparison, [0], tmp_path)} == {"auto"}
+    for precision in ("bf16-mixed", "32-true"):  # whatever this processor has
+        begun = changed(comparison.recipe("restore", 0), {"training.precision": precision})
+        write_json(tmp_path / RUNS / "restore" / "seed-0" / RECIPE, settings(begun))
+        assert {job.recipe.training.precision for job in plan(comparison, [0], tmp_path)} == {precision}
 
 
 @pytest.mark.usefixtures("in_this_process")

@@ -15,7 +15,7 @@ import torch
 from pellucid import files, pictures
 from pellucid.cli import parse
 from pellucid.data import Photos, load_own
-from pellucid.data.duplicates import Fingerprint, difference_hash, near_duplicates
+from pellucid.data.duplicates import Fingerprint, difference_hash, groups_of_duplicates, near_duplicates
 from pellucid.data.entries import Entry, list_entries
 from pellucid.data.inspect import Findings, inspect
 from pellucid.data.photos import prepare
@@ -398,6 +398,7 @@ def test_a_restorer_learns_from_pairs_without_classes(tiny: Recipe, tmp_path: Pa
         ({"dataset": "shapes", "size": 64}, r"data\.size with pictures of your own only, found it with shapes"),
         ({"dataset": "shapes", "fold": 1}, r"data\.fold"),
         ({"dataset": "nowhere"}, "a folder of pictures, found 'nowhere'"),
+        ({"dataset": "nowhere", "size": 64, "folds": 2}, "a folder of pictures, found 'nowhere'"),
     ],
 )
 def test_settings_without_effect_are_refused(settings: dict, words: str) -> None:
@@ -496,6 +497,34 @@ def test_pictures_on_a_black_background_are_compared_in_little_memory() -> None:
         tracemalloc.stop()
 
 
+def test_pictures_that_are_all_alike_are_connected_by_few_pairs() -> None:
+    thumbnails = np.random.default_rng(0).integers(0, 256, (24, 24), np.uint8)
+    others = [np.roll(thumbnails, 5)] * 3
+    prints = [Fingerprint(str(number), 7, each) for number, each in enumerate([thumbnails] * 2000 + others)]
+    tracemalloc.start()
+    try:
+        pairs = near_duplicates(prints)
+        assert len(pairs) == 1999 + 2
+        assert tracemalloc.get_traced_memory()[1] < 50e6  # all pairs take 200 MB
+    finally:
+        tracemalloc.stop()
+    groups = groups_of_duplicates(prints)
+    assert len(set(groups[:2000])) == 1
+    assert len(set(groups[2000:])) == 1
+    assert len(set(groups)) == 2
+
+
+def test_a_start_that_was_trained_on_a_copy_of_the_pictures_is_refused(tiny: Recipe, tmp_path: Path) -> None:
+    classes(tmp_path / "photos", "ab", num=20)
+    shutil.copytree(tmp_path / "photos", tmp_path / "copy")
+    recipe = changed(tiny, {"data.dataset": str(tmp_path / "photos"), "data.size": 16, "data.limit": 0, "training.epochs": 0.1})
+    run(recipe, tmp_path / "first", device="cpu")
+    copied = {"data.dataset": str(tmp_path / "copy"), "training.start": str(tmp_path / "first")}
+    run(changed(recipe, copied), tmp_path / "second", device="cpu")
+    with pytest.raises(UserError, match=r"not trained on the images held out here, found one with data\.fold 0 instead of 1"):
+        run(changed(recipe, copied | {"data.fold": 1}), tmp_path / "third", device="cpu")
+
+
 def test_runs_are_not_gone_on_with_on_other_pictures(tiny: Recipe, tmp_path: Path) -> None:
     folder = classes(tmp_path / "photos", "ab", num=20)
     recipe = changed(tiny, {"data.dataset": str(folder), "data.size": 16, "data.limit": 0, "training.epochs": 1.0})
@@ -507,11 +536,15 @@ def test_runs_are_not_gone_on_with_on_other_pictures(tiny: Recipe, tmp_path: Pat
     plan(comparison, [0], tmp_path / "out")
     shutil.copy(tmp_path / "photos" / "a" / "0.png", tmp_path / "kept.png")
     (folder / "a" / "0.png").unlink()
-    shutil.rmtree(tmp_path / "run" / "model")  # as if it had been stopped before its end
-    with pytest.raises(
-        UserError, match=r"pictures that the runs in .*out were trained with, found that some were added, removed or changed"
-    ):
+    changes = "found that some were added, removed or changed"
+    with pytest.raises(UserError, match=rf"pictures that a run in .*out was trained with, {changes}"):
         plan(comparison, [0], tmp_path / "out")
+    with pytest.raises(UserError, match=rf"pictures that .*run was trained with, {changes}"):  # its test pictures are others now
+        run(comparison.recipe("classify", 0), tmp_path / "run", resume=True, device="cpu")
+    start = changed(comparison.recipe("classify", 0), {"training.start": str(tmp_path / "run")})
+    with pytest.raises(UserError, match=rf"pictures that .*run was trained with, {changes}.*; restore them, or train from the start"):
+        run(start, tmp_path / "second", device="cpu")
+    shutil.rmtree(tmp_path / "run" / "model")  # as if it had been stopped before its end
     with pytest.raises(UserError, match=r"pictures that the run of .*state\.ckpt was started with, found that some were added, removed"):
         run(comparison.recipe("classify", 0), tmp_path / "run", resume=True, device="cpu")
     again = plan(comparison, [0], tmp_path / "again")

@@ -99,7 +99,7 @@ def test_a_file_that_is_not_there_or_none_is_one_sentence(tmp_path: Path) -> Non
         ({"pretrained": True, "patch": 2}, "no patch, widths or depths"),
         ({"weights": "x", "widths": (8, 16)}, "no patch, widths or depths"),
         ({"frozen": True}, "pretrained weights in a frozen encoder"),
-        ({"frozen": True, "pretrained": True, "learning_rate": 0.1}, "no learning_rate"),
+        ({"frozen": True, "pretrained": True, "learning_rate": 0.1}, r"no learning_rate of a frozen encoder, found 0\.1; set it to 1"),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(settings: dict, words: str) -> None:

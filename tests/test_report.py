@@ -196,6 +196,12 @@ def test_what_was_run_and_what_comes_next(joint: tuple[Page, Evaluation]) -> Non
     assert "a run & more" in page.text  # escaped in the source, and quoted for the shell
 
 
+def test_the_advice_to_train_longer_fits_the_run(tmp_path: Path) -> None:
+    paired = replace(DATASET, damaged=DATASET.images)
+    page, _ = report(tmp_path, "restore", dataset=paired)
+    assert "pellucid train --recipe base --damage none --model.tasks restore" in page.text
+
+
 @pytest.mark.parametrize(("arm", "figures", "absent"), [
     ("classify", {"classification_loss": 2.0, "accuracy": 30.0}, ["PSNR dB", "→", "Joint loss"]),
     ("restore", {"restoration_loss": 0.1, "psnr": 25.0}, ["accuracy %", "predicted", "✓", "✗", "Joint loss"]),

@@ -106,7 +106,7 @@ def cross_validate(comparison: Comparison, folds: int, seeds: Sequence[int], out
         results = Folds({fold: gather(by_fold[fold], seeds, jobs, device, timed=False) for fold, jobs in plans.items()})
         if results.arms:
             write_folds_report(out, results)
-    if not results.arms:
+    if not workers and not results.arms:
         raise UserError(NOTHING_FINISHED.format(out))
     return results
 

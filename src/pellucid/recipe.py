@@ -70,7 +70,8 @@ class DataConfig(Settings):
 
         share = 0.0 if self.validation else self.validation_share
         if not self.own:
-            if others := [name for name in ("size", "min_area", "folds", "fold") if getattr(self, name) != getattr(DataConfig, name)]:
+            others = [name for name in ("size", "min_area", "folds", "fold") if getattr(self, name) != getattr(DataConfig, name)]
+            if others and self.dataset in data.DATASETS:
                 raise UserError(f"Expected data.{others[0]} with pictures of your own only, found it with {self.dataset}; leave it out.")
             splits = data.load(self.dataset, self.source)
             num_held = round(share * min(self.limit or len(splits.train), len(splits.train)))
@@ -104,11 +105,7 @@ def measured_splits(
         if not splits.digest or splits.digest != digest:
             return splits
     splits = replace(chosen, **{name: used[name] for name in ("size", "min_area", "folds", "fold")}).splits()
-    if digest not in ("", splits.digest):
-        raise UserError(
-            f"Expected the pictures of the training in {chosen.dataset}, found that some were added, removed or changed since: test "
-            "pictures may be training pictures of then; restore them, train again, or name a folder of other pictures by --data."
-        )
+    splits.require_unchanged(digest, "the model", "train again, or name a folder of other pictures by --data")
     return splits
 
 

@@ -54,6 +54,8 @@ def run(
         recipe = claim(folder, recipe, resume)
         if resume and (folder / MODEL).exists():
             network, metadata = load_model(folder / MODEL, chosen)
+            if metadata.data_digest:
+                recipe.data.splits().require_unchanged(metadata.data_digest, str(folder), "train in a new folder")
             if recipe.training.shuffle_guidance:
                 shuffle_guidance(network)
             return network, metadata
@@ -190,8 +192,10 @@ def _build_network(recipe: Recipe, splits: Splits, restorer: Path | None, resume
 def _check_held_out(recipe: Recipe, splits: Splits, source: str | Path, trained: ModelMetadata) -> None:
     """Raise `UserError` if the model in `source` may have been trained on images that this training holds out."""
     mine, other = settings(recipe)["data"], completed(trained.recipe)["data"]
-    if not same_dataset(mine["dataset"], other.get("dataset", "")):
+    same_place = same_dataset(mine["dataset"], other.get("dataset", ""))
+    if not same_place and (not splits.digest or splits.digest != trained.data_digest):
         return
+    splits.require_unchanged(trained.data_digest, str(source), "train from the start, or put new pictures into a folder of their own")
     held_out = () if splits.validation is None else ("validation_share", "validation", "limit")
     for name in (*held_out, "fold", "folds"):
         if mine[name] != other[name]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 from pellucid.errors import UserError
 from pellucid.files import LOCK
@@ -16,13 +17,8 @@ RUNS = "runs"
 def claim(folder: Path, recipe: Recipe, resume: bool) -> Recipe:
     """Check that the folder is new, or holds a run of the same recipe to resume; returns the recipe with the precision of that run."""
     if resume and (folder / RECIPE).exists():
-        try:
-            older = completed(json.loads((folder / RECIPE).read_bytes()))
-            recipe = as_started(recipe, older)
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, LookupError, TypeError) as error:
-            raise UserError(
-                f"Expected the recipe of a run in {folder / RECIPE}, found a file that can't be read; remove the folder."
-            ) from error
+        older = read_recipe(folder)
+        recipe = as_started(recipe, older)
         if changed := differences(older, settings(recipe)):
             raise UserError(
                 f"Expected the recipe that {folder} was started with, found changes ({'; '.join(changed)}); resume with the same settings, "
@@ -31,6 +27,19 @@ def claim(folder: Path, recipe: Recipe, resume: bool) -> Recipe:
     else:
         _check_new(folder, "run", resume)
     return recipe
+
+
+def read_recipe(folder: Path) -> dict[str, Any]:
+    """The settings that the run in a folder was started with."""
+    try:
+        started = completed(json.loads((folder / RECIPE).read_bytes()))
+        if not isinstance(started["training"]["precision"], str):
+            raise TypeError("Expected a name as precision.")
+    except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, LookupError, TypeError) as error:
+        raise UserError(
+            f"Expected the recipe of a run in {folder / RECIPE}, found a file that can't be read; remove the folder."
+        ) from error
+    return started
 
 
 def claim_comparison(folder: Path, resume: bool, prefix: str = "") -> None:

@@ -24,7 +24,7 @@ from pellucid.cli.output import (
 )
 from pellucid.errors import UserError
 from pellucid.evaluation import PAIRS, TRACKS, own_track
-from pellucid.experiments.comparison import build_comparison, tuned
+from pellucid.experiments.comparison import at_values, build_comparison, tuned
 from pellucid.files import write_json
 from pellucid.model_folder import find_model
 from pellucid.recipe import RECIPES, Recipe, settings
@@ -139,6 +139,9 @@ def compare(
     if not report_only:
         claim_comparison(out, resume, "fold-" if folds is not None else f"{vary[0]}-" if vary else "")
     comparison = tuned(build_comparison(question, recipe), tune).only(arms, tracks)
+    varied = at_values(comparison, vary[0], vary[1:]).values() if vary and vary[0] in ("damage", "data.dataset") else ()
+    if vary and tracks is None and any(each.base.data.own for each in varied):
+        raise UserError(f"Expected --tracks with --vary {vary[0]} and pictures of your own, found none; name the damage to measure on.")
     if recipe.data.own:
         paired = recipe.data.splits().train.damaged is not None
         if tracks is None:  # the damage that the arms are trained on, which of pairs is their own
@@ -153,7 +156,8 @@ def compare(
         of_folds = comparing.cross_validate(comparison, folds, range(seeds), out, device=device, workers=workers)
         by_value = {f"fold {fold}": results for fold, results in of_folds.results.items()}
         show("\n".join(comparing.summary_of_folds(of_folds)))
-        show(f"The report: {out / comparing.REPORT}")
+        if of_folds.arms:
+            show(f"The report: {out / comparing.REPORT}")
     elif vary:
         setting, *values = vary
         by_value = comparing.compare_at_values(comparison, setting, values, range(seeds), out, device=device, workers=workers, reused=reuse)
@@ -163,7 +167,8 @@ def compare(
         results = comparing.compare(comparison, range(seeds), out, device=device, workers=workers, reused=reuse)
         by_value = {"": results}
         show(comparing.summary(results))
-        show(f"The report: {out / comparing.REPORT}")
+        if any(results.runs.values()):
+            show(f"The report: {out / comparing.REPORT}")
     failures = [
         f"{arm} with seed {seed}{value and f' at {value}'}: {reason}"
         for value, each in by_value.items()

@@ -97,6 +97,14 @@ class Splits:
         if self.train.classes != self.test.classes:
             raise ValueError(f"Expected the same classes in both splits, found {self.train.classes} and {self.test.classes}.")
 
+    def require_unchanged(self, digest: str, trained: str, otherwise: str) -> None:
+        """Raise `UserError` if `digest`, that of a training, is of other pictures; trained: what was trained; otherwise: advice."""
+        if digest not in ("", self.digest):
+            raise UserError(
+                f"Expected the pictures that {trained} was trained with, found that some were added, removed or changed since: test "
+                f"pictures may be training pictures of then; restore them, or {otherwise}."
+            )
+
     @property
     def measured(self) -> Dataset:
         """The images that a model is evaluated on: the validation images if there are any, else the test images."""

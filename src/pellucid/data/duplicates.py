@@ -62,8 +62,9 @@ def exact_duplicates(fingerprints: Sequence[Fingerprint]) -> list[list[int]]:
 def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int]]:
     """Pairs of indices of similar pictures with different files; of identical files, only the first is listed.
 
-    Hashes within `MAX_HASH_DISTANCE` bits agree in at least one of `MAX_HASH_DISTANCE` + 1 parts, so only pictures with a common part are
-    compared: one with all others at a time, since all pictures on a black background may have one.
+    Of many similar pictures, such as those of a camera that stands still, only as many pairs are listed as connect them all. Hashes within
+    `MAX_HASH_DISTANCE` bits agree in at least one of `MAX_HASH_DISTANCE` + 1 parts, so only pictures with a common part are compared: one
+    with all others at a time, since all pictures on a black background may have one.
     """
     copies = {index for group in exact_duplicates(fingerprints) for index in group[1:]}
     bands, width = MAX_HASH_DISTANCE + 1, 64 // (MAX_HASH_DISTANCE + 1)
@@ -74,10 +75,16 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int]
     hashes, thumbnails = np.array([each.hash for each in fingerprints], np.uint64), np.array([each.thumbnail for each in fingerprints])
     pairs: set[tuple[int, int]] = set()
     for group in map(np.array, buckets.values()):
+        connected = np.arange(len(group))  # the same number for pictures that pairs connect already
         for position, one in enumerate(group[:-1].tolist()):
-            others = group[position + 1 :]
-            others = others[np.bitwise_count(hashes[others] ^ hashes[one]) <= MAX_HASH_DISTANCE]
-            pairs.update((one, other) for other in others[_similar(thumbnails[one], thumbnails[others])].tolist())
+            later = slice(position + 1, None)
+            close = np.bitwise_count(hashes[group[later]] ^ hashes[one]) <= MAX_HASH_DISTANCE
+            similar = position + 1 + np.flatnonzero(close & (connected[later] != connected[position]))
+            similar = similar[_similar(thumbnails[one], thumbnails[group[similar]])]
+            if len(similar):
+                numbers, first = np.unique(connected[similar], return_index=True)
+                pairs.update((one, other) for other in group[similar[first]].tolist())
+                connected[np.isin(connected, numbers)] = connected[position]
     return sorted(pairs)
 
 

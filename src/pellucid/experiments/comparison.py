@@ -197,7 +197,8 @@ SHARED = (
     "training.max_minutes",
     *(f"data.{name}" for name in ("dataset", "source", "size", "folds", "fold", "validation", "validation_share")),
 )
-"""Settings that all arms share: of the runs, and of the images that they are measured on."""
+"""Settings that all arms share: of the runs, and of the images that they are measured on. If some are held out of the training images,
+those depend on `data.limit`, too."""
 
 
 def tuned(comparison: Comparison, tunings: Sequence[Sequence[str]]) -> Comparison:
@@ -209,7 +210,8 @@ def tuned(comparison: Comparison, tunings: Sequence[Sequence[str]]) -> Compariso
     for arm, setting, value in tunings:
         if arm not in its_arms:
             raise UserError(f"Expected arms among {', '.join(its_arms)}, found {arm}; choose from these.")
-        if setting in SHARED:
+        selects = setting == "data.limit" and (comparison.base.data.validation or comparison.base.data.validation_share)
+        if setting in SHARED or selects:
             raise UserError(f"Expected a setting that arms may differ in, found {setting}; leave it out.")
         its_arms[arm] = replace(its_arms[arm], change=chain(its_arms[arm].change, partial(_set, setting=setting, value=value)))
         its_arms[arm].change(comparison.base)  # refuses what is invalid before anything is trained

@@ -42,7 +42,7 @@ from pellucid.progress import Heartbeat
 from pellucid.provenance import provenance
 from pellucid.recipe import Recipe, as_started, completed, differences, settings
 from pellucid.run import run
-from pellucid.run_folder import LOG, MODEL, RUNS
+from pellucid.run_folder import LOG, MODEL, RECIPE, RUNS, read_recipe
 from pellucid.training.log import read_log
 
 FAILURE = "failure.json"
@@ -69,8 +69,8 @@ class Job:
 def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
     """The jobs of all runs, ordered by seed.
 
-    With precision `auto`, all runs use that of the finished ones of them. Raises `UserError` for a run that was started with another
-    recipe, precision or other pictures, since their figures are not comparable.
+    With precision `auto`, all runs use that of the finished ones of them, or else of the begun ones. Raises `UserError` for a run that was
+    started with another recipe, precision or other pictures, since their figures are not comparable.
     """
     jobs = []
     for seed in seeds:
@@ -81,8 +81,9 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
     _check_distinct(jobs)
     results = {job.folder: result for job in jobs if (result := finished(job))}
     started = {folder: completed(result.settings) for folder, result in results.items()}
-    chosen = [started[job.folder] for job in jobs if job.folder in started and job.recipe.training.precision == "auto"]
-    if chosen:
+    begun = {job.folder: read_recipe(job.folder) for job in jobs if (job.folder / RECIPE).exists()}
+    auto = [job.folder for job in jobs if job.recipe.training.precision == "auto"]
+    if chosen := [each[folder] for each in (started, begun) for folder in auto if folder in each]:
         jobs = [replace(job, recipe=as_started(job.recipe, chosen[0])) for job in jobs]
     for job in jobs:
         if job.folder in started and (changed := differences(started[job.folder], settings(job.recipe))):
@@ -90,12 +91,10 @@ def plan(comparison: Comparison, seeds: Sequence[int], out: Path) -> list[Job]:
                 f"Expected the recipe that {job.folder} was run with, found changes ({'; '.join(changed)}); compare with the same "
                 "settings, or in a new folder."
             )
-    digests = {result.data_digest for result in results.values()} - {""}
-    if digests and digests != {comparison.base.data.splits().digest}:
-        raise UserError(
-            f"Expected the pictures that the runs in {out} were trained with, found that some were added, removed or changed; restore "
-            "them, or compare in a new folder."
-        )
+    if digests := {result.data_digest for result in results.values()} - {""}:
+        splits = comparison.base.data.splits()
+        for digest in digests:
+            splits.require_unchanged(digest, f"a run in {out}", "compare in a new folder")
     return jobs
 
 

@@ -44,8 +44,10 @@ class EncoderConfig(Settings):
             raise UserError(f"Expected as many depths as widths ({len(self.widths)}), found {len(self.depths)}.")
         if self.is_pretrained and (self.patch > 1 or self.widths or self.depths):
             raise UserError("Expected no patch, widths or depths with pretrained weights, which fit the encoder as it is; leave them out.")
-        if self.frozen and (not self.is_pretrained or self.learning_rate != 1):
-            raise UserError("Expected pretrained weights in a frozen encoder, and no learning_rate; set pretrained or weights.")
+        if self.frozen and not self.is_pretrained:
+            raise UserError("Expected pretrained weights in a frozen encoder, found none; set pretrained or weights.")
+        if self.frozen and self.learning_rate != 1:
+            raise UserError(f"Expected no learning_rate of a frozen encoder, found {self.learning_rate}; set it to 1.")
 
     @property
     def is_pretrained(self) -> bool:
