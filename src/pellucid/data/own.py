@@ -118,7 +118,7 @@ def _digest(entries: Sequence[Entry], fingerprints: Sequence[Fingerprint]) -> st
 def _groups(labels: NDArray[np.int64], fingerprints: Sequence[Fingerprint], group_of: NDArray[np.int64]) -> list[list[int]]:
     """The members of each group, by class and then by the hashes of their files; every n-th is a part."""
     order = np.argsort(group_of, kind="stable")
-    members = [group.tolist() for group in np.split(order, np.flatnonzero(np.diff(group_of[order])) + 1)]
+    members = [group.tolist() for group in np.split(order, np.flatnonzero(np.diff(group_of[order])) + 1) if len(group)]
     return sorted(members, key=lambda group: min((labels[index], fingerprints[index].digest) for index in group))
 
 
