@@ -18,7 +18,7 @@ from pellucid.cli.commands import COMMANDS
 from pellucid.cli.flags import EXAMPLES
 from pellucid.metrics import FIGURES
 from pellucid.pictures import write
-from pellucid.recipe import Recipe, settings
+from pellucid.recipe import RECIPES, Recipe, changed, settings
 from pellucid.run import run
 
 
@@ -161,6 +161,7 @@ WRONG = {
     "two tables in one file": (["evaluate", "{run}", "--json", "{new}", "--csv", "{new}"], "a file of its own for each table"),
     "figures into a folder": (["evaluate", "{run}", "--json", "{empty}"], "add a name"),
     "a configuration that is missing": (["train", "--config", "{new}"], "new"),
+    "a configuration in another encoding": (["train", "--config", "{latin}"], "Expected settings in UTF-8"),
     "a configuration that is no YAML": (["train", "--config", "{broken}"], "parsing"),
     "a configuration with an unknown setting": (["train", "--config", "{unknown}"], "colour"),
     "a model that is missing": (["evaluate", "{new}"], "no such folder"),
@@ -181,18 +182,26 @@ def test_a_mistake_is_a_sentence_and_status_2(
 ) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").write_text("training: [")
+    (tmp_path / "latin").write_bytes("# Größe".encode("latin-1"))
     (tmp_path / "unknown").write_text("colour: red")
     (tmp_path / "number").write_text("training: 3")
     (tmp_path / "nothing").write_text("model: null")
     (tmp_path / "nope").write_text("damage: {steps: [{name: nope, low: 0.1}]}")
     (tmp_path / "strong").write_text("damage: {steps: [{name: gaussian_noise, low: 7}]}")
-    names = ("new", "empty", "broken", "unknown", "number", "nothing", "nope", "strong")
+    names = ("new", "empty", "broken", "latin", "unknown", "number", "nothing", "nope", "strong")
     paths = {name: tmp_path / name for name in names} | {"run": trained}
     capsys.readouterr()
     assert call(*(argument.format(**paths) for argument in arguments)) == 2
     printed = capsys.readouterr().err
     assert words in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_settings_are_read_in_unicode_as_editors_and_shells_write_it(encoding: str, tmp_path: Path) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_bytes("# 照片\nrecipe: paper\ndata:\n  dataset: fotos/müll\n".encode(encoding))
+    assert parse(["train", "--config", str(config)])[1]["recipe"] == changed(RECIPES["paper"], {"data.dataset": "fotos/müll"})
 
 
 @pytest.mark.parametrize("command", COMMANDS)

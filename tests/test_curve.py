@@ -3,12 +3,13 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from test_comparison_report import fabricated
 
 from pellucid.cli import main
-from pellucid.compare import compare_at_values
+from pellucid.compare import compare_at_values, folder_name
 from pellucid.errors import UserError
 from pellucid.experiments.comparison import Comparison, at_values, build_comparison
 from pellucid.experiments.results import Results
@@ -128,3 +129,11 @@ def test_the_curve_has_the_paired_differences(tmp_path: Path) -> None:
     assert "| 8* |" in marked
     assert "; *: some outputs are not finite." in marked
     assert json.loads((tmp_path / "curve.json").read_text())["broken"] == {"8": ["joint"]}
+
+
+@pytest.mark.parametrize(
+    ("value", "name"), [("torchjd:PCGrad", "s-torchjd%3APCGrad"), ("D:\\a\\b", "s-D%3A%5Ca%5Cb"), ("a/b", "s-a%2Fb"), ("0.5", "s-0.5")]
+)
+def test_folders_of_values_have_names_that_windows_takes(value: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pellucid.compare.os", SimpleNamespace(name="nt"))
+    assert folder_name("s", value) == name

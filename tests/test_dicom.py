@@ -157,7 +157,7 @@ def test_files_are_found_whatever_they_are_called(tmp_path: Path) -> None:
 def test_without_pydicom_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = shipped("MR_small.dcm")
     monkeypatch.setitem(sys.modules, "pydicom", None)
-    with pytest.raises(UserError, match=r"Expected pydicom for the DICOM file .*, found none; install it: pip install 'pellucid\[dicom\]'"):
+    with pytest.raises(UserError, match=r'Expected pydicom for the DICOM file .*, found none; install it: pip install "pellucid\[dicom\]"'):
         pictures.load(path)
 
 

@@ -344,9 +344,9 @@ def test_an_extra_that_is_missing_is_named(made: dict[str, Path], monkeypatch: p
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     monkeypatch.setitem(sys.modules, "openvino", None)
     for format, path in made.items():
-        with pytest.raises(UserError, match=rf"pip install 'pellucid\[{format}\]'"):
+        with pytest.raises(UserError, match=rf'pip install "pellucid\[{format}\]"'):
             pellucid.load(path)
-    with pytest.raises(UserError, match=r"pip install 'pellucid\[onnx\]'"):
+    with pytest.raises(UserError, match=r'pip install "pellucid\[onnx\]"'):
         export_model("bundled", "onnx", Path("never.onnx"))
 
 

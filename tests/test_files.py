@@ -1,5 +1,6 @@
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -24,6 +25,23 @@ def test_a_file_appears_at_the_end_and_replaces_the_old_one(tmp_path: Path) -> N
             assert (path.read_text() if path.exists() else None) == before
         assert path.read_text() == content
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_that_another_process_reads_is_replaced_later_on_windows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tries: list[Path] = []
+
+    def refused_twice(made: Path, path: Path) -> None:
+        tries.append(path)
+        if len(tries) <= 2:
+            raise PermissionError(13, "used by another process")
+        made.rename(path)
+
+    windows = SimpleNamespace(name="nt", replace=refused_twice, access=os.access, W_OK=os.W_OK, X_OK=os.X_OK)
+    monkeypatch.setattr(files, "os", windows)
+    with files.atomic_write(tmp_path / "log") as temporary:
+        temporary.write_text("whole")
+    assert (tmp_path / "log").read_text() == "whole"
+    assert tries == [tmp_path / "log"] * 3
 
 
 def test_what_is_written_follows_the_umask(tmp_path: Path) -> None:

@@ -1,8 +1,14 @@
 import io
+import os
+import stat
 import struct
+import sys
 import time
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -205,6 +211,31 @@ def test_a_name_or_a_size_that_the_format_has_no_room_for_is_refused(tmp_path: P
         with pytest.raises(UserError, match="Expected"):
             pictures.write(tmp_path / name, np.zeros((70_000, 1, 3), np.uint8))
     assert not list(tmp_path.iterdir())
+
+
+def test_what_windows_and_macos_hide_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("My Music", "System", "Photos Library.photoslibrary", "seen"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "a.png").touch()
+    attributes = {"My Music": stat.FILE_ATTRIBUTE_HIDDEN, "System": stat.FILE_ATTRIBUTE_SYSTEM}
+    scandir = os.scandir
+
+    @contextmanager
+    def of_windows(folder: Path) -> Iterator[list[SimpleNamespace]]:
+        with scandir(folder) as entries:
+            yield [
+                SimpleNamespace(
+                    name=each.name,
+                    is_dir=each.is_dir,
+                    is_file=each.is_file,
+                    stat=lambda follow_symlinks, name=each.name: SimpleNamespace(st_file_attributes=attributes.get(name, 0)),
+                )
+                for each in entries
+            ]
+
+    windows = SimpleNamespace(name="nt", scandir=of_windows, path=os.path)
+    monkeypatch.setattr(sys.modules["pellucid.pictures.find"], "os", windows)
+    assert list(pictures.find([tmp_path])) == [tmp_path / "seen" / "a.png"]
 
 
 def test_find_walks_folders_in_order_and_takes_files_at_their_word(tmp_path: Path) -> None:

@@ -794,3 +794,9 @@ class TestSheet:
         assert numbers[0] == 1
         assert max(np.diff(numbers)) <= 3
         assert numbers[-1] >= 57
+
+
+def test_pictures_in_the_root_of_a_drive_are_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [Path("/x.png"), Path("/a/y.png")]
+    monkeypatch.setattr("pellucid.pictures.find", lambda *_: iter(found))
+    assert list(inputs([Path("/")], [])) == [(found[0], PurePosixPath("x.png")), (found[1], PurePosixPath("a/y.png"))]

@@ -107,6 +107,11 @@ def _memory(peak: bool) -> int:
     if status.is_file():
         line = next(each for each in status.read_text().splitlines() if each.startswith("VmHWM" if peak else "VmRSS"))
         return int(line.split()[1]) * 1024
+    if sys.platform == "win32":
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        return int(memory.peak_wset if peak else memory.rss)
     import resource
 
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)

@@ -1,5 +1,7 @@
 """`pellucid compare`: trains and measures a matrix of runs, and writes the report."""
 
+import os
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -66,7 +68,7 @@ def compare_at_values(
 ) -> dict[str, Results]:
     """Compare at each value of a setting, each in a folder `SETTING-VALUE`, and draw the curve; returns the results by value.
 
-    A slash in a value is %2F in the name of its folder. The other arguments are those of `compare`.
+    See `folder_name` for the names of the folders. The other arguments are those of `compare`.
     """
     if not values:
         raise UserError(f"Expected values of {setting} to compare at, found none; name them after it.")
@@ -77,7 +79,7 @@ def compare_at_values(
         )
     by_value = {}
     comparisons = at_values(comparison, setting, values)
-    folders = {value: out / f"{setting}-{value}".replace("/", "%2F") for value in values}
+    folders = {value: out / folder_name(setting, value) for value in values}
     plans = {value: plan(varied, seeds, folders[value]) for value, varied in comparisons.items()}  # report errors before training
     recipes = [[job.recipe for job in jobs] for jobs in plans.values()]
     if any(recipes.count(each) > 1 for each in recipes):
@@ -90,6 +92,11 @@ def compare_at_values(
     if not by_value:
         raise UserError(NOTHING_FINISHED.format(out))
     return by_value
+
+
+def folder_name(setting: str, value: str) -> str:
+    """The name of the folder of a value: `SETTING-VALUE`, with characters that names can't have as in addresses, a slash as %2F."""
+    return re.sub(r'[<>:"/\\|?*]' if os.name == "nt" else "/", lambda found: f"%{ord(found[0]):02X}", f"{setting}-{value}")
 
 
 def cross_validate(comparison: Comparison, folds: int, seeds: Sequence[int], out: Path, *, device: str = "auto", workers: int = 1) -> Folds:

@@ -4,6 +4,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -81,7 +82,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
         yield sibling
         if os.name == "nt" and sibling.is_dir() and path.is_dir():
             path.rmdir()  # Windows does not replace an empty folder
-        os.replace(sibling, path)  # noqa: PTH105 - pathlib parses the path once more, which takes longer than the call
+        _replace(sibling, path)
     except BaseException as error:
         _remove(sibling)
         if isinstance(error, OSError):
@@ -99,6 +100,16 @@ def write_json(path: Path, value: object, **options: Any) -> None:
     """Write a value as indented JSON, atomically; options: of `json.dumps`."""
     with atomic_write(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1, **options) + "\n", encoding="utf-8")
+
+
+def _replace(made: Path, path: Path) -> None:
+    """Rename a file or folder, on Windows with more tries: there, a file that another process reads can't be replaced."""
+    for seconds in (0.05, 0.1, 0.2, 0.4, 0.8) if os.name == "nt" else ():
+        with suppress(PermissionError):
+            os.replace(made, path)  # noqa: PTH105 - pathlib parses the path once more, which takes longer than the call
+            return
+        time.sleep(seconds)
+    os.replace(made, path)  # noqa: PTH105
 
 
 def _remove(path: Path) -> None:

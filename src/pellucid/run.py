@@ -99,6 +99,8 @@ def _launch(recipe: Recipe, folder: Path, device: torch.device, devices: int) ->
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)  # it logs the precision of every run
     if device.index is not None and devices > 1:
         raise UserError(f"Expected a device without a number for {devices} devices, found '{device}'; choose {device.type}.")
+    if devices > 1 and os.name == "nt":
+        raise UserError(f"Expected one device on Windows, where torch can't train on several, found {devices}; leave --devices out.")
     if device.type != "cpu" and devices > torch.accelerator.device_count():
         raise UserError(f"Expected {devices} devices '{device.type}', found {torch.accelerator.device_count()}; choose fewer devices.")
     logger = TensorBoardLogger(folder, name="tensorboard", version="")

@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", SPIN_COUNT)  # read when torch is imported
     os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")  # likewise: what MPS lacks is computed on the CPU
     if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid UTF-8
+        encoding = None if sys.stdout.isatty() else "utf-8"  # of files, such as that of --print_config, whatever the locale
+        sys.stdout.reconfigure(encoding=encoding, errors="backslashreplace")  # file names need not be valid UTF-8
     status = 2
     try:
         command, settings = parse(arguments)

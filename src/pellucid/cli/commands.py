@@ -269,7 +269,7 @@ def app(
     """Serve a model: an HTTP API and a web page."""
     missing = [name for name in ("fastapi", "uvicorn", "python_multipart", "prometheus_client", "gradio") if find_spec(name) is None]
     if set(missing) - ({"gradio"} if no_page else set()):
-        raise UserError(f"Expected the packages of the extra 'app', found no {', '.join(missing)}; pip install 'pellucid[app]'.")
+        raise UserError(f"Expected the packages of the extra 'app', found no {', '.join(missing)}; pip install \"pellucid[app]\".")
     from pellucid.serving.settings import TOKEN, Limits, ServerSettings
 
     limits = Limits(max_bytes, max_pixels, max_pictures, max_in_flight, timeout)

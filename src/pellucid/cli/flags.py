@@ -9,7 +9,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser
 
 from pellucid.cli.commands import COMMANDS, INSPECT
-from pellucid.cli.parser import Parser
+from pellucid.cli.parser import Parser, SettingsFile, read_settings
 from pellucid.degradations import SUITES
 from pellucid.evaluation import TRACKS
 from pellucid.experiments.comparison import QUESTIONS
@@ -217,7 +217,7 @@ def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequenc
     name = _named_recipe(arguments)
     recipe = RECIPES[name]
     parser.add_argument("--recipe", choices=list(RECIPES), default=name, help="settings to start from")
-    parser.add_argument("--config", action="config", help="YAML file of settings, as --print_config shows them; flags go over it")
+    parser.add_argument("--config", action=SettingsFile, help="YAML file of settings, as --print_config shows them; flags go over it")
     for setting in short:
         kind, message = SHORT[setting]
         parser.add_argument(f"--{setting.replace('_', '-')}", type=kind, metavar="N", help=message)
@@ -238,8 +238,8 @@ def _named_recipe(arguments: Sequence[str]) -> str:
     known.add_argument("--config", action="append", default=[])
     named, _ = known.parse_known_args(arguments)
     for file in [] if named.recipe else named.config:
-        with suppress(OSError, UnicodeError, yaml.YAMLError):  # the parser proper reports a file that can't be read
-            content = yaml.safe_load(Path(file).read_text("utf-8"))
+        with suppress(OSError, TypeError, yaml.YAMLError):  # the parser proper reports a file that can't be read
+            content = yaml.safe_load(read_settings(Path(file)))
             named.recipe = content.get("recipe") if isinstance(content, dict) else None
     return named.recipe if named.recipe in RECIPES else DEFAULT_RECIPE
 

@@ -1,12 +1,14 @@
 """The argument parser: no abbreviations, and errors in one sentence with the closest match."""
 
 import argparse
+import codecs
 import difflib
 import re
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
-from jsonargparse import ArgumentParser, DefaultHelpFormatter
+from jsonargparse import ActionConfigFile, ArgumentParser, DefaultHelpFormatter, Namespace  # type: ignore[attr-defined]
 
 from pellucid.cli.commands import COMMANDS
 from pellucid.settings import NAMES
@@ -23,6 +25,24 @@ class Help(DefaultHelpFormatter):
         if str(self._get_type_str(action)).startswith(("Optional[tuple", "tuple")):
             return text
         return text.replace("type: %(type)s, ", "").replace(", type: %(type)s", "").replace(" (type: %(type)s)", "")
+
+
+class SettingsFile(ActionConfigFile):
+    """Reads the file of `--config` in UTF-8, or in UTF-16, as PowerShell writes it, whatever the locale."""
+
+    @staticmethod
+    def apply_config(parser: ArgumentParser, cfg: Namespace, dest: str, value: str) -> None:
+        """Add the settings in the file `value` to `cfg`."""
+        ActionConfigFile.apply_config(parser, cfg, dest, (read_settings(Path(value)) or "{}") if Path(value).is_file() else value)
+
+
+def read_settings(path: Path) -> str:
+    """The text of a file of settings; raises `TypeError` if it is none."""
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+    except UnicodeError as error:
+        raise TypeError(f"Expected settings in UTF-8 in {path}, found another encoding ({error}); save it as UTF-8.") from error
 
 
 class Parser(ArgumentParser):

@@ -125,7 +125,7 @@ def require(module: str, extra: str, purpose: str) -> ModuleType:
     try:
         return import_module(module)
     except ImportError as error:
-        raise UserError(f"Expected the package {module} {purpose}, found it not installed; pip install 'pellucid[{extra}]'.") from error
+        raise UserError(f'Expected the package {module} {purpose}, found it not installed; pip install "pellucid[{extra}]".') from error
 
 
 def precision_text(precision: str) -> str:

@@ -42,7 +42,7 @@ def _inputs(paths: Sequence[Path], ours: Sequence[Path]) -> Iterator[tuple[Path,
         for picture in pictures.find([path], LISTED):  # texts where there is a million of them
             parent, _, name = str(picture).rpartition(os.sep)
             if parent != folder:
-                folder, below = parent, Path(parent).relative_to(path)
+                folder, below = parent, picture.parent.relative_to(path)
                 skipped, target = _within(root / below, ours), top / below
                 made = {each.name for each in ours if each.parent == root / below}
             if not skipped and name not in made:

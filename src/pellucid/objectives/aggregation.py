@@ -63,7 +63,7 @@ def load_aggregator(name: str) -> Any:
         from torchjd import aggregation  # type: ignore[import-not-found, unused-ignore]
     except ImportError:
         raise UserError(
-            f"Expected the package torchjd for balance '{TORCHJD}{name}', found none; install it by pip install 'pellucid[torchjd]'."
+            f"Expected the package torchjd for balance '{TORCHJD}{name}', found none; install it by pip install \"pellucid[torchjd]\"."
         ) from None
     kind = getattr(aggregation, name, None) if name in aggregation.__all__ else None
     if not (isinstance(kind, type) and issubclass(kind, aggregation.Aggregator)):

@@ -46,7 +46,7 @@ def decode_dicom(stream: IO[bytes], name: str, check_size: Callable[[int, int], 
         from pydicom import dcmread
         from pydicom.pixels import pixel_array
     except ImportError as error:
-        raise UserError(f"Expected pydicom for the DICOM file {name}, found none; install it: pip install 'pellucid[dicom]'.") from error
+        raise UserError(f'Expected pydicom for the DICOM file {name}, found none; install it: pip install "pellucid[dicom]".') from error
     try:
         dataset = dcmread(stream, force=True)
         missing = any(name not in dataset for name in ("Columns", "Rows", "PixelData"))

@@ -1,6 +1,7 @@
 """Finds the picture files among files and folders."""
 
 import os
+import stat
 from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
@@ -9,13 +10,16 @@ from pellucid.errors import UserError
 from pellucid.pictures.dicom import is_dicom
 from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, UNREAD
 
+HIDDEN = stat.FILE_ATTRIBUTE_HIDDEN | stat.FILE_ATTRIBUTE_SYSTEM
+"""Attributes of hidden files and folders on Windows."""
+
 
 def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[Path]:
     """The pictures among `paths`: a file as it is; of a folder all files in and below it, sorted, with one of these endings.
 
-    DICOM files are also found without an ending. Hidden files, pipes, devices and links to folders are skipped; links directly in a folder
-    of `paths` are followed, since data sets are put together so. All paths are checked before the first picture is yielded; raises
-    `UserError` for a missing one, a pipe, a device, and a folder without such files. Memory: the names in one folder.
+    DICOM files are also found without an ending. Hidden files and folders, pipes, devices and links to folders are skipped; links directly
+    in a folder of `paths` are followed, since data sets are put together so. All paths are checked before the first picture is yielded;
+    raises `UserError` for a missing one, a pipe, a device, and a folder without such files. Memory: the names in one folder.
     """
     for path in paths:
         if not os.path.exists(path):  # noqa: PTH110 - pathlib raises for names that are too long
@@ -33,7 +37,7 @@ def _walk(folder: Path, endings: Collection[str], follow_links: bool = True) -> 
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
+                if _is_hidden(entry):
                     continue
                 if entry.is_dir(follow_symlinks=follow_links):
                     folders.append(entry.name)
@@ -49,6 +53,12 @@ def _walk(folder: Path, endings: Collection[str], follow_links: bool = True) -> 
             yield path
     for name in sorted(folders):
         yield from _walk(folder / name, endings, follow_links=False)  # below, a link could lead in a circle
+
+
+def _is_hidden(entry: os.DirEntry[str]) -> bool:
+    """By its name or, on Windows, by its attributes; so are system folders there, and a photo library on macOS, which no one may list."""
+    attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0) if os.name == "nt" else 0
+    return entry.name.startswith(".") or entry.name.endswith(".photoslibrary") or bool(attributes & HIDDEN)
 
 
 def _may_be_picture(name: str, endings: Collection[str]) -> bool:
