@@ -3,6 +3,7 @@
 import io
 import json
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -16,7 +17,7 @@ from pellucid.data.dataset import Dataset
 from pellucid.degradations import Pipeline, Step
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS, Level, Track
-from pellucid.evaluation.classical import CLASSICAL, denoise, inpaint
+from pellucid.evaluation.classical import CLASSICAL, SMOOTHING, denoise, inpaint
 from pellucid.evaluation.evaluate import UNSEEN, Evaluation, batches, evaluate
 from pellucid.evaluation.tracks import apply_damage
 from pellucid.metrics import MAX_PSNR, psnr_of
@@ -297,3 +298,9 @@ def test_large_images_come_in_smaller_batches(dataset: Dataset, monkeypatch: pyt
     scores = evaluate(lambda damaged: sizes.append(len(damaged)) or Output(restored=damaged), dataset, TRACKS["reference"])
     assert max(sizes) == 7
     assert sum(sizes) == scores.metrics["num_images"] == NUM
+
+
+def test_non_local_means_sees_the_colours_as_they_are() -> None:
+    picture = np.random.default_rng(0).normal([200, 120, 40], 20, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+    expected = cv2.fastNlMeansDenoisingColored(np.ascontiguousarray(picture[:, :, ::-1]), None, SMOOTHING * 25.5, SMOOTHING * 25.5)
+    assert np.array_equal(denoise(picture, 0.1), expected[:, :, ::-1])

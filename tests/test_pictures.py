@@ -213,8 +213,8 @@ def test_a_name_or_a_size_that_the_format_has_no_room_for_is_refused(tmp_path: P
     assert not list(tmp_path.iterdir())
 
 
-def test_what_windows_and_macos_hide_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("My Music", "System", "Photos Library.photoslibrary", "seen"):
+def test_what_systems_hide_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("My Music", "System", "Photos Library.photoslibrary", "lost+found", "seen"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.png").touch()
     attributes = {"My Music": stat.FILE_ATTRIBUTE_HIDDEN, "System": stat.FILE_ATTRIBUTE_SYSTEM}

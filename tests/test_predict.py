@@ -25,7 +25,7 @@ from pellucid.checkpoint import CONFIG, WEIGHTS, ModelMetadata, load_model, save
 from pellucid.degradations import DEGRADATIONS
 from pellucid.device import choose_device
 from pellucid.errors import UserError
-from pellucid.inference import EstimatedDamage, Predictor, predict_files, sheet
+from pellucid.inference import EstimatedDamage, Predictor, journal, predict_files, sheet
 from pellucid.inference.footprint import BUDGET, MAPS_AT_ONCE
 from pellucid.inference.inputs import LISTED, inputs, mask_target, restored_name
 from pellucid.models import EncoderConfig, ModelConfig, build_model
@@ -800,3 +800,21 @@ def test_pictures_in_the_root_of_a_drive_are_listed(monkeypatch: pytest.MonkeyPa
     found = [Path("/x.png"), Path("/a/y.png")]
     monkeypatch.setattr("pellucid.pictures.find", lambda *_: iter(found))
     assert list(inputs([Path("/")], [])) == [(found[0], PurePosixPath("x.png")), (found[1], PurePosixPath("a/y.png"))]
+
+
+def test_results_below_a_linked_folder_are_not_read_again(tmp_path: Path) -> None:
+    for folder in ("elsewhere/out/restored", "in"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "in" / "link").symlink_to(tmp_path / "elsewhere")
+    for name in ("elsewhere/x.png", "elsewhere/out/restored/x.png", "elsewhere/out/contact-sheet.png"):
+        (tmp_path / name).touch()
+    made = [tmp_path / "in" / "link" / "out" / name for name in ("restored", "contact-sheet.png")]
+    assert list(inputs([tmp_path / "in"], made)) == [(tmp_path / "in" / "link" / "x.png", PurePosixPath("link/x.png"))]
+
+
+def test_a_copy_of_the_predictions_is_no_part_of_them(tmp_path: Path) -> None:
+    for name in ("predictions-old.jsonl", "predictions-0.jsonl", "predictions-12.jsonl"):
+        (tmp_path / name).write_text(json.dumps({"path": name}) + "\n")
+    journal.begin(tmp_path, {}, resume=True)
+    assert [line["path"] for line in journal.read_lines(tmp_path / "predictions.jsonl")] == ["predictions-0.jsonl", "predictions-12.jsonl"]
+    assert {path.name for path in tmp_path.iterdir()} == {"predictions.jsonl", "predictions-old.jsonl"}

@@ -1,14 +1,19 @@
 """Batches in parts: the same bits on any number of threads, and the gradient of the whole."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from pellucid.batch import Batch, Damage, Output
 from pellucid.checkpoint import load_model
+from pellucid.labels import UNLABELLED
+from pellucid.objectives import ObjectiveConfig
+from pellucid.objectives.joint import joint_loss
 from pellucid.recipe import Recipe
 from pellucid.run import run
 from pellucid.training.log import read_log
@@ -79,6 +84,26 @@ def test_without_normalisation_the_parts_have_the_gradient_of_the_whole() -> Non
     for parameter, gradient in zip(model.parameters(), expected, strict=True):
         torch.testing.assert_close(parameter.grad, gradient)
     torch.testing.assert_close(torch.cat(outputs), model(batch.clean))
+
+
+def test_labels_count_alike_wherever_they_lie_in_the_batch() -> None:
+    class Classifier(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(192, 5)
+
+        def forward(self, images: Tensor) -> Output:
+            return Output(logits=self.layer(images.flatten(1)))
+
+    network, batch = Classifier(), a_batch(5)
+    batch = replace(batch, labels=torch.tensor([UNLABELLED, UNLABELLED, UNLABELLED, 1, 4]))
+    fabric = SimpleNamespace(autocast=nullcontext)
+    trainer = SimpleNamespace(fabric=fabric, objective=ObjectiveConfig(), _teach=lambda _: None, _compares_gradients=lambda _: False)
+    joint_loss(network(batch.degraded), batch, ObjectiveConfig()).total.backward()
+    whole = network.layer.weight.grad
+    _, losses, _ = Trainer._backward_in_shards(trainer, Shards(network, 2), batch, 1.0, {})
+    torch.testing.assert_close(network.layer.weight.grad, whole)
+    torch.testing.assert_close(losses.classification, joint_loss(network(batch.degraded), batch, ObjectiveConfig()).classification.detach())
 
 
 def test_buffers_are_the_mean_of_the_parts() -> None:

@@ -1,6 +1,7 @@
 """Videos: as many frames, at the same rate, and a line for each."""
 
 import json
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -236,3 +237,55 @@ def test_without_restored_frames_there_is_no_uncertainty(tmp_path: Path, monkeyp
     predict_files([video(tmp_path / "a.mp4", 5)], tmp_path / "out", device="cpu", uncertainty=True)
     assert lines(tmp_path / "out")[-1]["uncertainty"] is None
     assert not (tmp_path / "out" / "uncertainty").exists()
+
+
+def test_names_with_a_colon_are_files_and_no_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert predict_files([video(tmp_path / "12:30.mp4").relative_to(tmp_path)], Path("a:b")).num_failed == 0
+    assert (tmp_path / "a:b" / "restored" / "12:30.mp4").is_file()
+
+
+def test_a_name_that_opencv_cannot_take_stops_nothing(tmp_path: Path) -> None:
+    video(tmp_path / "in" / "a.avi", 3, codec="FFV1").rename(tmp_path / "in" / os.fsdecode(b"caf\xe9.avi"))
+    video(tmp_path / "in" / "z.avi", 3, codec="FFV1")
+    summary = predict_files([tmp_path / "in"], tmp_path / "out")
+    assert (summary.num_pictures, summary.num_failed) == (2, 1)
+    assert "whose path is in UTF-8" in lines(tmp_path / "out")[0]["error"]["message"]
+    assert (tmp_path / "out" / "restored" / "z.avi").is_file()
+
+
+def test_a_varying_rate_and_pixels_that_are_not_square_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = video(tmp_path / "a.mp4", rate=25)
+    source.write_bytes(with_short_frames(source.read_bytes()))
+
+    class Tape:
+        def __init__(self, capture: cv2.VideoCapture) -> None:
+            self.capture = capture
+
+        def get(self, name: int) -> float:
+            # Of some files, OpenCV states the largest rate within them.
+            return {cv2.CAP_PROP_SAR_NUM: 64.0, cv2.CAP_PROP_SAR_DEN: 45.0, cv2.CAP_PROP_FPS: 50.0}.get(name) or self.capture.get(name)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.capture, name)
+
+    captured = cv2.VideoCapture
+    monkeypatch.setattr(cv2, "VideoCapture", lambda path: Tape(captured(path)))
+    predict_files([source], tmp_path / "out")
+    *_, of_video = lines(tmp_path / "out")
+    assert of_video["frames"] == 30
+    varying = "50 frames a second instead of a varying rate, 33.72 in the mean"
+    assert of_video["notes"][2:] == [varying, "pixels of 64:45 became square"]
+
+
+def with_short_frames(content: bytes) -> bytes:
+    """An MP4 file of 30 frames whose last 15 are shown half as long, by its table of durations (ISO/IEC 14496-12, 8.6.1.2)."""
+    start = content.index(b"stts") - 4
+    size, _, _, num_entries, num_frames, duration = struct.unpack_from(">I4sIIII", content, start)
+    assert (num_entries, num_frames) == (1, 30)
+    table = struct.pack(">I4sIIIIII", size + 8, b"stts", 0, 2, 15, duration, 15, duration // 2)
+    changed = bytearray(content[:start] + table + content[start + size :])
+    for box in (b"moov", b"trak", b"mdia", b"minf", b"stbl"):
+        position = changed.index(box) - 4
+        changed[position : position + 4] = struct.pack(">I", int.from_bytes(changed[position : position + 4]) + 8)
+    return bytes(changed)

@@ -1,9 +1,9 @@
 """The fifteen corruptions of CIFAR-10-C and ImageNet-C at their published severities (Hendrycks and Dietterich 2019).
 
 Their strength is the severity from 1 to 5; between two severities the published parameters are interpolated. Images whose shorter side
-is nearer to CIFAR-10's 32 pixels than to ImageNet's 224 get the parameters of CIFAR-10-C, larger ones those of ImageNet-C, and lengths are
-scaled by the shorter side, so that they are the published ones up to 32 and at 224 pixels. `results/corruptions.md` compares the damage
-with that of the original program.
+is nearer, by its ratio, to CIFAR-10's 32 pixels than to ImageNet's 224, up to 84 pixels, get the parameters of CIFAR-10-C, larger ones
+those of ImageNet-C, and lengths are scaled by the shorter side, so that they are the published ones up to 32 and at 224 pixels.
+`results/corruptions.md` compares the damage with that of the original program.
 """
 
 from __future__ import annotations

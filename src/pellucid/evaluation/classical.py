@@ -31,7 +31,8 @@ def denoise(picture: Pixels, sigma: float) -> Pixels:
     if sigma == 0:
         return picture
     strength = SMOOTHING * 255 * sigma
-    return np.asarray(cv2.fastNlMeansDenoisingColored(picture, None, strength, strength), dtype=np.uint8)
+    denoised = cv2.fastNlMeansDenoisingColored(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), None, strength, strength)
+    return np.asarray(cv2.cvtColor(denoised, cv2.COLOR_BGR2RGB), dtype=np.uint8)
 
 
 def inpaint(picture: Pixels, mask: Pixels) -> Pixels:

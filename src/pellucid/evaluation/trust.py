@@ -100,7 +100,8 @@ def _columns(network: Callable[[Tensor], Output], metadata: ModelMetadata, batch
             evidence = evidence_of(output.logits.cpu().numpy())
             columns["unfamiliar"] = torch.from_numpy(evidence < metadata.least_evidence).float()
     if second and output.logits is not None and output.restored is not None:
-        given = torch.where(columns["left"][:, None, None, None] > 0, batch.degraded, output.restored.clamp(0, 1))
+        left = columns["left"].to(batch.degraded.device)[:, None, None, None] > 0
+        given = torch.where(left, batch.degraded, output.restored.clamp(0, 1))
         again = forward(network, given).logits
         if again is not None:
             columns["alarm"] = (again.argmax(dim=1) != output.logits.argmax(dim=1)).float()

@@ -35,16 +35,16 @@ def _inputs(paths: Sequence[Path], ours: Sequence[Path]) -> Iterator[tuple[Path,
         if not path.is_dir():
             yield path, PurePosixPath(_unique(taken, restored_name(path.name)))
             continue
-        root, top = path.resolve(), PurePosixPath()
+        top = PurePosixPath()
         if len(paths) > 1:
-            top /= _unique(taken, root.name)
+            top /= _unique(taken, path.resolve().name)
         folder, skipped, made, target = None, False, set[str](), top
         for picture in pictures.find([path], LISTED):  # texts where there is a million of them
             parent, _, name = str(picture).rpartition(os.sep)
             if parent != folder:
-                folder, below = parent, picture.parent.relative_to(path)
-                skipped, target = _within(root / below, ours), top / below
-                made = {each.name for each in ours if each.parent == root / below}
+                folder, here = parent, picture.parent.resolve()  # folders may be links
+                skipped, target = _within(here, ours), top / picture.parent.relative_to(path)
+                made = {each.name for each in ours if each.parent == here}
             if not skipped and name not in made:
                 yield picture, target / restored_name(name)
 

@@ -23,8 +23,9 @@ def part(out: Path, rank: int, num_processes: int) -> Path:
 
 
 def parts(out: Path) -> list[Path]:
-    """The existing parts, in the order of the ranks."""
-    return sorted(out.glob("predictions-*.jsonl"), key=lambda path: (len(path.name), path.name))
+    """The existing parts, in the order of the ranks; other files, such as a copy `predictions-old.jsonl`, are the user's."""
+    found = [path for path in out.glob("predictions-*.jsonl") if path.stem.removeprefix("predictions-").isdecimal()]
+    return sorted(found, key=lambda path: (len(path.name), path.name))
 
 
 def exists(out: Path) -> bool:

@@ -88,7 +88,7 @@ def predict_files(
         model: as `load_model` takes it; the bundled model by default.
         device: a name of torch's, or `auto`.
         force: write into a folder that holds files already; those with other names stay as they are.
-        progress: called after each picture with the number done and the total, in every process.
+        progress: called after each picture with the number done and the total; of several processes, each estimates it from its own.
         mirror: average over each picture and its mirror image, for twice the time.
         resume: continue an interrupted call with the same folder; failed pictures are tried again.
         log: called with the prediction for each picture, as a line of text.
@@ -131,7 +131,7 @@ def predict_files(
                 if log is not None:
                     log(line_text(line))
                 if progress is not None:
-                    progress(num_kept + tally.numbers["done"], total)
+                    progress(min(total, num_kept + processes.num * tally.numbers["done"]), total)
         num_done, num_failed, num_labelled, *counts = processes.sums(*tally.numbers.values())
         processes.first_does(lambda: _finish(out, tally.shown, num_kept + num_done))
     about = _about_labels(predictor) if num_labelled else ""

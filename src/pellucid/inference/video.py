@@ -30,9 +30,10 @@ MISSING = 0.02
 def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: Path, uncertainty: bool = False) -> Iterator[Line]:
     """Yield a line for each frame, with its index, then one for the video, once it is written to `out`.
 
-    The restored video has the frame rate, number and size of the frames (codecs drop an odd row or column), and no sound. The line of the
-    video counts the frames that were left unchanged, have no sure class, or an alarm. For a video that can't be opened, or ends early, the
-    last line is an error. uncertainty: also write a video of the uncertainty maps.
+    The restored video has the frame rate, number and size of the frames (codecs drop an odd row or column), and no sound; a varying rate
+    becomes constant, and pixels become square, which its notes say. The line of the video counts the frames that were left unchanged, have
+    no sure class, or an alarm. For a video that can't be opened, or ends early, the last line is an error. uncertainty: also write a video
+    of the uncertainty maps.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported in the line
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_ERROR)  # without a warning for each frame that does not fit on a full disk
@@ -49,11 +50,21 @@ def restore_video(path: Path, target: PurePosixPath, predictor: Predictor, out: 
 @contextmanager
 def _capture(path: Path) -> Iterator[Any]:
     """Open a video to read."""
-    capture = cv2.VideoCapture(str(path))
+    capture = cv2.VideoCapture(_name(path))
     try:
         yield capture
     finally:
         capture.release()
+
+
+def _name(path: Path) -> str:
+    """The path as OpenCV takes it: absolute, since `12:30.mp4` looks like an address, and in UTF-8."""
+    name = str(path.absolute())
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"Expected a video whose path is in UTF-8, which OpenCV needs, found {path}; rename it.") from error
+    return name
 
 
 def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predictor, out: Path, uncertainty: bool) -> Iterator[Line]:
@@ -68,12 +79,16 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
     written = {"restored": f"{RESTORED}/{target}"} | ({"uncertainty": f"{UNCERTAINTY}/{target}"} if uncertainty else {})
     num_frames, counts = 0, dict.fromkeys(COUNTED, 0)
 
+    started = played = _seconds(capture)
+
     def read_batch(number: int, _reserve: Reserve) -> list[Pixels]:
+        nonlocal played
         frames = [frame] if number == 0 else []
         while len(frames) < size and (following := capture.read())[0]:
             if following[1].shape != frame.shape:
                 raise UserError(f"Expected frames of one size in {path}, found another size within it; convert it, or cut it there.")
             frames.append(following[1])
+            played = _seconds(capture)
         return [cv2.cvtColor(each, cv2.COLOR_BGR2RGB) for each in frames]
 
     with ExitStack() as stack:
@@ -101,11 +116,16 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
                 num_frames += 1
         if writing is not None:
             writing.result()
-        if num_frames < promised * (1 - MISSING) - 1:
+        mean_rate = (num_frames - 1) / (played - started) if played > started else rate
+        varies = abs(mean_rate / rate - 1) > MISSING + 1 / num_frames
+        if num_frames < promised * (1 - MISSING) - 1 and not varies:
             raise UserError(
                 f"Expected {promised:,.0f} frames in {path}, found {num_frames:,} that can be decoded; copy it again, or convert it."
             )
     notes = [compression, "without sound"] + ["an odd row or column is lost"] * bool(height % 2 or width % 2)
+    notes += [f"{rate:.4g} frames a second instead of a varying rate, {mean_rate:.4g} in the mean"] * varies
+    across, down = capture.get(cv2.CAP_PROP_SAR_NUM), capture.get(cv2.CAP_PROP_SAR_DEN)
+    notes += [f"pixels of {across:g}:{down:g} became square"] * (across > 0 and down > 0 and across != down)
     yield {
         "path": str(path),
         "schema": VERSION,
@@ -115,6 +135,11 @@ def _restore(capture: Any, path: Path, target: PurePosixPath, predictor: Predict
         "counts": counts,
         "notes": notes if writers else [],
     }
+
+
+def _seconds(capture: Any) -> float:
+    """The time of the last frame that was read."""
+    return float(capture.get(cv2.CAP_PROP_POS_MSEC)) / 1000
 
 
 def _played_seconds(path: Path) -> float:
@@ -152,7 +177,7 @@ def _open(target: Path, source: Path, rate: float, size: tuple[int, int]) -> Ite
 
     code = VIDEOS[source.suffix.lower()][0]
     with files.atomic_write(target) as temporary:
-        writer = cv2.VideoWriter(str(temporary), cv2.VideoWriter.fourcc(*code), rate, size)
+        writer = cv2.VideoWriter(_name(temporary), cv2.VideoWriter.fourcc(*code), rate, size)
         try:
             if not writer.isOpened():
                 raise UserError(f"Expected an OpenCV that can write {code} for {source}, found one that can't; install its wheel.")

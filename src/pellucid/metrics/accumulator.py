@@ -88,8 +88,8 @@ class Metrics:
         accuracy: top-1, %; ece: expected calibration error, a fraction from 0 to 1; psnr, mask_psnr, input_psnr: dB; ssim: at most 1;
         damage_correct: images for which the presence of every kind of damage is predicted correctly, %; strength_error: of the kinds that
         are present, relative to the true strength, a fraction; mask_iou: intersection over union of the destroyed pixels, a fraction.
-        Unlabelled images count in neither accuracy nor ece. broken: number of images with non-finite outputs; accuracy includes them,
-        as wrong where the logits contain NaN, and all other metrics exclude them.
+        Unlabelled images count in neither accuracy nor ece. broken: number of images with non-finite outputs; accuracy counts those
+        with a label as wrong, and all other metrics exclude them.
         """
         return _scores(self.per_image(), self._num_images)
 

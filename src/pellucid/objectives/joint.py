@@ -44,14 +44,22 @@ class Losses:
         return (one, other) if one is not None and other is not None and one.requires_grad and other.requires_grad else None
 
 
-def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig, teacher: Tensor | None = None, progress: float = 1.0) -> Losses:
+def joint_loss(
+    output: Output,
+    batch: Batch,
+    config: ObjectiveConfig,
+    teacher: Tensor | None = None,
+    progress: float = 1.0,
+    num_labelled: Tensor | None = None,
+) -> Losses:
     """Equation (1) of the paper, in float32; unlabelled images contribute no cross-entropy.
 
-    teacher: class logits (B, C) for distillation, whose weight is proportional to `progress`, the completed fraction of the training.
+    teacher: class logits (B, C) for distillation, whose weight is proportional to `progress`, the completed fraction of the training;
+    num_labelled: of a shard, the mean number of labelled images in the shards of its batch, see `cross_entropy`.
     """
     classification = restored = distillation = None
     if output.logits is not None:
-        classification = cross_entropy(output.logits.float(), batch.labels, config.label_smoothing)
+        classification = cross_entropy(output.logits.float(), batch.labels, config.label_smoothing, num_labelled)
         if teacher is not None:
             distillation = config.distillation * progress * distillation_loss(output.logits.float(), teacher.float())
     if output.restored is not None:
@@ -61,10 +69,18 @@ def joint_loss(output: Output, batch: Batch, config: ObjectiveConfig, teacher: T
     return Losses(classification, restored, None if damage is None else config.damage_weight * damage, distillation, config.weight)
 
 
-def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Mean cross-entropy over the labelled images, 0 if there are none: (B, C), (B,) -> scalar."""
+def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0, num_labelled: Tensor | None = None) -> Tensor:
+    """Mean cross-entropy over the labelled images, 0 if there are none: (B, C), (B,) -> scalar.
+
+    num_labelled: the divisor of the sum, the number of labelled images by default.
+    """
     total = F.cross_entropy(logits, labels, ignore_index=UNLABELLED, label_smoothing=label_smoothing, reduction="sum")
-    return total / (labels != UNLABELLED).sum().clamp(min=1)
+    return total / (count_labelled(labels) if num_labelled is None else num_labelled)
+
+
+def count_labelled(labels: Tensor) -> Tensor:
+    """The number of labelled images, at least 1: (B,) -> scalar."""
+    return (labels != UNLABELLED).sum().clamp(min=1)
 
 
 def distillation_loss(logits: Tensor, teacher: Tensor) -> Tensor:

@@ -56,9 +56,9 @@ def _walk(folder: Path, endings: Collection[str], follow_links: bool = True) -> 
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:
-    """By its name or, on Windows, by its attributes; so are system folders there, and a photo library on macOS, which no one may list."""
+    """By its name or, on Windows, by its attributes; also folders that only the system may list, such as a photo library on macOS."""
     attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0) if os.name == "nt" else 0
-    return entry.name.startswith(".") or entry.name.endswith(".photoslibrary") or bool(attributes & HIDDEN)
+    return entry.name.startswith(".") or entry.name.endswith(("lost+found", ".photoslibrary")) or bool(attributes & HIDDEN)
 
 
 def _may_be_picture(name: str, endings: Collection[str]) -> bool:

@@ -19,7 +19,7 @@ from pellucid.files import atomic_write
 from pellucid.loader import TrainLoader
 from pellucid.objectives import ObjectiveConfig
 from pellucid.objectives.balancing import build_balancer
-from pellucid.objectives.joint import Losses, joint_loss
+from pellucid.objectives.joint import Losses, count_labelled, joint_loss
 from pellucid.objectives.shared import shared_parameters
 from pellucid.seeding import seed_of
 from pellucid.training.config import TrainingConfig
@@ -190,12 +190,13 @@ class Trainer:
     ) -> tuple[Output, Losses, Gradients | None]:
         """The same in shards; the gradients of the tasks are compared on the first shard."""
         parts = split(batch, self._teach(batch), len(shards.replicas))
+        num_labelled = count_labelled(batch.labels) / len(parts)
 
         def compute(network: nn.Module, part: tuple[Batch, Tensor | None]) -> tuple[Output, Losses]:
             images, taught = part
             with self.fabric.autocast():
                 output: Output = network(images.degraded)
-            return output, joint_loss(output, images, self.objective, taught, progress)
+            return output, joint_loss(output, images, self.objective, taught, progress, num_labelled)
 
         gradients = None
         if self._compares_gradients(shared):
