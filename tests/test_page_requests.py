@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -132,6 +133,32 @@ def test_the_time_limit_holds_for_the_page_too(tmp_path: Path) -> None:
         message = result(client)
         assert not message["success"]
         assert message["output"]["error"].startswith("Expected a result within 0.001 seconds, found none;")
+
+
+def test_uploads_that_broke_off_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def app(*_: Any) -> None:
+        pass
+
+    (tmp_path / "finished").mkdir()
+    for name in ("broken-off", "finished/a.png", "under-way"):
+        (tmp_path / name).write_bytes(bytes(100))
+    for name in ("broken-off", "finished/a.png"):
+        os.utime(tmp_path / name, (0, 0))
+    page = PageRequests(app, tmp_path, 250)  # which the one that broke off would exceed
+    asyncio.run(page({"type": "http", "method": "POST", "path": "/gradio_api/upload"}, None, None))
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["a.png", "under-way"]
+
+
+def test_gradio_keeps_uploads_that_break_off_directly_in_the_folder(
+    client: httpx2.Client, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    # By which they are told from finished ones.
+    [path] = client.post("/gradio_api/upload", files={"files": ("a.png", png())}).json()
+    place = Path(path).parents[1]
+    before = {each for each in place.iterdir() if each.is_file()}
+    client.post("/gradio_api/upload", files={"other": ("a.png", png())})
+    left = {each for each in place.iterdir() if each.is_file()} - before
+    assert [each.read_bytes() for each in left] == [png()]
 
 
 def test_uploads_have_room_together_up_to_a_limit(tmp_path: Path) -> None:

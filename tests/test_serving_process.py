@@ -113,6 +113,7 @@ def test_the_token_comes_from_the_environment(model: Path) -> None:
         (["nowhere"], "found nowhere"),
         (["--workers", "2"], "--no-page"),
         (["--max-bytes", "0"], "max_bytes"),
+        (["--no-page", "--workers", "2", "--device", "abacus"], "Expected a device that torch can use here, found 'abacus'"),
     ],
 )
 def test_mistakes_are_a_sentence(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:

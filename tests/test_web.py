@@ -22,7 +22,7 @@ import jsonschema
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 from test_export import mistake, saved
 
 import pellucid
@@ -270,17 +270,20 @@ def test_webassembly_goes_on_where_webgpu_fails(modules: Any) -> None:
           };
           let lost = false;
           const engine = { engine: "webgpu", stated: "WebGPU", run: run("webgpu", () => lost) };
-          const both = withFallback(engine, async () => ({ run: run("wasm", () => false) }));
+          const told = [];
+          const other = { run: run("wasm", () => false), stated: "WebAssembly" };
+          const both = withFallback(engine, async () => other, ({ stated }) => told.push(stated));
           const outputs = [await both.run(1, 2, 3)];
           lost = true;
           outputs.push(await both.run(4, 5, 6), await both.run(7, 8, 9));
-          return [both.engine, outputs, calls];
+          return [both.engine, outputs, calls, told];
         }"""
     )
     assert results == [
         "webgpu",
         ["webgpu", "wasm", "wasm"],
         ["webgpu 1,2,3", "webgpu 4,5,6", "wasm 4,5,6", "wasm 7,8,9"],
+        ["WebAssembly"],
     ]
 
 
@@ -728,6 +731,9 @@ def test_the_page_fits_a_screen_and_a_phone(site: Path, browser: Any, width: int
         page.wait_for_selector("#savepng:visible")
         assert page.locator("#label").inner_text() == "ship"
         assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.locator("#position").focus()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#position").input_value() == "51"
         page.locator("#position").fill("20")
         assert page.evaluate("document.querySelector('#stage').style.getPropertyValue('--at')") == "20%"
         page.get_by_text("Side by side").click()
@@ -808,6 +814,59 @@ def test_a_folder_without_its_model_says_so(site: Path, browser: Any, tmp_path: 
             page.wait_for_selector("#error:visible")
             assert words in page.locator("#error").inner_text()
             page.close()
+
+
+def test_after_its_scripts_failed_a_picture_does_not_wait(browser: Any, tmp_path: Path) -> None:
+    shutil.copytree(SOURCES, tmp_path / "page")
+    (tmp_path / "page" / "rules.js").unlink()
+    with serving(tmp_path / "page", HEADERS) as (address, _):
+        page = browser.new_page()
+        page.goto(address)
+        page.wait_for_selector("#error:visible")
+        drop(page, "square.png", FILES["square.png"])
+        page.wait_for_selector("#error:visible")
+        assert "Expected the page's scripts to run" in page.locator("#error").inner_text()
+        assert not page.locator("#work").is_visible()
+        page.close()
+
+
+def swapped_profile() -> bytes:
+    """sRGB with red and blue exchanged."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"-XYZ", 1).replace(b"bXYZ", b"rXYZ", 1).replace(b"-XYZ", b"bXYZ", 1)
+
+
+@pytest.mark.parametrize(("profile", "converts", "kept"), [("swapped", False, True), ("swapped", True, False), ("sRGB", False, False)])
+def test_a_profile_is_kept_unless_the_browser_has_applied_it(modules: Any, profile: str, converts: bool, kept: bool) -> None:
+    content = swapped_profile() if profile == "swapped" else ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    picture = encoded(Image.fromarray(pixels(40, 56)), "JPEG", icc_profile=content)
+    found = modules.evaluate(
+        """async ([text, converts]) => {
+          const { decode } = await import("/pictures.js");
+          const real = self.createImageBitmap;
+          if (converts) self.createImageBitmap = (file, { colorSpaceConversion, ...options }) => real(file, options);
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          const { profile } = await decode(new Blob([bytes]), "x.jpg");
+          self.createImageBitmap = real;
+          return profile !== null;
+        }""",
+        [base64.b64encode(picture).decode(), converts],
+    )
+    assert found == kept
+
+
+def test_too_little_memory_for_a_png_is_no_damage(modules: Any) -> None:
+    code = modules.evaluate(
+        """async (text) => {
+          const { decode } = await import("/pictures.js");
+          const Real = self.Uint16Array;
+          self.Uint16Array = class { constructor() { throw new RangeError("Out of memory"); } };
+          const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+          return decode(new Blob([bytes]), "x.png").then(() => "", ({ code }) => code).finally(() => { self.Uint16Array = Real; });
+        }""",
+        base64.b64encode(FILES["deep.png"]).decode(),
+    )
+    assert code == "out_of_memory"
 
 
 def test_a_page_is_replaced_and_other_folders_are_not(

@@ -4,8 +4,10 @@ A mounted Gradio reads any file of the machine that an event names as its input,
 a mounted page does not call; and it fetches any address that an event names.
 """
 
+import asyncio
 import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -34,6 +36,9 @@ EVENTS = (f"{API}/queue/join", f"{API}/cancel", f"{API}/reset")
 MAX_EVENT = 100_000
 """Maximum size of such a body in bytes; those of the page have a few hundred."""
 
+UNFINISHED = 600.0
+"""Seconds without a further byte after which an upload has broken off."""
+
 
 class PageRequests:
     """ASGI middleware around Gradio; raises `Refusal`.
@@ -52,11 +57,20 @@ class PageRequests:
         if method == "POST" and path in EVENTS:
             receive = await self._checked(receive)
         elif (method, path) == ("POST", UPLOAD):
+            self._remove_unfinished()
+            asyncio.get_running_loop().call_later(UNFINISHED + 1, self._remove_unfinished)
             if _size(self.place) > self.most:
                 raise Refusal("too_many_requests", "Expected room for the file, found it taken by those of others; try again later.")
         elif not (method in ("GET", "HEAD") and self._may_read(path)):
             raise Refusal("not_found", f"Expected an address of the page or one of /docs, found another for {method}; see /docs.")
         await self.app(scope, receive, send)
+
+    def _remove_unfinished(self) -> None:
+        """Remove what Gradio leaves of uploads that broke off: it lies directly in the folder, finished ones in folders of their own."""
+        for file in self.place.glob("*"):
+            with suppress(OSError):
+                if file.is_file() and time.time() - file.stat().st_mtime > UNFINISHED:
+                    file.unlink()
 
     async def _checked(self, receive: Receive) -> Receive:
         """Read and check the body of an event; returns a function that passes it on."""

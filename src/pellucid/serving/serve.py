@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -10,6 +11,7 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors import Multiprocess
 
 from pellucid.cores import num_cores
@@ -34,11 +36,11 @@ def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
         else:
             from pellucid.inference.source import open_backend
 
-            open_backend(settings.model, "cpu")  # report errors once, not in each worker
+            open_backend(settings.model, settings.device)  # report errors once, not in each worker
             log(ready)
             with TemporaryDirectory(prefix="pellucid-") as folder:
                 os.environ[METRICS_FOLDER] = folder
-                Multiprocess(config(settings, partial(build, settings), factory=True), [listening]).run()
+                Multiprocess(config(settings, partial(_build_worker, settings), factory=True), [listening]).run()
 
 
 def build(settings: ServerSettings) -> ASGIApp:
@@ -59,6 +61,15 @@ def build(settings: ServerSettings) -> ASGIApp:
     name = Path(settings.model).name  # without its folder
     service = Service(predictor, settings.limits, name, settings.mirror, num_threads=num_batches(predictor))
     return build_app(service, settings.token, settings.page)
+
+
+def _build_worker(settings: ServerSettings) -> ASGIApp:
+    """`build` in a process of its own, which is not started again if it fails."""
+    try:
+        return build(settings)
+    except Exception as error:
+        print(f"pellucid: {error}", file=sys.stderr)
+        sys.exit(STARTUP_FAILURE)
 
 
 def config(settings: ServerSettings, application: ASGIApp | Callable[[], ASGIApp], factory: bool = False) -> uvicorn.Config:

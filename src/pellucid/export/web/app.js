@@ -12,6 +12,7 @@ let job = 0;
 let metadata = null;
 let addresses = [];
 let lastForward = null;
+let broken = null; // why the worker can answer nothing
 
 /** The worker, as soon as it is certain that the page is not loaded again. */
 const opening = allowThreads().then(openWorker);
@@ -25,7 +26,11 @@ function openWorker() {
     if (data.id && data.id !== job) return undefined;
     return { progress, result, failure }[data.type](data);
   };
-  worker.onerror = (event) => failure({ id: 0, message: `Expected the page's scripts to run, found an error (${event.message ?? "they can't be loaded"}); copy the whole folder, or update the browser.` });
+  worker.onerror = (event) => {
+    const message = `Expected the page's scripts to run, found an error (${event.message ?? "they can't be loaded"}); copy the whole folder, or update the browser.`;
+    if (!metadata) broken = message;
+    failure({ id: 0, message });
+  };
   return worker;
 }
 
@@ -48,10 +53,11 @@ function ready(model) {
 function start(file, name) {
   job += 1;
   lastForward = null;
+  if (broken) return failure({ id: 0, message: broken });
   $("error").hidden = $("result").hidden = true;
   $("work").hidden = false;
   doing(metadata ? "Reading the picture." : "Loading the model.");
-  tellWorker({ type: "predict", id: job, file, name });
+  return tellWorker({ type: "predict", id: job, file, name });
 }
 
 function doing(text, share = null, pace = 0.3) {
@@ -79,8 +85,14 @@ function progress({ done, total, height, width, before }) {
   else doing("Writing the picture.", 1);
 }
 
-function result({ name, height, width, scaled, milliseconds, png, line, after, lost }) {
+/** Hide the progress; the focus of its button goes to the choice of a picture. */
+function hideProgress() {
+  if (document.activeElement === $("stop")) $("file").focus();
   $("work").hidden = true;
+}
+
+function result({ name, height, width, scaled, milliseconds, png, line, after, lost }) {
+  hideProgress();
   $("result").hidden = $("report").hidden = false;
   $("stage").classList.toggle("single", after === null);
   if (after) draw($("after"), after);
@@ -108,7 +120,8 @@ function offer(link, blob, name) {
 }
 
 function failure({ id, message, code }) {
-  $("work").hidden = $("result").hidden = true;
+  hideProgress();
+  $("result").hidden = true;
   $("error").hidden = false;
   $("error").textContent = message;
   $("error").dataset.code = code ?? "";
@@ -137,7 +150,8 @@ $("file").addEventListener("change", () => {
 $("stop").addEventListener("click", () => {
   job += 1;
   tellWorker({ type: "stop" });
-  $("work").hidden = $("result").hidden = true;
+  hideProgress();
+  $("result").hidden = true;
 });
 addEventListener("paste", (event) => take(event.clipboardData.files));
 addEventListener("dragover", (event) => {
@@ -169,9 +183,10 @@ async function showExamples() {
     button.type = "button";
     button.append(image, name);
     button.addEventListener("click", async () => {
-      const content = await fetch(image.src).then((answer) => answer.blob());
+      const content = await fetch(image.src).then((answer) => answer.blob(), () => null);
+      if (!content) return failure({ id: "example", message: "Expected the example beside this page, found no connection; choose a picture of your own." });
       take([new File([content], file)]);
-      button.setAttribute("aria-pressed", "true");
+      return button.setAttribute("aria-pressed", "true");
     });
     item.append(button);
     $("examples").querySelector("ul").append(item);

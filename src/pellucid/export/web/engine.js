@@ -16,11 +16,11 @@ const LONGEST_START = 5000;
 
 /**
  * {metadata, run, stated, engine} for the model in model.onnx; wanted: "webgpu" or "wasm", or null for the best there is; most: of the
- * threads of WebAssembly.
+ * threads of WebAssembly; replaced: called with another engine, once that goes on instead.
  *
  * run: (images as Float32Array, height, width) -> outputs by name, {data, dims}; stated: what computes, in words.
  */
-export async function openModel(wanted, most = MOST_THREADS) {
+export async function openModel(wanted, most = MOST_THREADS, replaced = () => {}) {
   const answer = await fetch(new URL("./model.onnx", import.meta.url)).catch(() => null);
   if (!answer?.ok) throw new PictureError("model", "Expected the file model.onnx beside this page, found none; copy the whole folder.");
   const bytes = new Uint8Array(await answer.arrayBuffer());
@@ -30,7 +30,8 @@ export async function openModel(wanted, most = MOST_THREADS) {
     const inSoftware = adapter?.info?.isFallbackAdapter ?? false; // slower than WebAssembly
     if (adapter && (!inSoftware || wanted === "webgpu")) {
       try {
-        return { metadata, ...withFallback(await open("webgpu", bytes, 1), async () => open("wasm", bytes, await countThreads(most))) };
+        const engine = await open("webgpu", bytes, 1);
+        return { metadata, ...withFallback(engine, async () => open("wasm", bytes, await countThreads(most)), (other) => replaced({ metadata, ...other })) };
       } catch (error) {
         console.warn(`WebGPU failed, WebAssembly goes on: ${error.message}`);
       }
@@ -44,8 +45,11 @@ export async function openModel(wanted, most = MOST_THREADS) {
   }
 }
 
-/** An engine that another one replaces from its first failure on: a device is lost, as in sleep, or a picture exceeds its buffers. */
-export function withFallback(engine, openOther) {
+/**
+ * An engine that another one replaces from its first failure on: a device is lost, as in sleep, or a picture exceeds its buffers; replaced:
+ * called with the other one.
+ */
+export function withFallback(engine, openOther, replaced) {
   let other = null;
   const run = async (...image) => {
     if (!other) {
@@ -54,6 +58,7 @@ export function withFallback(engine, openOther) {
       } catch (error) {
         console.warn(`WebGPU failed, WebAssembly goes on: ${error.message}`);
         other = openOther();
+        other.then(replaced, () => {}); // its failure is that of the picture
       }
     }
     return (await other).run(...image);

@@ -99,6 +99,7 @@ async function fromBrowser(file, { format, grey, cmyk, frames, profile }) {
   if (height * width > MAX_PIXELS) {
     throw new PictureError("out_of_memory", `Expected at most ${MAX_PIXELS.toLocaleString("en")} pixels, found ${width} x ${height}; scale it down first.`);
   }
+  const isConverted = profile && colorSpaceConversion === "none" && (await looksAlike(bitmap, file));
   const pixels = new Uint8Array(height * width * 3);
   const opacity = new Uint8Array(height * width);
   const context = new OffscreenCanvas(width, Math.min(ROWS, height)).getContext("2d", { willReadFrequently: true });
@@ -124,8 +125,20 @@ async function fromBrowser(file, { format, grey, cmyk, frames, profile }) {
   if (cmyk) notes.push("CMYK became RGB");
   return {
     height, width, pixels: whitened(pixels, alpha, 255), white: 255, grey, alpha, window: null,
-    profile: profile && (await packProfile(profile, grey)), dots: null, notes,
+    profile: profile && !isConverted ? await packProfile(profile, grey) : null, dots: null, notes,
   };
+}
+
+/** Whether a picture decoded in the colours of its profile is in sRGB: that is the profile, or the browser (Safari) converts them always. */
+async function looksAlike(bitmap, file) {
+  const converted = await createImageBitmap(file, { colorSpaceConversion: "default", premultiplyAlpha: "none", imageOrientation: "from-image" });
+  const [one, other] = [bitmap, converted].map((each) => {
+    const context = new OffscreenCanvas(64, 64).getContext("2d", { willReadFrequently: true });
+    context.drawImage(each, 0, 0, 64, 64);
+    return context.getImageData(0, 0, 64, 64).data;
+  });
+  converted.close();
+  return one.every((value, at) => value === other[at]);
 }
 
 /** Wholly transparent pixels become white: whatever a program left there, nobody has seen it. */

@@ -86,7 +86,7 @@ export async function decodePng(bytes) {
       notes: frames > 1 ? [`first of ${frames.toLocaleString("en")} frames`] : [],
     };
   } catch (error) {
-    if (error instanceof PictureError || /alloc/i.test(error.message)) throw error;
+    if (error instanceof PictureError || /alloc|memory/i.test(error.message)) throw error;
     throw new PictureError("unreadable", `Expected a whole PNG, found one that is cut short or damaged (${error.message}); copy it again.`);
   }
 }

@@ -29,6 +29,8 @@ export function showClasses({ label, confidence, probabilities, unfamiliar }) {
   $("more").textContent = `Show all ${bars.length}`;
   $("more").onclick = () => {
     bars.forEach((item) => { item.hidden = false; });
+    bars[FEW].tabIndex = -1; // takes the focus of the button
+    bars[FEW].focus();
     $("more").hidden = true;
   };
 }

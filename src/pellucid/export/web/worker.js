@@ -18,10 +18,10 @@ class Stopped extends Error {}
 let current = 0;
 let queue = Promise.resolve();
 const options = new URLSearchParams(self.name);
-const opening = openModel(options.get("compute"), Number(options.get("threads")) || undefined).then((model) => {
-  const { metadata, stated, engine } = model;
-  postMessage({ type: "ready", metadata, stated, engine });
-  return { ...model, predictor: new Predictor(metadata, model.run, Number(options.get("pixels")) || MAX_PIXELS) };
+const announce = ({ metadata, stated, engine }) => postMessage({ type: "ready", metadata, stated, engine });
+const opening = openModel(options.get("compute"), Number(options.get("threads")) || undefined, announce).then((model) => {
+  announce(model);
+  return { ...model, predictor: new Predictor(model.metadata, model.run, Number(options.get("pixels")) || MAX_PIXELS) };
 });
 opening.catch((error) => postMessage({ type: "failure", id: 0, ...describeError(error) }));
 
