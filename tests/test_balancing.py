@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 import torch.nn.functional as F
+from test_models import settings_of
 from torch import Tensor, nn
 
 from pellucid import data
 from pellucid.batch import Output
 from pellucid.errors import UserError
-from pellucid.models import upgraded
 from pellucid.objectives import ObjectiveConfig
 from pellucid.objectives.balancing import BALANCERS, DWA, Balancer, GradNorm, Uncertainty, build_balancer
 from pellucid.objectives.config import BALANCES
@@ -80,7 +80,7 @@ def test_shared_parameters_of_the_arms(tiny: Recipe, arm: str) -> None:
     from pellucid.run import initialise
 
     network = initialise(
-        replace(tiny, model=replace(tiny.model, **upgraded({"arm": arm}), encoder=replace(tiny.model.encoder, patch=1))), 4
+        replace(tiny, model=replace(tiny.model, **settings_of(arm), encoder=replace(tiny.model.encoder, patch=1))), 4
     ).train()
     before = {name: value.clone() for name, value in network.state_dict().items()}
     shared = shared_parameters(network, torch.rand(1, 3, 32, 32))

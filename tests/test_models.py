@@ -24,6 +24,11 @@ CONFIGS = {
 }
 
 
+def settings_of(arm: str) -> dict[str, str]:
+    """The settings of the network of an arm: of one task, or of one of the architectures."""
+    return {"tasks": arm} if arm in ("classify", "restore") else {"architecture": arm}
+
+
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 @pytest.mark.parametrize("size", [(8, 8), (9, 13), (32, 32), (33, 50)])
 def test_one_forward_answers_both_for_any_size(config: ModelConfig, size: tuple[int, int]) -> None:

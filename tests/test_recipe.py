@@ -10,7 +10,7 @@ import pytest
 from test_own_data import classes
 
 from pellucid.cli import parse
-from pellucid.degradations import SUITES, Pipeline, Step
+from pellucid.degradations import SUITES
 from pellucid.errors import UserError
 from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, completed, differences, measured_splits, settings
 
@@ -98,54 +98,14 @@ def test_the_help_names_every_suite() -> None:
     assert set(listed.replace(" or ", ", ").split(", ")) == set(SUITES)
 
 
-def test_steps_from_before_relative_lengths_are_completed() -> None:
-    recipe = replace(RECIPES["quick"], damage=Pipeline((Step("gaussian_blur", 1), Step("occlusion", 0.25, relative=True))))
-    older = settings(recipe)
-    del older["damage"]["steps"][0]["relative"]
-    assert completed(older) == settings(recipe)
-
-
 def test_settings_of_an_older_version_are_completed_by_what_was_done_before_they_existed() -> None:
-    recipe = RECIPES["base"]
+    recipe = RECIPES["photo"]
     older = settings(recipe)
-    del older["model"]["decoder"]["last_stage"], older["training"]["shards"]
-    assert completed(older)["model"] == settings(changed(recipe, {"model.decoder.last_stage": "shared"}))["model"]
-    assert completed(older)["training"] == settings(recipe)["training"] | {"shards": 1}
+    del older["data"]["validation_share"]
+    assert completed(older)["data"] == settings(recipe)["data"] | {"validation_share": 0.0}
     assert completed(settings(recipe)) == settings(recipe)
     del older["training"]["schedule"]  # an old run without it was not trained with today's default
-    assert differences(completed(older), settings(recipe)) == [
-        "model.decoder.last_stage: shared -> read",
-        "training.schedule: None -> linear",
-        "training.shards: 1 -> 2",
-    ]
-    older = settings(recipe)
-    older["training"]["average"] = older["training"].pop("ema_horizon")
-    assert completed(older) == settings(recipe)
-    older = settings(recipe)
-    encoder = older["model"].pop("encoder")
-    del older["model"]["decoder"]
-    for name in ("weights", "frozen", "learning_rate"):  # of later than that
-        del encoder[name]
-    older["model"] |= {"encoder": encoder.pop("name"), **encoder, "last_stage": "read", "detail_width": 16, "decoder_blocks": 0}
-    older["model"] |= {"context_width": 0, "decoded_to_class": "off", "class_to_decoder": "off", "damage_to_decoder": "off"}
-    assert completed(older) == settings(recipe)
-    older["model"]["context_width"] = 96
-    with pytest.raises(UserError, match="without context_width, which Pellucid no longer has"):
-        completed(older)
-    older = settings(recipe)
-    del older["model"]["architecture"], older["model"]["tasks"]
-    for arm, architecture, tasks in (
-        ("joint", "joint", "both"),
-        ("restore", "joint", "restore"),
-        ("paper-listing", "paper-listing", "both"),
-    ):
-        older["model"]["arm"] = arm
-        assert {"architecture": architecture, "tasks": tasks}.items() <= completed(older)["model"].items()
-    for name in ("class_to_decoder", "damage_to_decoder"):
-        with pytest.raises(UserError, match=f"without {name}, which"):
-            completed(settings(recipe) | {"model": settings(recipe)["model"] | {name: "shuffled"}})
-    mixture = settings(replace(recipe, damage=SUITES["mixed"]))
-    assert completed(mixture)["damage"] == mixture["damage"]
+    assert differences(completed(older), settings(recipe)) == ["data.validation_share: 0.0 -> 0.1", "training.schedule: None -> cosine"]
 
 
 @pytest.mark.parametrize("spelling", [None, "photos", "photos/", "./photos", "{here}/photos"])

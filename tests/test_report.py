@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from test_models import settings_of
 from torch import nn
 
 from pellucid.checkpoint import ModelMetadata
@@ -20,7 +21,7 @@ from pellucid.evaluation import TRACKS
 from pellucid.evaluation.classical import CLASSICAL
 from pellucid.evaluation.evaluate import Evaluation, evaluate
 from pellucid.labels import UNLABELLED
-from pellucid.models import EncoderConfig, ModelConfig, build_model, upgraded
+from pellucid.models import EncoderConfig, ModelConfig, build_model
 from pellucid.reporting import write_report
 from pellucid.reporting.facts import duration
 from pellucid.reporting.gallery import MAX_SIDE, collect_examples
@@ -78,7 +79,7 @@ DATASET = replace(shapes(10, num_classes=3).train, name="shapes", split="test")
 
 def network(arm: str = "joint") -> tuple[nn.Module, ModelMetadata]:
     torch.manual_seed(seed_of("report"))
-    config = ModelConfig(**upgraded({"arm": arm}), encoder=EncoderConfig(patch=2, widths=(8, 8), depths=(1, 1)))
+    config = ModelConfig(**settings_of(arm), encoder=EncoderConfig(patch=2, widths=(8, 8), depths=(1, 1)))
     return build_model(config, 3).eval(), ModelMetadata(config, DATASET.classes, recipe={"damage": "reference", "training": {"epochs": 6}})
 
 

@@ -17,6 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from test_models import settings_of
 from test_own_data import classes
 from torch import nn
 
@@ -25,7 +26,7 @@ from pellucid.batch import Batch
 from pellucid.checkpoint import load_model
 from pellucid.errors import DivergenceError, UserError
 from pellucid.files import LOCK, locked
-from pellucid.models import build_model, upgraded
+from pellucid.models import build_model
 from pellucid.recipe import RECIPES, DataConfig, Recipe, changed, settings
 from pellucid.run import _build_loader, run
 from pellucid.training import TrainingConfig
@@ -374,7 +375,7 @@ def test_every_arm_trains_with_every_optimizer(tiny: Recipe, tmp_path: Path, opt
     recipe = replace(
         tiny,
         data=replace(tiny.data, limit=32),
-        model=replace(tiny.model, **upgraded({"arm": arm}), encoder=replace(tiny.model.encoder, patch=1)),
+        model=replace(tiny.model, **settings_of(arm), encoder=replace(tiny.model.encoder, patch=1)),
         training=replace(tiny.training, optimizer=optimizer, epochs=1),
     )
     network, metadata = run(recipe, tmp_path / "run", device="cpu")
@@ -421,7 +422,7 @@ def test_where_nothing_is_shared_no_gradients_are_compared(tiny: Recipe, tmp_pat
     recipe = replace(
         tiny,
         data=replace(tiny.data, limit=32),
-        model=replace(tiny.model, **upgraded({"arm": arm}), encoder=replace(tiny.model.encoder, patch=1)),
+        model=replace(tiny.model, **settings_of(arm), encoder=replace(tiny.model.encoder, patch=1)),
     )
     restorer = None
     if arm == "sequential":

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pellucid.degradations import SUITES, Mixture, Pipeline
 from pellucid.errors import UserError
-from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig, upgraded
+from pellucid.models import DecoderConfig, EncoderConfig, ModelConfig
 from pellucid.objectives import ObjectiveConfig
 from pellucid.settings import Settings, setting
 from pellucid.training import TrainingConfig
@@ -97,8 +97,8 @@ def measured_splits(
     image_size, digest: as in `ModelMetadata`; a folder with the same digest is that of the training at another place. Raises `UserError` if
     the pictures of the training were changed since: others of them are test pictures then, which may have been trained on.
     """
-    used = completed(recipe)["data"]
-    trained = used.get("dataset", DataConfig.dataset)
+    used = asdict(DataConfig()) | completed(recipe)["data"]  # models need not have a recipe
+    trained = used["dataset"]
     chosen = DataConfig(dataset or trained, source)
     if not same_dataset(chosen.dataset, trained):
         splits = (replace(chosen, size=used["size"] or image_size) if chosen.own else chosen).splits()
@@ -244,33 +244,7 @@ def settings(recipe: Recipe) -> dict[str, Any]:
     return plain
 
 
-BEFORE: dict[str, Any] = {
-    "data.size": None,
-    "data.min_area": 1.0,
-    "data.folds": 5,
-    "data.fold": 0,
-    "data.validation_share": 0.0,
-    "data.labels": 0,
-    "data.unlabelled": True,
-    "data.labelled_share": 0.5,
-    "model.damage_head": False,
-    "model.encoder.weights": None,
-    "model.encoder.frozen": False,
-    "model.encoder.learning_rate": 1.0,
-    "model.decoder.last_stage": "shared",
-    "model.decoder.condition_on_class": False,
-    "model.decoder.condition_on_damage": False,
-    "objective.balance": "fixed",
-    "objective.max_psnr": 80.0,
-    "objective.damage_weight": 0.1,
-    "objective.distillation": 0.0,
-    "objective.teacher_sees": "clean",
-    "training.head_learning_rate": None,
-    "training.small_images": 0.0,
-    "training.shards": 1,
-    "training.start": None,
-    "training.shuffle_guidance": False,
-}
+BEFORE: dict[str, Any] = {"data.validation_share": 0.0}
 """Settings that older recipes lack, with the values equivalent to their behaviour. New settings must be added here."""
 
 WITHOUT_EFFECT = ("data.source", "training.save_minutes")
@@ -278,14 +252,8 @@ WITHOUT_EFFECT = ("data.source", "training.save_minutes")
 
 
 def completed(older: dict[str, Any]) -> dict[str, Any]:
-    """Settings of an older recipe with renamed settings converted, and values for settings that it lacks."""
+    """Settings of an older recipe with values for settings that it lacks."""
     filled: dict[str, Any] = deepcopy(older)
-    if "model" in filled:
-        filled["model"] = upgraded(filled["model"])
-    if "average" in (training := filled.get("training", {})):
-        training["ema_horizon"] = training.pop("average")
-    if isinstance(damage := filled.get("damage"), dict) and "steps" in damage:  # steps have not always had relative lengths
-        filled["damage"] = damage | {"steps": [{"relative": False} | step for step in damage["steps"]]}
     for name, value in BEFORE.items():
         *parts, setting = name.split(".")
         section = filled

@@ -71,10 +71,10 @@ class Result:
         """Load the result of a finished run; raises `UserError` if its files are invalid."""
         per_image: dict[str, dict[str, NDArray[np.float32]]] = {}
         try:
-            plain = json.loads((folder / RESULT).read_text("utf-8").replace('"hole_', '"mask_'))  # renamed since older versions
+            plain = json.loads((folder / RESULT).read_bytes())
             with (folder / PER_IMAGE_FILE).open("rb") as file, np.load(file, allow_pickle=False) as columns:
                 for key in columns.files:
-                    track, name = key.replace("/hole_", "/mask_").split("/")
+                    track, name = key.split("/")
                     per_image.setdefault(track, {})[name] = columns[key].astype(np.float32)
             return cls(**(plain | {"cost": Cost(**plain["cost"])}), per_image=per_image)
         except (OSError, ValueError, LookupError, TypeError, EOFError, BadZipFile) as error:

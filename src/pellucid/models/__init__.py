@@ -11,12 +11,12 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from pellucid.models.config import DecoderConfig, EncoderConfig, ModelConfig, model_config, upgraded
+from pellucid.models.config import DecoderConfig, EncoderConfig, ModelConfig, model_config
 
 if TYPE_CHECKING:
     from torch import nn
 
-__all__ = ["DecoderConfig", "EncoderConfig", "ModelConfig", "build_model", "model_config", "upgraded"]
+__all__ = ["DecoderConfig", "EncoderConfig", "ModelConfig", "build_model", "model_config"]
 
 
 def build_model(config: ModelConfig, num_classes: int, damages: Sequence[str] = (), load: bool = True) -> "nn.Module":

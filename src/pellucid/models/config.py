@@ -1,7 +1,7 @@
 """The settings of a model, readable without loading torch."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 from pellucid.errors import UserError
 from pellucid.settings import Settings, setting
@@ -110,47 +110,10 @@ class ModelConfig(Settings):
 
 
 def model_config(plain: dict[str, Any]) -> ModelConfig:
-    """The settings of a saved model, plain values as in its `config.json`; those of earlier versions are converted."""
-    nested = upgraded(plain)
+    """The settings of a saved model, plain values as in its `config.json`."""
+    nested = dict(plain)
     encoder: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in nested.pop("encoder", {}).items()
     }
     decoder = nested.pop("decoder", {})
     return ModelConfig(encoder=EncoderConfig(**encoder), decoder=DecoderConfig(**decoder), **nested)
-
-
-MOVED = {
-    "encoder": ("encoder", "name"),
-    **{name: ("encoder", name) for name in ("pretrained", "stem", "patch", "widths", "depths")},
-    **{name: ("decoder", name) for name in ("last_stage", "detail_width")},
-    "decoder_blocks": ("decoder", "blocks"),
-    "class_to_decoder": ("decoder", "condition_on_class"),
-    "damage_to_decoder": ("decoder", "condition_on_damage"),
-}
-"""New location of settings that earlier versions had at the top level: section and name."""
-
-OLD_FORMS = {
-    "context_width": (0,),
-    "decoded_to_class": ("off",),
-    "last_stage": ("shared", "read"),
-    "class_to_decoder": ("off", True, False),
-    "damage_to_decoder": ("off", "on", True, False),
-}
-"""Accepted values of settings in older models; the others enabled mechanisms that were removed (`results/first-trials.md`)."""
-
-
-def upgraded(settings: dict[str, Any]) -> dict[str, Any]:
-    """Convert the settings of a model saved by an earlier version; raises `UserError` if it uses mechanisms that were removed."""
-    older = dict(settings)
-    if removed := [name for name, accepted in OLD_FORMS.items() if name in older and older[name] not in accepted]:
-        raise UserError(f"Expected a model without {' or '.join(removed)}, which Pellucid no longer has; use the version that saved it.")
-    for name in ("context_width", "decoded_to_class"):
-        older.pop(name, None)
-    if (arm := older.pop("arm", None)) is not None:
-        older |= {"architecture": "joint", "tasks": arm} if arm in get_args(Tasks) else {"architecture": arm, "tasks": "both"}
-    older |= {name: older[name] in ("on", True) for name in ("class_to_decoder", "damage_to_decoder") if name in older}
-    nested: dict[str, Any] = {name: dict(older.pop(name)) for name in ("encoder", "decoder") if isinstance(older.get(name), dict)}
-    for name, (section, new_name) in MOVED.items():
-        if name in older:
-            nested.setdefault(section, {})[new_name] = older.pop(name)
-    return older | nested

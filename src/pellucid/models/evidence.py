@@ -16,7 +16,5 @@ QUANTILE = 0.05
 
 def evidence_of(logits: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Logits (B, num_classes) -> (B,)."""
-    values = logits.astype(np.float64)
-    largest = values.max(axis=1)
-    evidence: NDArray[np.float64] = largest + np.log(np.exp(values - largest[:, None]).sum(axis=1))
+    evidence: NDArray[np.float64] = np.logaddexp.reduce(logits.astype(np.float64), axis=1)
     return evidence

@@ -48,11 +48,6 @@ class Aggregation(Balancer):
         for parameter, part in zip(shared, _split(self.aggregator(jacobian) if both_nonzero else jacobian.sum(0), shared), strict=True):
             parameter.grad = part
 
-    @property
-    def weight(self) -> float:
-        """Lambda, applied before the aggregation."""
-        return self.config.weight
-
 
 def load_aggregator(name: str) -> Any:
     """An aggregator of TorchJD by name.

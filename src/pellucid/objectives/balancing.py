@@ -24,11 +24,6 @@ class Fixed(Balancer):
         """One backward pass of the total loss."""
         step.backward(step.losses.total)
 
-    @property
-    def weight(self) -> float:
-        """Lambda."""
-        return self.config.weight
-
 
 class Uncertainty(Balancer):
     """Learned log-variances s: the sum of exp(-s) L + s / 2 over the tasks (Kendall, Gal & Cipolla 2018, equation 10).

@@ -1,7 +1,7 @@
 """Training curves of a comparison: records of `log.jsonl` -> means over seeds, by the fraction of the training."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -25,7 +25,7 @@ Course = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 def course(logs: Mapping[int, Records], name: str) -> Course | None:
     """A smoothed quantity of single batches, the mean over seeds in their common range; `None` if it was not recorded."""
-    return _mean([[(done, record[name]) for done, record in _by_progress(records) if _finite(record, name)] for records in logs.values()])
+    return _mean([[(record["progress"], record[name]) for record in records if _finite(record, name)] for records in logs.values()])
 
 
 def layers(logs: Mapping[int, Records]) -> list[str]:
@@ -50,14 +50,7 @@ def cosine_thirds(logs: Mapping[int, Records], layer: str) -> tuple[Estimate | N
 
 
 def _cosines(records: Records, layer: str) -> list[tuple[float, float]]:
-    return [(done, record[COSINE][layer]) for done, record in _by_progress(records) if _finite(record.get(COSINE, {}), layer)]
-
-
-def _by_progress(records: Records) -> Iterator[tuple[float, Mapping[str, Any]]]:
-    """Records with their progress, computed from the steps if it was not recorded."""
-    last = max((record["step"] for record in records), default=0) or 1
-    for record in records:
-        yield record.get("progress", record["step"] / last), record
+    return [(record["progress"], record[COSINE][layer]) for record in records if _finite(record.get(COSINE, {}), layer)]
 
 
 def _finite(record: Mapping[str, Any], name: str) -> bool:

@@ -92,12 +92,8 @@ def mean_losses(parts: Sequence[Losses]) -> Losses:
 
 def _replica(model: nn.Module) -> nn.Module:
     """A copy whose parameters share memory with the model's."""
-    replica = copy.deepcopy(model).train()
-    for module, source in zip(replica.modules(), model.modules(), strict=True):
-        for name, parameter in source._parameters.items():
-            if parameter is not None:
-                module._parameters[name] = nn.Parameter(parameter.detach(), requires_grad=parameter.requires_grad)
-    return replica
+    shared = {id(each): nn.Parameter(each.detach(), each.requires_grad) for each in model.parameters()}
+    return copy.deepcopy(model, shared).train()  # the memo of copies that exist
 
 
 def _draws(model: nn.Module) -> bool:

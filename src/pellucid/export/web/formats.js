@@ -47,7 +47,9 @@ function inspectJpeg(bytes, view) {
     }
     at += 2 + length;
   }
-  return { size, grey: channels === 1, cmyk: channels === 4, profile: join(profile.filter(Boolean)) };
+  const parts = profile.filter(Boolean);
+  const whole = parts.length ? Uint8Array.from(parts.flatMap((part) => [...part])) : null;
+  return { size, grey: channels === 1, cmyk: channels === 4, profile: whole };
 }
 
 function inspectWebp(bytes, view) {
@@ -79,15 +81,4 @@ function countGifFrames(bytes) {
     while (bytes[at]) at += bytes[at] + 1; // sub-blocks, up to an empty one
   }
   return Math.max(frames, 1);
-}
-
-function join(parts) {
-  if (parts.length === 0) return null;
-  const joined = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    joined.set(part, at);
-    at += part.length;
-  }
-  return joined;
 }
