@@ -95,7 +95,10 @@ SPOILT = {
     "no configuration": (lambda folder: (folder / CONFIG).unlink(), CONFIG),
     "half the weights": (lambda folder: os.truncate(folder / WEIGHTS, 1000), "can't be read"),
     "no JSON": (lambda folder: (folder / CONFIG).write_text("{"), "can't be read"),
-    "weights of another network": (lambda folder: change(folder, model={"encoder": {"widths": [8, 24], "depths": [1, 1]}}), "size mismatch"),
+    "weights of another network": (
+        lambda folder: change(folder, model={"encoder": {"widths": [8, 24], "depths": [1, 1]}}),
+        "size mismatch",
+    ),
     "an unknown setting": (lambda folder: change(folder, model={"colour": "red"}), "colour"),
     "an unknown encoder": (lambda folder: change(folder, model={"encoder": {"name": "nope"}}), "timm"),
 }

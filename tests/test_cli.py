@@ -204,6 +204,21 @@ def test_settings_are_read_in_unicode_as_editors_and_shells_write_it(encoding: s
     assert parse(["train", "--config", str(config)])[1]["recipe"] == changed(RECIPES["paper"], {"data.dataset": "fotos/müll"})
 
 
+@pytest.mark.parametrize("given", ["--config {} --training.epochs 3", "--training.epochs 3 --config {}", "--epochs=3 --config={} --seed 1"])
+def test_flags_go_over_the_file_wherever_it_stands(given: str, tmp_path: Path) -> None:
+    config = tmp_path / "my.yaml"
+    config.write_text("recipe: base\ntraining: {epochs: 7, batch_size: 64}\n")
+    for command in (["train"], ["compare", "reference"]):
+        given_here = given if command == ["train"] else given.removesuffix(" --seed 1")
+        training = parse([*command, *given_here.format(config).split()])[1]["recipe"].training
+        assert (training.epochs, training.batch_size) == (3, 64)
+
+
+def test_the_help_of_data_is_that_of_its_long_form(capsys: pytest.CaptureFixture[str]) -> None:
+    assert call("train", "--help") == 0
+    assert "--data DATA" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert call(command, "--help") == 0

@@ -68,7 +68,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     """Parse the command line: the name of the command, and the arguments of its function."""
     if arguments[:1] in (["train"], ["compare"]):  # short, as for evaluate; the parser would read it as a file of settings
-        arguments = [re.sub(r"^--data(?=$|=)", "--data.dataset", argument) for argument in arguments]
+        arguments = _file_first([re.sub(r"^--data(?=$|=)", "--data.dataset", argument) for argument in arguments])
     parser = Parser(prog="pellucid", description="Restore and classify damaged images with one network.")
     parser.add_argument("--version", action="version", version=f"pellucid {version('pellucid')}")
     subcommands = parser.add_subcommands(required=True, metavar="COMMAND")
@@ -77,6 +77,17 @@ def parse(arguments: Sequence[str]) -> tuple[str, dict[str, Any]]:
     namespace = parser.parse_args(arguments)
     values = _instantiate(parser, namespace)
     return namespace.subcommand, _build_recipe(values, arguments) if "recipe" in values else values
+
+
+def _file_first(arguments: Sequence[str]) -> list[str]:
+    """The arguments with `--config FILE` directly after the command: the parser takes them in their order, and flags go over the file."""
+    command, *rest = arguments
+    files: list[str] = []
+    while (index := next((i for i, argument in enumerate(rest) if re.match(r"--config($|=)", argument)), None)) is not None:
+        end = index + (1 if "=" in rest[index] else 2)
+        files += rest[index:end]
+        del rest[index:end]
+    return [command, *files, *rest]
 
 
 def _instantiate(parser: Parser, namespace: Namespace) -> dict[str, Any]:

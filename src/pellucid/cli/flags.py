@@ -30,7 +30,7 @@ MIRROR = "test-time augmentation by horizontal flips: slightly better, for twice
 SHORT: dict[str, tuple[type, str]] = {
     "epochs": (float, "passes over the training images: short for --training.epochs"),
     "batch_size": (int, "images of one step: short for --training.batch_size"),
-    "seed": (int, "of the weights, the order, the crops and the damage: short for --training.seed"),
+    "seed": (int, "seed of the weights, the order, the crops and the damage: short for --training.seed"),
     "max_minutes": (float, "time limit of the training, to which the schedule is shortened: short for --training.max_minutes"),
 }
 """Settings of the training with a short flag: type and help."""
@@ -94,7 +94,7 @@ def command_parser(command: str, arguments: Sequence[str]) -> ArgumentParser:
             add("--out", type=Path, help="folder of the comparison, runs/compare/QUESTION by default; must be new or empty unless resumed")
             add("--resume", action="store_true", help="resume a comparison in this folder; finished runs are kept, others may be added")
             add("--seeds", type=int, metavar="N", help="number of trainings of each arm, 3 by default, 1 for each fold with --folds")
-            add("--arms", nargs="+", metavar="ARM", help="only these arms")
+            add("--arms", nargs="+", metavar="ARM", help="only these arms, of those that the protocol describes (docs/protocol.md)")
             add("--tracks", nargs="+", metavar="TRACK", choices=list(TRACKS), help="the damage to measure on; see the protocol")
             add(
                 "--tune",
@@ -200,9 +200,9 @@ def _add_server(parser: ArgumentParser) -> None:
     add("--token", help=f"required in requests, as Bearer or as a password; safer in ${TOKEN}, since flags show in the list of processes")
     add("--open-to-all", action="store_true", help="serve without a token on a public address")
     add("--no-page", action="store_true", help="only the API")
-    add("--max-bytes", type=int, default=Limits.max_bytes, metavar="N", help="of a request")
-    add("--max-pixels", type=int, default=Limits.max_pixels, metavar="N", help="of a picture")
-    add("--max-pictures", type=int, default=Limits.max_pictures, metavar="N", help="of a request")
+    add("--max-bytes", type=int, default=Limits.max_bytes, metavar="N", help="largest body of a request, in bytes")
+    add("--max-pixels", type=int, default=Limits.max_pixels, metavar="N", help="largest picture, in pixels")
+    add("--max-pictures", type=int, default=Limits.max_pictures, metavar="N", help="pictures of a request")
     add("--max-in-flight", type=int, default=Limits.max_in_flight, metavar="N", help="requests at a time, for each worker")
     add("--timeout", type=float, default=Limits.timeout, metavar="SECONDS", help="for reading a request, and for the response")
     add("--mirror", action="store_true", help=MIRROR)
@@ -225,6 +225,9 @@ def _add_recipe(parser: ArgumentParser, arguments: Sequence[str], short: Sequenc
         data = replace(recipe.data, validation=0, validation_share=0.0)
         recipe = replace(recipe, data=data, training=replace(recipe.training, max_minutes=0.0))
     parser.add_class_arguments(Recipe)
+    for action in parser._actions:
+        if "--data" in action.option_strings:  # which `parse` reads so, where the parser would have a file of settings
+            action.help, action.metavar = "data set, or folder or table of pictures: short for --data.dataset", "DATA"
     parser.set_defaults(settings(recipe))
     return name
 
