@@ -112,13 +112,8 @@ class Folds:
 
     def measured(self, track: str) -> dict[str, Any]:
         """Data set, split and number of images of the evaluation, over all folds."""
-        by_fold = [
-            [run.metrics[track] for by_seed in each.runs.values() for run in by_seed.values() if track in run.metrics]
-            for each in self.results.values()
-        ]
-        each = [scores[0] for scores in by_fold if scores]
-        named: dict[str, Any] = {name: each[0][name] for name in ("dataset", "split") if each and name in each[0]}
-        return {**named, "num_images": sum(scores["num_images"] for scores in each)}
+        each = [images for results in self.results.values() if (images := results.measured(track))]
+        return (each[0] if each else {}) | {"num_images": sum(images["num_images"] for images in each)}
 
     def is_broken(self, arm: str, track: str) -> bool:
         """Whether any output of an arm is not finite."""

@@ -111,3 +111,8 @@ class Results:
     logs: Mapping[str, Mapping[int, list[dict[str, Any]]]]
     provenance: dict[str, Any]
     failures: Mapping[tuple[str, int], str] = field(default_factory=dict)
+
+    def measured(self, track: str) -> dict[str, Any]:
+        """Data set, split and number of images of a track's figures; empty where no run is finished."""
+        scores = (run.metrics[track] for by_seed in self.runs.values() for run in by_seed.values() if track in run.metrics)
+        return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}

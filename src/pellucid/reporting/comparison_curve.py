@@ -16,7 +16,7 @@ from pellucid.experiments.statistics import NOTHING, Estimate, signed, signed_in
 from pellucid.experiments.verdict import JOINT
 from pellucid.files import atomic_write, write_json
 from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
-from pellucid.reporting.comparison_tables import measured_images, measured_on
+from pellucid.reporting.comparison_tables import measured_on
 
 CURVE = "curve"
 
@@ -60,7 +60,7 @@ def _plain(setting: str, analyses: Mapping[str, Analysis], curves: Curves) -> di
         **first.provenance,
         "setting": setting,
         "seeds": list(first.planned[1]),
-        "measured": measured_images(first, first.tracks[0]),
+        "measured": first.measured(first.tracks[0]),
         "broken": {value: sorted(arm for arm, _ in analysis.broken) for value, analysis in analyses.items() if analysis.broken},
         "paired": {
             f"{arm}-{BASELINES[metric]}": {value: point.to_json() for value, point in points}

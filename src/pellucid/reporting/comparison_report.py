@@ -20,9 +20,8 @@ from pellucid.reporting.comparison_tables import (
     figures_table,
     gradients_table,
     level_tables,
-    measured_images,
 )
-from pellucid.reporting.facts import all_settings
+from pellucid.reporting.facts import all_settings, runs_provenance
 from pellucid.reporting.render import html, write_report_files
 
 COMPARISON = "comparison.json"
@@ -64,7 +63,7 @@ def comparison_report(analysis: Analysis, contrasts: Sequence[Contrast] = ()) ->
         Section("Costs", [cost_table(analysis)] if analysis.costs else []),
         Section("Training", list(_trainings(analysis))),
         Section("Arms", [Text("Changes of the base recipe in each arm:"), Terms(changes)]),
-        Section("Provenance", [Terms(_provenance(analysis)), all_settings(results.base)]),
+        Section("Provenance", [Terms(runs_provenance([analysis.results])), all_settings(results.base)]),
     ]
     return Report(results.question, results.question, first, [section for section in sections if section.blocks], others)
 
@@ -126,29 +125,6 @@ def _missing(analysis: Analysis) -> Iterator[str]:
     yield from (f"{line}." for line in analysis.incomplete)
 
 
-def _provenance(analysis: Analysis) -> dict[str, str]:
-    results = analysis.results
-    arms, seeds = results.planned
-    runs = [run.provenance for by_seed in results.runs.values() for run in by_seed.values()]
-    facts = {
-        "Command": results.provenance.get("command"),
-        "Commit": results.provenance.get("commit"),
-        "Device": results.provenance.get("device"),
-        "Date": results.provenance.get("date"),
-        "Seeds": ", ".join(str(seed) for seed in seeds),
-        "Runs": f"{len(runs)} of {len(arms) * len(seeds)} finished",
-        "Runs were made by commit": _distinct(run.get("trained_commit") or run.get("commit") for run in runs),
-        "Runs were made on": _distinct(run.get("device") for run in runs),
-        "Runs at a time": _distinct(str(run["runs_at_a_time"]) for run in runs if "runs_at_a_time" in run),
-        "Runs were measured": _distinct(run.get("date") for run in runs),
-    }
-    return {name: str(fact) for name, fact in facts.items() if fact}
-
-
-def _distinct(facts: Iterator[str | None]) -> str:
-    return "; ".join(sorted({fact for fact in facts if fact}))
-
-
 def comparison_json(analysis: Analysis) -> dict[str, Any]:
     """All results as plain values.
 
@@ -162,7 +138,7 @@ def comparison_json(analysis: Analysis) -> dict[str, Any]:
         "question": results.question,
         **{name: results.provenance.get(name) for name in ("command", "commit", "device", "date")},
         "seeds": list(results.planned[1]),
-        "measured": {track: measured_images(results, track) for track in results.tracks},
+        "measured": {track: results.measured(track) for track in results.tracks},
         "arms": {
             arm: {
                 **{track: {metric: figure.to_json() for metric, figure in figures.items()} for track, figures in by_track.items()},

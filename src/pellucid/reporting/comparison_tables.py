@@ -1,10 +1,7 @@
 """Tables of a comparison."""
 
-from typing import Any
-
 from pellucid.experiments.analysis import METRICS, Analysis, Difference, by_seed
 from pellucid.experiments.comparison import SINGLE
-from pellucid.experiments.results import Results
 from pellucid.experiments.statistics import NOTHING, Estimate, estimate, signed, signed_interval
 from pellucid.experiments.verdict import JOINT
 from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
@@ -31,17 +28,10 @@ def figures_table(analysis: Analysis, track: str) -> Table:
     )
 
 
-def measured_images(results: Results, track: str) -> dict[str, Any]:
-    """Data set, split and number of images of a track's figures; empty where no run is finished."""
-    scores = (run.metrics[track] for runs in results.runs.values() for run in runs.values() if track in run.metrics)
-    return {name: value for name, value in next(scores, {}).items() if name in ("dataset", "split", "num_images")}
-
-
 def measured_on(analysis: Analysis, track: str) -> str:
     """The evaluated images of a track, as text: `, 10,000 test images of cifar10`."""
-    scores = [run.metrics[track] for runs in analysis.results.runs.values() for run in runs.values() if track in run.metrics]
-    images = sorted({f"{each['num_images']:,} {each['split']} images of {each['dataset']}" for each in scores if "split" in each})
-    return f", {'; '.join(images)}" if images else ""
+    images = analysis.results.measured(track)
+    return f", {images['num_images']:,} {images['split']} images of {images['dataset']}" if images else ""
 
 
 def level_tables(analysis: Analysis, track: str) -> list[Table]:

@@ -14,6 +14,7 @@ from torch import nn
 from pellucid.checkpoint import ModelMetadata
 from pellucid.data import Dataset
 from pellucid.device import choose_precision, describe_device
+from pellucid.experiments.results import Results
 from pellucid.reporting.blocks import Html, Section, Terms
 from pellucid.reporting.render import html
 
@@ -41,6 +42,27 @@ def facts(network: nn.Module, metadata: ModelMetadata, dataset: Dataset, num_ima
         "Written": f"{today.day} {today:%B %Y}",
     }
     return Section("Provenance", [Terms(entries), all_settings(metadata.recipe)])
+
+
+def runs_provenance(comparisons: Sequence[Results]) -> dict[str, str]:
+    """The provenance of the runs of comparisons that one command made."""
+    first, *_ = comparisons
+    arms, seeds = first.planned
+    runs = [run.provenance for each in comparisons for by_seed in each.runs.values() for run in by_seed.values()]
+
+    def distinct(name: str) -> str:
+        return "; ".join(sorted({str(run[name]) for run in runs if run.get(name)}))
+
+    entries = {
+        **{name.capitalize(): first.provenance.get(name) for name in ("command", "commit", "device", "date")},
+        "Seeds": ", ".join(map(str, seeds)),
+        "Runs": f"{len(runs)} of {len(arms) * len(seeds) * len(comparisons)} finished",
+        "Runs were made by commit": distinct("trained_commit"),
+        "Runs were made on": distinct("device"),
+        "Runs at a time": distinct("runs_at_a_time"),
+        "Runs were measured": distinct("date"),
+    }
+    return {name: str(entry) for name, entry in entries.items() if entry}
 
 
 def duration(seconds: float) -> str:

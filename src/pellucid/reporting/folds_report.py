@@ -12,7 +12,7 @@ from pellucid.experiments.statistics import NOTHING, Estimate, Interval, signed
 from pellucid.files import write_json
 from pellucid.metrics import BROKEN_MARK, FIGURES, TASKS
 from pellucid.reporting.blocks import Block, Items, Report, Section, Strong, Table, Terms, Text
-from pellucid.reporting.facts import all_settings
+from pellucid.reporting.facts import all_settings, runs_provenance
 from pellucid.reporting.render import write_report_files
 
 FOLDS = "folds.json"
@@ -45,7 +45,7 @@ def folds_report(folds: Folds) -> Report:
         *(Section(f"Track “{track}”", list(_of_track(folds, track))) for track in folds.tracks),
         Section("Interpretation", [Items(INTERVALS)]),
         Section("Not finished", [Items(folds.missing)] if folds.missing else []),
-        Section("Provenance", [Terms(_provenance(folds)), all_settings(results.base)]),
+        Section("Provenance", [Terms(runs_provenance(list(folds.results.values()))), all_settings(results.base)]),
     ]
     heading = f"Cross-validation of {name} in {len(folds.results)} folds"
     return Report(heading, heading, first, [section for section in sections if section.blocks], others)
@@ -151,15 +151,6 @@ def _values(estimate: Estimate, spec: str) -> str:
 
 def _range(interval: Interval, spec: str) -> str:
     return " to ".join(_number(end, spec) for end in interval)
-
-
-def _provenance(folds: Folds) -> dict[str, str]:
-    results = next(iter(folds.results.values()))
-    runs = [run.provenance for each in folds.results.values() for by_seed in each.runs.values() for run in by_seed.values()]
-    commits = sorted({str(run.get("trained_commit") or run.get("commit")) for run in runs})
-    facts = {name.capitalize(): results.provenance.get(name) for name in ("command", "commit", "device", "date")}
-    facts |= {"Seeds": ", ".join(map(str, results.planned[1])), "Runs were made by commit": "; ".join(commits)}
-    return {name: str(fact) for name, fact in facts.items() if fact}
 
 
 def folds_json(folds: Folds) -> dict[str, Any]:
