@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pellucid.degradations.convolution import convolve, convolve_separable
 from pellucid.degradations.fields import uniform
 from pellucid.double import double
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -24,8 +25,6 @@ def gaussian_blur(images: Tensor, sigma: Tensor, _generator: Generator) -> Tenso
 
     images: (B, 3, H, W) in [0, 1]; sigma: (B,) in pixels, 0 for no change. The kernel radius is round(4 sigma) pixels.
     """
-    import torch
-
     if len(images) == 0:
         return images.clone()
     sigma = sigma.to(images.dtype).view(-1, 1)
@@ -55,8 +54,6 @@ def softened_disc_blur(images: Tensor, radius: Tensor, softness: Tensor, _genera
     radius: (B,) in pixels; softness: (B,) sigma in pixels of the Gaussian that the disc is blurred by, 3 pixels wide as published for discs
     of up to 8 pixels.
     """
-    import torch
-
     if len(images) == 0:
         return images.clone()
     radius = radius.to(images.dtype).view(-1, 1, 1)
@@ -74,8 +71,6 @@ def glass_blur(images: Tensor, sigma: Tensor, reach: Tensor, rounds: Tensor, gen
     (B,) how often, at most 3; both are rounded. As in the published program, pixels are processed one after the other, from the last to the
     first, a value may move several times, and the pixels within `reach` of the border keep theirs.
     """
-    import torch
-
     num, channels, height, width = images.shape
     result = gaussian_blur(images, sigma, generator)
     reach, rounds = (double(value).round().view(-1, 1, 1) for value in (reach, rounds))
@@ -96,8 +91,6 @@ def glass_blur(images: Tensor, sigma: Tensor, reach: Tensor, rounds: Tensor, gen
 
 def _distances(reach: int, like: Tensor) -> Tensor:
     """Distance of every pixel of a square of side 2 reach + 1 from its centre, in pixels."""
-    import torch
-
     offsets = torch.arange(-reach, reach + 1, device=like.device, dtype=like.dtype)
     return (offsets.square() + offsets.square().view(-1, 1)).sqrt()
 
@@ -107,8 +100,6 @@ def _followed(source: Tensor, here: Tensor) -> Tensor:
 
     A source after the pixel has changed before; such chains are followed by pointer doubling.
     """
-    import torch
-
     later = source > here
     while later.any():
         source, later = torch.where(later, source.gather(1, source), source), later & later.gather(1, source)

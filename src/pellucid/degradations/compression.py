@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import cosines
+from pellucid.lazy import cv2, np, torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -16,10 +17,6 @@ def jpeg(images: Tensor, quality: Tensor, _generator: Generator) -> Tensor:
     images: (B, 3, H, W) in [0, 1], quantised to 8 bits; quality: (B,) from 1, the worst, to 100, rounded to integers, on libjpeg's
     scale, with chroma subsampling 4:2:0. The codec is OpenCV's and runs on the CPU, whatever device the images are on.
     """
-    import cv2
-    import numpy as np
-    import torch
-
     if len(images) == 0:
         return images.clone()
     # OpenCV multiplies and rounds in one pass, but in float32; it takes a tenth of torch's time.
@@ -49,18 +46,17 @@ def video_compression(images: Tensor, quantiser: Tensor, _generator: Generator) 
     quantiser: (B,) H.264's parameter from 0 to 51: the step is 1 of 255 levels at 4 and doubles with every 6. There is no prediction
     and no deblocking filter: the artefacts are blocks and lost detail, as in surveillance video at a low bit rate.
     """
-    import torch
-    from torch.nn.functional import avg_pool2d, interpolate, pad
-
     num, _, height, width = images.shape
     if num == 0:
         return images.clone()
     step = ((quantiser.to(images.dtype) - 4) / 6).exp2().div(255).view(-1, 1, 1, 1)
     to_colours = images.new_tensor(((1, 0, 1.402), (1, -0.344136, -0.714136), (1, 1.772, 0)))  # ITU-R BT.601, full range
     planes = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(to_colours), images)
-    planes = pad(planes, (0, -width % (2 * TRANSFORM_SIDE), 0, -height % (2 * TRANSFORM_SIDE)), mode="replicate")
+    planes = torch.nn.functional.pad(planes, (0, -width % (2 * TRANSFORM_SIDE), 0, -height % (2 * TRANSFORM_SIDE)), mode="replicate")
     luma = _quantised(planes[:, :1], step)
-    chroma = interpolate(_quantised(avg_pool2d(planes[:, 1:], 2), step), scale_factor=2, mode="bilinear")
+    chroma = torch.nn.functional.interpolate(
+        _quantised(torch.nn.functional.avg_pool2d(planes[:, 1:], 2), step), scale_factor=2, mode="bilinear"
+    )
     decoded = torch.einsum("ij,bjhw->bihw", to_colours, torch.cat((luma, chroma), dim=1))
     return decoded[:, :, :height, :width].contiguous().clamp_(0, 1)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
+from pellucid.lazy import cv2, np, torch
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -32,9 +34,6 @@ def convolve(images: Tensor, kernels: Tensor, border: Border = "reflect") -> Ten
 
     border: padding: the edge pixels, or the mirror image without the edge repeated, which is OpenCV's default.
     """
-    import torch
-    from torch.nn.functional import conv2d
-
     if suits_opencv(images):
         return _convolve_planes(images, kernels, border)
     num, channels, height, width = images.shape
@@ -45,7 +44,7 @@ def convolve(images: Tensor, kernels: Tensor, border: Border = "reflect") -> Ten
     if side < FOURIER_SIDE:
         # One group for each image and channel, so that each image has its own kernel.
         weight = kernels.repeat_interleave(channels, dim=0).unsqueeze(1)
-        result: Tensor = conv2d(padded.reshape(1, num * channels, *padded.shape[2:]), weight, groups=num * channels)
+        result: Tensor = torch.nn.functional.conv2d(padded.reshape(1, num * channels, *padded.shape[2:]), weight, groups=num * channels)
         return result.view(images.shape)
     size = [_smooth(length) for length in padded.shape[2:]]
     spectrum = torch.fft.rfft2(padded, s=size) * torch.fft.rfft2(kernels, s=size).conj().unsqueeze(1)
@@ -55,13 +54,8 @@ def convolve(images: Tensor, kernels: Tensor, border: Border = "reflect") -> Ten
 
 def convolve_separable(images: Tensor, kernels: Tensor) -> Tensor:
     """Correlates the columns and then the rows of each image (B, C, H, W) with its symmetric kernel (B, K), K odd; edges are repeated."""
-    import torch
-    from torch.nn.functional import conv2d
-
     num, channels, height, _ = images.shape
     if suits_opencv(images):
-        import cv2
-
         result = torch.empty_like(images, memory_format=torch.contiguous_format)
         values = kernels.numpy()
         margins = (values != 0).argmax(axis=1)  # zero padding for the larger radius of another image
@@ -73,18 +67,15 @@ def convolve_separable(images: Tensor, kernels: Tensor) -> Tensor:
     radius = kernels.shape[1] // 2
     weight = kernels.repeat_interleave(channels, dim=0)
     planes = pad_border(images, radius, "replicate").reshape(1, num * channels, height + 2 * radius, -1)
-    planes = conv2d(planes, weight[:, None, :, None], groups=num * channels)
-    planes = conv2d(planes, weight[:, None, None, :], groups=num * channels)
+    planes = torch.nn.functional.conv2d(planes, weight[:, None, :, None], groups=num * channels)
+    planes = torch.nn.functional.conv2d(planes, weight[:, None, None, :], groups=num * channels)
     return planes.reshape(images.shape)
 
 
 def pad_border(images: Tensor, radius: int, border: Border) -> Tensor:
     """Pad images (B, C, H, W) by `radius` pixels on every side; any radius and size."""
-    import torch
-    from torch.nn import functional
-
     if border == "replicate" or radius < min(images.shape[2:]):
-        return functional.pad(images, (radius,) * 4, mode=border)
+        return torch.nn.functional.pad(images, (radius,) * 4, mode=border)
     for dim in (2, 3):  # several reflections, which torch does not support
         length = images.shape[dim]
         period = max(1, 2 * (length - 1))
@@ -95,9 +86,6 @@ def pad_border(images: Tensor, radius: int, border: Border) -> Tensor:
 
 def _convolve_planes(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
     """`convolve` by OpenCV, plane by plane, as a sum over parts of the kernel."""
-    import cv2
-    import torch
-
     outside = cv2.BORDER_REPLICATE if border == "replicate" else cv2.BORDER_REFLECT_101
     result = torch.empty_like(images, memory_format=torch.contiguous_format)
     for index, source, target in _planes(images, result):
@@ -111,8 +99,6 @@ def _convolve_planes(images: Tensor, kernels: Tensor, border: Border) -> Tensor:
 
 def _correlate(plane: Any, part: Any, top: int, left: int, outside: int, target: Any = None) -> Any:
     """Correlates a plane (H, W) with a part of a kernel; top, left: offset of the part from the centre of the kernel."""
-    import cv2
-
     (height, width), (rows, columns) = plane.shape, part.shape
     if -rows < top <= 0 and -columns < left <= 0:
         return cv2.filter2D(plane, -1, part, dst=target, anchor=(-left, -top), borderType=outside)
@@ -133,8 +119,6 @@ def _planes(images: Tensor, result: Tensor) -> Iterator[tuple[int, Any, Any]]:
 def _parts(kernel: Any) -> list[tuple[Any, int, int]]:
     """Rectangles that cover the non-zero values of a kernel: their values, and the offsets of their first row and column from the
     centre."""
-    import numpy as np
-
     centre = kernel.shape[0] // 2
     if not 0 < np.count_nonzero(kernel) < DENSE:
         return [(kernel, -centre, -centre)]

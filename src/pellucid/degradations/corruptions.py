@@ -23,6 +23,7 @@ from pellucid.degradations.noise import gaussian_noise, impulse_noise, poisson_n
 from pellucid.degradations.resolution import pixelate
 from pellucid.degradations.weather import frost, plasma_fog, snow
 from pellucid.double import double
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -53,8 +54,6 @@ class Corruption:
 
     def at(self, severity: Tensor, side: int) -> list[Tensor]:
         """The parameters for images of that shorter side, (B,) each, in double precision."""
-        import torch
-
         near_small = side * side < CIFAR_SIDE * IMAGENET_SIDE
         severity = double(severity)
         published = torch.tensor(self.small if near_small else self.large, dtype=severity.dtype, device=severity.device)

@@ -4,7 +4,7 @@ The function takes images (B, 3, H, W), float32 or float64 in [0, 1], a strength
 generator on the images' device, and returns new images of the same shape, dtype and device, in [0, 1]. It accepts any batch size, 0
 included, and any image size from 1x1 up; it does not modify its input, and all its randomness comes from the generator.
 
-The functions import torch when they are called, so that recipes and the command line can name degradations without loading it.
+Their modules import torch by `pellucid.lazy`, so that recipes and the command line can name degradations without loading it.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import smooth_noise, uniform
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -17,8 +18,6 @@ def elastic_transform(images: Tensor, amplitude: Tensor, sigma: Tensor, shift: T
     amplitude: (B,) in pixels, of displacements before they are smoothed, uniform in both directions; sigma: (B,) in pixels, of the
     Gaussian that smooths them; shift: (B,) in pixels, the most by which each of three points that define the affine map moves.
     """
-    import torch
-
     num, _, height, width = images.shape
     if num == 0:
         return images.clone()
@@ -50,6 +49,6 @@ def _sample(images: Tensor, at: Tensor, edge_repeated: bool) -> Tensor:
 
     -1 and 1 are the edges of the first and of the last pixel with the edge, their centres without.
     """
-    from torch.nn.functional import grid_sample
-
-    return grid_sample(images, at.permute(0, 2, 3, 1), mode="bilinear", padding_mode="reflection", align_corners=not edge_repeated)
+    return torch.nn.functional.grid_sample(
+        images, at.permute(0, 2, 3, 1), mode="bilinear", padding_mode="reflection", align_corners=not edge_repeated
+    )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pellucid.lazy import torch
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
@@ -19,8 +21,6 @@ def low_light(images: Tensor, stops: Tensor, generator: Generator) -> Tensor:
 
     stops: (B,) of underexposure; each halves the light. Values are treated as square roots of light, an approximation of the sRGB curve.
     """
-    import torch
-
     light = images.square().mul_(_factor(images, -stops))
     noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
     return noise.mul_((light / FULL_WELL + READ_NOISE**2).sqrt_()).add_(light).clamp_(0, 1).sqrt_()

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from pellucid.degradations.convolution import suits_opencv
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -19,8 +20,6 @@ MAX_PLASMA = 2048
 
 def uniform(images: Tensor, generator: Generator, *shape: int) -> Tensor:
     """Uniform random numbers in [0, 1) for each image, (B, *shape), drawn in float32 and returned in the images' dtype."""
-    import torch
-
     return torch.rand((len(images), *shape), generator=generator, device=images.device, dtype=torch.float32).to(images.dtype)
 
 
@@ -30,8 +29,6 @@ def smooth_noise(images: Tensor, sigma: Tensor, generator: Generator, channels: 
     sigma: (B,) in pixels; the deviations are the standard deviations of smoothed white noise of unit variance. The Gaussian is applied as a
     product to the coefficients of the discrete cosine transform, which are white noise themselves and are drawn directly.
     """
-    import torch
-
     num, _, height, width = images.shape
     noise = torch.randn((num, channels, height, width), generator=generator, device=images.device, dtype=images.dtype)
     sigma = sigma.to(images.dtype)
@@ -53,9 +50,6 @@ def plasma(images: Tensor, decay: Tensor, generator: Generator) -> Tensor:
     decay: (B,) factor by which the deviations shrink, squared, at every halving of the grid. The field is part of a periodic one whose side
     is the next power of two; its last halvings are left out beyond `MAX_PLASMA` points, and interpolated.
     """
-    import torch
-    import torch.nn.functional as F
-
     num, _, height, width = images.shape
     whole = max(1, math.ceil(math.log2(max(height, width))))
     steps = min(whole, MAX_PLASMA.bit_length() - 1)
@@ -77,14 +71,14 @@ def plasma(images: Tensor, decay: Tensor, generator: Generator) -> Tensor:
     field = ((grid - least) / (greatest - least)).unsqueeze(1)
     scale = 2 ** (whole - steps)
     if scale > 1:
-        field = F.interpolate(field[:, :, : -(-height // scale), : -(-width // scale)], scale_factor=scale, mode="bilinear")
+        field = torch.nn.functional.interpolate(
+            field[:, :, : -(-height // scale), : -(-width // scale)], scale_factor=scale, mode="bilinear"
+        )
     return field[:, :, :height, :width]
 
 
 def cosines(length: int, num: int, like: Tensor) -> Tensor:
     """The first `num` functions of the orthonormal discrete cosine transform (type II) of `length` points: (num, length)."""
-    import torch
-
     at = (torch.arange(length, device=like.device, dtype=like.dtype) + 0.5) * (math.pi / length)
     frequencies = torch.arange(num, device=like.device, dtype=like.dtype)
     functions = (frequencies.view(-1, 1) * at).cos() * math.sqrt(2 / length)
@@ -94,8 +88,6 @@ def cosines(length: int, num: int, like: Tensor) -> Tensor:
 
 def _response(length: int, sigma: Tensor) -> Tensor:
     """Frequency response of a Gaussian of each sigma (B,) on the cosines: (B, frequencies), without negligible ones."""
-    import torch
-
     frequencies = torch.arange(length, device=sigma.device, dtype=sigma.dtype) * (math.pi / length)
     response = torch.exp(-0.5 * (frequencies * sigma.view(-1, 1)).square())
     num_kept = int((response > NEGLIGIBLE).any(dim=0).sum())

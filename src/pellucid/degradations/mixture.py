@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pellucid.degradations.pipeline import Pipeline
 from pellucid.degradations.suites import PIPELINES
 from pellucid.errors import UserError
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -53,8 +54,6 @@ class Mixture:
 
     def __call__(self, images: Tensor, generator: Generator) -> tuple[Tensor, Damage]:
         """Degrades images (B, 3, H, W) in [0, 1], with a generator on their device."""
-        import torch
-
         from pellucid.batch import Damage
 
         shares = torch.tensor(list(self.weights.values()), dtype=torch.float32).cumsum(0)

@@ -9,6 +9,7 @@ from pellucid.degradations.convolution import convolve, suits_opencv
 from pellucid.degradations.fields import uniform
 from pellucid.degradations.resampling import magnification, magnified, resample_sparsely
 from pellucid.double import double
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -25,8 +26,6 @@ def line_blur(images: Tensor, length: Tensor, angle: Tensor) -> Tensor:
 
     The ends of the line are antialiased, so that the result is continuous in the length.
     """
-    import torch
-
     if len(images) == 0:
         return images.clone()
     half = length.to(images.dtype).view(-1, 1, 1) / 2
@@ -45,8 +44,6 @@ def trail_blur(images: Tensor, radius: Tensor, sigma: Tensor, angle: Tensor) -> 
     radius: (B,), the line has 2 ceil(radius) + 1 pixels; sigma: (B,) of the Gaussian, in pixels; angle: (B,) in radians, of the line, where
     0 points to the right and a quarter turn down. Positions are rounded to whole pixels; what lies outside repeats the edge.
     """
-    import torch
-
     num = len(images)
     if num == 0:
         return images.clone()
@@ -68,8 +65,6 @@ def zoom_blur(images: Tensor, last: Tensor, step: Tensor, _generator: Generator)
 
     last, step: (B,), at least 1 and above 0. Images of equal zooms are magnified together.
     """
-    import torch
-
     result = torch.empty_like(images)
     zooms = double(torch.stack((last, step), dim=1))
     for greatest, by in set(map(tuple, zooms.tolist())):
@@ -90,9 +85,9 @@ def zoom_blur(images: Tensor, last: Tensor, step: Tensor, _generator: Generator)
 
 def magnify(images: Tensor, zoom: float) -> Tensor:
     """Images (B, C, H, W) magnified about their centres by `zoom`, at least 1, and cropped to their size, like `scipy.ndimage.zoom`."""
-    from torch.nn.functional import interpolate
-
     size = images.shape[2:]
     (rows, high, top, above), (columns, wide, left, before) = (magnification(length, zoom) for length in size)
-    large = interpolate(images[:, :, top : top + rows, left : left + columns], (high, wide), mode="bilinear", align_corners=True)
+    large = torch.nn.functional.interpolate(
+        images[:, :, top : top + rows, left : left + columns], (high, wide), mode="bilinear", align_corners=True
+    )
     return large[:, :, above : above + size[0], before : before + size[1]]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from pellucid.lazy import torch
+
 if TYPE_CHECKING:
     from torch import Generator, Tensor
 
@@ -17,8 +19,6 @@ def gaussian_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tenso
     images: (B, 3, H, W) in [0, 1]; sigma: (B,) standard deviation on the [0, 1] scale. On CPU the noise is the same on every machine for
     float64 images only: for float32 torch's algorithm depends on the processor's vector instructions.
     """
-    import torch
-
     noise = torch.randn(images.shape, generator=generator, device=images.device, dtype=images.dtype)
     return noise.mul_(sigma.view(-1, 1, 1, 1)).add_(images).clamp_(0, 1)
 
@@ -31,8 +31,6 @@ def poisson_noise(images: Tensor, photons: Tensor, generator: Generator) -> Tens
 
 def impulse_noise(images: Tensor, share: Tensor, generator: Generator) -> Tensor:
     """Sets values, each channel by itself, to 0 or 1 with equal probability ("salt and pepper"); share: (B,) of the values, 0 to 1."""
-    import torch
-
     draws = torch.rand(images.shape, generator=generator, device=images.device, dtype=torch.float32)
     half = share.to(torch.float32).view(-1, 1, 1, 1) / 2
     # By products, since `masked_fill` takes ten times as long; comparisons in place yield 0 and 1 and take a tenth of those to bool.
@@ -45,8 +43,6 @@ def rician_noise(images: Tensor, sigma: Tensor, generator: Generator) -> Tensor:
 
     sigma: (B,) standard deviation of each part on the [0, 1] scale. The noise is the same in all channels, so that grey images stay grey.
     """
-    import torch
-
     num, _, height, width = images.shape
     noise = torch.randn((2, num, 1, height, width), generator=generator, device=images.device, dtype=images.dtype)
     real, imaginary = noise.mul_(sigma.view(-1, 1, 1, 1)).unbind()
@@ -68,8 +64,6 @@ def low_dose(images: Tensor, photons: Tensor, generator: Generator) -> Tensor:
 def _poisson(rates: Tensor, generator: Generator) -> Tensor:
     """Poisson counts with these rates (B, ...), with a separate generator for each image: how many numbers are drawn depends on the
     rates."""
-    import torch
-
     seeds = torch.randint(2**62, (len(rates),), generator=generator, device=rates.device)
     rates = rates.contiguous()
     counts = torch.empty_like(rates)

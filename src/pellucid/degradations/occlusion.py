@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import uniform
 from pellucid.double import double
+from pellucid.lazy import np, torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -25,8 +26,6 @@ def square_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 
     images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, rounded to integers and clamped to the image's shorter side.
     """
-    import torch
-
     num, _, height, width = images.shape
     side = side.round().clamp(0, min(height, width)).view(-1, 1)
     # float32 whatever the images' dtype, so that the mask does not depend on it.
@@ -45,11 +44,7 @@ def square_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 
 def paste(images: Tensor, mask: Tensor, content: Tensor | float) -> Tensor:
     """Images (B, 3, H, W) with `content`, a value or images that broadcast to them, where `mask` (B, 1, H, W) is true, or 1."""
-    import torch
-
     if images.device.type == "cpu":
-        import numpy as np
-
         result = images.clone(memory_format=torch.contiguous_format)
         np.copyto(result.numpy(), content.numpy() if isinstance(content, torch.Tensor) else content, where=mask.numpy())
         return result
@@ -64,8 +59,6 @@ def region_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
     images: (B, 3, H, W), for their shape and device; side: (B,) in pixels, of the square of equal area. With equal probability:
     boxes, upright or rotated, of aspect ratio up to 2.5; ellipses, likewise; strokes, 6 to 12 times as long as wide; and blobs.
     """
-    import torch
-
     num, _, height, width = images.shape
     # Drawn in float32, as for the square; computed in float64, so that rounding on another processor does not change the mask.
     drawn = double(torch.rand((8, num, 1, 1), generator=generator, device=images.device, dtype=torch.float32))
@@ -88,8 +81,6 @@ def region_mask(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 
 def random_content(images: Tensor, generator: Generator) -> Tensor:
     """The content of lost regions, (B, 3, H, W): one of `CONTENTS` for each image, with equal probability."""
-    import torch
-
     options = [fill(images, generator).expand_as(images) for fill in CONTENTS.values()]
     choice = torch.randint(len(CONTENTS), (len(images),), generator=generator, device=images.device)
     result = torch.empty_like(images)

@@ -14,6 +14,7 @@ from pellucid.degradations.degradation import Degradation
 from pellucid.degradations.occlusion import FILL, paste
 from pellucid.degradations.table import DEGRADATIONS
 from pellucid.errors import UserError
+from pellucid.lazy import torch
 from pellucid.settings import Settings, setting
 
 if TYPE_CHECKING:
@@ -105,8 +106,6 @@ class Pipeline(Settings):
 
     def __call__(self, images: Tensor, generator: Generator) -> tuple[Tensor, Damage]:
         """Degrades images (B, 3, H, W) in [0, 1], with a generator on their device; images without a step are returned unchanged."""
-        import torch
-
         from pellucid.batch import Damage
 
         strengths, given = {}, images
@@ -131,8 +130,6 @@ class Pipeline(Settings):
 
     def _choose(self, images: Tensor, generator: Generator) -> list[Tensor | None]:
         """For each step the indices of the images it is applied to, or `None` for all images, which needs no copies."""
-        import torch
-
         certain = [step.probability == 1 and self.at_most is None for step in self.steps]
         if all(certain):
             return [None] * len(self.steps)

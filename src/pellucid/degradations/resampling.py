@@ -10,6 +10,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
+from pellucid.lazy import cv2, np, torch
+
 if TYPE_CHECKING:
     from torch import Tensor, device, dtype
 
@@ -28,8 +30,6 @@ def resample(planes: Tensor, weights: Weights, size: tuple[int, int]) -> Tensor:
 
 def shrink_and_enlarge(image: Any, weights: Weights, size: tuple[int, int], target: Any) -> None:
     """Resample an image (C, H, W) on the CPU to a smaller size and back, with a clip to [0, 1] after each, into `target`."""
-    import numpy as np
-
     channels, height, width = image.shape
     rows, columns = size
     lengths = ((height, rows), (width, columns), (columns, width), (rows, height))
@@ -43,9 +43,6 @@ def shrink_and_enlarge(image: Any, weights: Weights, size: tuple[int, int], targ
 
 def resample_sparsely(images: Tensor, weights: Weights, *sizes: tuple[tuple[float, ...], tuple[float, ...]]) -> Tensor:
     """The sum of several resamplings of images (B, C, H, W) on the CPU; sizes: arguments of `weights` for rows and for columns."""
-    import numpy as np
-    import torch
-
     source = images.detach().contiguous().numpy()
     channels, kind = source.shape[1], source.dtype.char
     matrices = [tuple(_sparse(weights, lengths, channels, kind) for lengths in size) for size in sizes]
@@ -62,9 +59,6 @@ def resample_sparsely(images: Tensor, weights: Weights, *sizes: tuple[tuple[floa
 
 def _transposed(planes: Any, target: Any = None) -> Any:
     """Transpose planes: (C, H, W) -> (C, W, H)."""
-    import cv2
-    import numpy as np
-
     target = np.empty((len(planes), planes.shape[2], planes.shape[1]), planes.dtype) if target is None else target
     for plane, transposed in zip(planes, target, strict=True):
         cv2.transpose(plane, dst=transposed)
@@ -73,8 +67,6 @@ def _transposed(planes: Any, target: Any = None) -> Any:
 
 def bicubic(length: int, number: int) -> Any:
     """Bicubic interpolation (Keys 1981, a = -0.5), antialiased where it shrinks, as Pillow's `BICUBIC`: (number, length), sparse."""
-    import numpy as np
-
     shrinks = max(1.0, length / number)
     centres = (np.arange(number) + 0.5) * (length / number)
     first = np.maximum((centres - 2 * shrinks + 0.5).astype(int), 0)
@@ -88,8 +80,6 @@ def bicubic(length: int, number: int) -> Any:
 
 def blocks(length: int, number: int) -> Any:
     """Blocks of whole pixels: their means where it shrinks, Pillow's `BOX`, repeated where it enlarges: (number, length), sparse."""
-    import numpy as np
-
     many, few = max(length, number), min(length, number)
     centres = (np.arange(many, dtype=np.float32) + 0.5) * np.float32(few / many)  # float32 decides where a pixel's centre is on an edge
     block = np.minimum(centres, few - 1).astype(int)[:, None]
@@ -100,8 +90,6 @@ def blocks(length: int, number: int) -> Any:
 
 def magnified(length: int, zoom: float) -> Any:
     """Linear interpolation as in `magnify`: (length, length), sparse."""
-    import numpy as np
-
     kept, large, before, cut = magnification(length, zoom)
     at = (np.arange(length) + cut) * ((kept - 1) / max(1, large - 1))
     left = np.minimum(at.astype(int), kept - 1)
@@ -118,7 +106,6 @@ def magnification(length: int, zoom: float) -> tuple[int, int, int, int]:
 
 def _matrix(at: Any, values: Any, length: int) -> Any:
     """A sparse matrix from the columns and values of each row."""
-    import numpy as np
     from scipy.sparse import csr_array
 
     rows = np.broadcast_to(np.arange(len(at))[:, None], at.shape)
@@ -136,6 +123,4 @@ def _sparse(weights: Weights, lengths: tuple[float, ...], channels: int, kind: s
 
 @lru_cache(maxsize=128)
 def _dense(weights: Weights, length: int, number: int, kind: dtype, target: device) -> Tensor:
-    import torch
-
     return torch.from_numpy(weights(length, number).toarray()).to(kind).to(target)

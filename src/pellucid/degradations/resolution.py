@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from pellucid.degradations.convolution import suits_opencv
 from pellucid.degradations.resampling import bicubic, blocks, resample, shrink_and_enlarge
 from pellucid.double import double
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -22,8 +23,6 @@ def low_resolution(images: Tensor, factor: Tensor, _generator: Generator) -> Ten
     likewise for columns; images of equal small size are resized together. Both directions are bicubic (Keys 1981, a = -0.5), antialiased
     when downsampling, each followed by a clip to [0, 1]: equivalent to Pillow's `BICUBIC` on floats.
     """
-    import torch
-
     small = torch.stack([(length / factor).round().clamp(min=1) for length in images.shape[2:]], dim=1).long()
     return _down_and_up(images, bicubic, small)
 
@@ -34,16 +33,12 @@ def pixelate(images: Tensor, factor: Tensor, _generator: Generator) -> Tensor:
     images: (B, 3, H, W) in [0, 1]; factor: (B,) of the sides, from 0 to 1. The small image has max(1, floor(factor H)) rows, and likewise
     for columns; images of equal small size are resized together.
     """
-    import torch
-
     small = torch.stack([(length * double(factor) + 1e-6).floor().clamp(min=1) for length in images.shape[2:]], dim=1).long()
     return _down_and_up(images, blocks, small)
 
 
 def _down_and_up(images: Tensor, weights: Weights, small: Tensor) -> Tensor:
     """Each image resampled to its small size (B, 2), clipped to [0, 1], and the same back."""
-    import torch
-
     num, channels, height, width = images.shape
     sizes = list(map(tuple, small.tolist()))
     if suits_opencv(images):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import smooth_noise, uniform
 from pellucid.double import double
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -24,8 +25,6 @@ def scratch_mask(images: Tensor, number: Tensor, generator: Generator) -> Tensor
     images: (B, 3, H, W), for their shape and device; number: (B,) of scratches, rounded. Their length is 1/10 to 6/10 of the image's
     shorter side, their width 1/500 to 1/120 of it and a pixel at least.
     """
-    import torch
-
     num, _, height, width = images.shape
     side = min(height, width)
     drawn = double(uniform(images, generator, 6, MAX_SCRATCHES))
@@ -43,8 +42,6 @@ def scratch_mask(images: Tensor, number: Tensor, generator: Generator) -> Tensor
 
 def scratch_colour(images: Tensor, generator: Generator) -> Tensor:
     """The colour of scratches: light grey in three of five images, dark grey in the others."""
-    import torch
-
     light, shade = uniform(images, generator, 2, 1, 1, 1).unbind(dim=1)
     return torch.where(light < 0.6, 0.8 + 0.2 * shade, 0.2 * shade).expand_as(images)
 
@@ -54,8 +51,6 @@ def tear_mask(images: Tensor, width: Tensor, generator: Generator) -> Tensor:
 
     images: (B, 3, H, W), for their shape and device; width: (B,) in pixels, half a side's length before the point.
     """
-    import torch
-
     num = len(images)
     side = min(images.shape[2:])
     drawn = double(uniform(images, generator, 8)).view(num, 8, 1, 1)
@@ -100,8 +95,6 @@ def stains(images: Tensor, side: Tensor, generator: Generator) -> Tensor:
 
 def fading(images: Tensor, amount: Tensor, generator: Generator) -> Tensor:
     """Fades pigments: less contrast, lifted shadows, less colour and a yellow cast, in uneven patches; amount: (B,) from 0 to 1."""
-    import torch
-
     patches, _ = smooth_noise(images, images.new_full((len(images),), min(images.shape[2:]) / 4), generator)
     amount = (amount.to(images.dtype).view(-1, 1, 1, 1) * (1 + 0.15 * patches)).clamp(0, 1)
     grey = images.mean(dim=1, keepdim=True)
@@ -111,8 +104,6 @@ def fading(images: Tensor, amount: Tensor, generator: Generator) -> Tensor:
 
 def _offsets(images: Tensor, top: Tensor, left: Tensor) -> tuple[Tensor, Tensor]:
     """Row and column offsets of the pixels from points at relative positions `top` and `left` (B, 1, 1), in their dtype."""
-    import torch
-
     height, width = images.shape[2:]
     rows = torch.arange(height, device=images.device, dtype=top.dtype).view(1, -1, 1) + 0.5 - top * height
     columns = torch.arange(width, device=images.device, dtype=top.dtype).view(1, 1, -1) + 0.5 - left * width

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from pellucid.degradations.fields import plasma, smooth_noise, uniform
 from pellucid.degradations.motion import line_blur, magnify, trail_blur
+from pellucid.lazy import torch
 
 if TYPE_CHECKING:
     from torch import Generator, Tensor
@@ -18,8 +19,6 @@ def fog(images: Tensor, density: Tensor, generator: Generator) -> Tensor:
     density: (B,) optical depth of the fog up to the horizon. Distance grows from the lower edge of the image to the upper one; the fog has
     patches; the air's light is a grey from 0.75 to 0.95.
     """
-    import torch
-
     patches = 0.6 + 0.8 * plasma(images, images.new_full((len(images),), 1.5), generator)
     air = 0.75 + 0.2 * uniform(images, generator, 1, 1, 1)
     distance = torch.linspace(1, 0.25, images.shape[2], device=images.device, dtype=images.dtype).view(-1, 1)
@@ -42,8 +41,6 @@ def rain(images: Tensor, cover: Tensor, generator: Generator) -> Tensor:
 
     cover: (B,) share of the image that the streaks cover, from 0 to 1. Streaks are from 1/12 to 1/6 of the image's shorter side long.
     """
-    import torch
-
     drops = uniform(images, generator, 1, *images.shape[2:])
     slant, stretch = uniform(images, generator, 2).unbind(dim=1)
     length = (min(images.shape[2:]) * (1 + stretch) / 12).clamp(min=1).to(images.dtype)
@@ -72,8 +69,6 @@ def snow(
     mean, deviation: (B,) of the noise; zoom: (B,) its magnification; threshold: (B,) from which on it is a flake; radius, sigma: (B,) in
     pixels, of the flakes' blur, see `trail_blur`; keep: (B,) share of the image that is not whitened.
     """
-    import torch
-
     num, _, height, width = images.shape
     noise = torch.randn((num, 1, height, width), generator=generator, device=images.device, dtype=images.dtype)
     angle = math.pi * (uniform(images, generator) - 1.5) / 2
@@ -101,8 +96,6 @@ def frost(images: Tensor, keep: Tensor, cover: Tensor, generator: Generator) -> 
 
 def _ice(images: Tensor, generator: Generator) -> Tensor:
     """Procedural frost: (B, 3, H, W)."""
-    import torch
-
     num, side = len(images), min(images.shape[2:])
     directions = 4
     patches, _ = smooth_noise(images, images.new_full((num,), side / 10), generator)
