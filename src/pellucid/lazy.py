@@ -16,9 +16,10 @@ else:
 
     class _Lazy:
         def __init__(self, name: str) -> None:
-            self._name = name
+            self._name, self._module = name, None
 
         def __getattr__(self, attribute: str) -> Any:
-            return getattr(import_module(self._name), attribute)
+            self._module = self._module or import_module(self._name)
+            return getattr(self._module, attribute)
 
     cv2, np, torch = map(_Lazy, ("cv2", "numpy", "torch"))
