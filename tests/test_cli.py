@@ -162,6 +162,8 @@ WRONG = {
     "figures into a folder": (["evaluate", "{run}", "--json", "{empty}"], "add a name"),
     "a configuration that is missing": (["train", "--config", "{new}"], "new"),
     "a configuration in another encoding": (["train", "--config", "{latin}"], "Expected settings in UTF-8"),
+    "a configuration of zeros": (["train", "--config", "{zeros}"], "Expected settings as YAML"),
+    "a configuration that is a letter": (["train", "--config", "{letter}"], "Expected settings by their names"),
     "a configuration that is no YAML": (["train", "--config", "{broken}"], "parsing"),
     "a configuration with an unknown setting": (["train", "--config", "{unknown}"], "colour"),
     "a model that is missing": (["evaluate", "{new}"], "no such folder"),
@@ -183,12 +185,14 @@ def test_a_mistake_is_a_sentence_and_status_2(
     (tmp_path / "empty").mkdir()
     (tmp_path / "broken").write_text("training: [")
     (tmp_path / "latin").write_bytes("# Größe".encode("latin-1"))
+    (tmp_path / "zeros").write_bytes(b"t\0r\0")
+    (tmp_path / "letter").write_text("Dear diary")
     (tmp_path / "unknown").write_text("colour: red")
     (tmp_path / "number").write_text("training: 3")
     (tmp_path / "nothing").write_text("model: null")
     (tmp_path / "nope").write_text("damage: {steps: [{name: nope, low: 0.1}]}")
     (tmp_path / "strong").write_text("damage: {steps: [{name: gaussian_noise, low: 7}]}")
-    names = ("new", "empty", "broken", "latin", "unknown", "number", "nothing", "nope", "strong")
+    names = ("new", "empty", "broken", "latin", "zeros", "letter", "unknown", "number", "nothing", "nope", "strong")
     paths = {name: tmp_path / name for name in names} | {"run": trained}
     capsys.readouterr()
     assert call(*(argument.format(**paths) for argument in arguments)) == 2
@@ -212,6 +216,7 @@ def test_flags_go_over_the_file_wherever_it_stands(given: str, tmp_path: Path) -
         given_here = given if command == ["train"] else given.removesuffix(" --seed 1")
         training = parse([*command, *given_here.format(config).split()])[1]["recipe"].training
         assert (training.epochs, training.batch_size) == (3, 64)
+    assert parse(["compare", "--tracks", "clean", "--config", str(config), "reference"])[1]["tracks"] == ["clean"]
 
 
 def test_the_help_of_data_is_that_of_its_long_form(capsys: pytest.CaptureFixture[str]) -> None:

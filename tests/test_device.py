@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from pellucid.device import choose_device, choose_precision, inference_autocast,
 from pellucid.errors import UserError
 from pellucid.evaluation import TRACKS
 from pellucid.evaluation.evaluate import evaluate
+from pellucid.inference.distributed import Processes
 from pellucid.recipe import Recipe
 from pellucid.run import run
 
@@ -118,3 +120,22 @@ def test_a_device_that_is_not_there_is_a_sentence(name: str) -> None:
 def test_the_cores_are_those_that_the_process_may_use() -> None:
     script = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); from pellucid.cores import num_cores; print(num_cores())"
     assert subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True).stdout == "1\n"
+
+
+@pytest.mark.parametrize("found", ["xpu", "cuda"])
+def test_an_accelerator_that_cannot_be_used_is_left_to_others(found: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_kernel(*_: object, **__: object) -> None:
+        raise RuntimeError("CUDA error: no kernel image is available for execution on the device")
+
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda check_available: torch.device(found))
+    monkeypatch.setattr(torch, "zeros", no_kernel)
+    with pytest.warns(UserWarning, match="cuda can't be used .*no kernel image.*; the CPU computes") if found == "cuda" else nullcontext():
+        assert choose_device() == torch.device("cpu")
+
+
+def test_processes_share_the_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LOCAL_RANK", "3")
+    assert [Processes(3, 4).device(name) for name in ("auto", "cuda", "cuda:0", "cpu")] == ["cuda:1", "cuda:1", "cuda:0", "cpu"]
+    assert Processes().device("cuda") == "cuda"

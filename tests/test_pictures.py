@@ -214,10 +214,10 @@ def test_a_name_or_a_size_that_the_format_has_no_room_for_is_refused(tmp_path: P
 
 
 def test_what_systems_hide_is_not_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("My Music", "System", "Photos Library.photoslibrary", "lost+found", "seen"):
+    for name in ("My Music", "Own icon", "Photos Library.photoslibrary", "lost+found", "seen"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "a.png").touch()
-    attributes = {"My Music": stat.FILE_ATTRIBUTE_HIDDEN, "System": stat.FILE_ATTRIBUTE_SYSTEM}
+    attributes = {"My Music": stat.FILE_ATTRIBUTE_HIDDEN, "Own icon": stat.FILE_ATTRIBUTE_SYSTEM}
     scandir = os.scandir
 
     @contextmanager
@@ -235,7 +235,7 @@ def test_what_systems_hide_is_not_listed(tmp_path: Path, monkeypatch: pytest.Mon
 
     windows = SimpleNamespace(name="nt", scandir=of_windows, path=os.path)
     monkeypatch.setattr(sys.modules["pellucid.pictures.find"], "os", windows)
-    assert list(pictures.find([tmp_path])) == [tmp_path / "seen" / "a.png"]
+    assert list(pictures.find([tmp_path])) == [tmp_path / "Own icon" / "a.png", tmp_path / "seen" / "a.png"]
 
 
 def test_find_walks_folders_in_order_and_takes_files_at_their_word(tmp_path: Path) -> None:

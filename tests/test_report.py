@@ -198,9 +198,12 @@ def test_what_was_run_and_what_comes_next(joint: tuple[Page, Evaluation]) -> Non
 
 
 def test_the_advice_to_train_longer_fits_the_run(tmp_path: Path) -> None:
-    paired = replace(DATASET, damaged=DATASET.images)
-    page, _ = report(tmp_path, "restore", dataset=paired)
-    assert "pellucid train --recipe base --damage none --model.tasks restore" in page.text
+    model, metadata = network("restore")
+    for damage, advice in (("none", "--recipe base --damage none --model.tasks restore"), ("art", "--recipe base --model.tasks restore")):
+        path = write_report(
+            tmp_path, model, replace(metadata, recipe={"damage": damage}), DATASET, evaluate(model, DATASET, TRACKS["reference"], limit=4)
+        )
+        assert advice in Page(path).text
 
 
 @pytest.mark.parametrize(("arm", "figures", "absent"), [

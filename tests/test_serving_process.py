@@ -113,7 +113,6 @@ def test_the_token_comes_from_the_environment(model: Path) -> None:
         (["nowhere"], "found nowhere"),
         (["--workers", "2"], "--no-page"),
         (["--max-bytes", "0"], "max_bytes"),
-        (["--no-page", "--workers", "2", "--device", "abacus"], "Expected a device that torch can use here, found 'abacus'"),
     ],
 )
 def test_mistakes_are_a_sentence(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -123,6 +122,18 @@ def test_mistakes_are_a_sentence(arguments: list[str], message: str, capsys: pyt
         main(["app", "--port", "0", *arguments])
     assert stopped.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_workers_that_cannot_start_end_the_server(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    from pellucid.cli import main
+
+    with pytest.raises(SystemExit) as stopped:
+        main(["app", str(model), "--port", "0", "--no-page", "--workers", "2", "--device", "abacus"])
+    assert stopped.value.code == 2
+    printed = capfd.readouterr().err
+    assert "pellucid: Expected a device that torch can use here, found 'abacus'" in printed
+    assert "pellucid: Expected workers that start, found one that can't, and said why" in printed
+    assert "Traceback" not in printed
 
 
 def test_a_port_in_use_is_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:

@@ -218,8 +218,23 @@ def test_too_little_memory_is_a_sentence(tiny: Recipe, tmp_path: Path, monkeypat
         torch.empty(2**48)
 
     monkeypatch.setattr(Trainer, "fit", fit)
-    with pytest.raises(UserError, match=r"memory for batches of 16 images on cpu, found too little; choose a lower training\.batch_size"):
+    with pytest.raises(
+        UserError, match=r"memory for batches of 16 images on cpu, found too little; choose a lower training\.batch_size"
+    ) as failed:
         run(tiny, tmp_path / "run", device="cpu")
+    assert failed.value.__context__ is None  # whose traceback would keep the memory
+
+
+def test_too_little_memory_to_resume_is_no_damaged_state(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tiny, tmp_path / "run", device="cpu")
+    shutil.rmtree(tmp_path / "run" / "model")
+
+    def full(*_: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(torch.optim.Optimizer, "load_state_dict", full)
+    with pytest.raises(torch.OutOfMemoryError):
+        run(tiny, tmp_path / "run", resume=True, device="cpu")
 
 
 def test_every_device_has_an_image_of_each_batch(tiny: Recipe, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+import warnings
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Literal
@@ -38,7 +39,7 @@ PRECISION_NAMES = {"bf16-mixed": "bfloat16 autocast", "32-true": "float32"}
 def choose_device(name: torch.device | str = "auto") -> torch.device:
     """The device of that name; `auto` is the available accelerator, or else the CPU."""
     if str(name) == "auto":
-        return torch.accelerator.current_accelerator(check_available=True) or torch.device("cpu")
+        return _accelerator() or torch.device("cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device)  # a device is known to exist only once it is used
@@ -48,6 +49,19 @@ def choose_device(name: torch.device | str = "auto") -> torch.device:
     if device.type == "cpu" and device.index is not None:
         raise UserError(f"Expected cpu without a number, found '{name}'; all cores belong to the one device cpu.")
     return device
+
+
+def _accelerator() -> torch.device | None:
+    """The accelerator, if there is one that Fabric can train on and that computes: some are too old for this build of torch."""
+    found = torch.accelerator.current_accelerator(check_available=True)
+    if found is None or found.type not in ("cuda", "mps"):
+        return None
+    try:
+        torch.zeros(1, device=found)
+    except RuntimeError as error:
+        warnings.warn(f"{found} can't be used ({str(error).splitlines()[0]}); the CPU computes.", stacklevel=2)
+        return None
+    return found
 
 
 def choose_precision(device: torch.device) -> Precision:

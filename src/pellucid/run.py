@@ -74,15 +74,18 @@ def run(
             write_json(folder / RECIPE, settings(recipe))  # only now, so that an invalid recipe leaves no file
         if resume:
             trainer.load()
+        failure = None
         try:
             network = trainer.fit()
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            raise TrainingError(
+            failure = TrainingError(
                 f"Expected memory for batches of {recipe.training.batch_size:,} images on {chosen}, found too little; choose a lower "
                 "training.batch_size."
-            ) from error
+            )
+        if failure:
+            raise failure  # without its cause, whose traceback would keep the memory of the run, in a process that goes on with others
 
         metadata = _describe(recipe, splits, trainer, f"{describe_device(fabric.device)}, {precision}", commit)
         calibration = calibrate(network, splits, recipe.pipeline, fabric.device)

@@ -85,6 +85,8 @@ def _file_first(arguments: Sequence[str]) -> list[str]:
     files: list[str] = []
     while (index := next((i for i, argument in enumerate(rest) if re.match(r"--config($|=)", argument)), None)) is not None:
         end = index + (1 if "=" in rest[index] else 2)
+        if command == "compare" and end < len(rest) and not rest[end].startswith("-"):
+            end += 1  # the question, which a flag with several values before the file would take
         files += rest[index:end]
         del rest[index:end]
     return [command, *files, *rest]

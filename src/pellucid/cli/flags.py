@@ -241,7 +241,7 @@ def _named_recipe(arguments: Sequence[str]) -> str:
     known.add_argument("--config", action="append", default=[])
     named, _ = known.parse_known_args(arguments)
     for file in [] if named.recipe else named.config:
-        with suppress(OSError, TypeError, yaml.YAMLError):  # the parser proper reports a file that can't be read
+        with suppress(OSError, TypeError):  # the parser proper reports a file that can't be read
             content = yaml.safe_load(read_settings(Path(file)))
             named.recipe = content.get("recipe") if isinstance(content, dict) else None
     return named.recipe if named.recipe in RECIPES else DEFAULT_RECIPE

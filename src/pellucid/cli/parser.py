@@ -3,6 +3,7 @@
 import argparse
 import codecs
 import difflib
+import os
 import re
 import sys
 from pathlib import Path
@@ -33,16 +34,26 @@ class SettingsFile(ActionConfigFile):
     @staticmethod
     def apply_config(parser: ArgumentParser, cfg: Namespace, dest: str, value: str) -> None:
         """Add the settings in the file `value` to `cfg`."""
-        ActionConfigFile.apply_config(parser, cfg, dest, (read_settings(Path(value)) or "{}") if Path(value).is_file() else value)
+        if os.path.isfile(value):  # noqa: PTH113 - pathlib raises for names that are too long, as settings in place of a file are
+            value = read_settings(Path(value))
+        ActionConfigFile.apply_config(parser, cfg, dest, value)
 
 
 def read_settings(path: Path) -> str:
     """The text of a file of settings; raises `TypeError` if it is none."""
+    import yaml
+
     content = path.read_bytes()
     try:
-        return content.decode("utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+        text = content.decode("utf-16" if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig")
+        settings = yaml.safe_load(text)
     except UnicodeError as error:
         raise TypeError(f"Expected settings in UTF-8 in {path}, found another encoding ({error}); save it as UTF-8.") from error
+    except yaml.YAMLError as error:
+        raise TypeError(f"Expected settings as YAML in {path}, found an error in parsing them: {error}") from error
+    if not isinstance(settings, dict | None):
+        raise TypeError(f"Expected settings by their names in {path}, such as 'epochs: 3', found other text.")
+    return text if settings else "{}"
 
 
 class Parser(ArgumentParser):

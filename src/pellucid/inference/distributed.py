@@ -52,8 +52,8 @@ class Processes:
         return [int(each) for each in tensor]
 
     def device(self, name: str) -> str:
-        """The device of this process: `auto` is one GPU for each process of a machine."""
-        if self.num == 1 or name != "auto":
+        """The device of this process: `auto` and `cuda` are one GPU for each process of a machine."""
+        if self.num == 1 or name not in ("auto", "cuda"):
             return name
         import torch
 

@@ -20,6 +20,7 @@ from pellucid.inference.inputs import inputs
 from pellucid.inference.journal import PREDICTIONS
 from pellucid.inference.lines import COUNTED, MASKS, RESTORED, UNCERTAINTY, Line, count_texts, line_text, save, sheet_cell
 from pellucid.inference.predictor import Predictor
+from pellucid.inference.source import is_exported
 from pellucid.inference.stream import stream
 from pellucid.inference.video import restore_video
 from pellucid.pictures import VIDEOS
@@ -112,7 +113,12 @@ def predict_files(
         if not total:
             raise UserError(f"Expected pictures, found only the results of an earlier run in {out}; choose another folder to read from.")
         predictor = Predictor.load(
-            model, processes.device(device), mirror=mirror, abstain_below=abstain_below, second_look=second_look, gate=gate
+            model,
+            device if is_exported(model) else processes.device(device),
+            mirror=mirror,
+            abstain_below=abstain_below,
+            second_look=second_look,
+            gate=gate,
         )
         processes.first_does(lambda: journal.begin(out, source, resume and journal.exists(out)))
         done_before = {line["path"]: line.get("restored") for line in journal.read_lines(out / PREDICTIONS)} if resume else {}

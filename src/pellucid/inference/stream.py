@@ -81,11 +81,11 @@ def _stream_small(groups: Iterable[Sequence[Input]], predictor: Predictor, save:
 
     Large pictures in small files are left to this thread and all cores.
     """
-    groups, num_cores = iter(groups), num_batches(predictor)
-    first = list(islice(groups, MIN_GROUPS * num_cores))
-    forks = CAN_FORK and num_cores > 1 and len(first) == MIN_GROUPS * num_cores
-    num_workers = num_cores if forks else max(2, num_cores)
-    predict = predictor.predict if forks else predict_on_cores(predictor, num_cores)
+    groups, at_once = iter(groups), num_batches(predictor)
+    first = list(islice(groups, MIN_GROUPS * at_once))
+    forks = CAN_FORK and at_once > 1 and len(first) == MIN_GROUPS * at_once
+    num_workers = at_once if forks else max(2, min(MAX_THREADS, num_cores()))  # also beside a GPU, all cores read and write
+    predict = predictor.predict if forks else predict_on_cores(predictor, at_once)
 
     def process(group: Sequence[Input]) -> _Results[Saved]:
         saved: list[Saved | None] = []

@@ -10,9 +10,6 @@ from pellucid.errors import UserError
 from pellucid.pictures.dicom import is_dicom
 from pellucid.pictures.formats import DICOM_ENDINGS, ENDINGS, UNREAD
 
-HIDDEN = stat.FILE_ATTRIBUTE_HIDDEN | stat.FILE_ATTRIBUTE_SYSTEM
-"""Attributes of hidden files and folders on Windows."""
-
 
 def find(paths: Sequence[Path], endings: Collection[str] = ENDINGS) -> Iterator[Path]:
     """The pictures among `paths`: a file as it is; of a folder all files in and below it, sorted, with one of these endings.
@@ -56,9 +53,10 @@ def _walk(folder: Path, endings: Collection[str], follow_links: bool = True) -> 
 
 
 def _is_hidden(entry: os.DirEntry[str]) -> bool:
-    """By its name or, on Windows, by its attributes; also folders that only the system may list, such as a photo library on macOS."""
-    attributes = getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0) if os.name == "nt" else 0
-    return entry.name.startswith(".") or entry.name.endswith(("lost+found", ".photoslibrary")) or bool(attributes & HIDDEN)
+    """By its name or, on Windows, by its attribute; also folders that only the system may list, such as a photo library on macOS."""
+    if entry.name.startswith(".") or entry.name.endswith(("lost+found", ".photoslibrary")):
+        return True
+    return os.name == "nt" and bool(getattr(entry.stat(follow_symlinks=False), "st_file_attributes", 0) & stat.FILE_ATTRIBUTE_HIDDEN)
 
 
 def _may_be_picture(name: str, endings: Collection[str]) -> bool:

@@ -14,6 +14,7 @@ from torch import nn
 
 from pellucid.batch import Output, to_pixels
 from pellucid.data import Dataset
+from pellucid.device import inference_autocast
 from pellucid.evaluation import Level, Track
 from pellucid.evaluation.evaluate import load_batch
 from pellucid.labels import UNLABELLED
@@ -67,7 +68,8 @@ def collect_examples(
     for turn, index in enumerate(indices):
         level = track.levels[turn % len(track.levels)] if levels is None else levels[turn]
         batch = load_batch(dataset, track, level, [index])
-        output: Output = network(batch.degraded.to(device))
+        with inference_autocast(device):  # as the figures are computed
+            output: Output = network(batch.degraded.to(device))
         logits, restored = (None if part is None else part.float().cpu() for part in (output.logits, output.restored))
         label = int(dataset.labels[index])
         predicted = None if logits is None else int(logits.argmax())

@@ -61,7 +61,7 @@ def write_report(
         strengths_section(strengths or {}),
         _course(records, evaluation),
         facts(network, metadata, dataset, evaluation.num_images, records),
-        _next_steps(folder, metadata, evaluation, dataset.damaged is not None),
+        _next_steps(folder, metadata, evaluation),
     ]
     report = Report(
         f"Run {name}", html("report of the run <b>{name}</b>", name=name), result(evaluation, baselines), [*filter(None, sections)]
@@ -122,12 +122,12 @@ def _course(records: Sequence[Mapping[str, Any]], evaluation: Evaluation) -> Sec
     return Section(heading, [Text(" ".join(filter(None, sentences))), Html(curves(records, evaluation.metrics, evaluation.split))])
 
 
-def _next_steps(folder: Path, metadata: ModelMetadata, evaluation: Evaluation, paired: bool) -> Section:
+def _next_steps(folder: Path, metadata: ModelMetadata, evaluation: Evaluation) -> Section:
     run, dataset = shlex.quote(str(folder)), metadata.recipe.get("data", {}).get("dataset", DataConfig.dataset)
     encoder = metadata.model.encoder
     longer = "pellucid train --recipe " + ("photo --epochs 40" if encoder.is_pretrained else "base")
     longer += "" if dataset == DataConfig.dataset else f" --data {shlex.quote(dataset)}"
-    longer += " --damage none" if paired else ""
+    longer += " --damage none" if metadata.recipe.get("damage") == "none" else ""
     longer += "" if metadata.tasks == "both" else f" --model.tasks {metadata.tasks}"
     longer += "" if encoder.weights is None else f" --model.encoder.weights {shlex.quote(encoder.weights)}"
     steps = {

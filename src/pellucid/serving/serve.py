@@ -3,6 +3,7 @@
 import os
 import socket
 import sys
+import traceback
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -36,11 +37,16 @@ def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
         else:
             from pellucid.inference.source import open_backend
 
-            open_backend(settings.model, settings.device)  # report errors once, not in each worker
+            open_backend(settings.model, "cpu")  # report errors once, not in each worker; a GPU is left to the workers
             log(ready)
             with TemporaryDirectory(prefix="pellucid-") as folder:
                 os.environ[METRICS_FOLDER] = folder
-                Multiprocess(config(settings, partial(_build_worker, settings), factory=True), [listening]).run()
+                supervisor = Multiprocess(config(settings, partial(_build_worker, settings), factory=True), [listening])
+                supervisor.run()
+            if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+                raise UserError(
+                    "Expected workers that start, found one that can't, and said why; choose fewer of them, or another --device."
+                )
 
 
 def build(settings: ServerSettings) -> ASGIApp:
@@ -68,7 +74,7 @@ def _build_worker(settings: ServerSettings) -> ASGIApp:
     try:
         return build(settings)
     except Exception as error:
-        print(f"pellucid: {error}", file=sys.stderr)
+        print(f"pellucid: {error}" if isinstance(error, UserError) else traceback.format_exc(), file=sys.stderr)
         sys.exit(STARTUP_FAILURE)
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pellucid.batch import Batch, Output
+from pellucid.device import is_out_of_memory
 from pellucid.errors import DivergenceError, UserError
 from pellucid.files import atomic_write
 from pellucid.loader import TrainLoader
@@ -258,9 +259,11 @@ class Trainer:
             self.average.load_state_dict(rest["average"])
             self.balancer.load_state_dict(rest["balancer"])
         except (RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError, OSError, UnpicklingError) as error:
+            if is_out_of_memory(error):
+                raise
             raise UserError(
-                f"Expected the state of a run in {self.state_path}, found what can't be read ({type(error).__name__}); remove it to train "
-                "from the start."
+                f"Expected the state of a run in {self.state_path}, found what can't be read ({type(error).__name__}), or was saved by "
+                "another version; resume with that one, or remove it to train from the start."
             ) from error
         if rest.get("data_digest", "") not in ("", self.data_digest):
             raise UserError(
