@@ -591,9 +591,6 @@ def test_results_come_back_as_they_were_saved(tiny: Recipe, tmp_path: Path) -> N
     result = finished(job)
     result.save(tmp_path / "again")
     assert Result.load(tmp_path / "again") == result
-    older = tmp_path / "again" / RESULT  # what was called otherwise once
-    older.write_text(older.read_text().replace('"mask_', '"hole_'))
-    assert Result.load(tmp_path / "again") == result
     assert (tmp_path / "again" / PER_IMAGE_FILE).stat().st_size < 20_000
     assert json.loads((job.folder / RECIPE).read_text()) == result.settings
     assert differences(result.settings, settings(job.recipe)) == []

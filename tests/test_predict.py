@@ -282,8 +282,8 @@ class TestLoad:
             (cut(WEIGHTS), "found one that can't be read"),
             (change(format=99), r"found 99 \(saved by Pellucid .*\); use that version of Pellucid"),
             (change(classes=["cat"]), "found one that can't be read"),
-            (change(model={"encoder": "resnet18", "colour": "blue"}), "found one that can't be read"),
-            (change(model={"encoder": "no_such_net"}), "no_such_net"),
+            (change(model={"encoder": {"name": "resnet18"}, "colour": "blue"}), "found one that can't be read"),
+            (change(model={"encoder": {"name": "no_such_net"}}), "no_such_net"),
         ],
         ids=["no config", "no weights", "half a config", "half the weights", "format", "classes", "unknown setting", "encoder"],
     )

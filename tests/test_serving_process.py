@@ -124,9 +124,10 @@ def test_mistakes_are_a_sentence(arguments: list[str], message: str, capsys: pyt
     assert message in capsys.readouterr().err
 
 
-def test_workers_that_cannot_start_end_the_server(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_workers_that_cannot_start_end_the_server(model: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
     from pellucid.cli import main
 
+    monkeypatch.setattr("pellucid.serving.serve.HEALTH_CHECK", 8)  # for which the supervisor waits, before it sees that a worker ended
     with pytest.raises(SystemExit) as stopped:
         main(["app", str(model), "--port", "0", "--no-page", "--workers", "2", "--device", "abacus"])
     assert stopped.value.code == 2

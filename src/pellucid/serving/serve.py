@@ -22,6 +22,9 @@ from pellucid.serving.settings import METRICS_FOLDER, ServerSettings
 BACKLOG = 2048
 """Maximum number of connections that wait to be accepted."""
 
+HEALTH_CHECK = 60
+"""Seconds within which a worker must answer its supervisor; one on busy cores is slow."""
+
 
 def serve(settings: ServerSettings, log: Callable[[str], None] = print) -> None:
     """Serve until SIGINT or SIGTERM; accepted requests are completed. Raises `UserError` if the port or the model is not available."""
@@ -89,7 +92,7 @@ def config(settings: ServerSettings, application: ASGIApp | Callable[[], ASGIApp
         server_header=False,
         ws="none",
         timeout_graceful_shutdown=int(settings.limits.timeout) + 1,
-        timeout_worker_healthcheck=60,  # a worker on busy cores is slow to answer
+        timeout_worker_healthcheck=HEALTH_CHECK,
     )
 
 
