@@ -74,8 +74,8 @@ def _widths_of(config: EncoderConfig) -> tuple[int, ...]:
 
 
 def seconds_per_image(networks: Mapping[str, nn.Module], side: int, rounds: int = 15) -> dict[str, float]:
-    """Time of one forward pass on an image of side x side pixels for each network, in batches of at most `TIMED_PIXELS`; measured in
-    turns, so that other load slows all alike."""
+    """Time of one forward pass in float32 on an image of side x side pixels for each network, in batches of at most `TIMED_PIXELS`;
+    measured in turns, so that other load slows all alike."""
     batch_size = max(1, min(64, TIMED_PIXELS // side**2))
     times: dict[str, list[float]] = {name: [] for name in networks}
     with torch.inference_mode():

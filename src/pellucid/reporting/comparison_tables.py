@@ -92,7 +92,7 @@ def cost_table(analysis: Analysis) -> Table:
     if not alike and JOINT in costs:
         note = "; without training times, since the runs are of several commits or devices"
     return Table(
-        f"Cost of each network, and of one forward pass on one image{note}",
+        f"Cost of each network, and of one forward pass on one image in float32{note}",
         [name for name, shown in zip(head, known, strict=True) if shown],
         [[cell for cell, shown in zip(row, known, strict=True) if shown] for row in rows],
     )
